@@ -1,0 +1,103 @@
+# Every target sets itself up: on a machine with only Python, pip and make, `make demo` or `make test` alone will do.
+#
+#   make demo       the main job, on real input           make test       the test suite           (ARGS="-k name -x")
+#   make check      format, lint, types, layers, limits   make test-all   the suite on each of PYTHONS
+#   make bench      against its peers    (ARGS="--help")  make soak       seeded chaos             (MINUTES=5 SEED=1)
+#   make format     put the format right, fix the lint    make clean      caches and builds; distclean: environments too
+#
+# One environment, VENV, is filled level by level: base (the package and its progress bar), dev (checks and tests),
+# bench (the peers). A stamp file says which level is in; it is old when pyproject.toml or constraints.txt is newer.
+
+PYTHON  ?= python3
+VENV    ?= .venv
+PYTHONS ?= 3.11 3.12 3.13
+ARGS    ?=
+MINUTES ?= 5
+SEED    ?=
+
+PY := $(VENV)/bin/python
+PIP_INSTALL := $(PY) -m pip install --quiet --disable-pip-version-check -c constraints.txt
+
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+.PHONY: help demo test test-all check bench soak format clean distclean venv-dev
+.DELETE_ON_ERROR:
+
+help:
+	@sed -n 's/^#   /  /p' $(firstword $(MAKEFILE_LIST))
+
+# ---------------------------------------------------------------------------------------------------------- environment
+
+# A Python without ensurepip (Debian splits it off) can still make an environment; its own pip then fills it.
+$(PY):
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "procession needs Python 3.11 or newer; \
+	this is %s. Say which with: make PYTHON=/path/to/python3.11" % sys.version.split()[0])'
+	@echo "making $(VENV) with $$($(PYTHON) --version)" >&2
+	@if $(PYTHON) -c 'import ensurepip' 2>/dev/null; then \
+	    $(PYTHON) -m venv $(VENV); \
+	else \
+	    $(PYTHON) -m venv --without-pip $(VENV) && $(PYTHON) -m pip --python $(PY) install --quiet pip; \
+	fi
+
+$(VENV)/.stamp-base: pyproject.toml constraints.txt | $(PY)
+	@$(PIP_INSTALL) -e '.[progress]'
+	@touch $@
+
+$(VENV)/.stamp-dev: pyproject.toml constraints.txt | $(PY)
+	@echo "installing the tools of development" >&2
+	@$(PIP_INSTALL) -e '.[dev]'
+	@touch $@ $(VENV)/.stamp-base
+
+$(VENV)/.stamp-bench: pyproject.toml constraints.txt | $(PY)
+	@echo "installing the peers of the benchmarks" >&2
+	@$(PIP_INSTALL) -e '.[bench]'
+	@touch $@
+
+venv-dev: $(VENV)/.stamp-dev
+
+# -------------------------------------------------------------------------------------------------------------- targets
+
+demo: $(VENV)/.stamp-base
+	@$(VENV)/bin/procession demo $(ARGS)
+
+test: $(VENV)/.stamp-dev
+	@$(PY) -m pytest $(ARGS)
+
+# Each version in an environment of its own, found on PATH or among pyenv's. A version that is not there is a failure,
+# not a silence: `make test-all PYTHONS="3.11 3.13"` says which to expect.
+test-all:
+	@failed=; for version in $(PYTHONS); do \
+	    python=; for each in python$$version "$${PYENV_ROOT:-$$HOME/.pyenv}"/versions/$$version*/bin/python; do \
+	        if "$$each" -c "import sys; sys.exit('%d.%d' % sys.version_info[:2] != '$$version')" 2>/dev/null; \
+	        then python=$$each; break; fi; \
+	    done; \
+	    if [ -z "$$python" ]; then echo "Python $$version is not here" >&2; failed="$$failed $$version"; continue; fi; \
+	    echo "== Python $$version ($$python)"; \
+	    $(MAKE) test PYTHON="$$python" VENV=.venv-$$version || failed="$$failed $$version"; \
+	done; \
+	if [ -n "$$failed" ]; then echo "not green on:$$failed" >&2; exit 1; fi; echo "green on: $(PYTHONS)"
+
+check: $(VENV)/.stamp-dev
+	@$(VENV)/bin/ruff format --check .
+	@$(VENV)/bin/ruff check .
+	@$(VENV)/bin/mypy --strict src
+	@$(VENV)/bin/basedpyright --pythonpath $(PY)
+	@$(PY) -m pytest -q tests/house/test_layers.py tests/house/test_house.py
+
+bench: $(VENV)/.stamp-bench
+	@$(PY) -m benchmarks $(ARGS)
+
+soak: $(VENV)/.stamp-dev
+	@$(PY) -m tests.soak.chaos --minutes $(MINUTES) $(if $(SEED),--seed $(SEED)) $(ARGS)
+
+format: $(VENV)/.stamp-dev
+	@$(VENV)/bin/ruff check --fix --quiet . || true
+	@$(VENV)/bin/ruff format .
+	@$(VENV)/bin/ruff check .
+
+clean:
+	@rm -rf build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis src/*.egg-info
+	@find src tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
+
+distclean: clean
+	@rm -rf .venv .venv-*
