@@ -1,0 +1,74 @@
+"""Run functions in parallel and keep every promise: pools, FIFO spin-offs, on threads or processes by one word.
+
+Every name below is loaded when it is first used: importing this package does no work.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from procession._version import __version__
+
+if TYPE_CHECKING:
+    from concurrent.futures import CancelledError
+
+    from procession import futures
+    from procession.errors import (
+        Full,
+        PicklingError,
+        ProcessionError,
+        RemoteError,
+        WorkerDied,
+        WorkerStartError,
+    )
+    from procession.pool import Pool
+    from procession.spinoff import SpinOff
+    from procession.types import Failure
+    from procession.worker.state import state
+
+_HOME = {
+    "CancelledError": "concurrent.futures",
+    "Failure": "procession.types",
+    "Full": "procession.errors",
+    "PicklingError": "procession.errors",
+    "Pool": "procession.pool",
+    "ProcessionError": "procession.errors",
+    "RemoteError": "procession.errors",
+    "SpinOff": "procession.spinoff",
+    "WorkerDied": "procession.errors",
+    "WorkerStartError": "procession.errors",
+    "state": "procession.worker.state",
+}
+
+__all__ = [
+    "CancelledError",
+    "Failure",
+    "Full",
+    "PicklingError",
+    "Pool",
+    "ProcessionError",
+    "RemoteError",
+    "SpinOff",
+    "WorkerDied",
+    "WorkerStartError",
+    "__version__",
+    "futures",
+    "state",
+]
+
+
+def __getattr__(name: str) -> object:
+    if name == "futures":
+        return import_module("procession.futures")
+    try:
+        home = _HOME[name]
+    except KeyError:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}") from None
+    value = getattr(import_module(home), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(set(globals()) | set(__all__))

@@ -1,0 +1,122 @@
+"""The contract between the public face and what runs the work; one suite runs on every implementation.
+
+An engine is one pool's machinery. The face (Pool, SpinOff, the streams) makes tasks and posts them; the engine answers
+each exactly once: a `CallFuture` by its own resolution, a chunk through its `Run`.
+
+Who calls what, on which thread:
+    post, cancel_group, shutdown, kill, stats   any thread, the main thread's signal handlers included; they append and
+                                                ring, they never step the core
+    Run.items_done, Run.items_dropped           the engine's thread (inline: the caller's); short, and never raising:
+                                                user code is never run there
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol
+
+from procession.core.policy import Profile
+from procession.core.task import Task
+
+
+class Capabilities(NamedTuple):
+    """What a backend can do; the contract suite asks of each only what it claims."""
+
+    name: str
+    can_kill: bool
+    """A running task can be ended from outside."""
+    owns_workers: bool
+    """Its workers are started, counted and stopped by us."""
+    pickles: bool
+    """Arguments and results are copied by pickling."""
+    in_caller: bool
+    """Tasks run in the thread that hands them over."""
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerConfig:
+    """What a worker does before its first task and after its last."""
+
+    initializer: Callable[..., object] | None = None
+    initargs: tuple[Any, ...] = ()
+    setup: Callable[[], object] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class EngineStats:
+    """Numbers of one engine at one moment."""
+
+    workers: int
+    idle: int
+    busy: int
+    starting: int
+    pending: int
+    in_flight: int
+    done: int
+    failed: int
+    died: int
+
+
+class Function(Protocol):
+    """A callable made ready for a backend; what it is beyond this is the backend's business."""
+
+    name: str
+    profile: Profile
+
+
+class Run(Protocol):
+    """A stream of items under one function: the destination of its chunks' outcomes."""
+
+    function: Function
+    whole: bool
+    """True: a body is the one argument itself, of a type that `Engine.plain` admits; False: what `Engine.encode` made."""
+    cancelled: bool
+    """No item of it is to start any more."""
+
+    def items_done(self, start: int, outcomes: list[Any]) -> None:
+        """Items `start`, `start + 1`, ... have these outcomes: a value, or a `Raised`. May come in any order."""
+        ...
+
+    def items_dropped(self, start: int, count: int) -> None:
+        """These items will never run: the run was cancelled, or the pool shut down with cancel."""
+        ...
+
+
+class Engine(Protocol):
+    """What a pool needs from its backend."""
+
+    capabilities: Capabilities
+    max_workers: int
+
+    def function(self, fn: Callable[..., Any], name: str | None = None) -> Function:
+        """Make `fn` ready; cheap when asked again for the same function."""
+        ...
+
+    def encode(self, function: Function, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> object:
+        """Freeze one call's arguments (pickled where the backend pickles). Raises PicklingError."""
+        ...
+
+    def plain(self, items: list[Any]) -> bool:
+        """True when the items themselves may serve as bodies of a run: immutable, or never copied."""
+        ...
+
+    def post(self, tasks: Sequence[Task]) -> None:
+        """Hand tasks over. Raises RuntimeError after shutdown or in a forked child, BrokenExecutor when broken."""
+        ...
+
+    def cancel_group(self, group: object) -> None:
+        """Nothing of this group (a Run whose `cancelled` is set already) is to start any more."""
+        ...
+
+    def shutdown(self, wait: bool, cancel: bool) -> None:
+        """No more tasks; `cancel` those that have not started; `wait` until the last worker and callback are gone."""
+        ...
+
+    def kill(self, signum: int) -> None:
+        """Kill every worker now and shut down; returns when they are gone."""
+        ...
+
+    def stats(self) -> EngineStats:
+        """Numbers, now."""
+        ...

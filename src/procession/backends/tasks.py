@@ -1,0 +1,252 @@
+"""The two kinds of task: a call, which is its own Future, and a chunk of a run.
+
+Future: a real `concurrent.futures.Future`, made lazily: its Condition exists only once somebody waits the slow way
+(stdlib `wait`, `as_completed`, a callback, a blocked `result()`). One lock for all guards *creating* a Condition and
+*resolving*, so that a waiter either sees the outcome or is seen by who resolves:
+
+    waiter: under LOCK make the Condition; take it; look at the state; register; sleep
+    engine: under LOCK set the outcome and look for a Condition; if there is one: take it, notify
+
+If the engine's locked part comes first, the waiter sees the outcome. If the waiter's comes first, the engine finds the
+Condition and, since the waiter looks and registers while holding it, wakes it or was seen by it.
+
+LOCK is reentrant: the collector may run foreign code (a `__del__` that cancels) wherever an object is made.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future
+from concurrent.futures._base import CANCELLED_AND_NOTIFIED, FINISHED, PENDING, RUNNING
+from typing import Any, Protocol, TypeVar, cast
+
+from procession.backends.base import Function, Run
+from procession.core.policy import Profile
+from procession.core.task import Task
+from procession.types import Raised
+
+T = TypeVar("T")
+
+LOCK = threading.RLock()
+
+
+def _renew_lock() -> None:
+    global LOCK
+    LOCK = threading.RLock()
+
+
+os.register_at_fork(after_in_child=_renew_lock)  # whoever held it does not exist in the child
+
+
+class CallFuture(Future[T]):
+    """One submitted call and its outcome. Made by a pool; never by a user."""
+
+    # Class attributes are the state of a fresh one: making a Future then costs two assignments.
+    _state: str = PENDING
+    _result: Any = None
+    _exception: BaseException | None = None
+    _cond: threading.Condition | None = None
+    _owner: LeasedCanceller | None = None
+    size = 1
+    grain = 0
+    wid: int | None = None
+    started: bool | None = False
+    group: object = None
+
+    def __init__(self, function: Function, body: Any) -> None:  # the base's makes a Condition: not called
+        self.function = function
+        self.body = body
+
+    # -- what the core asks of a task --------------------------------------------------------------------------
+
+    @property
+    def profile(self) -> Profile:
+        """See `core.task.Task`."""
+        return self.function.profile
+
+    def claim(self, wid: int) -> bool:
+        """See `core.task.Task`; the caller holds LOCK."""
+        if self._state is PENDING or self._state is RUNNING:
+            self.wid = wid
+            return True
+        return False
+
+    def release(self) -> None:
+        """See `core.task.Task`."""
+        self.wid = None
+
+    def split(self, count: int) -> Task:
+        """A call has one item."""
+        raise AssertionError(f"a call cannot be cut at {count}")
+
+    def advance(self, count: int) -> int:
+        """See `core.task.Task`."""
+        self.size -= count
+        return 0
+
+    def mark_running(self) -> None:
+        """The engine believes that it has been started."""
+        with LOCK:
+            if self._state is PENDING:
+                self._state = RUNNING
+                self.started = True
+
+    # -- a Future whose Condition is made when it is needed ----------------------------------------------------------
+
+    @property
+    def _condition(self) -> threading.Condition:
+        cond = self._cond
+        if cond is None:
+            with LOCK:
+                cond = self._cond
+                if cond is None:
+                    self._waiters: list[Any] = []
+                    self._done_callbacks: list[Callable[[Future[T]], object]] = []
+                    cond = self._cond = threading.Condition()
+        return cond
+
+    def done(self) -> bool:
+        """True when it has an outcome or was cancelled."""
+        return self._state is FINISHED or self._state is CANCELLED_AND_NOTIFIED
+
+    def cancelled(self) -> bool:
+        """True when it was cancelled."""
+        return self._state is CANCELLED_AND_NOTIFIED
+
+    def running(self) -> bool:
+        """True while it is being run."""
+        return self._state is RUNNING
+
+    def result(self, timeout: float | None = None) -> T:
+        """As `concurrent.futures.Future.result`."""
+        if self._state is FINISHED and self._exception is None:
+            return cast(T, self._result)
+        return super().result(timeout)
+
+    def cancel(self) -> bool:
+        """True when it will never run; False when it has started or is done. O(1)."""
+        with LOCK:
+            if self._state is PENDING and self.wid is None:
+                self._state = CANCELLED_AND_NOTIFIED
+            elif self._state is not PENDING:
+                return self._state is CANCELLED_AND_NOTIFIED
+        if self._state is CANCELLED_AND_NOTIFIED:
+            _announce(self)
+            self._invoke_callbacks()
+            return True
+        owner = self._owner
+        return owner is not None and owner.cancel_leased(self)
+
+
+class LeasedCanceller(Protocol):
+    """An engine that can take a task back from a worker that has not started it."""
+
+    def cancel_leased(self, future: CallFuture[Any]) -> bool:
+        """Waits for the answer. True: it was cancelled and will never run."""
+        ...
+
+
+class ChunkTask:
+    """Consecutive items of a run, or what is left of them."""
+
+    __slots__ = ("bodies", "grain", "low", "run", "size", "start", "wid")
+
+    started: bool | None = None
+
+    def __init__(self, run: Run, start: int, bodies: list[Any], low: int, size: int, grain: int = 0) -> None:
+        self.run = run
+        self.start = start  # index in the stream of its first unanswered item
+        self.bodies = bodies
+        self.low = low  # that item's place in `bodies`
+        self.size = size
+        self.grain = grain
+        self.wid: int | None = None
+
+    @property
+    def profile(self) -> Profile:
+        """See `core.task.Task`."""
+        return self.run.function.profile
+
+    @property
+    def group(self) -> object:
+        """A run is cancelled as a whole."""
+        return self.run
+
+    def claim(self, wid: int) -> bool:
+        """See `core.task.Task`."""
+        self.wid = wid
+        return not self.run.cancelled
+
+    def release(self) -> None:
+        """See `core.task.Task`."""
+        self.wid = None
+
+    def split(self, count: int) -> ChunkTask:
+        """See `core.task.Task`."""
+        rest = ChunkTask(self.run, self.start + count, self.bodies, self.low + count, self.size - count, self.grain)
+        self.size = count
+        return rest
+
+    def advance(self, count: int) -> int:
+        """See `core.task.Task`."""
+        first = self.start
+        self.start += count
+        self.low += count
+        self.size -= count
+        return first
+
+
+def resolve(futures: Iterable[Task], outcomes: list[Any]) -> list[CallFuture[Any]]:
+    """Give each call its outcome; returns those with callbacks to be run (`run_callbacks`), elsewhere."""
+    watched: list[CallFuture[Any]] = []
+    with LOCK:
+        for future, outcome in zip(cast("Iterable[CallFuture[Any]]", futures), outcomes, strict=True):
+            if outcome.__class__ is Raised:
+                future._exception = outcome.error
+            else:
+                future._result = outcome
+            future._state = FINISHED
+            future.body = None
+            if future._cond is not None:
+                watched.append(future)
+    for future in watched:
+        _announce(future)
+    return [future for future in watched if future._done_callbacks]
+
+
+def cancel_now(futures: Iterable[Task]) -> list[CallFuture[Any]]:
+    """These calls will never run, whatever they were told before; returns those with callbacks to be run."""
+    cancelled: list[CallFuture[Any]] = []
+    with LOCK:
+        for future in cast("Iterable[CallFuture[Any]]", futures):
+            if not future.done():
+                future._state = CANCELLED_AND_NOTIFIED
+                future.body = None
+                if future._cond is not None:
+                    cancelled.append(future)
+    for future in cancelled:
+        _announce(future)
+    return [future for future in cancelled if future._done_callbacks]
+
+
+def run_callbacks(future: CallFuture[Any]) -> None:
+    """Run what `add_done_callback` registered, as the stdlib does: errors are logged."""
+    future._invoke_callbacks()
+
+
+def _announce(future: CallFuture[Any]) -> None:
+    """Wake who waits for it, as `Future.set_result` and `set_running_or_notify_cancel` do."""
+    cond = future._cond
+    if cond is None:
+        return
+    with cond:
+        for waiter in future._waiters:
+            if future._state is CANCELLED_AND_NOTIFIED:
+                waiter.add_cancelled(future)
+            elif future._exception is not None:
+                waiter.add_exception(future)
+            else:
+                waiter.add_result(future)
+        cond.notify_all()

@@ -1,0 +1,116 @@
+"""What the core is told. Every event is a fact: it happened, and cannot be refused."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from procession.core.task import Task
+
+
+@dataclass(frozen=True, slots=True)
+class Submitted:
+    """Tasks were handed over, in this order."""
+
+    tasks: Sequence[Task]
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerReady:
+    """A worker has run its initializer and its setup and will look for tokens now."""
+
+    wid: int
+
+
+@dataclass(frozen=True, slots=True)
+class StartFailed:
+    """A worker could not be started (`fatal` False: try again, a few times) or its initializer or setup raised."""
+
+    wid: int
+    reason: object
+    fatal: bool
+
+
+@dataclass(frozen=True, slots=True)
+class CallsDone:
+    """The oldest `len(outcomes)` tasks in flight on a worker, calls all of them, have these outcomes."""
+
+    wid: int
+    outcomes: list[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class ItemsDone:
+    """The oldest `len(outcomes)` items of the oldest task in flight on a worker, a chunk, have these outcomes."""
+
+    wid: int
+    outcomes: list[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class LeaseEnded:
+    """A worker has left a lease behind, having run `items` of it in `busy_ns`; its number may be used again."""
+
+    wid: int
+    items: int
+    busy_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Withdrawn:
+    """The answer to `Withdraw`: `count` tokens were read back, so the last `count` items are the parent's again."""
+
+    wid: int
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """A worker is gone. Its results were drained and its tokens read back (`unowned` of them) before this."""
+
+    wid: int
+    unowned: int
+    exitcode: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class CancelAsked:
+    """Somebody wants these tasks, which are in flight but perhaps not started, not to run."""
+
+    tasks: Sequence[Task]
+
+
+@dataclass(frozen=True, slots=True)
+class GroupCancelled:
+    """No task of this group is to start any more; they refuse to be claimed already."""
+
+    group: object
+
+
+@dataclass(frozen=True, slots=True)
+class ShutdownAsked:
+    """No more tasks will come. `cancel`: what has not started is not to run."""
+
+    cancel: bool
+
+
+@dataclass(frozen=True, slots=True)
+class KillAsked:
+    """Every worker is to be killed now; what has not started is cancelled, what runs dies."""
+
+
+Event = (
+    Submitted
+    | WorkerReady
+    | StartFailed
+    | CallsDone
+    | ItemsDone
+    | LeaseEnded
+    | Withdrawn
+    | Lost
+    | CancelAsked
+    | GroupCancelled
+    | ShutdownAsked
+    | KillAsked
+)

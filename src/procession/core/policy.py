@@ -1,0 +1,54 @@
+"""How many items travel together. Numbers only; what is measured arrives in events.
+
+A lease should hold a few milliseconds of work: enough that handing it over costs nothing beside it, little enough that
+a wrong guess is small (and a wrong guess is taken back anyway: the unstarted tail of a lease can be withdrawn at any
+moment). Nothing here changes what a user can observe but speed.
+"""
+
+from __future__ import annotations
+
+TARGET_NS = 3_000_000
+"""Work in one lease, by measurement."""
+MAX_LEASE = 4096
+"""Items in one lease; two leases and their tokens must fit into one pipe (65,536 bytes)."""
+PREFETCH_BELOW_NS = 50_000_000
+"""An item dearer than this gains nothing from having a successor wait beside it."""
+GROWTH = 32
+"""A lease is at most this many times the last one: one cold or lucky measurement must not decide alone."""
+
+
+class Profile:
+    """The running estimate of what one item of a function costs on a worker, in nanoseconds."""
+
+    __slots__ = ("last", "mean_ns")
+
+    def __init__(self) -> None:
+        self.mean_ns: float = -1.0  # nothing measured yet
+        self.last = 1
+
+    def observe(self, items: int, busy_ns: int) -> None:
+        """A lease of `items` items ran for `busy_ns`. New figures weigh half: costs drift, and cold starts lie."""
+        if items <= 0:
+            return
+        cost = max(busy_ns / items, 1.0)
+        self.mean_ns = cost if self.mean_ns < 0 else (self.mean_ns + cost) / 2
+        self.last = max(self.last, items) if cost * items < TARGET_NS else items
+
+    def scale(self, ratio: float) -> None:
+        """A lease of several functions took `ratio` times what was expected; which of them did is unknown."""
+        if self.mean_ns >= 0:
+            self.mean_ns = max(1.0, self.mean_ns * (1 + ratio) / 2)
+
+    def lease_items(self) -> int:
+        """How many items make a lease of `TARGET_NS`; 1 while nothing is known."""
+        if self.mean_ns < 0:
+            return 1
+        return max(1, min(int(TARGET_NS / self.mean_ns), self.last * GROWTH, MAX_LEASE))
+
+    def worth_prefetching(self) -> bool:
+        """Whether a successor should wait beside a running item, so that the worker never waits for the parent."""
+        return 0 <= self.mean_ns < PREFETCH_BELOW_NS
+
+    def cost_of(self, items: int) -> float:
+        """Expected nanoseconds for `items` items; what was never measured counts as dear."""
+        return items * (self.mean_ns if self.mean_ns >= 0 else float(PREFETCH_BELOW_NS))

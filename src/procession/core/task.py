@@ -1,0 +1,49 @@
+"""What the core moves about: tasks, which are runs of one or more items.
+
+A *call* (one submitted function call) has one item. A *chunk* has many: it is one record in the parent however many
+items it holds, and it is cut where a lease, a withdrawal or a death cuts it. The core never looks inside an item.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from procession.core.policy import Profile
+
+
+class Task(Protocol):
+    """A run of items that somebody handed over and waits for.
+
+    Invariants (checked by `PoolCore.check`):
+    * a task is in exactly one place: pending, in flight on one worker, or answered;
+    * `size` counts the items that have no outcome yet; a task of size 0 is nowhere.
+    """
+
+    size: int
+    grain: int
+    """Items a lease takes at once: 0 = as the policy measures, n = exactly n (the caller's chunksize)."""
+    profile: Profile
+    """The measured cost of one item; shared by all tasks of one function."""
+    group: object
+    """What it is cancelled together with, or None."""
+    wid: int | None
+    """The worker that holds its lease."""
+    started: bool | None
+    """True: the user was told that it runs, so that it may no longer be cancelled, only run (elsewhere, if need be).
+    None: nobody can be told (a chunk)."""
+
+    def claim(self, wid: int) -> bool:
+        """Lease it to worker `wid`; False when it was cancelled meanwhile, and then it is nobody's."""
+        ...
+
+    def release(self) -> None:
+        """It came back unstarted: a cancel may take it again."""
+        ...
+
+    def split(self, count: int) -> Task:
+        """Keep the first `count` items (0 < count < size) and return the rest as a task of its own."""
+        ...
+
+    def advance(self, count: int) -> int:
+        """The first `count` items have their outcomes; returns the index of the first of them."""
+        ...

@@ -1,0 +1,211 @@
+"""One worker as the core sees it: a state from a table, and the FIFO of what it has in hand.
+
+States:
+    STARTING   asked for, has not said that it is ready; may hold a lease already
+    IDLE       ready, nothing in hand
+    BUSY       ready, something in hand
+    DRAINING   told to stop; nothing in hand, nothing more will be given
+    DYING      told to die; what it has in hand comes back when it is gone
+    GONE       lost; nothing may be heard of it again
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from enum import Enum, auto
+
+from procession.core.policy import Profile
+from procession.core.task import Task
+
+
+class State(Enum):
+    """Where a worker stands."""
+
+    STARTING = auto()
+    IDLE = auto()
+    BUSY = auto()
+    DRAINING = auto()
+    DYING = auto()
+    GONE = auto()
+
+
+class Signal(Enum):
+    """What can happen to a worker's state."""
+
+    READY = auto()
+    LEASED = auto()
+    EMPTIED = auto()
+    STOP = auto()
+    KILL = auto()
+    LOST = auto()
+
+
+TRANSITIONS: dict[tuple[State, Signal], State] = {
+    (State.STARTING, Signal.READY): State.IDLE,
+    (State.STARTING, Signal.LEASED): State.STARTING,
+    (State.STARTING, Signal.EMPTIED): State.STARTING,
+    (State.STARTING, Signal.STOP): State.DRAINING,
+    (State.STARTING, Signal.KILL): State.DYING,
+    (State.STARTING, Signal.LOST): State.GONE,
+    (State.IDLE, Signal.LEASED): State.BUSY,
+    (State.IDLE, Signal.STOP): State.DRAINING,
+    (State.IDLE, Signal.KILL): State.DYING,
+    (State.IDLE, Signal.LOST): State.GONE,
+    (State.BUSY, Signal.LEASED): State.BUSY,
+    (State.BUSY, Signal.EMPTIED): State.IDLE,
+    (State.BUSY, Signal.KILL): State.DYING,
+    (State.BUSY, Signal.LOST): State.GONE,
+    (State.DRAINING, Signal.READY): State.DRAINING,  # it was told to stop before it had started
+    (State.DRAINING, Signal.KILL): State.DYING,
+    (State.DRAINING, Signal.LOST): State.GONE,
+    (State.DYING, Signal.READY): State.DYING,
+    (State.DYING, Signal.EMPTIED): State.DYING,  # its last results were still on their way
+    (State.DYING, Signal.KILL): State.DYING,
+    (State.DYING, Signal.LOST): State.GONE,
+}
+
+MAX_OPEN_LEASES = 200
+"""Leases a worker has not left behind. Their numbers travel modulo 256 and must not be mistaken for one another."""
+
+
+class CoreError(AssertionError):
+    """A law was broken: a bug in procession, with the story that led there."""
+
+
+class Worker:
+    """A worker's record. `items` = the outcomes it owes = the sum of the sizes of `inflight`."""
+
+    __slots__ = (
+        "inflight",
+        "items",
+        "lease_items",
+        "loose",
+        "next_number",
+        "open_leases",
+        "quota",
+        "state",
+        "story",
+        "wid",
+    )
+
+    def __init__(self, wid: int, quota: int | None) -> None:
+        self.wid = wid
+        self.state = State.STARTING
+        self.inflight: deque[Task] = deque()
+        self.items = 0
+        self.loose = 0  # items whose tokens may still be in the pipe
+        self.quota = quota  # items it may still be leased before it is replaced; None = no limit
+        self.next_number = 0
+        self.open_leases: deque[tuple[tuple[Profile, ...], float]] = deque()
+        self.lease_items = 0  # items in the latest lease
+        self.story: deque[str] = deque(maxlen=12)
+
+    def signal(self, signal: Signal) -> None:
+        """Move along the table; a missing cell is a bug and tells the worker's story."""
+        try:
+            self.state = TRANSITIONS[self.state, signal]
+        except KeyError:
+            story = " > ".join(self.story)
+            raise CoreError(
+                f"worker {self.wid}: {signal.name} cannot happen in {self.state.name} (before: {story})"
+            ) from None
+        self.story.append(f"{signal.name}:{self.state.name}/{self.items}")
+
+    @property
+    def usable(self) -> bool:
+        """Counts towards the width of the pool."""
+        return self.state in (State.STARTING, State.IDLE, State.BUSY)
+
+    @property
+    def hungry(self) -> bool:
+        """Has nothing in hand and may be given something."""
+        return self.items == 0 and self.state in (State.STARTING, State.IDLE) and self._may_lease()
+
+    @property
+    def thirsty(self) -> bool:
+        """Runs its last items and would wait for the parent when they are done."""
+        return self.state is State.BUSY and self.items <= max(1, self.lease_items // 2) and self._may_lease()
+
+    @property
+    def stealable(self) -> int:
+        """Items in hand that a withdrawal might bring back; 0 after one, until the next lease."""
+        if self.state is State.BUSY:
+            return min(self.loose, self.items - 1)
+        return self.loose if self.state is State.STARTING else 0
+
+    def _may_lease(self) -> bool:
+        return self.quota != 0 and len(self.open_leases) < MAX_OPEN_LEASES
+
+    def lease(self, tasks: list[Task], items: int) -> int:
+        """Put `tasks` (`items` items in all) in hand; returns the number that their tokens bear."""
+        self.inflight.extend(tasks)
+        self.items += items
+        self.loose += items
+        self.lease_items = items
+        if self.quota is not None:
+            self.quota -= items
+        profiles = tuple(dict.fromkeys(task.profile for task in tasks))
+        self.open_leases.append((profiles, sum(task.profile.cost_of(task.size) for task in tasks)))
+        number = self.next_number
+        self.next_number += 1
+        self.signal(Signal.LEASED)
+        return number
+
+    def finish_calls(self, count: int) -> list[Task]:
+        """The oldest `count` tasks, calls all, have been answered."""
+        popleft = self.inflight.popleft
+        tasks = [popleft() for _ in range(count)]
+        self._finished(count)
+        return tasks
+
+    def finish_items(self, count: int) -> tuple[Task, int]:
+        """The oldest `count` items of the oldest task have been answered; returns it and the first one's index."""
+        task = self.inflight[0]
+        if count > task.size:
+            raise CoreError(f"worker {self.wid}: {count} outcomes for a task with {task.size} items")
+        start = task.advance(count)
+        if task.size == 0:
+            self.inflight.popleft()
+        self._finished(count)
+        return task, start
+
+    def _finished(self, count: int) -> None:
+        self.items -= count
+        self.loose = min(self.loose, self.items)
+        if self.items < 0:
+            raise CoreError(f"worker {self.wid}: more outcomes than items in hand")
+        if self.items == 0:
+            self.signal(Signal.EMPTIED)
+
+    def take_back(self, count: int) -> list[Task]:
+        """The last `count` items are the parent's again; returns them as tasks, in order."""
+        if count > self.items:
+            raise CoreError(f"worker {self.wid}: {count} tokens came back for {self.items} items")
+        back: deque[Task] = deque()
+        left = count
+        while left:
+            task = self.inflight[-1]
+            if task.size > left:
+                task = task.split(task.size - left)
+            else:
+                self.inflight.pop()
+            left -= task.size
+            task.release()
+            back.appendleft(task)
+        self.items -= count
+        self.loose = 0
+        if self.quota is not None:
+            self.quota += count
+        if count and self.items == 0:
+            self.signal(Signal.EMPTIED)
+        return list(back)
+
+    def check(self) -> None:
+        """The invariants of a worker; run after every event in tests."""
+        assert self.items == sum(task.size for task in self.inflight), (self.items, self.inflight)
+        assert 0 <= self.loose <= self.items
+        assert all(task.size > 0 for task in self.inflight)
+        assert len(self.open_leases) <= MAX_OPEN_LEASES
+        assert (self.state is State.BUSY) <= (self.items > 0), "BUSY means something in hand"
+        assert (self.state in (State.IDLE, State.DRAINING, State.GONE)) <= (self.items == 0), self.state
+        assert self.quota is None or self.quota >= 0

@@ -1,0 +1,1 @@
+"""Steps a core and performs its commands."""

@@ -1,0 +1,31 @@
+"""Small public and shared types."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """One item that failed, as an `on_error=` callable receives it. A record, not an exception."""
+
+    index: int
+    """The item's place in its stream, from 0."""
+    args: tuple[Any, ...]
+    """The arguments of its call."""
+    error: BaseException
+    """What it raised, or what happened to it (`WorkerDied`, `PicklingError`, ...)."""
+    attempts: int = 1
+    """How often it was started."""
+    stage: str | None = None
+    """The stage of a pipeline in which it failed."""
+
+
+class Raised:
+    """An outcome that is not a value: what a task raised, or what happened to it."""
+
+    __slots__ = ("error",)
+
+    def __init__(self, error: BaseException) -> None:
+        self.error = error
