@@ -1,0 +1,1 @@
+"""procession against its peers, in one run: `python -m benchmarks` (see README.md beside this file)."""

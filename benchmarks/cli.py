@@ -1,0 +1,139 @@
+"""The command line: plan the cells, run them round robin, report."""
+
+import argparse
+import math
+import sys
+import tempfile
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+from benchmarks import machine, report
+from benchmarks.cell import KINDS, Cell, Kind, Outcome, Size
+from benchmarks.measures import MEASURES
+from benchmarks.peers import PEERS, problem_with, version_of
+from benchmarks.results import Results
+from benchmarks.runner import run_cell
+
+BUDGET = {"quick": 240.0, "normal": 720.0}
+"""Seconds that a run may take which was not told how often to repeat."""
+
+
+def parser() -> argparse.ArgumentParser:
+    """The words of the command line."""
+    words = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    words.add_argument("--only", metavar="MEASURE,...", type=_names, default=[], help="only these measures")
+    words.add_argument("--peers", metavar="PEER,...", type=_names, default=[], help="only these peers")
+    words.add_argument("--kinds", metavar="KIND,...", type=_names, default=list(KINDS), help="import, main or both")
+    words.add_argument("--repeat", metavar="N", type=int, help="repetitions (default 5; quick 3)")
+    words.add_argument("--quick", action="store_true", help="fewer and shorter, for a look")
+    words.add_argument("--full", action="store_true", help="no fewer tasks for slow peers: half an hour and more")
+    words.add_argument("--json", metavar="FILE", type=Path, help="write every value here")
+    words.add_argument("--markdown", metavar="FILE", type=Path, help="write the report here")
+    words.add_argument("--list", action="store_true", help="say what there is, and run nothing")
+    return words
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the bench; the exit status is 2 when it cannot be run as asked, 1 when a cell failed."""
+    words = parser()
+    asked = words.parse_args(arguments)
+    if asked.list:
+        print(_listing())
+        return 0
+    _refuse_unknown(words, "--only", asked.only, MEASURES)
+    _refuse_unknown(words, "--peers", asked.peers, PEERS)
+    _refuse_unknown(words, "--kinds", asked.kinds, KINDS)
+    if asked.quick and asked.full:
+        words.error("argument --full: not with --quick")
+    if asked.repeat is not None and asked.repeat < 1:
+        words.error(f"argument --repeat: must be at least 1, not {asked.repeat}")
+    peers = asked.peers or list(PEERS)
+    if problems := [problem for name in peers if (problem := problem_with(PEERS[name]))]:
+        print(*problems, "Install them, or name the peers you want with --peers.", sep="\n", file=sys.stderr)
+        return 2
+    found = machine.facts()
+    began = time.perf_counter()
+    size: Size = "quick" if asked.quick else "full" if asked.full else "normal"
+    plan = list(cells(asked.only or list(MEASURES), peers, asked.kinds, asked.repeat or 0, size))
+    outcomes = list(run(plan, math.inf if asked.repeat or asked.full else BUDGET[size]))
+    found["repetitions"] = 1 + max((outcome.cell.repetition for outcome in outcomes), default=-1)
+    found["seconds"] = round(time.perf_counter() - began)
+    found["versions"] = {name: version_of(PEERS[name]) for name in peers}
+    results = Results(outcomes)
+    _write(results, found, asked)
+    return 1 if any(outcome.status != "ok" for outcome in outcomes) else 0
+
+
+def cells(
+    measures: Sequence[str], peers: Sequence[str], kinds: Sequence[Kind], repeat: int, size: Size
+) -> Iterator[Cell]:
+    """The cells in the order of the run: within a repetition the peers follow each other, so that noise hits all."""
+    for repetition in range(repeat or (3 if size == "quick" else 5)):
+        # Each repetition begins with another peer: none is always the one that runs after the slowest.
+        turn = repetition % max(1, len(peers))
+        order = [*peers[turn:], *peers[:turn]]
+        for name in measures:
+            cap = MEASURES[name].repetitions
+            if not repeat and cap is not None and repetition >= (1 if size == "quick" else cap):
+                continue
+            for kind in KINDS:
+                for peer in order:
+                    if kind in kinds and MEASURES[name].takes(PEERS[peer]):
+                        yield Cell(name, peer, kind, repetition, size)
+
+
+def run(plan: Sequence[Cell], budget: float) -> Iterator[Outcome]:
+    """Run the cells one after the other; what hung once is not asked again.
+
+    A repetition that would, going by the one before, end after `budget` seconds is not begun: the report then shows
+    fewer repetitions, on a machine that is too busy for more.
+    """
+    hung: set[tuple[str, str, str]] = set()
+    began = turned = time.perf_counter()
+    repetition = 0
+    with tempfile.TemporaryDirectory(prefix="benchmarks-") as scratch:
+        for index, cell in enumerate(plan, 1):
+            if cell.repetition > repetition:
+                now = time.perf_counter()
+                if 2 * now - turned - began > budget:
+                    print(f"out of time: {cell.repetition} repetitions, not more", file=sys.stderr)
+                    return
+                turned, repetition = now, cell.repetition
+            place = (cell.measure, cell.peer, cell.kind)
+            if place in hung:
+                continue
+            limit = MEASURES[cell.measure].limit * (5 if cell.size == "full" else 1)
+            outcome = run_cell(cell, limit, Path(scratch))
+            if outcome.status == "hang":
+                hung.add(place)
+            print(f"[{index}/{len(plan)}] {report.progress(outcome)}", file=sys.stderr, flush=True)
+            yield outcome
+
+
+def _write(results: Results, found: dict[str, object], asked: argparse.Namespace) -> None:
+    rates = results.values("submit_result", "ppe", "import", "rate").values()
+    doubts = machine.doubts(found, list(rates))
+    print(report.as_text(results, found, doubts))
+    if asked.markdown:
+        asked.markdown.write_text(report.as_markdown(results, found, doubts))
+    if asked.json:
+        asked.json.write_text(report.as_json(results, found, doubts))
+
+
+def _listing() -> str:
+    lines = ["measures:"]
+    for name, measure in MEASURES.items():
+        taking = ", ".join(peer.name for peer in PEERS.values() if measure.takes(peer))
+        lines += [f"  {name:<15} {measure.title}", f"  {'':<15}   by {taking}"]
+    lines += ["", "peers:", *(f"  {name:<15} {peer.title}" for name, peer in PEERS.items())]
+    return "\n".join(lines)
+
+
+def _names(text: str) -> list[str]:
+    return [name for name in text.split(",") if name]
+
+
+def _refuse_unknown(words: argparse.ArgumentParser, flag: str, given: list[str], known: Iterable[str]) -> None:
+    if unknown := [name for name in given if name not in known]:
+        words.error(f"argument {flag}: no {', '.join(unknown)}; there is {', '.join(known)}")

@@ -1,0 +1,28 @@
+"""The measures by name, in the order of the report. A new one is a class with a docstring, and a line here."""
+
+from benchmarks.measures.base import Measure
+from benchmarks.measures.idle import Idle
+from benchmarks.measures.latency import Roundtrip
+from benchmarks.measures.mapping import Map, MapSkewed
+from benchmarks.measures.payload import Payload
+from benchmarks.measures.reference import Reference
+from benchmarks.measures.spinoff import SpinoffLarge, SpinoffSmall
+from benchmarks.measures.startup import Startup
+from benchmarks.measures.throughput import SubmitResult, SubmitWait
+
+MEASURES: dict[str, Measure] = {
+    measure.name: measure
+    for measure in (
+        SubmitResult(),
+        SubmitWait(),
+        Roundtrip(),
+        Map(),
+        MapSkewed(),
+        SpinoffSmall(),
+        SpinoffLarge(),
+        Payload(),
+        Startup(),
+        Idle(),
+        Reference(),
+    )
+}

@@ -1,0 +1,56 @@
+"""A fresh program up to its end."""
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+from types import ModuleType
+
+from benchmarks.cell import Cell, Sample
+from benchmarks.measures.base import Measure, Metric
+from benchmarks.peers.base import Peer
+
+DEFINITIONS = {
+    "import": "from benchmarks.workloads import noop",
+    "main": "def noop(x):\n    return x",
+}
+
+
+class Startup(Measure):
+    """Timed: a whole program by the wall, from its start as a fresh process to its exit, seen from outside.
+
+    The program is a script as the library's documentation would write it: it imports the library, opens a pool of
+    two, submits one no-op, prints its result, leaves. The mean of 2 runs, after one that is not counted (byte code
+    and files are then cached). The interpreter's own start is in it, alike for all.
+    """
+
+    name = "startup"
+    title = "fresh process to first result and exit"
+    metrics = (Metric("wall", "wall time", "ms"),)
+
+    def run(self, peer: Peer, work: ModuleType, cell: Cell) -> Sample:
+        script = Path(cell.out).with_name("program.py")
+        script.write_text(program(peer, cell.kind))
+        _run(script)
+        times = 2
+        wall = sum(_run(script) for _ in range(times)) / times
+        return Sample({"wall": wall * 1e3}, {"times": times})
+
+
+def program(peer: Peer, kind: str) -> str:
+    """The text of the program."""
+    body = "".join(f"    {line}\n" for line in peer.script_body.splitlines())
+    return f'{peer.script_import}\n\n{DEFINITIONS[kind]}\n\nif __name__ == "__main__":\n{body}'
+
+
+def _run(script: Path) -> float:
+    # Into a file: at the end of a pipe we would also wait for a worker or helper that outlives the program.
+    with script.with_name("said.txt").open("w+") as said:
+        began = time.perf_counter()
+        status = subprocess.run([sys.executable, str(script)], stdout=said, stderr=said).returncode
+        seconds = time.perf_counter() - began
+        said.seek(0)
+        lines = said.read().splitlines()
+    if status or "1" not in lines:
+        raise AssertionError(f"the program ended with {status} and said {lines}")
+    return seconds

@@ -1,0 +1,193 @@
+"""The report of a run as text, Markdown and JSON: the same tables, drawn three ways."""
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from itertools import product
+from typing import Any
+
+from benchmarks.cell import KIND_TITLES, KINDS, Kind, Outcome
+from benchmarks.measures import MEASURES
+from benchmarks.measures.base import Measure, Metric, Unit
+from benchmarks.peers import PEERS
+from benchmarks.results import Results, Verdict
+
+
+@dataclass(frozen=True)
+class Table:
+    """A heading, columns and rows, still to be drawn."""
+
+    heading: str
+    columns: tuple[str, ...]
+    rows: list[tuple[str, ...]]
+
+
+def as_text(results: Results, facts: dict[str, Any], doubts: Sequence[str]) -> str:
+    """For the terminal."""
+    blocks = [_fact_lines(facts, doubts)]
+    for table in tables(results):
+        widths = [max(map(len, column)) for column in zip(table.columns, *table.rows, strict=True)]
+        lines = [table.heading]
+        for row in (table.columns, *table.rows):
+            lines.append("  " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+        blocks.append("\n".join(lines))
+    return "\n\n".join(blocks)
+
+
+def as_markdown(results: Results, facts: dict[str, Any], doubts: Sequence[str]) -> str:
+    """For a file that people read."""
+    blocks = ["# Benchmarks", "\n".join(f"- {line}" for line in _fact_lines(facts, doubts).splitlines())]
+    for table in tables(results):
+        rows = [table.columns, tuple("---" for _ in table.columns), *table.rows]
+        drawn = "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows)
+        blocks += [f"## {table.heading}", drawn.replace("__main__", "`__main__`")]
+    return "\n\n".join(blocks) + "\n"
+
+
+def as_json(results: Results, facts: dict[str, Any], doubts: Sequence[str]) -> str:
+    """Every value of every repetition, and the verdicts."""
+    return json.dumps(
+        {
+            "machine": facts,
+            "doubts": list(doubts),
+            "summary": list(_summary(results)),
+            "outcomes": [asdict(outcome) for outcome in results.outcomes],
+            "targets": [
+                {**asdict(verdict), "reached": verdict.reached} for verdict in results.verdicts(_kinds(results))
+            ],
+        },
+        indent=1,
+    )
+
+
+def _summary(results: Results) -> Iterator[dict[str, Any]]:
+    for measure in MEASURES.values():
+        for metric, kind, peer in product(measure.metrics, KINDS, PEERS):
+            if spread := results.spread(measure.name, peer, kind, metric.key):
+                better = results.advantage(measure.name, metric, kind, peer, measure.baseline)
+                place = {"measure": measure.name, "metric": metric.key, "unit": metric.unit, "kind": kind, "peer": peer}
+                ratio = {"baseline": measure.baseline, "times_better": better.median if better else None}
+                yield {**place, **asdict(spread), **ratio}
+
+
+def progress(outcome: Outcome) -> str:
+    """One line about a cell that has just run."""
+    cell = outcome.cell
+    metrics = MEASURES[cell.measure].metrics
+    values = outcome.sample.values if outcome.sample else {}
+    figures = ", ".join(f"{m.key} {amount(values[m.key], m.unit)}" for m in metrics if m.key in values)
+    said = figures or f"{outcome.status}: {outcome.reason.splitlines()[-1] if outcome.reason else ''}"
+    return f"{cell.measure} {cell.peer} ({KIND_TITLES[cell.kind]}, {outcome.seconds:.1f} s): {said}"
+
+
+def tables(results: Results) -> Iterator[Table]:
+    """The tables of the report: one a metric, then the targets, then what went wrong."""
+    run = {outcome.cell.measure for outcome in results.outcomes}
+    kinds = _kinds(results)
+    for name in (name for name in MEASURES if name in run):
+        for metric in MEASURES[name].metrics:
+            table = _metric_table(results, MEASURES[name], metric, kinds)
+            if table.rows:
+                yield table
+    verdicts = results.verdicts(kinds)
+    if any(verdict.found is not None for verdict in verdicts):
+        rows = [_verdict_row(verdict) for verdict in verdicts]
+        yield Table("Targets", ("target", "function", "bound", "found", ""), rows)
+    failed = [outcome for outcome in results.outcomes if outcome.status != "ok"]
+    if failed:
+        rows = [(o.cell.measure, o.cell.peer, KIND_TITLES[o.cell.kind], o.status, _tail(o.reason)) for o in failed]
+        yield Table("Failed", ("measure", "peer", "function", "", "said"), rows)
+
+
+def amount(value: float, unit: Unit) -> str:
+    """A figure of three digits with its unit."""
+    if unit == "/s":
+        for factor, letter in ((1e6, "M"), (1e3, "k")):
+            if value >= factor:
+                return f"{_digits(value / factor)}{letter}/s"
+    return f"{_digits(value)}{unit if unit in ('x', '/s') else f' {unit}'}"
+
+
+def _digits(value: float) -> str:
+    decimals = 2 if abs(value) < 10 else 1 if abs(value) < 100 else 0
+    return f"{value:,.{decimals}f}"
+
+
+def _kinds(results: Results) -> list[Kind]:
+    run = {outcome.cell.kind for outcome in results.outcomes}
+    return [kind for kind in KINDS if kind in run]
+
+
+def _metric_table(results: Results, measure: Measure, metric: Metric, kinds: Sequence[Kind]) -> Table:
+    columns = ["peer"]
+    for kind in kinds:
+        columns += [KIND_TITLES[kind], f"x {measure.baseline}"]
+    rows = []
+    for peer in PEERS:
+        cells = [_figures(results, measure, metric, kind, peer) for kind in kinds]
+        if any(figure for figure, _ in cells):
+            row = [peer, *(text for cell in cells for text in cell), _facts_of(results, measure, peer)]
+            rows.append(tuple(row))
+    better = "higher" if metric.higher else "lower"
+    heading = f"{measure.title}: {metric.title} ({better} is better)"
+    return Table(heading, (*columns, "last run"), rows)
+
+
+def _figures(results: Results, measure: Measure, metric: Metric, kind: Kind, peer: str) -> tuple[str, str]:
+    """The figure and its advantage over the baseline; empty if `peer` does not take part."""
+    spread = results.spread(measure.name, peer, kind, metric.key)
+    if spread is None:
+        bad = [outcome.status for outcome in results.at(measure.name, peer, kind) if outcome.status != "ok"]
+        return (bad[0], "-") if bad else ("", "")
+    figure = amount(spread.median, metric.unit)
+    if spread.count > 1:
+        figure += f" ({amount(spread.low, metric.unit)} .. {amount(spread.high, metric.unit)})"
+    ratio = results.advantage(measure.name, metric, kind, peer, measure.baseline)
+    return figure, _digits(ratio.median) if ratio else "-"
+
+
+def _facts_of(results: Results, measure: Measure, peer: str) -> str:
+    """The facts that a peer's last good cell stated: its n, its best chunk size."""
+    samples = [o.sample for kind in KINDS for o in results.at(measure.name, peer, kind) if o.sample]
+    if not samples:
+        return ""
+    return ", ".join(f"{key} {value:,.6g}" for key, value in samples[-1].facts.items())
+
+
+def _verdict_row(verdict: Verdict) -> tuple[str, ...]:
+    target = verdict.target
+    measure = MEASURES[target.measure]
+    metric = next(m for m in measure.metrics if m.key == target.metric)
+    where = f"{measure.title}: {metric.title}"
+    bounds = {
+        "times": f"at least {_digits(target.bound)} x {target.against}",
+        "plus": f"at most {target.against} + {amount(target.bound, metric.unit)}",
+        "value": f"at most {amount(target.bound, metric.unit)}",
+    }
+    if verdict.found is None:
+        found = "not measured"
+    elif target.how == "times":
+        found = f"{_digits(verdict.found)} x {verdict.rival}"
+    else:
+        found = ("+" if target.how == "plus" and verdict.found >= 0 else "") + amount(verdict.found, metric.unit)
+    words = {True: "reached", False: "NOT REACHED", None: "-"}
+    return where, KIND_TITLES[verdict.kind], bounds[target.how], found, words[verdict.reached]
+
+
+def _fact_lines(facts: dict[str, Any], doubts: Sequence[str]) -> str:
+    versions = ", ".join(f"{name} {version}" for name, version in facts["versions"].items() if version != "stdlib")
+    slowdown = facts["two_cores_slowdown"]
+    lines = [
+        f"{facts['date']}, {facts['python']}, {facts['kernel']}, {facts['repetitions']} repetitions in {facts['seconds']} s",
+        f"{facts['cpu']}, {facts['cores_usable']} of {facts['cores']} cores, load average {facts['load_average']}",
+        f"harness {facts['harness_ns_per_task']} ns a task; one work in two processes at once takes {slowdown}x as long",
+        f"peers: {versions or 'standard library only'}",
+    ]
+    lines += [f"DOUBT: {doubt}" for doubt in doubts]
+    lines.append("medians (lowest .. highest); x: times better, compared within each repetition, then the median")
+    return "\n".join(lines)
+
+
+def _tail(reason: str) -> str:
+    lines = [line for line in reason.splitlines() if line.strip()]
+    return lines[-1][:160] if lines else ""
