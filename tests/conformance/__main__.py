@@ -9,12 +9,12 @@ from fnmatch import fnmatchcase
 
 from . import campaign, interpreters, report
 from .deviations import with_lent
-from .model import STARTS
+from .model import PROCESS_STARTS, STARTS, SUBJECTS
 
 
 def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.conformance", description=__doc__)
-    parser.add_argument("--subject", choices=("procession", "stdlib"), default="procession")
+    parser.add_argument("--subject", choices=SUBJECTS, default="procession")
     parser.add_argument("--start", choices=STARTS, action="append", help="only this start (may be repeated)")
     parser.add_argument("--tests", default="*", help="only tests that match, e.g. 'test_wait.*'")
     parser.add_argument("--python", help="an interpreter that has the tests (default: this one, or one found)")
@@ -30,7 +30,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except interpreters.NoTests as error:
         print(f"skipped: {error}")
         return 0
-    cases = with_lent(campaign.list_cases(interpreter, options.subject, options.start or STARTS), options.subject)
+    starts = options.start or (PROCESS_STARTS if options.subject == "pool" else STARTS)
+    cases = with_lent(campaign.list_cases(interpreter, options.subject, starts), options.subject)
     chosen = [case for case in cases if fnmatchcase(case.id, options.tests)]
     results = campaign.run(interpreter, options.subject, chosen, options.jobs)
     print(report.markdown(results))

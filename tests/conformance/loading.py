@@ -20,7 +20,8 @@ from typing import Any
 from .model import Case, Start
 
 PACKAGE = "test.test_concurrent_futures"
-SUBJECTS = {"procession": "procession.futures", "stdlib": "concurrent.futures"}
+#: Where a program that uses the subject imports it from.
+HOMES = {"procession": "procession.futures", "pool": "procession", "stdlib": "concurrent.futures"}
 
 #: The mixin that decides how a test class starts its executor. A zygote run borrows the classes of
 #: spawn, because a worker must find a test class under its own name: its executors are built without
@@ -63,7 +64,8 @@ def without_context(executor: Callable[..., Any]) -> Callable[..., Any]:
 
 def rewritten(script: str, subject: str, start: Start, path: Sequence[str]) -> str:
     """A script of the tests as a user of the subject would have written it."""
-    script = script.replace("from concurrent.futures import", f"from {SUBJECTS[subject]} import")
+    ours = "import Pool as" if subject == "pool" else "import"
+    script = script.replace("from concurrent.futures import", f"from {HOMES[subject]} {ours}")
     if start == "zygote":
         script = script.replace("mp_context=context", "mp_context=None")
     lines = [f"import sys; sys.path[:0] = {list(path)!r}"] if path else []
@@ -95,11 +97,17 @@ class TestPackage:
         support.LONG_TIMEOUT = min(support.LONG_TIMEOUT, 20.0)
 
     def _view(self) -> FuturesView:
-        subject = importlib.import_module(SUBJECTS[self.subject])
+        subject = importlib.import_module(HOMES[self.subject])
         overrides = {}
+        if self.subject == "pool":
+            overrides["ProcessPoolExecutor"] = subject.Pool
         if self.start == "zygote":
-            overrides["ProcessPoolExecutor"] = without_context(subject.ProcessPoolExecutor)
+            overrides["ProcessPoolExecutor"] = without_context(self._process_executor())
         return FuturesView(subject, overrides)
+
+    def _process_executor(self) -> Any:
+        subject = importlib.import_module(HOMES[self.subject])
+        return subject.Pool if self.subject == "pool" else subject.ProcessPoolExecutor
 
     def _load(self) -> dict[str, types.ModuleType]:
         root = importlib.import_module(PACKAGE)
@@ -148,8 +156,7 @@ class TestPackage:
     def _test(self, case: Case) -> unittest.TestCase:
         test: unittest.TestCase = getattr(self.modules[case.module], case.cls)(case.method)
         if case.lent:
-            executor = importlib.import_module(SUBJECTS[self.subject]).ProcessPoolExecutor
-            lend = unittest.mock.patch.multiple(executor, create=True, **LENT)
+            lend = unittest.mock.patch.multiple(self._process_executor(), create=True, **LENT)
             setattr(test, case.method, lend(getattr(test, case.method)))
         return test
 

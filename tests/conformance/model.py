@@ -11,6 +11,7 @@ Outcome = Literal["passed", "failed", "skipped", "altered", "hung", "died"]
 #: In the order of the report. "zygote" is the default start (no mp_context); "future" needs no executor.
 STARTS: tuple[Start, ...] = ("zygote", "fork", "forkserver", "spawn", "threads", "future")
 PROCESS_STARTS: tuple[Start, ...] = ("zygote", "fork", "forkserver", "spawn")
+SUBJECTS = ("procession", "pool", "stdlib")
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import Any, TextIO
 
-from .model import STARTS, Case, Outcome
+from .model import STARTS, SUBJECTS, Case, Outcome
 
 ExcInfo = tuple[type[BaseException], BaseException, TracebackType]
 
@@ -112,7 +112,7 @@ class Reporter(unittest.TestResult):
 
 def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="tests.conformance.runner", description=__doc__)
-    parser.add_argument("--subject", choices=("procession", "stdlib"), default="procession")
+    parser.add_argument("--subject", choices=SUBJECTS, default="procession")
     parser.add_argument("--start", choices=STARTS, default="zygote")
     parser.add_argument("--module", help="only this module, e.g. test_wait")
     parser.add_argument("--method", help="only this method, e.g. test_submit")

@@ -20,7 +20,9 @@ def collected() -> tuple[list[Case], str]:
     """The cases, or none and the reason."""
     try:
         importlib.import_module("procession.futures")
-    except ImportError:
+    except ModuleNotFoundError as error:
+        if error.name not in ("procession", "procession.futures"):
+            raise
         return [], "procession.futures does not exist yet"
     try:
         interpreter = interpreters.find()
