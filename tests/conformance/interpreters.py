@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import functools
 import importlib.util
 import os
@@ -79,6 +80,7 @@ def own_path() -> tuple[str, ...]:
 def shared_path() -> str:
     """A folder with links to what a borrowed interpreter must import, and to nothing else of ours."""
     folder = Path(tempfile.mkdtemp(prefix="conformance-path-"))
+    atexit.register(shutil.rmtree, folder)
     for name in SHARED:
         spec = importlib.util.find_spec(name)
         if spec is not None and spec.submodule_search_locations:
