@@ -86,25 +86,27 @@ def cells(
 def run(plan: Sequence[Cell], budget: float) -> Iterator[Outcome]:
     """Run the cells one after the other; what hung once is not asked again.
 
-    A repetition that would, going by the one before, end after `budget` seconds is not begun: the report then shows
-    fewer repetitions, on a machine that is too busy for more.
+    A repetition that would, going by what its cells took before, end after `budget` seconds is not begun: on a machine
+    that is too busy, the report shows fewer repetitions.
     """
     hung: set[tuple[str, str, str]] = set()
-    began = turned = time.perf_counter()
+    took: dict[tuple[str, str, str], float] = {}
+    began = time.perf_counter()
     repetition = 0
     with tempfile.TemporaryDirectory(prefix="benchmarks-") as scratch:
         for index, cell in enumerate(plan, 1):
             if cell.repetition > repetition:
-                now = time.perf_counter()
-                if 2 * now - turned - began > budget:
+                coming = [(c.measure, c.peer, c.kind) for c in plan if c.repetition == cell.repetition]
+                if time.perf_counter() - began + sum(took.get(each, 0.0) for each in coming) > budget:
                     print(f"out of time: {cell.repetition} repetitions, not more", file=sys.stderr)
                     return
-                turned, repetition = now, cell.repetition
+                repetition = cell.repetition
             place = (cell.measure, cell.peer, cell.kind)
             if place in hung:
                 continue
             limit = MEASURES[cell.measure].limit * (5 if cell.size == "full" else 1)
             outcome = run_cell(cell, limit, Path(scratch))
+            took[place] = outcome.seconds
             if outcome.status == "hang":
                 hung.add(place)
             print(f"[{index}/{len(plan)}] {report.progress(outcome)}", file=sys.stderr, flush=True)

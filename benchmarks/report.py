@@ -176,11 +176,11 @@ def _verdict_row(verdict: Verdict) -> tuple[str, ...]:
 
 def _fact_lines(facts: dict[str, Any], doubts: Sequence[str]) -> str:
     versions = ", ".join(f"{name} {version}" for name, version in facts["versions"].items() if version != "stdlib")
-    slowdown = facts["two_cores_slowdown"]
+    slowdown, ran = facts["two_cores_slowdown"], f"{facts['repetitions']} repetitions in {facts['seconds']} s"
     lines = [
-        f"{facts['date']}, {facts['python']}, {facts['kernel']}, {facts['repetitions']} repetitions in {facts['seconds']} s",
+        f"{facts['date']}, {facts['python']}, {facts['kernel']}, {ran}",
         f"{facts['cpu']}, {facts['cores_usable']} of {facts['cores']} cores, load average {facts['load_average']}",
-        f"harness {facts['harness_ns_per_task']} ns a task; one work in two processes at once takes {slowdown}x as long",
+        f"harness {facts['harness_ns_per_task']} ns a task; two processes at once take {slowdown}x as long as one",
         f"peers: {versions or 'standard library only'}",
     ]
     lines += [f"DOUBT: {doubt}" for doubt in doubts]

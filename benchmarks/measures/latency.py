@@ -12,7 +12,7 @@ class Roundtrip(Measure):
     """Timed: each single `submit(...).result()` of a no-op, by itself; both workers warm.
 
     Hot: the next follows at once. Cold: after 2 ms of sleep, so that cores, caches and threads have gone idle, as
-    they have in a program that loops over something else. Each series ends after 2,000 (cold: 150) or half a second,
+    they have in a program that loops over something else. Each series ends after 2,000 (cold: 150) or 0.4 s,
     but not before 40; a p99 of so few is near the maximum.
     """
 
@@ -29,8 +29,8 @@ class Roundtrip(Measure):
         with opened(peer):
             pids_of_all(peer, work, workers=2)
             _series(peer, work, 200, budget=0.1, idle=0.0)
-            hot = _series(peer, work, 2_000, budget=0.5, idle=0.0)
-            cold = _series(peer, work, 150, budget=0.5, idle=0.002)
+            hot = _series(peer, work, 2_000, budget=0.4, idle=0.0)
+            cold = _series(peer, work, 150, budget=0.4, idle=0.002)
         values = {
             "hot_p50": percentile(hot, 50),
             "hot_p99": percentile(hot, 99),
