@@ -17,6 +17,13 @@ class Submitted:
 
 
 @dataclass(frozen=True, slots=True)
+class StartWorkers:
+    """The pool is to have this many workers now, whether there is work or not (an explicit fork context)."""
+
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
 class WorkerReady:
     """A worker has run its initializer and its setup and will look for tokens now."""
 
@@ -102,6 +109,7 @@ class KillAsked:
 
 Event = (
     Submitted
+    | StartWorkers
     | WorkerReady
     | StartFailed
     | CallsDone

@@ -58,6 +58,7 @@ class PoolCore:
         self._withdraw: dict[int, None] = {}
         self._handlers: dict[type, Callable[[Any], None]] = {
             events.Submitted: self._submitted,
+            events.StartWorkers: self._start_workers,
             events.CallsDone: self._calls_done,
             events.ItemsDone: self._items_done,
             events.LeaseEnded: self._lease_ended,
@@ -198,6 +199,10 @@ class PoolCore:
         self.width += 1
         self.out.append(commands.Spawn(worker.wid))
         return worker
+
+    def _start_workers(self, event: events.StartWorkers) -> None:
+        while self.width < min(event.count, self.max_workers) and self.state is PoolState.OPEN:
+            self.index(self.spawn())
 
     def _worker_ready(self, event: events.WorkerReady) -> None:
         worker = self._heard(event.wid)
