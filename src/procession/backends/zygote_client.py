@@ -1,0 +1,256 @@
+"""The parent's side of the zygote: one for the process, shared by its pools, and what a request to it carries.
+
+Laws
+1. What is shared changes under `ZygoteClient._lock` only. A connection belongs to the launcher that asked for it, and
+   takes no lock.
+2. A zygote is started by the first launcher that needs one and ended by the last that leaves: that one closes the
+   control connection, waits for the end and reaps. So a pool that is gone leaves no zygote and no zombie.
+3. The zygote is reaped by its pidfd (P_PIDFD), never by number: a program's own os.waitpid(-1) may have been faster,
+   and the number may be another child's by then.
+
+What travels with a request, taken anew each time, so that later workers see later changes: sys.path, sys.argv, the
+working directory, the umask, environment variables (as the difference to the zygote's), the authkey and log level of
+multiprocessing if the program has loaded it. What does not: resource limits, CPU affinity, nice value and user id are
+those of the zygote's start; signals ignored then (nohup) stay ignored.
+
+Linux only; `launch.choose` knows.
+"""
+
+from __future__ import annotations
+
+import _socket
+import marshal
+import os
+import select
+import signal
+import sys
+import threading
+from collections.abc import Iterable, Sequence
+from typing import Any, ClassVar
+
+from procession.backends import forksafe
+from procession.backends.launch import Lifeline, owned_pidfd
+from procession.worker import zygote as wire
+
+_END_PATIENCE_MS = 2000
+
+
+# ------------------------------------------------------------------------------------------------------- the one zygote
+
+
+class ZygoteClient:
+    """The zygote of this process, as long as a launcher uses it."""
+
+    _lock: ClassVar[threading.Lock] = threading.Lock()
+    _current: ClassVar[ZygoteClient | None] = None
+
+    def __init__(self, serve: str) -> None:
+        self.environment = dict(os.environ)
+        self.ready = False
+        self._users = 0
+        self._reaped = False
+        self.exitcode: int | None = None
+        self.lifeline = Lifeline.enter()
+        try:
+            self.control, self.pid = self._spawn(serve)
+            self.pidfd = owned_pidfd(self.pid)
+        except BaseException:
+            self.lifeline.leave()
+            raise
+
+    @classmethod
+    def enter(cls, serve: str) -> ZygoteClient:
+        """The living one, or a new one; each `enter` wants a `leave`. Raises OSError."""
+        forksafe.on_fork(cls._in_forked_child)
+        with cls._lock:
+            if cls._current is None or cls._current.ended():
+                cls._current = None
+                cls._current = ZygoteClient(serve)
+            cls._current._users += 1
+            return cls._current
+
+    def connect(self, preload: Sequence[str], output: tuple[int, int]) -> _socket.socket:
+        """A new pool's connection. Raises OSError."""
+        with ZygoteClient._lock:
+            ours, theirs = _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_SEQPACKET)
+            try:
+                forksafe.own(ours.fileno())
+                ours.setblocking(False)
+                request = (wire.POOL, 0, list(preload), _strings(sys.path))
+                wire.send(self.control, request, (theirs.fileno(), *output))
+            except BaseException:
+                close_socket(ours)
+                raise
+            finally:
+                theirs.close()
+            return ours
+
+    def leave(self) -> None:
+        """One launcher less; with the last one the zygote ends, and is waited for."""
+        with ZygoteClient._lock:
+            self._users -= 1
+            if self._users:
+                return
+            if ZygoteClient._current is self:
+                ZygoteClient._current = None
+            close_socket(self.control)
+        if not self._wait(_END_PATIENCE_MS):
+            signal_through(self.pidfd, signal.SIGKILL)
+            self._wait(_END_PATIENCE_MS)
+        forksafe.close(self.pidfd)
+        self.lifeline.leave()
+
+    def ended(self) -> bool:
+        """Is it gone? Reaps it then."""
+        return self._wait(0)
+
+    def _wait(self, milliseconds: int) -> bool:
+        if self._reaped:
+            return True
+        if not readable(self.pidfd, milliseconds):
+            return False
+        try:
+            result = os.waitid(os.P_PIDFD, self.pidfd, os.WEXITED)
+            if result is not None:
+                self.exitcode = result.si_status if result.si_code == os.CLD_EXITED else -result.si_status
+        except ChildProcessError:
+            pass  # the program's own waitpid(-1) was faster, or it ignores SIGCHLD
+        self._reaped = True
+        return True
+
+    def _spawn(self, serve: str) -> tuple[_socket.socket, int]:
+        ours, theirs = _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_SEQPACKET)
+        forksafe.own(ours.fileno())
+        ours.setblocking(False)
+        opened: list[int] = []
+        try:
+            blob = os.memfd_create("procession-start")
+            opened.append(blob)
+            os.write(blob, marshal.dumps({"path": _strings(sys.path), "serve": serve}))
+            os.lseek(blob, 0, os.SEEK_SET)
+            me = os.pidfd_open(os.getpid())
+            opened.append(me)
+            # Above every target, so that no dup2 of the child overwrites the source of a later one.
+            sources = [_above_targets(fd) for fd in (blob, theirs.fileno(), me, self.lifeline.read)]
+            opened += sources
+            targets = (wire.BLOB, wire.CONTROL, wire.PARENT, wire.LIFELINE)
+            pid = os.posix_spawn(
+                sys.executable,
+                [sys.executable, *_flags(), "-c", wire.COMMAND],
+                self.environment,
+                file_actions=[
+                    (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+                    *((os.POSIX_SPAWN_DUP2, source, target) for source, target in zip(sources, targets, strict=True)),
+                ],
+                setsigmask=[signal.SIGINT],
+                setsigdef=[signal.SIGCHLD, signal.SIGTERM],
+            )
+        except BaseException:
+            close_socket(ours)
+            raise
+        finally:
+            theirs.close()
+            for fd in opened:
+                os.close(fd)
+        return ours, pid
+
+    @classmethod
+    def _in_forked_child(cls) -> None:
+        current, cls._lock, cls._current = cls._current, threading.Lock(), None
+        if current is not None:
+            close_socket(current.control)
+
+
+def _flags() -> list[str]:
+    """The interpreter's own options (-O, -W, -X, -I ...), as multiprocessing hands them on."""
+    import subprocess
+
+    flags: list[str] = subprocess._args_from_interpreter_flags()  # type: ignore[attr-defined]
+    return flags
+
+
+def _above_targets(fd: int) -> int:
+    import fcntl
+
+    return fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 10)
+
+
+# ---------------------------------------------------------------------------------------------- what a request carries
+
+
+def context_now(name: str, environment: dict[str, str]) -> dict[str, Any]:
+    """What a worker started now takes over from this process; `environment` is what the zygote started with."""
+    now = dict(os.environ)
+    try:
+        cwd = os.getcwd()
+    except OSError:
+        cwd = None
+    context: dict[str, Any] = {
+        "name": name,
+        "path": _strings(sys.path),
+        "argv": _strings(sys.argv),
+        "cwd": cwd,
+        "umask": _umask(),
+        "env": (
+            {key: value for key, value in now.items() if environment.get(key) != value},
+            [key for key in environment if key not in now],
+        ),
+        "authkey": None,
+        "orig_dir": None,
+        "log": None,
+        "parent": ("MainProcess", os.getpid()),
+    }
+    if (process := sys.modules.get("multiprocessing.process")) is not None:
+        me = process.current_process()
+        context["authkey"] = bytes(me.authkey)
+        context["orig_dir"] = process.ORIGINAL_DIR
+        context["parent"] = (str(me.name), os.getpid())
+    if (util := sys.modules.get("multiprocessing.util")) is not None and util._logger is not None:
+        context["log"] = (bool(util._log_to_stderr), util._logger.getEffectiveLevel())
+    return context
+
+
+def _strings(values: Iterable[object]) -> list[str]:
+    """Exact str, which is all that marshal takes; path entries and arguments of other kinds become text."""
+    return [
+        str.__str__(os.fsdecode(each) if isinstance(each, (str, bytes, os.PathLike)) else str(each)) for each in values
+    ]
+
+
+def _umask() -> int:
+    """Read without changing it where /proc tells; os.umask, the other way, is seen by all threads for a moment."""
+    try:
+        with open("/proc/self/status", "rb") as file:
+            for line in file:
+                if line.startswith(b"Umask:"):
+                    return int(line[6:], 8)
+    except (OSError, ValueError):
+        pass
+    old = os.umask(0o077)
+    os.umask(old)
+    return old
+
+
+# ------------------------------------------------------------------------------------------------------------ handles
+
+
+def readable(fd: int, milliseconds: int) -> bool:
+    """Is `fd` readable, or will it be in so long? For a pidfd: has the process ended? -1 waits for ever."""
+    poll = select.poll()
+    poll.register(fd, select.POLLIN)
+    return bool(poll.poll(milliseconds))
+
+
+def signal_through(pidfd: int, signum: int) -> None:
+    """Signal exactly this process; nothing happens if it has ended."""
+    try:
+        signal.pidfd_send_signal(pidfd, signum)
+    except OSError:
+        pass
+
+
+def close_socket(sock: _socket.socket) -> None:
+    """Close a socket whose descriptor is registered in forksafe; twice is no error."""
+    fd = sock.detach()
+    if fd >= 0:
+        forksafe.close(fd)

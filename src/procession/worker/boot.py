@@ -1,0 +1,342 @@
+"""From a fresh process to `serve(files, config)`, and from its return to the exit.
+
+A worker begins as a child of the zygote (`from_zygote`) or as the target of a multiprocessing.Process (`from_mp`). Both
+arm the lifeline, settle the signals and run `serve`; what else they do differs, because a multiprocessing context is
+obeyed to the letter (its output, stdin, exit and `__main__` are the stdlib's), while a zygote child is ours.
+
+Laws
+1. The lifeline comes first. A worker whose parent is gone dies within milliseconds, even in C code that holds the GIL.
+2. A worker has no thread of ours, ever.
+3. SIGINT does nothing (a Python handler, not SIG_IGN, which a subprocess of a task would inherit); SIGTERM kills.
+4. A process that a task forks is not the worker: `forked` is True in it, it holds none of the worker's channels, and
+   when it comes back to the serve loop, that must return at once; it then exits here without running the worker's
+   exit.
+5. multiprocessing is never imported for the sake of a worker that does not use it; what it must know (the authkey, the
+   names) is handed to it when somebody imports it.
+
+The lifeline, step by step
+1. One pipe a parent process. Only the parent holds the write end, and nobody writes.
+2. The worker opens the read end anew through /proc/self/fd, because O_ASYNC, the owner and the signal belong to the
+   open file description, which a fork or SCM_RIGHTS would share between all workers: the last one armed would be the
+   only one to die.
+3. Owner first, then signal (SIGKILL), then O_ASYNC. From then on the kernel kills this process when the last write end
+   is closed, which is when the parent is gone, however it went.
+4. The parent may have gone before step 3: then nothing closes any more, and no signal comes. So ask for a hang-up after
+   arming, and die of it.
+5. Between the fork and step 3 a child of the zygote is covered by the zygote, which watches the parent and kills.
+What is lost: without /proc, F_SETSIG or the right to open the pipe anew (a parent that changed its uid), a zygote
+child is still killed by the zygote, and a multiprocessing child sees the end of its task pipe when it next looks for
+work.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import marshal
+import os
+import select
+import signal
+import sys
+from collections import namedtuple
+
+from procession.worker import stdio
+
+TYPE_CHECKING = False  # typing costs a worker milliseconds; the checkers know this name
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from types import FrameType, ModuleType
+    from typing import Any, NamedTuple, NoReturn
+
+    class WorkerFiles(NamedTuple):
+        """The child's ends of a worker's channels, as descriptor numbers."""
+
+        tasks: int
+        """Read end of the task pipe."""
+        results: int
+        """Write end of the result pipe."""
+        tokens: int
+        """Read end of the token pipe; non-blocking, and the parent holds a copy."""
+        page: int
+        """A memfd that the parent maps as well."""
+
+else:
+    WorkerFiles = namedtuple("WorkerFiles", "tasks results tokens page")
+
+SERVE = "procession.worker.loop:serve"
+"""What a worker runs unless it is told otherwise: `module:function`, called with (WorkerFiles, config)."""
+
+forked = False
+"""True in a process that a task forked (law 4); the serve loop tests it after each task."""
+
+_files: tuple[int, ...] = ()
+_lifeline: int | None = None
+_hooked = False
+
+
+# ------------------------------------------------------------------------------------------------- the two beginnings
+
+
+def from_zygote(files: Sequence[int], output: tuple[int, int], lifeline: int, body: bytes) -> NoReturn:
+    """Be a worker, in a child that the zygote has just forked; never returns.
+
+    Args:
+        files: the worker's channels, in the order of WorkerFiles.
+        output: the write ends for stdout and stderr; closed here under these numbers.
+        lifeline: the read end of the parent's lifeline; closed here under this number.
+        body: the marshalled request of `procession.backends.launch_zygote`: serve, config, context.
+    """
+    code = 1
+    try:
+        channels = WorkerFiles(*files)
+        _begin(channels, lifeline)
+        stdio.redirect(*output)
+        serve, config, context = marshal.loads(body)
+        _prepare(context)
+        code = _run(serve, channels, marshal.loads(config))
+    except BaseException:
+        complain()
+    finally:
+        _finish(code)
+
+
+def from_mp(files: Sequence[Fd], lifeline: Fd, serve: str, config: dict[str, Any]) -> None:
+    """Be a worker, as the target of a multiprocessing.Process; returns to multiprocessing, which ends the process.
+
+    `files` and `lifeline` are `Fd`s.
+    """
+    channels = WorkerFiles(*(each.fd for each in files))
+    for fd in (*channels, lifeline.fd):
+        os.set_inheritable(fd, False)
+    _begin(channels, lifeline.fd)
+    load(serve)(channels, config)
+    if forked:
+        _finish(0)
+
+
+class Fd:
+    """A descriptor among the arguments of a multiprocessing.Process: a fork inherits it, a pickle duplicates it."""
+
+    def __init__(self, fd: int) -> None:
+        self.fd = fd
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        from multiprocessing import reduction
+
+        return _arrived, (reduction.DupFd(self.fd),)
+
+
+def _arrived(duplicate: Any) -> Fd:
+    return Fd(duplicate.detach())
+
+
+def load(dotted: str) -> Callable[[WorkerFiles, dict[str, Any]], object]:
+    """The function that `module:name` names."""
+    module, _, name = dotted.partition(":")
+    __import__(module)
+    return getattr(sys.modules[module], name)  # type: ignore[no-any-return]
+
+
+def _begin(files: WorkerFiles, lifeline: int) -> None:
+    """What both kinds of worker do first."""
+    global _files, _hooked, _lifeline, forked
+    _lifeline = arm(lifeline)
+    if _lifeline is None:
+        _lifeline = lifeline
+    else:
+        os.close(lifeline)
+    signal.set_wakeup_fd(-1)
+    signal.signal(signal.SIGINT, ignore)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    _files, forked = tuple(files), False
+    if not _hooked:
+        _hooked = True
+        os.register_at_fork(before=stdio.flush, after_in_child=_in_fork_child)
+
+
+def ignore(signum: int, frame: FrameType | None) -> None:
+    """A handler that does nothing: system calls go on, and a subprocess does not inherit it."""
+
+
+def arm(lifeline: int) -> int | None:
+    """Die by SIGKILL when the last write end of `lifeline` closes, or now if it has; see the steps above.
+
+    Returns a descriptor to keep open (closing it disarms), or None where this system cannot.
+    """
+    own = -1
+    try:
+        own = os.open(f"/proc/self/fd/{lifeline}", os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        fcntl.fcntl(own, fcntl.F_SETOWN, os.getpid())
+        fcntl.fcntl(own, fcntl.F_SETSIG, signal.SIGKILL)
+        fcntl.fcntl(own, fcntl.F_SETFL, fcntl.fcntl(own, fcntl.F_GETFL) | os.O_ASYNC)
+    except (OSError, AttributeError):
+        if own >= 0:
+            os.close(own)
+        return None
+    poll = select.poll()
+    poll.register(own, 0)
+    if poll.poll(0):
+        os.kill(os.getpid(), signal.SIGKILL)
+    return own
+
+
+def _in_fork_child() -> None:
+    """Law 4: the numbers stay taken, by /dev/null, so that a serve loop that has not looked yet harms nobody."""
+    global forked, _files, _lifeline
+    forked = True
+    null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
+    for fd in _files:
+        os.dup2(null, fd, inheritable=False)
+    os.close(null)
+    if _lifeline is not None:
+        os.close(_lifeline)
+    _files, _lifeline = (), None
+
+
+# ------------------------------------------------------------------------------------- what a spawn request carries
+
+
+def _prepare(context: dict[str, Any]) -> None:
+    """Take over what a child started by the parent itself would have: see `launch_zygote.context_now`."""
+    os.umask(context["umask"])
+    try:
+        os.chdir(context["cwd"])
+    except (OSError, TypeError):
+        pass  # it has been removed, or the parent could not name it: stay where the zygote started
+    changed, deleted = context["env"]
+    for name in deleted:
+        os.environ.pop(name, None)
+    os.environ.update(changed)
+    if "TZ" in changed or "TZ" in deleted:
+        import time
+
+        time.tzset()
+    sys.argv[:] = context["argv"]
+    sys.path[:] = context["path"]
+    # A directory that did not exist when the zygote looked is remembered as no directory at all.
+    for entry, finder in list(sys.path_importer_cache.items()):
+        if finder is None:
+            del sys.path_importer_cache[entry]
+    _tell_multiprocessing(context)
+
+
+def _tell_multiprocessing(context: dict[str, Any]) -> None:
+    """Law 5: set what multiprocessing.spawn.prepare would set, now if it is loaded, else when it is."""
+
+    def process(module: Any) -> None:
+        me = module.current_process()
+        me._name = context["name"]
+        if context["authkey"] is not None:
+            me.authkey = context["authkey"]
+        if context["orig_dir"] is not None:
+            module.ORIGINAL_DIR = context["orig_dir"]
+        name, pid = context["parent"]
+        module._parent_process = module._ParentProcess(name, pid, _lifeline)
+
+    def util(module: Any) -> None:
+        to_stderr, level = context["log"]
+        if to_stderr:
+            module.log_to_stderr()
+        if level is not None:
+            module.get_logger().setLevel(level)
+
+    wanted = {"multiprocessing.process": process}
+    if context["log"] is not None:
+        wanted["multiprocessing.util"] = util
+    for name in list(wanted):
+        if name in sys.modules:
+            wanted.pop(name)(sys.modules[name])
+    if wanted:
+        sys.meta_path.insert(0, _WhenImported(wanted))  # type: ignore[arg-type]  # a finder need not have more
+
+
+class _WhenImported:
+    """A finder that finds nothing: it lets the others find, and adds a call behind the execution of some modules."""
+
+    def __init__(self, wanted: dict[str, Callable[[ModuleType], None]]) -> None:
+        self._wanted = wanted
+
+    def find_spec(self, name: str, path: Any = None, target: Any = None) -> Any:
+        if name not in self._wanted:
+            return None
+        then = self._wanted.pop(name)
+        if not self._wanted and self in sys.meta_path:
+            sys.meta_path.remove(self)
+        for finder in list(sys.meta_path):
+            if finder is self:
+                continue
+            spec = finder.find_spec(name, path, target)
+            if spec is None:
+                continue
+            _after_execution(spec.loader, then)
+            return spec
+        return None
+
+
+def _after_execution(loader: Any, then: Callable[[ModuleType], None]) -> None:
+    """Let the next execution of a module by this loader, which is the module's own, be followed by `then(module)`."""
+    execute = loader.exec_module
+
+    def execute_once(module: ModuleType) -> None:
+        del loader.exec_module
+        execute(module)
+        then(module)
+
+    loader.exec_module = execute_once
+
+
+# ------------------------------------------------------------------------------------------------------------- the end
+
+
+def _run(serve: str, files: WorkerFiles, config: dict[str, Any]) -> int:
+    """The exit code, as multiprocessing has it: 0, what SystemExit says, or 1 with the traceback on stderr."""
+    try:
+        load(serve)(files, config)
+        return 0
+    except SystemExit as error:
+        if error.code is None:
+            return 0
+        if isinstance(error.code, int):
+            return error.code & 0xFF
+        print(error.code, file=sys.stderr)
+        return 1
+    except BaseException:
+        complain()
+        return 1
+
+
+def _finish(code: int) -> NoReturn:
+    """End this process as multiprocessing ends its children: finalizers, threads, atexit, streams."""
+    steps: list[Callable[[], object]] = []
+    if not forked:
+        if (util := sys.modules.get("multiprocessing.util")) is not None:
+            steps.append(util._exit_function)
+        if (threading := sys.modules.get("threading")) is not None:
+            steps.append(threading._shutdown)
+        if (atexit := sys.modules.get("atexit")) is not None:
+            steps.append(atexit._run_exitfuncs)
+    steps += [stdio.flush, _flush_current]
+    for step in steps:
+        try:
+            step()
+        except BaseException:
+            complain()
+    os._exit(code)
+
+
+def _flush_current() -> None:
+    """A task may have left streams of its own in sys.stdout and sys.stderr."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (AttributeError, OSError, ValueError):
+            pass
+
+
+def complain() -> None:
+    """The traceback of what is being handled, on stderr, whatever state that is in."""
+    try:
+        _, error, trace = sys.exc_info()
+        if error is not None:
+            sys.excepthook(type(error), error, trace)
+    except BaseException:
+        pass

@@ -1,0 +1,400 @@
+"""The zygote: one small process, without threads, that forks the workers of its parent and reaps them.
+
+Forking the user's process is slow when it is large and deadlocks when it has threads; starting an interpreter for each
+worker is slow always. So one interpreter is started with few imports, and a fork of it is a worker in about 2 ms.
+
+Laws
+1. One zygote for a parent process at a time, started and ended by the parent (`procession.backends.launch_zygote`).
+   It never imports the parent's `__main__`, and runs no code of the user but what `preload=` names.
+2. A pool has a connection of its own (SOCK_SEQPACKET). Its driver alone writes and reads there; it sees its own workers
+   and no others.
+3. It is the only reaper of its children. `Exited` is said once for each `Started`, after it, on the same connection.
+4. It never waits for one pool: what a pool does not read is kept for it, and sent when it reads.
+5. A worker holds its own four channels, the output of its pool, its lifeline, and what a preloaded module opened;
+   nothing else of the zygote's.
+6. It ends when the parent has closed the control connection, every pool is gone, and every child is reaped; or at
+   once when the parent dies. A pool that goes takes its workers with it.
+
+Protocol. A packet is a marshalled tuple; above INLINE bytes it travels in a memfd, the last descriptor of the packet,
+and only its first two items are in the packet itself: so that a receiver out of descriptors still knows whom to tell.
+    at start, as descriptors     BLOB (memfd of the start dictionary), CONTROL, PARENT (its pidfd), LIFELINE (read end)
+    control: POOL 0 preload path + connection, stdout, stderr      a new pool; modules to import, with which sys.path
+    pool ->  SPAWN wid body      + tasks, results, tokens, page    fork a worker; `body` is for boot.from_zygote
+    pool ->  KILL wid signum                                       from a parent that had no descriptor for the pidfd
+    -> pool  READY failures                                        answers POOL: (module, traceback) of what failed
+    -> pool  STARTED wid pid     + pidfd                           answers SPAWN
+    -> pool  FAILED wid errno text                                 answers SPAWN: no worker was made
+    -> pool  EXITED wid pid exitcode                               reaped; -9 is SIGKILL, None is unknown
+
+Races, step by step
+A. The pid of a dead worker is given to a stranger, and a kill meets that. The pidfd is opened here, after the fork
+   and before anyone can have reaped the child, since only this single thread reaps; the parent signals through the
+   pidfd only.
+B. The parent dies while a worker is being forked. The child arms its lifeline and then asks whether the parent is gone
+   (boot); until it has, this process still knows the child and kills it, for its pidfd of the parent is readable.
+   That pidfd was made by the parent of itself, so it cannot be of a stranger either.
+C. The parent dies while a module is preloaded, which may take seconds. Meanwhile this process has its own lifeline
+   armed.
+D. This process is killed between a fork and its answer. The child lives, with channels that the parent thinks unused;
+   so the parent must never give the same channels to a second worker: it fails the request, closes its ends, and the
+   child finds its task pipe at an end (`launch_zygote`, "When the zygote dies").
+E. Ctrl-C reaches the whole process group during the start. The parent spawns this process with SIGINT blocked; it
+   installs a handler that does nothing, then unblocks. Workers inherit both.
+F. A new pool comes while the last one goes. Only the parent decides: it counts the pools, and closes the control
+   connection under the lock under which it hands pools over. A zygote never ends for want of pools while control is
+   open.
+
+Linux only: pidfd (5.3), SCM_RIGHTS on SOCK_SEQPACKET, memfd, epoll. Elsewhere `procession.backends.launch.choose`
+takes a multiprocessing context, and says so.
+"""
+
+from __future__ import annotations
+
+import _socket
+import marshal
+import os
+import select
+import sys
+
+TYPE_CHECKING = False  # typing costs milliseconds; the checkers know this name
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any, NoReturn
+
+BLOB, CONTROL, PARENT, LIFELINE = 3, 4, 5, 6
+POOL, SPAWN, KILL, READY, STARTED, FAILED, EXITED = "pool", "spawn", "kill", "ready", "started", "failed", "exited"
+INLINE = 8192
+_SPILLED = b"."  # no marshalled tuple begins with it
+_MAX_FDS = 16
+
+COMMAND = (
+    f"import sys,marshal;start=marshal.load(open({BLOB},'rb'));sys.path[:]=start['path'];"
+    "from procession.worker.zygote import main;main(start)"
+)
+"""For `python -c`; only built-in modules are imported before sys.path is the parent's."""
+
+
+# ------------------------------------------------------------------------------------------------- packets, both sides
+
+
+def send(sock: _socket.socket, message: tuple[Any, ...], fds: Sequence[int] = ()) -> None:
+    """Send one packet; the descriptors are duplicated by the kernel. Raises OSError, BlockingIOError among them."""
+    body = marshal.dumps(message)
+    spill = -1
+    try:
+        if len(body) > INLINE:
+            spill = os.memfd_create("procession-packet")
+            with open(spill, "wb", closefd=False) as file:
+                file.write(body)
+            fds, body = (*fds, spill), _SPILLED + marshal.dumps(message[:2])
+        rights = b"".join(fd.to_bytes(4, sys.byteorder) for fd in fds)
+        sock.sendmsg([body], [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, rights)] if fds else [])
+    finally:
+        if spill >= 0:
+            os.close(spill)
+
+
+def receive(sock: _socket.socket) -> tuple[tuple[Any, ...] | None, list[int]]:
+    """Take one packet and its descriptors; None for the message at the end. Raises BlockingIOError when there is none.
+
+    When this process is out of descriptors, the last ones of a packet are missing, and of a large message all but the
+    first two items.
+    """
+    body, rights, flags, _ = sock.recvmsg(INLINE, _socket.CMSG_SPACE(_MAX_FDS * 4), _socket.MSG_CMSG_CLOEXEC)
+    fds = [
+        int.from_bytes(data[i : i + 4], sys.byteorder)
+        for level, kind, data in rights
+        if level == _socket.SOL_SOCKET and kind == _socket.SCM_RIGHTS
+        for i in range(0, len(data) - 3, 4)
+    ]
+    if not body:
+        return None, fds
+    if body.startswith(_SPILLED):
+        body = body[1:]
+        if not flags & _socket.MSG_CTRUNC:
+            with open(fds.pop(), "rb") as file:
+                file.seek(0)
+                body = file.read()
+    message: tuple[Any, ...] = marshal.loads(body)
+    return message, fds
+
+
+# ---------------------------------------------------------------------------------------------------------- the process
+
+
+def main(start: dict[str, Any]) -> NoReturn:
+    """Be the zygote: `start` holds sys.path, and the serve function whose module every worker needs."""
+    import gc
+    import signal
+
+    from procession.worker import boot, stdio
+
+    signal.signal(signal.SIGINT, boot.ignore)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+    gc.disable()
+    _tidy()
+    stdio.install()
+    try:
+        boot.load(start["serve"])
+    except Exception:
+        pass  # each worker will fail on it and say so on its own stderr, which reaches the parent
+    gc.freeze()
+    code = 1
+    try:
+        code = _Zygote().run()
+    except BaseException:
+        boot.complain()
+    finally:
+        stdio.flush()
+        os._exit(code)
+
+
+def _tidy() -> None:
+    """Leave nothing of the start behind: names in `__main__`, and descriptors that C code of the parent leaked."""
+    names = vars(sys.modules["__main__"])
+    for name in [each for each in names if not each.startswith("__")]:
+        del names[name]
+    ours = (CONTROL, PARENT, LIFELINE)
+    for fd in ours:
+        os.set_inheritable(fd, False)
+    for fd in (1, 2):
+        try:
+            os.fstat(fd)
+        except OSError:
+            os.dup2(0, fd)
+    try:
+        open_now = [int(each) for each in os.listdir("/proc/self/fd")]
+    except OSError:
+        return
+    for fd in open_now:
+        if fd > 2 and fd not in ours:
+            try:
+                os.close(fd)
+            except OSError:
+                pass  # the one that listed them
+
+
+class _Pool:
+    """One pool's connection, with the descriptors that its workers print to and what it has not read yet."""
+
+    def __init__(self, sock: _socket.socket, out: int, err: int) -> None:
+        self.sock, self.out, self.err = sock, out, err
+        self.outbox: list[tuple[tuple[Any, ...], int]] = []
+        self.waits = False  # for room: EPOLLOUT is asked for
+
+    def close(self) -> None:
+        self.sock.close()
+        for fd in (self.out, self.err, *(fd for _, fd in self.outbox)):
+            if fd >= 0:
+                os.close(fd)
+        self.outbox.clear()
+
+
+class _Child:
+    """A worker that is not reaped yet."""
+
+    def __init__(self, wid: int, pid: int, pool: _Pool) -> None:
+        self.wid, self.pid, self.pool = wid, pid, pool
+
+
+class _Zygote:
+    """The loop over control, parent, pools and children; every fd of theirs is in one epoll."""
+
+    def __init__(self) -> None:
+        self._control: _socket.socket | None = _socket.socket(fileno=CONTROL)
+        self._pools: dict[int, _Pool] = {}
+        self._children: dict[int, _Child] = {}  # by pidfd
+        self._epoll = select.epoll()
+        self._epoll.register(CONTROL, select.EPOLLIN)
+        self._epoll.register(PARENT, select.EPOLLIN)
+
+    def run(self) -> int:
+        while self._control is not None or self._pools or self._children:
+            # A number that closes in this round may be opened again in it, but none comes twice in one round.
+            for fd, mask in self._epoll.poll():
+                if fd == PARENT:
+                    return self._orphaned()
+                if fd == CONTROL:
+                    self._admit()
+                elif fd in self._children:
+                    self._reap(fd)
+                elif fd in self._pools:
+                    pool = self._pools[fd]
+                    if mask & select.EPOLLOUT:
+                        self._flush(pool)
+                    if mask & ~select.EPOLLOUT:
+                        self._serve(pool)
+        return 0
+
+    # pools
+
+    def _admit(self) -> None:
+        assert self._control is not None
+        message, fds = receive(self._control)
+        if message is None:
+            self._epoll.unregister(self._control)
+            self._control.close()
+            self._control = None
+            return
+        if len(fds) != 3:
+            for fd in fds:
+                os.close(fd)
+            return  # out of descriptors: the pool finds its connection closed
+        _, _, preload, path = message
+        connection, out, err = fds
+        pool = _Pool(_socket.socket(fileno=connection), out, err)
+        pool.sock.setblocking(False)
+        self._pools[connection] = pool
+        self._epoll.register(connection, select.EPOLLIN)
+        self._tell(pool, (READY, self._preload(preload, path) if preload else []))
+
+    def _preload(self, names: list[str], path: list[str]) -> list[tuple[str, str]]:
+        import gc
+
+        from procession.worker import boot
+
+        sys.path[:] = path
+        armed = boot.arm(LIFELINE)  # race C
+        failed = []
+        for name in names:
+            try:
+                __import__(name)
+            except BaseException:
+                import traceback
+
+                failed.append((name, traceback.format_exc()))
+        if armed is not None:
+            os.close(armed)
+        gc.freeze()
+        return failed
+
+    def _serve(self, pool: _Pool) -> None:
+        try:
+            message, fds = receive(pool.sock)
+        except BlockingIOError:
+            return
+        except ConnectionError:
+            message, fds = None, []
+        if message is None:
+            return self._drop(pool)
+        if message[0] == SPAWN:
+            self._spawn(pool, message[1], message[2] if len(message) > 2 else None, fds)
+        elif message[0] == KILL:
+            for child in self._children.values():
+                if child.pool is pool and child.wid == message[1]:
+                    os.kill(child.pid, message[2])  # not reaped, so still this child
+        for fd in fds:
+            os.close(fd)
+
+    def _drop(self, pool: _Pool) -> None:
+        """Law 6: the workers go with their pool; they are reaped as they come in, and nobody is told."""
+        for child in self._children.values():
+            if child.pool is pool:
+                os.kill(child.pid, 9)
+        fd = pool.sock.fileno()
+        self._epoll.unregister(fd)
+        del self._pools[fd]
+        pool.close()
+
+    def _tell(self, pool: _Pool, message: tuple[Any, ...], fd: int = -1) -> None:
+        """Send or keep (law 4); `fd`, if any, is ours to close once it is sent."""
+        if pool.sock.fileno() < 0:
+            if fd >= 0:
+                os.close(fd)
+            return
+        pool.outbox.append((message, fd))
+        self._flush(pool)
+
+    def _flush(self, pool: _Pool) -> None:
+        while pool.outbox:
+            message, fd = pool.outbox[0]
+            try:
+                send(pool.sock, message, (fd,) if fd >= 0 else ())
+            except BlockingIOError:
+                break
+            except OSError:
+                pass  # the pool is gone: its connection says so next
+            del pool.outbox[0]
+            if fd >= 0:
+                os.close(fd)
+        if pool.waits is not bool(pool.outbox):
+            pool.waits = bool(pool.outbox)
+            self._epoll.modify(pool.sock, select.EPOLLIN | (select.EPOLLOUT if pool.waits else 0))
+
+    # children
+
+    def _spawn(self, pool: _Pool, wid: int, body: bytes | None, fds: list[int]) -> None:
+        from procession.worker import stdio
+
+        stdio.flush()
+        pid, pidfd = -1, -1
+        try:
+            if body is None or len(fds) != 4:
+                raise OSError(24, "too many open files in the zygote: the descriptors of a request were lost")
+            pid = os.fork()
+            if pid == 0:
+                self._become(pool, body, fds)
+            pidfd = os.pidfd_open(pid)
+            copy = os.dup(pidfd)
+        except OSError as error:
+            if pid > 0:
+                os.kill(pid, 9)
+                os.waitpid(pid, 0)
+            if pidfd >= 0:
+                os.close(pidfd)
+            self._tell(pool, (FAILED, wid, error.errno, str(error)))
+            return
+        self._children[pidfd] = _Child(wid, pid, pool)
+        self._epoll.register(pidfd, select.EPOLLIN)
+        self._tell(pool, (STARTED, wid, pid), copy)
+
+    def _become(self, pool: _Pool, body: bytes, fds: list[int]) -> NoReturn:
+        """In the child: let go of everything of the zygote's (law 5), and be a worker."""
+        try:
+            import atexit
+            import gc
+
+            from procession.worker import boot
+
+            atexit._clear()
+            output = os.dup(pool.out), os.dup(pool.err)
+            self._epoll.close()
+            if self._control is not None:
+                self._control.close()
+            os.close(PARENT)
+            for each in self._pools.values():
+                each.close()
+            for fd in self._children:
+                os.close(fd)
+            self._children.clear()
+            self._pools.clear()
+            gc.enable()
+            boot.from_zygote(fds, output, LIFELINE, body)
+        finally:
+            os._exit(1)
+
+    def _reap(self, pidfd: int) -> None:
+        child = self._children.pop(pidfd)
+        code = _wait(child.pid)
+        self._epoll.unregister(pidfd)
+        os.close(pidfd)
+        self._tell(child.pool, (EXITED, child.wid, child.pid, code))
+
+    def _orphaned(self) -> int:
+        """The parent is dead: kill what is left, and reap what ends at once, for init may not be one that reaps."""
+        for child in self._children.values():
+            os.kill(child.pid, 9)
+        for pidfd, child in self._children.items():
+            poll = select.poll()
+            poll.register(pidfd, select.POLLIN)
+            if poll.poll(100):
+                _wait(child.pid)
+        return 0
+
+
+def _wait(pid: int) -> int | None:
+    """The exit code of a child that has ended; None if a preloaded module has taken it from us."""
+    try:
+        return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    except ChildProcessError:
+        return None
