@@ -1,16 +1,20 @@
 """Who gets what: one worker after another is given a lease until nothing waits or nobody wants.
 
-Order of preference: a worker with nothing in hand (the one that was busy last: its caches are warm); a new worker while
-the pool may grow; a worker about to run dry. When nothing waits and a worker idles, the fullest of the others gives its
+Order of preference: a ready worker with nothing in hand (the latest to be busy: its caches are warm); one that is
+starting and has nothing; a new one while the pool may grow; a worker about to run dry. One that has not started yet
+gets a single item. When nothing waits and a worker idles, or could be started, the fullest of the others gives its
 unstarted tail back, whatever the estimates say: a task never waits behind a running one while a worker idles.
+
+Why stealing ends: what comes back is shared among all takers (`_share`), so that afterwards either nobody is left to
+steal for, or whoever was given something now has a single item, which is not stolen from a ready worker.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from procession.core import commands
-from procession.core.policy import MAX_LEASE, TARGET_NS
+from procession.core.policy import MAX_LEASE, TARGET_NS, Profile
 from procession.core.task import Task
 from procession.core.worker import Worker
 
@@ -18,26 +22,37 @@ if TYPE_CHECKING:
     from procession.core.pool import PoolCore
 
 CALM = 64
-"""After a cancel of something in hand, this many leases hold one item: the next cancels then find their tasks waiting."""
+"""After a cancel of something in hand, so many leases hold one item: the next cancels then find their tasks waiting."""
 
 
 def assign(core: PoolCore) -> None:
     """Give out what waits; called after every event."""
     while core.pending:
         if core.hungry:
-            worker = core.workers[next(reversed(core.hungry))]
-            lease(core, worker)
+            lease(core, core.workers[next(reversed(core.hungry))], _share(core))
+        elif core.waking:
+            lease(core, core.workers[next(reversed(core.waking))], 1)
         elif core.width < core.max_workers:
-            lease(core, core.spawn(), limit=1)
+            _lease_to_new(core)
         else:
-            break
-    if core.pending:
-        _top_up(core)
-    elif core.hungry and core.stealable:
-        core.withdraw(max((core.workers[wid] for wid in core.stealable), key=_expected_ns).wid)
+            _top_up(core)
+            return
+    if core.stealable and not core.withdrawing and (core.hungry or _may_grow(core)):
+        core.withdraw(max((core.workers[wid] for wid in core.stealable), key=_expected_ns))
+
+
+def _may_grow(core: PoolCore) -> bool:
+    return core.width < core.max_workers and core.state.takes_back
+
+
+def _share(core: PoolCore) -> int:
+    """What one idle worker may take so that every other that idles, or may be started, gets something as well."""
+    takers = len(core.hungry) + len(core.waking) + core.max_workers - core.width
+    return -(-core.pending_items // takers)
 
 
 def _top_up(core: PoolCore) -> None:
+    """Nobody idles: workers about to run dry get a successor, where that is worth it."""
     while core.pending and core.thirsty and core.pending[0].profile.worth_prefetching():
         lease(core, core.workers[next(iter(core.thirsty))])
 
@@ -46,61 +61,90 @@ def _expected_ns(worker: Worker) -> float:
     return worker.inflight[-1].profile.cost_of(worker.items)
 
 
-def lease(core: PoolCore, worker: Worker, *, limit: int = MAX_LEASE) -> None:
+def lease(core: PoolCore, worker: Worker, limit: int = MAX_LEASE) -> None:
     """Hand the first waiting items to `worker`: as many as the policy says, at most `limit`."""
     if worker.quota is not None:
         limit = min(limit, worker.quota)
-    if core.calm:
-        limit = 1
-    tasks, items = _collect(core, worker.wid, limit)
+    _hand(core, worker, _collect(core, worker.wid, 1 if core.calm else min(limit, MAX_LEASE)))
+
+
+def _lease_to_new(core: PoolCore) -> None:
+    """Start a worker for the first waiting item, if there is one that still wants to run."""
+    batch = _collect(core, core.next_wid, 1)
+    if batch.tasks:
+        _hand(core, core.spawn(), batch)
+
+
+class _Batch(NamedTuple):
+    tasks: list[Task]
+    items: int
+    profiles: tuple[Profile, ...]
+    expected_ns: float
+
+
+def _hand(core: PoolCore, worker: Worker, batch: _Batch) -> None:
+    tasks, items, profiles, expected_ns = batch
     if tasks:
         core.in_flight += items
-        number = worker.lease(tasks, items)
+        number = worker.lease(tasks, items, profiles, expected_ns)
         core.out.append(commands.Send(worker.wid, number, tasks, items))
         core.mark_head(worker)
     core.index(worker)
 
 
-def _collect(core: PoolCore, wid: int, limit: int) -> tuple[list[Task], int]:
+def _collect(core: PoolCore, wid: int, limit: int) -> _Batch:
     """Take tasks from the front of the line until they hold `limit` items or a lease's worth of work."""
     tasks: list[Task] = []
     dropped: list[Task] = []
-    items, spent, cost, profile = 0, 0.0, 0.0, None
+    profiles: dict[Profile, None] = {}
+    profile: Profile | None = None
+    items, left, spent, cost = 0, core.pending_items, 0.0, 0.0
     pending = core.pending
+    popleft = pending.popleft
     while pending and items < limit:
         task = pending[0]
         if task.profile is not profile or task.grain:
-            allowed = _allowance(core, task, spent)
-            if tasks and (allowed == 0 or task.grain):
+            allowed = _allowance(core, task, spent, left)
+            if tasks and (allowed <= 0 or task.grain):
                 break
-            profile, cost = task.profile, max(task.profile.mean_ns, 0.0)
+            profile = task.profile
+            profiles[profile] = None
+            cost = profile.cost_of(1)
             limit = min(limit, items + max(allowed, 1))
-        pending.popleft()
-        core.pending_items -= task.size
+        popleft()
+        size = task.size
+        left -= size
         if not task.claim(wid):
             dropped.append(task)
             continue
-        if task.size > limit - items:
-            rest = task.split(limit - items)
-            rest.release()
-            pending.appendleft(rest)
-            core.pending_items += rest.size
+        if size > limit - items:
+            left += _cut(core, task, limit - items)
+            size = limit - items
         tasks.append(task)
-        items += task.size
-        spent += cost * task.size
+        items += size
+        spent += cost * size
+    core.pending_items = left
     if dropped:
         core.out.append(commands.Drop(dropped))
-    return tasks, items
+    return _Batch(tasks, items, tuple(profiles), spent)
 
 
-def _allowance(core: PoolCore, task: Task, spent: float) -> int:
+def _cut(core: PoolCore, task: Task, count: int) -> int:
+    """Leave what is beyond `count` items of `task` at the front of the line; returns how many that are."""
+    rest = task.split(count)
+    rest.release()
+    core.pending.appendleft(rest)
+    return rest.size
+
+
+def _allowance(core: PoolCore, task: Task, spent: float, waiting: int) -> int:
     """How many items of this task's kind a lease with `spent` ns of work in it may still take."""
     if task.grain:
         return task.grain
     profile = task.profile
     if profile.mean_ns < 0:
         return 0 if spent else 1
-    share = -(-core.pending_items // max(core.width, 1))
+    share = -(-waiting // max(core.width, 1))
     if not spent:
         return min(profile.lease_items(), share)
     return min(int((TARGET_NS - spent) / profile.mean_ns), share)

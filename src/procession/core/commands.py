@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
+from procession.core.record import record
 from procession.core.task import Task
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Spawn:
     """Start a worker under this number."""
 
     wid: int
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Send:
     """Issue `tokens` tokens of `number`, then hand these tasks to the worker."""
 
@@ -26,24 +26,24 @@ class Send:
     tokens: int
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Withdraw:
     """Read back every token that the worker has not taken and answer with `Withdrawn` before anything else.
 
-    Always last in an answer: everything that the core has sent must have been issued before tokens are counted.
+    At most one in an answer, and always last: all that the core sends must have been issued before tokens are counted.
     """
 
     wid: int
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class MarkRunning:
     """This task is, as far as anybody can tell, running now."""
 
     task: Task
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Resolve:
     """These calls are answered."""
 
@@ -51,7 +51,7 @@ class Resolve:
     outcomes: list[Any]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ResolveItems:
     """Items `start`, `start + 1`, ... of this chunk are answered."""
 
@@ -60,7 +60,7 @@ class ResolveItems:
     outcomes: list[Any]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class FailItem:
     """The first unanswered item of this task was running when its worker ended with `exitcode` (None: unknown)."""
 
@@ -70,14 +70,14 @@ class FailItem:
     exitcode: int | None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Cancel:
     """These tasks will never run."""
 
     tasks: Sequence[Task]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class FailAll:
     """These tasks will never run because the pool is broken; `reason` says why."""
 
@@ -85,35 +85,35 @@ class FailAll:
     reason: object
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Drop:
     """These tasks had been cancelled before they could be leased; forget them."""
 
     tasks: Sequence[Task]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Stop:
     """Tell the worker to finish: teardown, then exit."""
 
     wid: int
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Kill:
     """Kill the worker now."""
 
     wid: int
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Broken:
     """The pool takes no more work; `reason` says why."""
 
     reason: object
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Narrowed:
     """Workers cannot be started any more, but some live: the pool goes on with `width` of them."""
 
@@ -121,7 +121,7 @@ class Narrowed:
     reason: object
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Closed:
     """Nothing is left: no task, no worker."""
 

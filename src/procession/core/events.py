@@ -3,34 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
+from procession.core.record import record
 from procession.core.task import Task
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Submitted:
     """Tasks were handed over, in this order."""
 
     tasks: Sequence[Task]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class StartWorkers:
     """The pool is to have this many workers now, whether there is work or not (an explicit fork context)."""
 
     count: int
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class WorkerReady:
     """A worker has run its initializer and its setup and will look for tokens now."""
 
     wid: int
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class StartFailed:
     """A worker could not be started (`fatal` False: try again, a few times) or its initializer or setup raised."""
 
@@ -39,7 +39,7 @@ class StartFailed:
     fatal: bool
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class CallsDone:
     """The oldest `len(outcomes)` tasks in flight on a worker, calls all of them, have these outcomes."""
 
@@ -47,7 +47,7 @@ class CallsDone:
     outcomes: list[Any]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ItemsDone:
     """The oldest `len(outcomes)` items of the oldest task in flight on a worker, a chunk, have these outcomes."""
 
@@ -55,7 +55,7 @@ class ItemsDone:
     outcomes: list[Any]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class LeaseEnded:
     """A worker has left a lease behind, having run `items` of it in `busy_ns`; its number may be used again."""
 
@@ -64,7 +64,7 @@ class LeaseEnded:
     busy_ns: int
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Withdrawn:
     """The answer to `Withdraw`: `count` tokens were read back, so the last `count` items are the parent's again."""
 
@@ -72,7 +72,7 @@ class Withdrawn:
     count: int
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Lost:
     """A worker is gone. Its results were drained and its tokens read back (`unowned` of them) before this."""
 
@@ -81,28 +81,28 @@ class Lost:
     exitcode: int | None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class CancelAsked:
     """Somebody wants these tasks, which are in flight but perhaps not started, not to run."""
 
     tasks: Sequence[Task]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class GroupCancelled:
     """No task of this group is to start any more; they refuse to be claimed already."""
 
     group: object
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ShutdownAsked:
     """No more tasks will come. `cancel`: what has not started is not to run."""
 
     cancel: bool
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class KillAsked:
     """Every worker is to be killed now; what has not started is cancelled, what runs dies."""
 
@@ -122,3 +122,6 @@ Event = (
     | ShutdownAsked
     | KillAsked
 )
+
+OfWorker = WorkerReady | StartFailed | CallsDone | ItemsDone | LeaseEnded | Withdrawn | Lost
+"""What is heard of one worker, in the order in which it happened there."""

@@ -6,6 +6,7 @@ items it holds, and it is cut where a lease, a withdrawal or a death cuts it. Th
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Protocol
 
 from procession.core.policy import Profile
@@ -21,7 +22,7 @@ class Task(Protocol):
 
     size: int
     grain: int
-    """Items a lease takes at once: 0 = as the policy measures, n = exactly n (the caller's chunksize)."""
+    """Items a lease takes: 0 = as the policy measures, n = n (the caller's chunksize), fewer where workers idle."""
     profile: Profile
     """The measured cost of one item; shared by all tasks of one function."""
     group: object
@@ -47,3 +48,8 @@ class Task(Protocol):
     def advance(self, count: int) -> int:
         """The first `count` items have their outcomes; returns the index of the first of them."""
         ...
+
+
+def count_items(tasks: Iterable[Task]) -> int:
+    """The items of some tasks."""
+    return sum([task.size for task in tasks])

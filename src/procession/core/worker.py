@@ -5,7 +5,7 @@ States:
     IDLE       ready, nothing in hand
     BUSY       ready, something in hand
     DRAINING   told to stop; nothing in hand, nothing more will be given
-    DYING      told to die; what it has in hand comes back when it is gone
+    DYING      told to die, or its initializer failed; what it has in hand comes back when it is gone, if not before
     GONE       lost; nothing may be heard of it again
 """
 
@@ -15,6 +15,7 @@ from collections import deque
 from enum import Enum, auto
 
 from procession.core.policy import Profile
+from procession.core.state import CoreError as CoreError
 from procession.core.task import Task
 
 
@@ -28,6 +29,8 @@ class State(Enum):
     DYING = auto()
     GONE = auto()
 
+    __hash__ = object.__hash__  # Enum's own is written in Python, and the table is looked up twice an event
+
 
 class Signal(Enum):
     """What can happen to a worker's state."""
@@ -37,7 +40,11 @@ class Signal(Enum):
     EMPTIED = auto()
     STOP = auto()
     KILL = auto()
+    UNFIT = auto()
+    START_FAILED = auto()
     LOST = auto()
+
+    __hash__ = object.__hash__
 
 
 TRANSITIONS: dict[tuple[State, Signal], State] = {
@@ -46,6 +53,8 @@ TRANSITIONS: dict[tuple[State, Signal], State] = {
     (State.STARTING, Signal.EMPTIED): State.STARTING,
     (State.STARTING, Signal.STOP): State.DRAINING,
     (State.STARTING, Signal.KILL): State.DYING,
+    (State.STARTING, Signal.UNFIT): State.DYING,
+    (State.STARTING, Signal.START_FAILED): State.GONE,
     (State.STARTING, Signal.LOST): State.GONE,
     (State.IDLE, Signal.LEASED): State.BUSY,
     (State.IDLE, Signal.STOP): State.DRAINING,
@@ -56,20 +65,20 @@ TRANSITIONS: dict[tuple[State, Signal], State] = {
     (State.BUSY, Signal.KILL): State.DYING,
     (State.BUSY, Signal.LOST): State.GONE,
     (State.DRAINING, Signal.READY): State.DRAINING,  # it was told to stop before it had started
+    (State.DRAINING, Signal.UNFIT): State.DYING,
+    (State.DRAINING, Signal.START_FAILED): State.GONE,
     (State.DRAINING, Signal.KILL): State.DYING,
     (State.DRAINING, Signal.LOST): State.GONE,
     (State.DYING, Signal.READY): State.DYING,
     (State.DYING, Signal.EMPTIED): State.DYING,  # its last results were still on their way
     (State.DYING, Signal.KILL): State.DYING,
+    (State.DYING, Signal.UNFIT): State.DYING,
+    (State.DYING, Signal.START_FAILED): State.GONE,
     (State.DYING, Signal.LOST): State.GONE,
 }
 
 MAX_OPEN_LEASES = 200
 """Leases a worker has not left behind. Their numbers travel modulo 256 and must not be mistaken for one another."""
-
-
-class CoreError(AssertionError):
-    """A law was broken: a bug in procession, with the story that led there."""
 
 
 class Worker:
@@ -85,6 +94,7 @@ class Worker:
         "quota",
         "state",
         "story",
+        "unwanted",
         "wid",
     )
 
@@ -96,20 +106,23 @@ class Worker:
         self.loose = 0  # items whose tokens may still be in the pipe
         self.quota = quota  # items it may still be leased before it is replaced; None = no limit
         self.next_number = 0
-        self.open_leases: deque[tuple[tuple[Profile, ...], float]] = deque()
+        self.open_leases: deque[tuple[tuple[Profile, ...], int, float]] = deque()
         self.lease_items = 0  # items in the latest lease
-        self.story: deque[str] = deque(maxlen=12)
+        self.unwanted: dict[int, object] = {}  # by id: tasks and groups in hand that are cancelled if they come back
+        self.story: deque[tuple[Signal, State, int]] = deque(maxlen=12)
 
     def signal(self, signal: Signal) -> None:
         """Move along the table; a missing cell is a bug and tells the worker's story."""
-        try:
-            self.state = TRANSITIONS[self.state, signal]
-        except KeyError:
-            story = " > ".join(self.story)
-            raise CoreError(
-                f"worker {self.wid}: {signal.name} cannot happen in {self.state.name} (before: {story})"
-            ) from None
-        self.story.append(f"{signal.name}:{self.state.name}/{self.items}")
+        state = TRANSITIONS.get((self.state, signal))
+        if state is None:
+            raise self.error(f"{signal.name} cannot happen in {self.state.name}")
+        self.state = state
+        self.story.append((signal, state, self.items))
+
+    def error(self, what: str) -> CoreError:
+        """What went wrong, with the latest signals, the state after each and the items then in hand."""
+        story = " > ".join(f"{signal.name}:{state.name}/{items}" for signal, state, items in self.story)
+        return CoreError(f"worker {self.wid}: {what} (before: {story or 'nothing'})")
 
     @property
     def usable(self) -> bool:
@@ -118,13 +131,18 @@ class Worker:
 
     @property
     def hungry(self) -> bool:
-        """Has nothing in hand and may be given something."""
-        return self.items == 0 and self.state in (State.STARTING, State.IDLE) and self._may_lease()
+        """Ready, has nothing in hand and may be given something."""
+        return self.state is State.IDLE and self.may_lease()
+
+    @property
+    def waking(self) -> bool:
+        """Will be hungry when it is ready."""
+        return self.state is State.STARTING and self.items == 0 and self.may_lease()
 
     @property
     def thirsty(self) -> bool:
         """Runs its last items and would wait for the parent when they are done."""
-        return self.state is State.BUSY and self.items <= max(1, self.lease_items // 2) and self._may_lease()
+        return self.state is State.BUSY and self.items <= max(1, self.lease_items // 2) and self.may_lease()
 
     @property
     def stealable(self) -> int:
@@ -133,10 +151,11 @@ class Worker:
             return min(self.loose, self.items - 1)
         return self.loose if self.state is State.STARTING else 0
 
-    def _may_lease(self) -> bool:
+    def may_lease(self) -> bool:
+        """It is not about to be replaced, and lease numbers are free."""
         return self.quota != 0 and len(self.open_leases) < MAX_OPEN_LEASES
 
-    def lease(self, tasks: list[Task], items: int) -> int:
+    def lease(self, tasks: list[Task], items: int, profiles: tuple[Profile, ...], expected_ns: float) -> int:
         """Put `tasks` (`items` items in all) in hand; returns the number that their tokens bear."""
         self.inflight.extend(tasks)
         self.items += items
@@ -144,27 +163,40 @@ class Worker:
         self.lease_items = items
         if self.quota is not None:
             self.quota -= items
-        profiles = tuple(dict.fromkeys(task.profile for task in tasks))
-        self.open_leases.append((profiles, sum(task.profile.cost_of(task.size) for task in tasks)))
+        self.open_leases.append((profiles, items, expected_ns))
         number = self.next_number
         self.next_number += 1
         self.signal(Signal.LEASED)
         return number
 
+    def end_lease(self) -> tuple[tuple[Profile, ...], int, float]:
+        """It has left its oldest lease behind; returns what was known of it when it was made."""
+        if not self.open_leases:
+            raise self.error("it ended a lease that it never had")
+        return self.open_leases.popleft()
+
     def finish_calls(self, count: int) -> list[Task]:
         """The oldest `count` tasks, calls all, have been answered."""
-        popleft = self.inflight.popleft
-        tasks = [popleft() for _ in range(count)]
+        inflight = self.inflight
+        if not 0 < count <= len(inflight):
+            raise self.error(f"{count} outcomes for {len(inflight)} tasks in hand")
+        if count == len(inflight):
+            tasks = list(inflight)
+            inflight.clear()
+        else:
+            popleft = inflight.popleft
+            tasks = [popleft() for _ in range(count)]
         self._finished(count)
         return tasks
 
     def finish_items(self, count: int) -> tuple[Task, int]:
         """The oldest `count` items of the oldest task have been answered; returns it and the first one's index."""
+        size = self.inflight[0].size if self.inflight else 0
+        if not 0 < count <= size:
+            raise self.error(f"{count} outcomes for a task with {size} items")
         task = self.inflight[0]
-        if count > task.size:
-            raise CoreError(f"worker {self.wid}: {count} outcomes for a task with {task.size} items")
         start = task.advance(count)
-        if task.size == 0:
+        if count == size:
             self.inflight.popleft()
         self._finished(count)
         return task, start
@@ -172,15 +204,13 @@ class Worker:
     def _finished(self, count: int) -> None:
         self.items -= count
         self.loose = min(self.loose, self.items)
-        if self.items < 0:
-            raise CoreError(f"worker {self.wid}: more outcomes than items in hand")
         if self.items == 0:
             self.signal(Signal.EMPTIED)
 
     def take_back(self, count: int) -> list[Task]:
         """The last `count` items are the parent's again; returns them as tasks, in order."""
-        if count > self.items:
-            raise CoreError(f"worker {self.wid}: {count} tokens came back for {self.items} items")
+        if not 0 <= count <= self.loose:
+            raise self.error(f"{count} tokens came back, {self.loose} may have been in the pipe")
         back: deque[Task] = deque()
         left = count
         while left:
@@ -199,13 +229,3 @@ class Worker:
         if count and self.items == 0:
             self.signal(Signal.EMPTIED)
         return list(back)
-
-    def check(self) -> None:
-        """The invariants of a worker; run after every event in tests."""
-        assert self.items == sum(task.size for task in self.inflight), (self.items, self.inflight)
-        assert 0 <= self.loose <= self.items
-        assert all(task.size > 0 for task in self.inflight)
-        assert len(self.open_leases) <= MAX_OPEN_LEASES
-        assert (self.state is State.BUSY) <= (self.items > 0), "BUSY means something in hand"
-        assert (self.state in (State.IDLE, State.DRAINING, State.GONE)) <= (self.items == 0), self.state
-        assert self.quota is None or self.quota >= 0

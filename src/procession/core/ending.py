@@ -1,0 +1,88 @@
+"""How a pool ends: shut down, broken or killed; and what becomes of tasks that no worker will run."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from procession.core import commands, events
+from procession.core.state import PoolState
+from procession.core.task import Task, count_items
+from procession.core.worker import Signal
+
+if TYPE_CHECKING:
+    from procession.core.pool import PoolCore
+
+
+def shutdown_asked(core: PoolCore, event: events.ShutdownAsked) -> None:
+    """No more tasks; with `cancel`, what has not started is brought back and refused."""
+    if core.state is PoolState.OPEN:
+        core.state = PoolState.DRAINING
+    if event.cancel and core.state is PoolState.DRAINING:
+        core.discarding = True
+        _refuse_all(core)
+
+
+def kill_asked(core: PoolCore, event: events.KillAsked) -> None:
+    """Every worker is told to die, those too that are ending by themselves, and again when asked again."""
+    if core.state is PoolState.CLOSED:
+        return
+    core.state = PoolState.KILLED
+    _refuse_all(core)
+    for worker in core.workers.values():
+        core.forget(worker)
+        worker.signal(Signal.KILL)
+        core.out.append(commands.Kill(worker.wid))
+
+
+def break_(core: PoolCore, reason: object) -> None:
+    """Workers cannot start, and the caller knows of none that could go on."""
+    if core.state.takes_back:
+        core.state = PoolState.BROKEN
+        core.reason = reason
+        core.out.append(commands.Broken(reason))
+        _refuse_all(core)
+
+
+def put_back(core: PoolCore, tasks: Sequence[Task]) -> None:
+    """Unstarted tasks are first in the line again, where there still is a line."""
+    if not core.state.takes_back:
+        refuse(core, tasks)
+        return
+    if core.discarding:
+        refuse(core, [task for task in tasks if not task.started])
+        tasks = [task for task in tasks if task.started]  # the user was told: it may only run
+    core.pending.extendleft(reversed(tasks))
+    core.pending_items += count_items(tasks)
+
+
+def refuse(core: PoolCore, tasks: Sequence[Task]) -> None:
+    """These never run: failed with the reason where the pool is broken, else cancelled."""
+    if not tasks:
+        return
+    if core.reason is not None and core.state is not PoolState.KILLED:
+        core.out.append(commands.FailAll(tasks, core.reason))
+    else:
+        core.out.append(commands.Cancel(tasks))
+
+
+def finish_if_empty(core: PoolCore) -> None:
+    """Stop the workers when nothing is left to run; say so when the last one is gone."""
+    if core.state is PoolState.CLOSED or core.pending or core.in_flight:
+        return
+    for worker in core.workers.values():
+        if worker.usable:
+            core.stop(worker)
+    if not core.workers:
+        core.state = PoolState.CLOSED
+        core.out.append(commands.Closed())
+
+
+def _refuse_all(core: PoolCore) -> None:
+    """What waits is refused now, and what is in hand but has not started when it comes back, which is asked for."""
+    pending, core.pending = core.pending, deque()
+    core.pending_items = 0
+    put_back(core, list(pending))
+    for worker in core.workers.values():
+        core.withdraw(worker)

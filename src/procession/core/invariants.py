@@ -1,0 +1,90 @@
+"""What holds after every step, as expressions. Tests call `PoolCore.check()` after every event; the pool never does."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from procession.core.state import PoolState
+from procession.core.task import count_items
+from procession.core.worker import MAX_OPEN_LEASES, State, Worker
+
+if TYPE_CHECKING:
+    from procession.core.pool import PoolCore
+
+
+def check(core: PoolCore) -> None:
+    """Raises AssertionError, naming what does not hold."""
+    for worker in core.workers.values():
+        check_worker(worker)
+        _check_index(core, worker)
+    _check_counts(core)
+    _check_places(core)
+    _check_work_conserving(core)
+    _check_end(core)
+
+
+def check_worker(worker: Worker) -> None:
+    """One worker's record agrees with itself."""
+    items = worker.items
+    assert worker.state is not State.GONE, "a worker that is gone is still listed"
+    assert items == count_items(worker.inflight), f"{items} items owed, in hand {count_items(worker.inflight)}"
+    assert all(task.size > 0 for task in worker.inflight), "a task without items is in hand"
+    assert all(task.wid == worker.wid for task in worker.inflight), "a task in hand says that another worker has it"
+    assert 0 <= worker.loose <= items, f"{worker.loose} of {items} items are loose"
+    assert worker.state is not State.STARTING or worker.loose == items, "it has started nothing before it was ready"
+    assert items <= 0 or worker.open_leases, "items in hand, but no lease"
+    assert len(worker.open_leases) <= MAX_OPEN_LEASES, "two open leases may bear the same number"
+    assert worker.state is not State.BUSY or items > 0, "BUSY means something in hand"
+    assert worker.state not in (State.IDLE, State.DRAINING) or items == 0, f"{worker.state.name} with something in hand"
+    assert worker.quota is None or worker.quota >= 0, "leased more than it may run in its life"
+    assert not worker.unwanted or worker.loose, "somebody waits for a withdrawal that can bring nothing"
+    if worker.state is State.BUSY:
+        assert not any(task.started for task in list(worker.inflight)[1:]), "what waits was told to be running"
+
+
+def _check_index(core: PoolCore, worker: Worker) -> None:
+    wid = worker.wid
+    assert (wid in core.hungry) == worker.hungry, f"worker {wid}: hungry {worker.hungry}"
+    assert (wid in core.waking) == worker.waking, f"worker {wid}: waking {worker.waking}"
+    assert (wid in core.thirsty) == worker.thirsty, f"worker {wid}: thirsty {worker.thirsty}"
+    assert (wid in core.stealable) == (worker.stealable > 0), f"worker {wid}: stealable {worker.stealable}"
+
+
+def _check_counts(core: PoolCore) -> None:
+    workers = core.workers
+    assert core.width == sum(worker.usable for worker in workers.values()), "width"
+    assert core.width <= core.max_workers, "more workers than allowed"
+    assert core.in_flight == sum(worker.items for worker in workers.values()), "in_flight"
+    assert core.pending_items == count_items(core.pending), "pending_items"
+    for index in (core.hungry, core.waking, core.thirsty, core.stealable, core.withdrawing):
+        assert index.keys() <= workers.keys(), "a worker that is gone is still indexed"
+    assert not core.out, "a command was decided and not given out"
+
+
+def _check_places(core: PoolCore) -> None:
+    everywhere = [id(task) for task in core.pending]
+    everywhere += [id(task) for worker in core.workers.values() for task in worker.inflight]
+    assert len(everywhere) == len(set(everywhere)), "a task is in two places"
+    assert all(task.wid is None and task.size > 0 for task in core.pending), "what waits is leased or empty"
+
+
+def _check_work_conserving(core: PoolCore) -> None:
+    """Once no withdrawal is outstanding: nothing waits, and no tail lies, while a worker idles or may be started."""
+    if core.withdrawing or not core.state.takes_back:
+        return
+    idle = bool(core.hungry) or core.width < core.max_workers
+    assert not (idle and core.pending), "work waits while a worker idles"
+    assert not core.waking or not core.pending, "work waits while a worker starts for nothing"
+    assert not (idle and core.stealable), "a tail lies with one worker while another idles"
+
+
+def _check_end(core: PoolCore) -> None:
+    if not core.state.takes_back:
+        assert not core.pending, f"{core.state.name}, and something waits"
+    if core.discarding:
+        assert all(task.started for task in core.pending), "cancelled by shutdown, and it still waits"
+    if core.state is PoolState.CLOSED:
+        assert not core.workers, "CLOSED with a worker"
+    elif core.state is not PoolState.OPEN:
+        assert core.workers or core.pending, f"{core.state.name} with nothing left"
+        assert core.pending or core.in_flight or not core.width, "nothing to run, and workers were not stopped"
