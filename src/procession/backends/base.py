@@ -75,7 +75,10 @@ class Run(Protocol):
     """No item of it is to start any more."""
 
     def items_done(self, start: int, outcomes: list[Any]) -> None:
-        """Items `start`, `start + 1`, ... have these outcomes: a value, or a `Raised`. May come in any order."""
+        """Items `start`, `start + 1`, ... have these outcomes: a value, or a `Raised`. May come in any order.
+
+        The list belongs to the run from here on, which empties it as it hands values over.
+        """
         ...
 
     def items_dropped(self, start: int, count: int) -> None:
@@ -89,8 +92,14 @@ class Engine(Protocol):
     capabilities: Capabilities
     max_workers: int
 
-    def function(self, fn: Callable[..., Any], name: str | None = None) -> Function:
-        """Make `fn` ready; cheap when asked again for the same function."""
+    teardown_errors: Sequence[BaseException]
+    """What the teardowns of setups raised; complete when `shutdown(wait=True)` has returned."""
+
+    def function(self, fn: Callable[..., Any], name: str | None = None, with_state: bool = False) -> Function:
+        """Make `fn` ready; cheap when asked again for the same function.
+
+        `with_state`: the worker calls `fn(state(), *args, **kwargs)`, with what its setup gave.
+        """
         ...
 
     def encode(self, function: Function, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> object:

@@ -20,6 +20,8 @@ import threading
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 from concurrent.futures._base import CANCELLED_AND_NOTIFIED, FINISHED, PENDING, RUNNING
+from itertools import groupby
+from operator import attrgetter
 from typing import Any, Protocol, TypeVar, cast
 
 from procession.backends.base import Function, Run
@@ -30,6 +32,7 @@ from procession.types import Raised
 T = TypeVar("T")
 
 LOCK = threading.RLock()
+_SINK = attrgetter("sink")
 
 
 def _renew_lock() -> None:
@@ -49,6 +52,7 @@ class CallFuture(Future[T]):
     _exception: BaseException | None = None
     _cond: threading.Condition | None = None
     _owner: LeasedCanceller | None = None
+    sink: Sink | None = None
     size = 1
     grain = 0
     wid: int | None = None
@@ -133,11 +137,26 @@ class CallFuture(Future[T]):
             elif self._state is not PENDING:
                 return self._state is CANCELLED_AND_NOTIFIED
         if self._state is CANCELLED_AND_NOTIFIED:
-            _announce(self)
-            self._invoke_callbacks()
+            if self._tell():
+                self._invoke_callbacks()  # type: ignore[attr-defined]  # not in typeshed
             return True
         owner = self._owner
         return owner is not None and owner.cancel_leased(self)
+
+    def _tell(self) -> bool:
+        """It has its outcome: tell who waits for it. True when it has callbacks to be run."""
+        if self.sink is not None:
+            self.sink.settled([self])
+        _announce(self)
+        return self._cond is not None and bool(self._done_callbacks)
+
+
+class Sink(Protocol):
+    """Who is told of many futures together, more cheaply than by a callback on each."""
+
+    def settled(self, futures: list[Any]) -> None:
+        """These have an outcome or were cancelled. On the engine's thread, or on that of a `cancel()`; short, no raise."""
+        ...
 
 
 class LeasedCanceller(Protocol):
@@ -209,11 +228,9 @@ def resolve(futures: Iterable[Task], outcomes: list[Any]) -> list[CallFuture[Any
                 future._result = outcome
             future._state = FINISHED
             future.body = None
-            if future._cond is not None:
+            if future._cond is not None or future.sink is not None:
                 watched.append(future)
-    for future in watched:
-        _announce(future)
-    return [future for future in watched if future._done_callbacks]
+    return _tell(watched)
 
 
 def cancel_now(futures: Iterable[Task]) -> list[CallFuture[Any]]:
@@ -221,19 +238,26 @@ def cancel_now(futures: Iterable[Task]) -> list[CallFuture[Any]]:
     cancelled: list[CallFuture[Any]] = []
     with LOCK:
         for future in cast("Iterable[CallFuture[Any]]", futures):
-            if not future.done():
+            if not future.done() and future.wid is None:  # in a worker's hands: posted twice by an interrupted caller
                 future._state = CANCELLED_AND_NOTIFIED
                 future.body = None
-                if future._cond is not None:
+                if future._cond is not None or future.sink is not None:
                     cancelled.append(future)
-    for future in cancelled:
+    return _tell(cancelled)
+
+
+def _tell(watched: list[CallFuture[Any]]) -> list[CallFuture[Any]]:
+    """Tell sinks and waiters; returns those with callbacks to be run."""
+    for sink, settled in groupby([each for each in watched if each.sink is not None], key=_SINK):
+        sink.settled(list(settled))
+    for future in watched:
         _announce(future)
-    return [future for future in cancelled if future._done_callbacks]
+    return [future for future in watched if future._cond is not None and future._done_callbacks]
 
 
 def run_callbacks(future: CallFuture[Any]) -> None:
     """Run what `add_done_callback` registered, as the stdlib does: errors are logged."""
-    future._invoke_callbacks()
+    future._invoke_callbacks()  # type: ignore[attr-defined]
 
 
 def _announce(future: CallFuture[Any]) -> None:
