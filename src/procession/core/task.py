@@ -20,18 +20,35 @@ class Task(Protocol):
     * `size` counts the items that have no outcome yet; a task of size 0 is nowhere.
     """
 
-    size: int
-    grain: int
-    """Items a lease takes: 0 = as the policy measures, n = n (the caller's chunksize), fewer where workers idle."""
-    profile: Profile
-    """The measured cost of one item; shared by all tasks of one function."""
-    group: object
-    """What it is cancelled together with, or None."""
     wid: int | None
     """The worker that holds its lease."""
-    started: bool | None
-    """True: the user was told that it runs, so that it may no longer be cancelled, only run (elsewhere, if need be).
-    None: nobody can be told (a chunk)."""
+
+    @property
+    def size(self) -> int:
+        """Items without an outcome."""
+        ...
+
+    @property
+    def grain(self) -> int:
+        """Items a lease takes: 0 = as the policy measures, n = n (the caller's chunksize), fewer where workers idle."""
+        ...
+
+    @property
+    def profile(self) -> Profile:
+        """The measured cost of one item; shared by all tasks of one function."""
+        ...
+
+    @property
+    def group(self) -> object:
+        """What it is cancelled together with, or None."""
+        ...
+
+    @property
+    def started(self) -> bool | None:
+        """True: the user was told that it runs, so that it may no longer be cancelled, only run (elsewhere, if need be).
+        None: nobody can be told (a chunk).
+        """
+        ...
 
     def claim(self, wid: int) -> bool:
         """Lease it to worker `wid`; False when it was cancelled meanwhile, and then it is nobody's."""
