@@ -1,0 +1,237 @@
+"""The parent's end of one worker: its pipes, its tokens, its page, and what it has been told.
+
+Descriptors in the parent, per worker: the write end of the task pipe, the read end of the result pipe, both ends of
+the token pipe, the page (mapped; its descriptor is closed once the worker has it), and the launcher's pidfd.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import marshal
+import os
+import pickle
+from collections.abc import Iterable
+from typing import Any, Protocol
+
+from procession.backends import forksafe
+from procession.backends.tasks import CallFuture, ChunkTask
+from procession.core.task import Task
+from procession.transport import frames, page
+from procession.transport.codec import Codec
+from procession.types import Raised
+from procession.worker.boot import WorkerFiles
+
+F_SETPIPE_SZ = getattr(fcntl, "F_SETPIPE_SZ", 1031)
+RESULT_PIPE = 1 << 18
+
+
+class Hears(Protocol):
+    """Who is told what a worker says, in the order in which it said it."""
+
+    def ready(self, wid: int) -> None:
+        """Its initializer and setup are through."""
+
+    def start_failed(self, wid: int, error: BaseException) -> None:
+        """Its initializer or its setup raised."""
+
+    def calls_done(self, wid: int, outcomes: list[Any]) -> None:
+        """Its oldest calls are answered."""
+
+    def items_done(self, wid: int, outcomes: list[Any]) -> None:
+        """The oldest items of its chunk are answered."""
+
+    def lease_ended(self, wid: int, items: int, busy_ns: int) -> None:
+        """It left a lease behind."""
+
+    def teardown_failed(self, wid: int, error: BaseException) -> None:
+        """Its teardown raised."""
+
+
+class Channel:
+    """Everything that joins the parent to worker `wid`."""
+
+    def __init__(self, wid: int, codec: Codec, hears: Hears) -> None:
+        self.wid = wid
+        self._codec = codec
+        self._hears = hears
+        self._known: set[int] = set()  # functions that this worker has been sent
+        self._generation = 0  # of the page: the last batch that came through the pipe whole
+        self._peeked = 0  # outcomes of the next one that were read from the page already
+        self._calls: list[Any] = []
+        opened: list[int] = []
+        try:
+            tasks_read, self.tasks_fd = _pipe(opened)
+            self.results_fd, results_write = _pipe(opened)
+            self.tokens_read, self.tokens_write = _pipe(opened)
+            page_fd = forksafe.adopt(page.create)
+            opened.append(page_fd)
+            self.page = page.OutcomePage(page_fd)
+        except BaseException:
+            for fd in opened:
+                forksafe.close(fd)
+            raise
+        self.child = WorkerFiles(tasks_read, results_write, self.tokens_read, page_fd)
+        for fd in (self.tasks_fd, self.results_fd, self.tokens_read, self.tokens_write):
+            os.set_blocking(fd, False)
+        try:
+            fcntl.fcntl(self.results_fd, F_SETPIPE_SZ, RESULT_PIPE)
+        except OSError:
+            pass  # the user's share of pipe memory is used up; the default does
+        self._writer = frames.FrameWriter(self.tasks_fd)
+        self._reader = frames.FrameReader(self.results_fd)
+
+    def close_child_ends(self) -> None:
+        """The launcher has passed them on."""
+        for fd in (self.child.tasks, self.child.results, self.child.page):
+            forksafe.close(fd)
+
+    def close(self) -> None:
+        """The worker is gone and everything it left has been read."""
+        for fd in (self.tasks_fd, self.results_fd, self.tokens_read, self.tokens_write):
+            forksafe.close(fd)
+        self.page.close()
+
+    # -- to the worker -------------------------------------------------------------------------------------------
+
+    def send(self, number: int, tasks: Iterable[Task], tokens: int) -> bool:
+        """Issue a lease: tokens first, then definitions that the worker lacks, then the tasks. False: some data waits."""
+        mark = number & 0xFF
+        try:
+            os.write(self.tokens_write, bytes((mark,)) * tokens)
+        except BrokenPipeError:
+            return True
+        specs: list[Any] = []
+        out: list[bytes] = []
+        for task in tasks:
+            if isinstance(task, CallFuture):
+                function = task.function
+                specs.append((function.id, task.body))
+            else:
+                assert isinstance(task, ChunkTask)
+                function = task.run.function
+                whole = task.size == len(task.bodies)
+                bodies = task.bodies if whole else task.bodies[task.low : task.low + task.size]
+                specs.append((function.id, bodies, task.run.whole))
+            if function.id and function.id not in self._known:
+                self._known.add(function.id)
+                out.append(_definition(function))
+        out.append(frames.frame(frames.LEASE, frames.LEASE_HEAD.pack(mark) + pickle.dumps(specs, 5)))
+        return self._writer.write(out[0] if len(out) == 1 else b"".join(out))
+
+    def forget(self, entries: Iterable[int]) -> bool:
+        """Functions that nobody can call any more."""
+        gone = [entry for entry in entries if entry in self._known]
+        if not gone:
+            return True
+        self._known.difference_update(gone)
+        return self._writer.write(frames.frame(frames.FORGET, b"".join(map(frames.ENTRY_ID.pack, gone))))
+
+    def stop(self) -> bool:
+        """Teardown, then exit."""
+        return self._writer.write(frames.frame(frames.STOP))
+
+    def flush(self) -> bool:
+        """The task pipe has room; True when nothing waits any more."""
+        return self._writer.flush()
+
+    def withdraw(self) -> int:
+        """Read back the tokens that the worker has not taken; returns how many."""
+        count = 0
+        while True:
+            try:
+                got = len(os.read(self.tokens_read, 1 << 16))
+            except BlockingIOError:
+                return count
+            if not got:
+                return count
+            count += got
+
+    # -- from the worker -----------------------------------------------------------------------------------------
+
+    def receive(self) -> None:
+        """Take what one read brings."""
+        try:
+            for kind, payload in self._reader.read():
+                self._take(kind, payload)
+        except BlockingIOError:
+            pass
+        self._flush_calls()
+
+    def drain(self) -> None:
+        """Take all there is; the worker is gone, and what it published last may be in the page only."""
+        self._reader.drain(self._take)
+        self._flush_calls()
+        self.peek()
+
+    @property
+    def ended(self) -> bool:
+        """Nobody can write to the parent through this channel any more."""
+        return self._reader.ended
+
+    def peek(self) -> None:
+        """Take the outcomes that are in the page and not yet in the pipe."""
+        packed = self.page.outcomes(self._generation + 1, self._peeked)
+        if packed:
+            self._peeked += len(packed)
+            self._hears.items_done(self.wid, [self._unpack(each) for each in packed])
+
+    def _take(self, kind: int, payload: Any) -> None:
+        if kind == frames.VALUE:
+            self._calls.append(self._value(payload))
+        elif kind == frames.NONE:
+            self._calls.append(None)
+        elif kind == frames.LEASE_END:
+            self._flush_calls()
+            self._hears.lease_ended(self.wid, *frames.LEASE_TALLY.unpack(payload))
+        elif kind == frames.ERROR:
+            self._calls.append(Raised(self._codec.decode_error(payload)))
+        elif kind == frames.ITEMS or kind == frames.PACKED_ITEMS:
+            self._items(kind, payload)
+        elif kind == frames.READY:
+            self._hears.ready(self.wid)
+        elif kind == frames.START_FAILED:
+            self._hears.start_failed(self.wid, self._codec.decode_error(payload))
+        elif kind == frames.TEARDOWN_FAILED:
+            self._hears.teardown_failed(self.wid, self._codec.decode_error(payload))
+
+    def _flush_calls(self) -> None:
+        if self._calls:
+            outcomes, self._calls = self._calls, []
+            self._hears.calls_done(self.wid, outcomes)
+
+    def _value(self, payload: Any) -> Any:
+        try:
+            return self._codec.decode_result(payload)
+        except BaseException as error:
+            return Raised(error)
+
+    def _items(self, kind: int, payload: Any) -> None:
+        self._flush_calls()
+        (self._generation,) = frames.PAGE_GENERATION.unpack_from(payload)
+        outcomes = pickle.loads(memoryview(payload)[frames.PAGE_GENERATION.size :])
+        if self._peeked:
+            outcomes, self._peeked = outcomes[self._peeked :], 0
+        if kind == frames.PACKED_ITEMS:
+            outcomes = [self._unpack(each) if type(each) is tuple else each for each in outcomes]
+        if outcomes:
+            self._hears.items_done(self.wid, outcomes)
+
+    def _unpack(self, kind_and_data: tuple[int, bytes]) -> Any:
+        kind, data = kind_and_data
+        if kind == page.MARSHALLED:
+            return marshal.loads(data)
+        return Raised(self._codec.decode_error(data)) if kind == page.ERROR else self._value(data)
+
+
+def _pipe(opened: list[int]) -> tuple[int, int]:
+    ends = forksafe.pipe()
+    opened.extend(ends)
+    return ends
+
+
+def _definition(function: Any) -> bytes:
+    head = frames.ENTRY_ID.pack(function.id) + bytes((function.with_state,))
+    return frames.frame(frames.DEFINE, head + function.payload)
+
+
+__all__ = ["Channel", "Hears"]

@@ -1,0 +1,271 @@
+"""The thread that drives a pool of processes: waits for descriptors and requests, and tells the core what happened."""
+
+from __future__ import annotations
+
+import logging
+import select
+import threading
+from collections.abc import Callable, Sequence
+from time import monotonic
+from typing import TYPE_CHECKING, Any
+
+from procession.backends import forksafe
+from procession.backends.channel import Channel
+from procession.backends.launch import Event as LaunchEvent
+from procession.backends.launch import Exited, Started, StartFailed
+from procession.backends.launch_zygote import ZygoteLauncher
+from procession.backends.output import OutputPump
+from procession.backends.tasks import CallFuture, ChunkTask
+from procession.core import events
+from procession.core.pool import PoolCore
+from procession.core.task import Task
+from procession.core.worker import State
+from procession.driver.inbox import Inbox
+from procession.driver.perform import Performer
+
+if TYPE_CHECKING:
+    from multiprocessing.context import BaseContext
+
+    from procession.driver.callbacks import Callbacks
+    from procession.transport.codec import Codec
+
+PEEK_AFTER = 0.02
+"""Seconds of silence after which finished items of a running chunk are read from its worker's page."""
+
+logger = logging.getLogger("procession")
+
+
+class Driver(Performer):
+    """One pool's loop; `Performer` has its core and what is done for it."""
+
+    def __init__(self, core: PoolCore, inbox: Inbox, codec: Codec, callbacks: Callbacks) -> None:
+        super().__init__(core, codec, callbacks)
+        self.inbox = inbox
+        self.start_errors: dict[int, BaseException] = {}
+        self.teardown_errors: list[BaseException] = []
+        self._answers: list[Callable[[], object]] = []  # to be called when what was asked with them is performed
+        self._synced: list[threading.Event] = []
+        self._epoll = select.epoll()
+        forksafe.own(self._epoll.fileno())
+        self._sources: dict[int, Callable[[int], object]] = {}
+        self._first: set[int] = set()  # what workers print is shown before their results are handed over
+        self.output: OutputPump | None = None
+        self.watch(inbox.fileno(), lambda _fd: inbox.hush())
+
+    # -- descriptors ---------------------------------------------------------------------------------------------
+
+    def watch(self, fd: int, source: Callable[[int], object]) -> None:
+        """Call `source(fd)` when `fd` is readable."""
+        self._sources[fd] = source
+        self._epoll.register(fd, select.EPOLLIN)
+
+    def unwatch(self, fd: int) -> None:
+        """No longer."""
+        self._first.discard(fd)
+        if self._sources.pop(fd, None) is not None:
+            self._epoll.unregister(fd)
+
+    def await_room(self, channel: Channel) -> None:
+        """Go on sending when the task pipe takes more."""
+        fd = channel.tasks_fd
+        if fd not in self._sources:
+
+            def flush(_fd: int) -> None:
+                if channel.flush():
+                    self.unwatch(fd)
+
+            self._sources[fd] = flush
+            self._epoll.register(fd, select.EPOLLOUT)
+
+    # -- how workers start ---------------------------------------------------------------------------------------
+
+    def start_by_zygote(self, preload: Sequence[str]) -> None:
+        """Workers are children of the zygote and print to us."""
+        self.output = OutputPump(watch=self._watch_output, unwatch=self.unwatch)
+        launcher = ZygoteLauncher(
+            self.output.child_ends, watch=self._watch_launcher, unwatch=self.unwatch, preload=preload
+        )
+        self.launcher = launcher
+        launcher.warm()
+
+    def start_by_context(self, context: BaseContext) -> None:
+        """Workers are children of this multiprocessing context, as the stdlib's."""
+        from procession.backends.launch_mp import MpLauncher  # imports multiprocessing: only who asked for it pays
+
+        self.launcher = MpLauncher(context, watch=self._watch_launcher, unwatch=self.unwatch)
+
+    def _watch_output(self, fd: int) -> None:
+        def pump(fd: int) -> None:
+            assert self.output is not None
+            self.output.pump(fd)
+
+        self.watch(fd, pump)
+        self._first.add(fd)
+
+    def _watch_launcher(self, fd: int) -> None:
+        def poll(fd: int) -> None:
+            assert self.launcher is not None
+            self.launched(self.launcher.poll(fd))
+
+        self.watch(fd, poll)
+
+    # -- the loop ------------------------------------------------------------------------------------------------
+
+    def run(self) -> None:
+        """Until the pool is closed."""
+        while not self.closed:
+            self._wait()
+            self._read_inbox()
+            if self._answers:
+                answers, self._answers = self._answers, []
+                for answer in answers:
+                    answer()
+            if self._synced and not self.starting:
+                self._release_synced()
+
+    def _wait(self) -> None:
+        inbox = self.inbox
+        inbox.asleep = True
+        try:
+            timeout = 0.0 if inbox.entries else self._patience()
+            ready = self._epoll.poll(timeout)
+        finally:
+            inbox.asleep = False
+        first = self._first
+        for fd, _mask in sorted(ready, key=lambda each: each[0] not in first) if len(ready) > 1 else ready:
+            source = self._sources.get(fd)
+            if source is not None:
+                source(fd)
+        if not ready and timeout > 0:
+            self._peek()
+
+    def _read_inbox(self) -> None:
+        entries = self.inbox.entries
+        waiting: list[Task] = []
+        for _ in range(len(entries)):
+            entry = entries.popleft()
+            if isinstance(entry, CallFuture):
+                waiting.append(entry)
+            elif isinstance(entry, list):
+                waiting.extend(entry)
+            else:
+                if waiting:
+                    self.step(events.Submitted(waiting))
+                    waiting = []
+                self._take_request(entry)
+        if waiting:
+            self.step(events.Submitted(waiting))
+        if self.codec.forgotten:
+            self._forget_functions()
+
+    def _take_request(self, entry: Any) -> None:
+        """An event for the core; (events, then) to be answered when they have been performed; or a sync."""
+        if isinstance(entry, threading.Event):
+            self._synced.append(entry)
+        elif isinstance(entry, tuple):
+            event, answer = entry
+            self.step(event)
+            self._answers.append(answer)
+        else:
+            self.step(entry)
+
+    def _release_synced(self) -> None:
+        synced, self._synced = self._synced, []
+        for event in synced:
+            event.set()
+
+    def _patience(self) -> float:
+        if any(self._in_chunk(wid) for wid in self.channels):
+            return PEEK_AFTER
+        return -1.0
+
+    def _in_chunk(self, wid: int) -> bool:
+        worker = self.core.workers.get(wid)
+        return (
+            worker is not None
+            and worker.state is State.BUSY
+            and isinstance(worker.inflight[0], ChunkTask)
+            and worker.inflight[0].size > 1
+        )
+
+    def _peek(self) -> None:
+        """A long item must not hold back what its chunk has finished."""
+        before = monotonic() - PEEK_AFTER
+        for wid in list(self.channels):
+            if self._in_chunk(wid) and self.heard_at.get(wid, 0.0) < before:
+                self.channels[wid].peek()
+
+    def _forget_functions(self) -> None:
+        forgotten = self.codec.forgotten
+        gone = [forgotten.popleft() for _ in range(len(forgotten))]
+        for channel in self.channels.values():
+            if not channel.forget(gone):
+                self.await_room(channel)
+
+    # -- what workers say (channel.Hears) --------------------------------------------------------------------------
+
+    def ready(self, wid: int) -> None:
+        """See `channel.Hears`."""
+        self.step(events.WorkerReady(wid))
+
+    def start_failed(self, wid: int, error: BaseException) -> None:
+        """Told to the core when the process is gone: what its initializer left behind is then complete."""
+        self.start_errors[wid] = error
+
+    def calls_done(self, wid: int, outcomes: list[Any]) -> None:
+        """See `channel.Hears`."""
+        self.step(events.CallsDone(wid, outcomes))
+
+    def items_done(self, wid: int, outcomes: list[Any]) -> None:
+        """See `channel.Hears`."""
+        self.step(events.ItemsDone(wid, outcomes))
+
+    def lease_ended(self, wid: int, items: int, busy_ns: int) -> None:
+        """See `channel.Hears`."""
+        self.step(events.LeaseEnded(wid, items, busy_ns))
+
+    def teardown_failed(self, wid: int, error: BaseException) -> None:
+        """Kept for who joins; logged for who does not."""
+        self.teardown_errors.append(error)
+        logger.error("the teardown of worker %d raised", wid, exc_info=error)
+
+    def launched(self, happened: Sequence[LaunchEvent]) -> None:
+        """What the launcher has to tell."""
+        for event in happened:
+            self.starting.discard(event.wid)
+            if isinstance(event, Started):
+                self.pids[event.wid] = event.pid
+            elif isinstance(event, Exited):
+                self._exited(event)
+            elif isinstance(event, StartFailed):
+                self.close_channel(self.channels[event.wid])
+                self.step(events.StartFailed(event.wid, event.error, fatal=False))
+
+    def _exited(self, event: Exited) -> None:
+        """Law 6: read what it published, then count what it did not own, then decide."""
+        channel = self.channels[event.wid]
+        if self.output is not None:
+            self.output.drain()
+        channel.drain()
+        error = self.start_errors.pop(event.wid, None)
+        if error is not None:
+            self.step(events.StartFailed(event.wid, error, fatal=True))
+        unowned = channel.withdraw()
+        self.step(events.Lost(event.wid, unowned, event.exitcode))
+        self.close_channel(channel)
+
+    def close(self) -> None:
+        """The pool is closed: give back every descriptor, and answer whoever still waits."""
+        if self.launcher is not None:
+            self.launcher.close()
+        for channel in list(self.channels.values()):
+            self.close_channel(channel)
+        if self.output is not None:
+            self.output.close()
+        self._sources.clear()
+        fd = self._epoll.fileno()
+        forksafe.disown(fd)
+        self._epoll.close()
+        for answer in self._answers:
+            answer()
+        self._release_synced()

@@ -1,0 +1,240 @@
+"""Stepping a core and performing its commands on real processes.
+
+Only one thread does this for a pool (law 8). Between a step and the end of its commands nothing else is stepped, except
+that a `Withdraw` is answered at once; withdrawals come after all other commands, because the tokens that are counted
+must include everything that the core has decided to send.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from collections.abc import Callable
+from time import monotonic
+from typing import TYPE_CHECKING, Any
+
+from procession.backends import tasks
+from procession.backends.channel import Channel
+from procession.backends.launch import Launcher, explained
+from procession.backends.tasks import CallFuture, ChunkTask
+from procession.core import commands, events
+from procession.core.pool import PoolCore
+from procession.core.task import Task
+from procession.errors import WorkerDied, WorkerStartError
+from procession.types import Raised
+
+if TYPE_CHECKING:
+    from procession.driver.callbacks import Callbacks
+    from procession.transport.codec import Codec
+
+logger = logging.getLogger("procession")
+
+
+class Performer:
+    """A core, the channels of its workers, and the hand that moves them."""
+
+    def __init__(self, core: PoolCore, codec: Codec, callbacks: Callbacks) -> None:
+        self.core = core
+        self.codec = codec
+        self.callbacks = callbacks
+        self.config: dict[str, Any] = {}
+        self.launcher: Launcher | None = None
+        self.channels: dict[int, Channel] = {}
+        self.starting: set[int] = set()  # asked for, neither Started nor StartFailed yet
+        self.pids: dict[int, int] = {}
+        self.heard_at: dict[int, float] = {}
+        self.broken: BaseException | None = None
+        self.done = self.failed = self.died = 0
+        self.kill_signal = 9
+        self.closed = False
+        self._todo: deque[commands.Command] = deque()
+        self._withdrawals: dict[int, None] = {}
+        self._performing = False
+        self._perform: dict[type, Callable[[Any], None]] = {
+            commands.Send: self._send,
+            commands.Resolve: self._resolve,
+            commands.ResolveItems: self._resolve_items,
+            commands.MarkRunning: self._mark_running,
+            commands.Withdraw: self._withdraw,
+            commands.Spawn: self._spawn,
+            commands.Stop: self._stop,
+            commands.Kill: self._kill,
+            commands.Cancel: self._cancel,
+            commands.Drop: self._cancel,
+            commands.FailItem: self._fail_item,
+            commands.FailAll: self._fail_all,
+            commands.Broken: self._break,
+            commands.Narrowed: self._narrowed,
+            commands.Closed: self._close,
+        }
+
+    def watch(self, fd: int, source: Callable[[int], object]) -> None:
+        """Call `source(fd)` when `fd` is readable."""
+        raise NotImplementedError
+
+    def unwatch(self, fd: int) -> None:
+        """No longer."""
+        raise NotImplementedError
+
+    def await_room(self, channel: Channel) -> None:
+        """Go on sending when the task pipe takes more."""
+        raise NotImplementedError
+
+    # -- the step ------------------------------------------------------------------------------------------------
+
+    def step(self, event: events.Event) -> None:
+        """Tell the core and do what it says."""
+        with tasks.LOCK:  # claims and cancels exclude each other
+            self._todo.extend(self.core.step(event))
+        if self._performing:
+            return
+        self._performing = True
+        try:
+            todo = self._todo
+            while True:
+                if todo:
+                    command = todo.popleft()
+                    self._perform[type(command)](command)
+                elif self._withdrawals:
+                    wid, _ = self._withdrawals.popitem()
+                    self._answer_withdrawal(wid)
+                else:
+                    break
+        finally:
+            self._performing = False
+
+    def _withdraw(self, command: commands.Withdraw) -> None:
+        self._withdrawals[command.wid] = None
+
+    def _answer_withdrawal(self, wid: int) -> None:
+        channel = self.channels.get(wid)
+        if channel is not None:
+            count = channel.withdraw()
+            with tasks.LOCK:
+                self._todo.extend(self.core.step(events.Withdrawn(wid, count)))
+
+    # -- workers -------------------------------------------------------------------------------------------------
+
+    def _spawn(self, command: commands.Spawn) -> None:
+        wid = command.wid
+        assert self.launcher is not None
+        channel = None
+        try:
+            channel = Channel(wid, self.codec, self)  # type: ignore[arg-type]  # the loop hears
+            self.channels[wid] = channel
+            self.launcher.start(wid, channel.child, self.config)
+        except Exception as error:
+            if channel is not None:
+                channel.close_child_ends()
+                self.close_channel(channel)
+            reason = explained(error) if isinstance(error, OSError) else error
+            with tasks.LOCK:
+                self._todo.extend(self.core.step(events.StartFailed(wid, reason, fatal=False)))
+            return
+        channel.close_child_ends()
+        self.starting.add(wid)
+
+        def receive(_fd: int) -> None:
+            self.heard_at[wid] = monotonic()
+            channel.receive()
+            if channel.ended:
+                self.unwatch(channel.results_fd)  # the end is known from the reaper, not from here
+
+        self.watch(channel.results_fd, receive)
+
+    def close_channel(self, channel: Channel) -> None:
+        """Its worker is gone and nothing more can come."""
+        self.unwatch(channel.results_fd)
+        self.unwatch(channel.tasks_fd)
+        del self.channels[channel.wid]
+        self.heard_at.pop(channel.wid, None)
+        self.pids.pop(channel.wid, None)
+        channel.close()
+
+    def _send(self, command: commands.Send) -> None:
+        channel = self.channels.get(command.wid)
+        if channel is not None and not channel.send(command.number, command.tasks, command.tokens):
+            self.await_room(channel)
+
+    def _stop(self, command: commands.Stop) -> None:
+        channel = self.channels.get(command.wid)
+        if channel is not None and not channel.stop():
+            self.await_room(channel)
+
+    def _kill(self, command: commands.Kill) -> None:
+        assert self.launcher is not None
+        self.launcher.kill(command.wid, self.kill_signal)
+
+    # -- outcomes ------------------------------------------------------------------------------------------------
+
+    def _resolve(self, command: commands.Resolve) -> None:
+        self.done += len(command.outcomes)
+        watched = tasks.resolve(command.tasks, command.outcomes)
+        if watched:
+            self.callbacks.post(watched)
+
+    def _resolve_items(self, command: commands.ResolveItems) -> None:
+        assert isinstance(command.task, ChunkTask)
+        self.done += len(command.outcomes)
+        command.task.run.items_done(command.start, command.outcomes)
+
+    def _mark_running(self, command: commands.MarkRunning) -> None:
+        if isinstance(command.task, CallFuture):
+            command.task.mark_running()
+
+    def _fail(self, task: Task, start: int, count: int, error: BaseException) -> None:
+        self.failed += count
+        if isinstance(task, CallFuture):
+            watched = tasks.resolve([task], [Raised(error)])
+            if watched:
+                self.callbacks.post(watched)
+        elif isinstance(task, ChunkTask):
+            task.run.items_done(start, [Raised(error) for _ in range(count)])
+
+    def _fail_item(self, command: commands.FailItem) -> None:
+        self.died += 1
+        task = command.task
+        if isinstance(task, CallFuture):
+            name, index = task.function.name, None
+        else:
+            assert isinstance(task, ChunkTask)
+            name, index = task.run.function.name, command.start
+        pid = self.pids.get(command.wid)
+        self._fail(task, command.start, 1, WorkerDied(name, command.exitcode, pid=pid, index=index))
+
+    def _fail_all(self, command: commands.FailAll) -> None:
+        for task in command.tasks:
+            error = start_error(command.reason)
+            self._fail(task, getattr(task, "start", 0), task.size, error)
+
+    def _cancel(self, command: commands.Cancel | commands.Drop) -> None:
+        calls = [task for task in command.tasks if isinstance(task, CallFuture)]
+        watched = tasks.cancel_now(calls)
+        if watched:
+            self.callbacks.post(watched)
+        for task in command.tasks:
+            if isinstance(task, ChunkTask):
+                task.run.items_dropped(task.start, task.size)
+
+    # -- the pool ------------------------------------------------------------------------------------------------
+
+    def _break(self, command: commands.Broken) -> None:
+        self.broken = start_error(command.reason)
+
+    def _narrowed(self, command: commands.Narrowed) -> None:
+        logger.warning("no further workers can be started, going on with %d: %s", command.width, command.reason)
+
+    def _close(self, _command: commands.Closed) -> None:
+        self.closed = True
+
+
+def start_error(reason: object) -> BaseException:
+    """A pool's workers cannot start: why, as an exception of its own for each who asks."""
+    if isinstance(reason, BaseException):
+        error = WorkerStartError(f"workers cannot start: {type(reason).__name__}: {reason}")
+        error.__cause__ = reason
+        return error
+    return WorkerStartError(f"workers cannot start: {reason}")
+
+
+__all__ = ["Performer", "start_error"]

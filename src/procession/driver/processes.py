@@ -1,0 +1,345 @@
+"""The process engine: what a pool calls, on any thread; the work is done by the driver's thread (loop.py)."""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import signal
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, cast
+
+from procession.backends import forksafe, tasks
+from procession.backends.base import Capabilities, EngineStats, WorkerConfig
+from procession.backends.launch import Choice, WorkerProcess, choose
+from procession.backends.tasks import CallFuture, ChunkTask
+from procession.core import events
+from procession.core.policy import Profile
+from procession.core.pool import PoolCore
+from procession.core.task import Task
+from procession.core.worker import State
+from procession.driver.callbacks import Callbacks
+from procession.driver.inbox import Inbox
+from procession.driver.loop import Driver
+from procession.errors import ProcessionError
+from procession.transport.codec import Codec, FunctionEntry
+from procession.types import Raised
+from procession.worker.loop import prepare
+
+if TYPE_CHECKING:
+    from multiprocessing.context import BaseContext
+
+logger = logging.getLogger("procession")
+
+TERMINATE_PATIENCE = 2.0
+"""Seconds that workers have to die of a signal that they could catch, before they are killed."""
+
+_numbers = itertools.count(1)
+
+
+class ProcessEngine:
+    """Worker processes behind the contract of `backends.base.Engine`.
+
+    Args:
+        max_workers: at most so many worker processes, started when there is work for them.
+        config: initializer and setup.
+        mp_context: start workers by this multiprocessing context instead of the zygote.
+        max_tasks_per_child: a worker is replaced after so many items.
+        preload: modules that the zygote imports once, for all workers.
+    """
+
+    capabilities = Capabilities("processes", can_kill=True, owns_workers=True, pickles=True, in_caller=False)
+
+    def __init__(
+        self,
+        max_workers: int,
+        config: WorkerConfig,
+        *,
+        mp_context: BaseContext | None = None,
+        max_tasks_per_child: int | None = None,
+        preload: Sequence[str] = (),
+    ) -> None:
+        self.max_workers = max_workers
+        self.codec = Codec(Profile)
+        self.callbacks = Callbacks()
+        self.inbox: Inbox | None = None
+        self.core = PoolCore(max_workers, max_tasks_per_child=max_tasks_per_child)
+        self._config = config
+        self._mp_context = mp_context
+        self._preload = tuple(preload)
+        self._name = f"procession-driver-{next(_numbers)}"
+        self._starting = threading.RLock()
+        self._driver: Driver | None = None
+        self._thread: threading.Thread | None = None
+        self._closing = False
+        self._foreign = False
+        self._last_processes: dict[int, WorkerProcess] = {}
+        forksafe.on_fork(self._forked)
+
+    # -- work ----------------------------------------------------------------------------------------------------
+
+    def function(self, fn: Callable[..., Any], name: str | None = None, with_state: bool = False) -> FunctionEntry:
+        """See `Engine.function`."""
+        entry = self.codec.function(fn, with_state)
+        return entry if name is None else entry.renamed(name)
+
+    def encode(self, function: FunctionEntry, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> object:
+        """See `Engine.encode`."""
+        return self.codec.encode(function, args, kwargs)
+
+    def plain(self, items: list[Any]) -> bool:
+        """See `Engine.plain`."""
+        return self.codec.plain(items)
+
+    def post(self, posted: Sequence[Task]) -> None:
+        """See `Engine.post`."""
+        self._deliver(posted if isinstance(posted, list) else list(posted))
+
+    def post_call(self, future: CallFuture[Any]) -> None:
+        """`post` of one call, as lean as can be."""
+        future._owner = self
+        self._deliver(future)
+
+    def _deliver(self, entry: Any) -> None:
+        inbox = self.inbox
+        if self._closing or inbox is None:
+            self._refuse()
+            inbox = self._start()
+        inbox.entries.append(entry)
+        if inbox.asleep:
+            inbox.ring()
+        if inbox.closed:
+            self._sweep()
+
+    def _refuse(self) -> None:
+        """Raise what a task is answered with that cannot be taken, if so it is."""
+        if self._foreign:
+            raise RuntimeError(
+                "this pool belongs to the parent process, which forked: make a new pool here, "
+                "or hand the work over to the parent"
+            )
+        if self.broken is not None:
+            raise self.broken
+        if self._closing:
+            raise RuntimeError("cannot schedule new futures after shutdown")
+
+    @property
+    def broken(self) -> BaseException | None:
+        """Why the pool takes no more work, if its workers cannot start."""
+        return self._driver.broken if self._driver is not None else None
+
+    def cancel_group(self, group: object) -> None:
+        """See `Engine.cancel_group`."""
+        self._request(events.GroupCancelled(group))
+
+    def cancel_leased(self, future: CallFuture[Any]) -> bool:
+        """Have the driver take the task back, and wait for its answer; see `tasks.LeasedCanceller`."""
+        if threading.current_thread() is self._thread:
+            return False
+        answered = threading.Event()
+
+        def answer() -> None:
+            if future.wid is None and not future.started:
+                watched = tasks.cancel_now([future])  # it came back while this was on its way
+                if watched:
+                    self.callbacks.post(watched)
+            answered.set()
+
+        if not self._request((events.CancelAsked([future]), answer)):
+            return future.cancelled()
+        answered.wait()
+        return future.cancelled()
+
+    def _request(self, entry: Any) -> bool:
+        inbox = self.inbox
+        if inbox is None or inbox.closed or self._foreign:
+            return False
+        inbox.put(entry)
+        if inbox.closed:
+            self._sweep()
+        return True
+
+    # -- beginning -----------------------------------------------------------------------------------------------
+
+    def _start(self) -> Inbox:
+        with self._starting:
+            if self.inbox is not None:
+                return self.inbox
+            inbox = Inbox()
+            driver = Driver(self.core, inbox, self.codec, self.callbacks)
+            try:
+                self._arrange(driver)
+                self._driver = driver
+                if driver.launcher is not None and driver.launcher.eager:
+                    driver.step(events.StartWorkers(self.max_workers))
+                thread = threading.Thread(target=self._run, args=(driver, inbox), name=self._name, daemon=True)
+                self._thread = thread
+                self.inbox = inbox
+                thread.start()
+            except BaseException:
+                if self._thread is None or self._thread.ident is None:
+                    self.inbox = self._driver = self._thread = None
+                    driver.close()
+                    inbox.close()
+                raise
+            return inbox
+
+    def _arrange(self, driver: Driver) -> None:
+        """How workers will start, and with what."""
+        config = self._config
+        choice = choose(self._mp_context, config.initargs, config.initializer)
+        start = (config.initializer, config.initargs, config.setup)
+        if choice.context is None:
+            driver.start_by_zygote(self._preload)
+            if config.initializer is not None or config.setup is not None:
+                driver.config["start_pickled"] = self.codec.encode(self.codec.function(prepare), start, {})
+        else:
+            self._arrange_context(driver, choice, start)
+
+    def _arrange_context(self, driver: Driver, choice: Choice, start: tuple[Any, ...]) -> None:
+        assert choice.context is not None
+        driver.start_by_context(choice.context)
+        driver.config["start"] = start
+        driver.config["own_main"] = True
+
+    # -- the driver's thread -------------------------------------------------------------------------------------
+
+    def _run(self, driver: Driver, inbox: Inbox) -> None:
+        try:
+            driver.run()
+        except BaseException as error:
+            logger.critical("procession's driver has failed; its pool is lost", exc_info=True)
+            self._collapse(driver, error)
+        finally:
+            self._closing = True
+            driver.close()
+            inbox.closed = True
+            self._sweep()
+            inbox.close()
+            self.callbacks.close()
+
+    def _collapse(self, driver: Driver, error: BaseException) -> None:
+        """A bug of ours: every task is told so."""
+        story = ProcessionError(f"procession's driver has failed: {type(error).__name__}: {error}")
+        story.__cause__ = error
+        driver.broken = story
+        lost: list[Task] = [*self.core.pending]
+        for worker in self.core.workers.values():
+            lost.extend(worker.inflight)
+        for task in lost:
+            self._answer(task, Raised(story))
+
+    def _sweep(self) -> None:
+        """Whatever reached the inbox after the end is answered."""
+        inbox = self.inbox
+        while inbox is not None and inbox.entries:
+            try:
+                entry = inbox.entries.popleft()
+            except IndexError:
+                return
+            late = RuntimeError("cannot schedule new futures after shutdown")
+            if isinstance(entry, threading.Event):
+                entry.set()
+            elif isinstance(entry, tuple):
+                entry[1]()
+            elif isinstance(entry, CallFuture):
+                self._answer(entry, Raised(self.broken or late))
+            elif isinstance(entry, list):
+                for task in entry:
+                    self._answer(task, Raised(self.broken or late))
+
+    def _answer(self, task: Task, outcome: Raised) -> None:
+        if isinstance(task, CallFuture):
+            if not task.done():
+                for future in tasks.resolve([task], [outcome]):
+                    tasks.run_callbacks(future)
+        elif isinstance(task, ChunkTask):
+            task.run.items_done(task.start, [outcome] * task.size)
+
+    # -- ending --------------------------------------------------------------------------------------------------
+
+    def shutdown(self, wait: bool, cancel: bool) -> None:
+        """See `Engine.shutdown`."""
+        self._closing = True
+        if self._foreign or self.inbox is None:
+            return
+        self._request(events.ShutdownAsked(cancel))
+        if wait:
+            self.join()
+
+    def kill(self, signum: int) -> None:
+        """See `Engine.kill`."""
+        self._closing = True
+        if self._foreign or self.inbox is None or self._driver is None:
+            return
+        self._driver.kill_signal = signum
+        self._request(events.KillAsked())
+        if not self.join(TERMINATE_PATIENCE if signum != signal.SIGKILL else None):
+            self._driver.kill_signal = signal.SIGKILL
+            self._request(events.KillAsked())
+            self.join()
+
+    def join(self, timeout: float | None = None) -> bool:
+        """Wait until the driver and the callbacks are through; True when they are."""
+        thread, me = self._thread, threading.current_thread()
+        if thread is None or thread is me:
+            return True
+        thread.join(timeout)
+        if thread.is_alive():
+            return False
+        self.callbacks.join()
+        return True
+
+    def _forked(self) -> None:
+        """In a forked child: nothing of this pool is ours."""
+        self._foreign = True
+        self._closing = True
+        self.inbox = self._driver = self._thread = None
+        self._starting = threading.RLock()
+
+    # -- looking -------------------------------------------------------------------------------------------------
+
+    @property
+    def driver_thread(self) -> threading.Thread | None:
+        """The thread that drives the pool, once there is work."""
+        return self._thread
+
+    @property
+    def teardown_errors(self) -> list[BaseException]:
+        """What teardowns raised."""
+        return self._driver.teardown_errors if self._driver is not None else []
+
+    def processes(self) -> dict[int, WorkerProcess]:
+        """pid -> process of the workers that there are, once all that was asked for has been started."""
+        driver = self._driver
+        if driver is None or driver.launcher is None:
+            return {}
+        if threading.current_thread() is not self._thread:
+            started = threading.Event()
+            if self._request(started):
+                started.wait()
+        found = {}
+        for wid, worker in list(self.core.workers.items()):
+            if worker.usable:
+                try:
+                    process = driver.launcher.process(wid)
+                except KeyError:
+                    continue  # it is gone already
+                found[cast(int, process.pid)] = process
+        return found
+
+    def stats(self) -> EngineStats:
+        """See `Engine.stats`."""
+        states = [worker.state for worker in list(self.core.workers.values())]
+        driver = self._driver
+        return EngineStats(
+            workers=self.core.width,
+            idle=states.count(State.IDLE),
+            busy=states.count(State.BUSY),
+            starting=states.count(State.STARTING),
+            pending=self.core.pending_items + (len(self.inbox.entries) if self.inbox is not None else 0),
+            in_flight=self.core.in_flight,
+            done=driver.done if driver is not None else 0,
+            failed=driver.failed if driver is not None else 0,
+            died=driver.died if driver is not None else 0,
+        )

@@ -1,0 +1,163 @@
+"""What travels through a worker's pipes: frames of a five-byte header (length, kind) and a payload.
+
+The parent's writes never block (`FrameWriter` keeps what the pipe did not take), its reads take all there is
+(`FrameReader` keeps a frame that has not come whole). The worker's reads and writes block. Whole frames or nothing: a
+worker killed in the middle of one leaves a tail that is never parsed.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Callable, Iterator
+from struct import Struct
+
+HEADER = Struct("<IB")
+HEADER_SIZE = HEADER.size
+
+# parent to worker
+DEFINE = 1  # ENTRY_ID, then what FunctionTable.define takes
+LEASE = 2  # LEASE_HEAD, then a pickled list of calls (id, body) and chunks (id, bodies, whole)
+FORGET = 3  # ENTRY_IDs
+STOP = 4  # finish: teardown, exit
+
+# worker to parent
+READY = 16  # initializer and setup are through
+START_FAILED = 17  # an encoded exception: initializer or setup raised
+NONE = 18  # a call returned None
+VALUE = 19  # a call returned this, pickled
+ERROR = 20  # a call raised this, encoded
+ITEMS = 21  # PAGE_GENERATION, then a pickled list of outcomes, all plain values
+PACKED_ITEMS = 22  # the same, but a tuple (kind, bytes) stands for what is not a plain value
+LEASE_END = 23  # LEASE_TALLY
+TEARDOWN_FAILED = 24  # an encoded exception
+
+ENTRY_ID = Struct("<I")
+LEASE_HEAD = Struct("<B")  # the lease's number modulo 256, which its tokens bear
+LEASE_TALLY = Struct("<IQ")  # items run, nanoseconds they took
+PAGE_GENERATION = Struct("<Q")
+
+READ_SIZE = 1 << 18
+LARGE = 1 << 18
+
+
+def frame(kind: int, payload: bytes = b"") -> bytes:
+    """One frame as bytes."""
+    return HEADER.pack(len(payload), kind) + payload
+
+
+def write_all(fd: int, data: bytes) -> None:
+    """Blocking write of all of `data`; a signal may cut a write, never a frame."""
+    written = os.write(fd, data)
+    if written < len(data):
+        view = memoryview(data)
+        while written < len(data):
+            written += os.write(fd, view[written:])
+
+
+class FrameWriter:
+    """The parent's writing end: never blocks, keeps order, keeps what does not fit."""
+
+    __slots__ = ("_fd", "_waiting", "queued")
+
+    def __init__(self, fd: int) -> None:
+        self._fd = fd
+        self._waiting: deque[memoryview] = deque()
+        self.queued = 0  # bytes that wait for room
+
+    def write(self, data: bytes) -> bool:
+        """Send or keep `data`; True when nothing waits. A reader that is gone swallows everything."""
+        if self._waiting:
+            self._keep(memoryview(data))
+            return False
+        try:
+            written = os.write(self._fd, data)
+        except BlockingIOError:
+            written = 0
+        except BrokenPipeError:
+            return True
+        if written < len(data):
+            self._keep(memoryview(data)[written:])
+            return False
+        return True
+
+    def _keep(self, view: memoryview) -> None:
+        self._waiting.append(view)
+        self.queued += len(view)
+
+    def flush(self) -> bool:
+        """The pipe has room: send more of what waits; True when nothing is left."""
+        while self._waiting:
+            view = self._waiting[0]
+            try:
+                written = os.write(self._fd, view)
+            except BlockingIOError:
+                return False
+            except BrokenPipeError:
+                self._waiting.clear()
+                self.queued = 0
+                return True
+            self.queued -= written
+            if written == len(view):
+                self._waiting.popleft()
+            else:
+                self._waiting[0] = view[written:]
+        return True
+
+
+class FrameReader:
+    """The reading end: gives whole frames, in order, and keeps an unfinished one."""
+
+    __slots__ = ("_fd", "_large", "_large_at", "_rest", "ended")
+
+    def __init__(self, fd: int) -> None:
+        self._fd = fd
+        self._rest = b""
+        self._large: bytearray | None = None  # a big unfinished frame, read in place
+        self._large_at = 0
+        self.ended = False  # every writer has closed its end
+
+    def read(self) -> Iterator[tuple[int, bytes | bytearray | memoryview]]:
+        """The frames that one read completes. On a blocking descriptor, waits for at least some bytes."""
+        if self._large is not None:
+            yield from self._read_large(self._large)
+            return
+        data = os.read(self._fd, READ_SIZE)
+        if not data:
+            self.ended = True
+            return
+        if self._rest:
+            data = self._rest + data
+        position, size = 0, len(data)
+        while size - position >= HEADER_SIZE:
+            length, kind = HEADER.unpack_from(data, position)
+            start = position + HEADER_SIZE
+            if start + length > size:
+                if length > LARGE:
+                    self._large = bytearray(length + HEADER_SIZE)
+                    self._large[: size - position] = data[position:]
+                    self._large_at = size - position
+                    position = size
+                break
+            position = start + length
+            yield kind, data[start:position]
+        self._rest = data[position:] if position < size else b""
+
+    def _read_large(self, large: bytearray) -> Iterator[tuple[int, memoryview]]:
+        got = os.readv(self._fd, [memoryview(large)[self._large_at :]])
+        if not got:
+            self.ended = True
+            return
+        self._large_at += got
+        if self._large_at == len(large):
+            self._large = None
+            yield HEADER.unpack_from(large)[1], memoryview(large)[HEADER_SIZE:]
+
+    def drain(self, take: Callable[[int, bytes | bytearray | memoryview], None]) -> None:
+        """Read to the end of what is there (non-blocking descriptors only)."""
+        while not self.ended:
+            try:
+                for kind, payload in self.read():
+                    take(kind, payload)
+            except BlockingIOError:
+                return

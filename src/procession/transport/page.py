@@ -1,0 +1,81 @@
+"""A page of memory that a worker shares with its parent: outcomes of a chunk's items, safe from the worker's death.
+
+Layout (little words of 8 bytes, then bytes):
+
+    word 0      generation: counts the batches of outcomes that this page has held
+    word 1      count: outcomes of this generation that are complete
+    words 2..   for each outcome its end in the data area, times 4, plus its kind
+    then        the data area
+
+The worker writes an outcome's bytes, then its end, then the count: whatever instruction it is killed at, the outcomes
+below the count are whole. A batch ends when the worker sends all of it through the pipe; only then, and after the frame
+is written, does the next generation begin: a batch is in the page, or in the pipe, or in both, never in neither.
+
+The parent reads a page while the worker writes (to hand over what a long item holds back): it takes the generation,
+the count and the bytes, and then looks whether the generation is still the same. That a store is seen in the order in
+which it was made holds on x86-64 by the processor's rules; elsewhere it rests on what the interpreter does between two
+stores. After a death nothing is concurrent.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+
+SLOTS = 4096
+PAGE_SIZE = 1 << 18
+_HEAD_WORDS = 2
+DATA_AT = 8 * (_HEAD_WORDS + SLOTS)
+CAPACITY = PAGE_SIZE - DATA_AT
+
+MARSHALLED = 0
+VALUE = 1
+ERROR = 2
+
+
+def create() -> int:
+    """A new page; returns its descriptor. It has no name: there is nothing that could stay."""
+    fd = os.memfd_create("procession-page", os.MFD_CLOEXEC)
+    os.ftruncate(fd, PAGE_SIZE)
+    return fd
+
+
+class OutcomePage:
+    """Either side's view of a page."""
+
+    __slots__ = ("_mmap", "_whole", "data", "words")
+
+    def __init__(self, fd: int) -> None:
+        self._mmap = mmap.mmap(fd, PAGE_SIZE)
+        self._whole = memoryview(self._mmap)
+        self.words = self._whole[:DATA_AT].cast("Q")
+        self.data = self._whole[DATA_AT:]
+
+    def begin(self) -> int:
+        """Worker: the next generation, empty; returns its number."""
+        words = self.words
+        words[1] = 0
+        words[0] += 1
+        return words[0]
+
+    def outcomes(self, generation: int, skip: int) -> list[tuple[int, bytes]]:
+        """Parent: the complete outcomes of this generation after the first `skip`; none when it is another's time."""
+        words = self.words
+        if words[0] != generation:
+            return []
+        found: list[tuple[int, bytes]] = []
+        for index in range(skip, words[1]):
+            start = words[_HEAD_WORDS + index - 1] >> 2 if index else 0
+            end = words[_HEAD_WORDS + index]
+            found.append((end & 3, bytes(self.data[start : end >> 2])))
+        return found if words[0] == generation else []
+
+    def close(self) -> None:
+        """Give the memory back."""
+        self.words.release()
+        self.data.release()
+        self._whole.release()
+        self._mmap.close()
+
+
+__all__ = ["CAPACITY", "DATA_AT", "ERROR", "MARSHALLED", "SLOTS", "VALUE", "OutcomePage", "create"]

@@ -1,0 +1,303 @@
+"""What a worker does from its first frame to its last.
+
+The promises kept here (laws 4 and 5):
+
+1. One token is read before each item. No token, or one of another lease, means that the rest of this lease was taken
+   back by the parent. A foreign token belongs to a later lease, whose frame is on its way: it is kept until then.
+2. The outcome of item k is where the parent will find it, in the pipe or in the page, before the token of item k+1 is
+   read. So a death at any instant costs the one item whose token was read and whose outcome is not there.
+3. Each lease that is left behind, run or not, is reported by LEASE_END: its number may then be used again.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from _pickle import dumps
+from collections.abc import Callable
+from marshal import dumps as marshal_dumps
+from time import perf_counter_ns
+from typing import Any
+
+from procession.transport import frames, page
+from procession.worker import boot, state, stdio
+from procession.worker.functions import FunctionTable
+
+PLAIN = frozenset({int, float, bool, type(None), str, bytes})
+
+
+def serve(files: boot.WorkerFiles, config: dict[str, Any]) -> None:
+    """Run the initializer and the setup, then leases until told to stop, then the teardown.
+
+    `config`: "start": (initializer, initargs, setup), or "start_pickled": the same three as arguments that the codec
+    encoded; "own_main": this process has the parent's `__main__`.
+    """
+    main = sys.modules["__main__"].__dict__ if config.get("own_main") else None
+    worker = Worker(files, FunctionTable(main))
+    try:
+        worker.start(config)
+    except BaseException as error:
+        frames.write_all(files.results, frames.frame(frames.START_FAILED, worker.table.encode_error(error)))
+        return
+    frames.write_all(files.results, frames.frame(frames.READY))
+    worker.run()
+    try:
+        state.teardown()
+    except BaseException as error:
+        frames.write_all(files.results, frames.frame(frames.TEARDOWN_FAILED, worker.table.encode_error(error)))
+
+
+def prepare(initializer: Callable[..., object] | None, initargs: tuple[Any, ...], setup: Any) -> None:
+    """Initializer, then setup. Raises what they raise, logged as the stdlib logs it."""
+    try:
+        if initializer is not None:
+            initializer(*initargs)
+        if setup is not None:
+            state.enter_setup(setup)
+    except BaseException:
+        import logging
+
+        logging.getLogger("concurrent.futures").critical("Exception in initializer:", exc_info=True)
+        raise
+
+
+class Worker:
+    """The loop and what it needs at hand."""
+
+    def __init__(self, files: boot.WorkerFiles, table: FunctionTable) -> None:
+        self.table = table
+        self.results = files.results
+        self.tokens = files.tokens
+        self.reader = frames.FrameReader(files.tasks)
+        self.page = page.OutcomePage(files.page)
+        self.held: bytes | None = None  # a token read for a lease that has not come yet
+        self.with_state: set[int] = set()
+
+    def start(self, config: dict[str, Any]) -> None:
+        """Initializer, then setup. Raises what they raise."""
+        if "start_pickled" in config:
+            prepare(*self.table.decode(config["start_pickled"])[0])
+        elif "start" in config:
+            prepare(*config["start"])
+
+    def run(self) -> None:
+        """Until STOP, or until the parent is gone."""
+        while not self.reader.ended:
+            stdio.flush()
+            for kind, payload in self.reader.read():
+                if kind == frames.LEASE:
+                    self.lease(payload)
+                elif kind == frames.DEFINE:
+                    self.define(payload)
+                elif kind == frames.FORGET:
+                    for (entry,) in frames.ENTRY_ID.iter_unpack(payload):
+                        self.table.forget(entry)
+                        self.with_state.discard(entry)
+                elif kind == frames.STOP:
+                    return
+                del payload
+
+    def define(self, payload: Any) -> None:
+        """A function by its number; a first byte says whether it takes the worker's state."""
+        (entry,) = frames.ENTRY_ID.unpack_from(payload)
+        if payload[frames.ENTRY_ID.size]:
+            self.with_state.add(entry)
+        self.table.define(entry, bytes(payload[frames.ENTRY_ID.size + 1 :]))
+
+    def lease(self, payload: Any) -> None:
+        """Run what the tokens allow of one lease."""
+        mark = bytes(payload[:1])
+        specs = self.table.loads(memoryview(payload)[1:])
+        del payload
+        specs.reverse()
+        began = perf_counter_ns()
+        items = 0
+        out = b""
+        while specs:
+            spec = specs.pop()  # not kept: arguments are freed as soon as their item is done
+            if len(spec) == 2:
+                if out:
+                    frames.write_all(self.results, out)
+                    out = b""
+                if not self.take(mark):
+                    break
+                out = self.call(*spec)
+                items += 1
+            else:
+                if out:
+                    frames.write_all(self.results, out)
+                chunk = Chunk(self, mark, spec)
+                del spec
+                items += chunk.run()
+                out = chunk.remaining()
+                if chunk.withdrawn:
+                    break
+        tally = frames.LEASE_TALLY.pack(items, perf_counter_ns() - began)
+        frames.write_all(self.results, out + frames.frame(frames.LEASE_END, tally))
+
+    def take(self, mark: bytes) -> bool:
+        """Read one token; True when it bears this lease's number."""
+        token = self.held
+        if token is None:
+            try:
+                token = os.read(self.tokens, 1)
+            except BlockingIOError:
+                return False
+        if token == mark:
+            self.held = None
+            return True
+        self.held = token
+        return False
+
+    def call(self, entry: int, body: Any) -> bytes:
+        """Run one call; returns the frame that answers it."""
+        table = self.table
+        try:
+            if entry:
+                fn = table.get(entry)
+                if type(body) is tuple:
+                    value = fn(*body) if entry not in self.with_state else fn(state.state(), *body)
+                else:
+                    args, kwargs = table.decode(body)
+                    value = fn(*args, **kwargs) if entry not in self.with_state else fn(state.state(), *args, **kwargs)
+            else:
+                fn, args, kwargs = table.decode_call(body)
+                value = fn(*args, **kwargs)
+            if value is None:
+                answer = _NONE_FRAME
+            else:
+                data = dumps(value, 5) if type(value) in PLAIN else table.encode_result(value)
+                answer = frames.HEADER.pack(len(data), frames.VALUE) + data
+        except BaseException as error:
+            answer = frames.frame(frames.ERROR, table.encode_error(error))
+        if boot.forked:
+            raise SystemExit(0)  # a process that the task forked came back from it: it is not the worker
+        return answer
+
+
+class Chunk:
+    """The items of one chunk, run one by one under one record.
+
+    Outcomes of plain values are kept for one joint pickle, which the parent reads at a fraction of the cost; beside
+    that, each goes into the page at once, where it survives this process.
+    """
+
+    def __init__(self, worker: Worker, mark: bytes, spec: tuple[int, list[Any], bool]) -> None:
+        self.worker = worker
+        self.mark = mark
+        self.entry, self.bodies, self.whole = spec
+        self.outcomes: list[Any] = []
+        self.packed = False
+        self.end = 0  # of the data in the page
+        self.generation = worker.page.begin()
+        self.withdrawn = False
+
+    def run(self) -> int:
+        """Run items while there are tokens; returns how many.
+
+        Every step here is paid for each item of a map; so the token is read here and not in `Worker.take`, and what
+        `store` does for a plain value that fits is written out.
+        """
+        worker, mark, invoke, store = self.worker, self.mark, self.invoker(), self.store
+        read, tokens = os.read, worker.tokens
+        data_area, words = worker.page.data, worker.page.words
+        bodies = self.bodies
+        bodies.reverse()
+        items = 0
+        while bodies:
+            try:
+                token = read(tokens, 1) if worker.held is None else worker.held
+            except BlockingIOError:
+                self.withdrawn = True
+                break
+            worker.held = None
+            if token != mark:
+                worker.held, self.withdrawn = token, True
+                break
+            try:
+                value = invoke(bodies.pop())
+                if type(value) in PLAIN:
+                    data = marshal_dumps(value)
+                    start, count = self.end, len(self.outcomes) + 1
+                    self.end = end = start + len(data)
+                    self.outcomes.append(value)
+                    if end <= page.CAPACITY and count <= page.SLOTS:
+                        data_area[start:end] = data
+                        words[count + 1] = end << 2  # MARSHALLED
+                        words[1] = count
+                    else:
+                        self.overflow()
+                else:
+                    store(value)
+                del value
+            except BaseException as error:
+                self.publish(page.ERROR, worker.table.encode_error(error))
+            if boot.forked:
+                raise SystemExit(0)
+            items += 1
+        return items
+
+    def invoker(self) -> Callable[[Any], Any]:
+        """The function of one body."""
+        table = self.worker.table
+        try:
+            fn = table.get(self.entry)
+        except BaseException as failure:
+            error = failure
+
+            def fail(_body: Any) -> Any:
+                raise error
+
+            return fail
+        if self.entry in self.worker.with_state:
+            plain, the_state = fn, state.state()
+
+            def fn(*args: Any, **kwargs: Any) -> Any:
+                return plain(the_state, *args, **kwargs)
+
+        if self.whole:
+            return fn
+
+        def invoke(body: Any) -> Any:
+            if type(body) is tuple:
+                return fn(*body)
+            args, kwargs = table.decode(body)
+            return fn(*args, **kwargs)
+
+        return invoke
+
+    def store(self, value: Any) -> None:
+        """Publish a value that is not plain."""
+        self.publish(page.VALUE, self.worker.table.encode_result(value))
+
+    def publish(self, kind: int, data: bytes) -> None:
+        """Into the page: the bytes, their end, the count. What does not fit goes through the pipe, with all before."""
+        self.packed = True
+        self.outcomes.append((kind, data))
+        start, count = self.end, len(self.outcomes)
+        self.end = end = start + len(data)
+        if end > page.CAPACITY or count > page.SLOTS:
+            self.overflow()
+            return
+        shared = self.worker.page
+        shared.data[start:end] = data
+        shared.words[count + 1] = end << 2 | kind
+        shared.words[1] = count
+
+    def overflow(self) -> None:
+        """The page is full: send what there is and begin its next generation."""
+        frames.write_all(self.worker.results, self.remaining())
+        self.generation = self.worker.page.begin()
+        self.end = 0
+
+    def remaining(self) -> bytes:
+        """The frame of the outcomes that have not gone through the pipe; the page's generation ends with it."""
+        outcomes, self.outcomes = self.outcomes, []
+        packed, self.packed = self.packed, False
+        if not outcomes:
+            return b""
+        kind = frames.PACKED_ITEMS if packed else frames.ITEMS
+        return frames.frame(kind, frames.PAGE_GENERATION.pack(self.generation) + dumps(outcomes, 5))
+
+
+_NONE_FRAME = frames.frame(frames.NONE)
