@@ -94,7 +94,7 @@ class Channel:
     # -- to the worker -------------------------------------------------------------------------------------------
 
     def send(self, number: int, tasks: Iterable[Task], tokens: int) -> bool:
-        """Issue a lease: tokens first, then definitions that the worker lacks, then the tasks. False: some data waits."""
+        """Issue a lease: tokens first, then definitions the worker lacks, then the tasks. False: some data waits."""
         mark = number & 0xFF
         try:
             os.write(self.tokens_write, bytes((mark,)) * tokens)
@@ -103,6 +103,7 @@ class Channel:
         specs: list[Any] = []
         out: list[bytes] = []
         for task in tasks:
+            function: Any  # what our codec made: it has an id, a payload and with_state
             if isinstance(task, CallFuture):
                 function = task.function
                 specs.append((function.id, task.body))

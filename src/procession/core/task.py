@@ -45,7 +45,8 @@ class Task(Protocol):
 
     @property
     def started(self) -> bool | None:
-        """True: the user was told that it runs, so that it may no longer be cancelled, only run (elsewhere, if need be).
+        """True: the user was told that it runs, so it may no longer be cancelled, only run (elsewhere, if need be).
+
         None: nobody can be told (a chunk).
         """
         ...
