@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from procession.core import commands
 from procession.core.policy import MAX_LEASE, TARGET_NS, Profile
 from procession.core.task import Task
-from procession.core.worker import Worker
+from procession.core.worker import State, Worker
 
 if TYPE_CHECKING:
     from procession.core.pool import PoolCore
@@ -37,12 +37,18 @@ def assign(core: PoolCore) -> None:
         else:
             _top_up(core)
             return
-    if core.stealable and not core.withdrawing and (core.hungry or _may_grow(core)):
-        core.withdraw(max((core.workers[wid] for wid in core.stealable), key=_expected_ns))
+    if core.stealable and not core.withdrawing:
+        _steal(core)
 
 
-def _may_grow(core: PoolCore) -> bool:
-    return core.width < core.max_workers and core.state.takes_back
+def _steal(core: PoolCore) -> None:
+    """Nothing waits: for an idle worker, or one that can be started, somebody's unstarted tail is asked back."""
+    victims = [core.workers[wid] for wid in core.stealable]
+    if not core.hungry:
+        room = core.width < core.max_workers and core.state.takes_back
+        victims = [worker for worker in victims if room and worker.state is State.BUSY]  # not from start to start
+    if victims:
+        core.withdraw(max(victims, key=_expected_ns))
 
 
 def _share(core: PoolCore) -> int:
@@ -88,7 +94,8 @@ def _hand(core: PoolCore, worker: Worker, batch: _Batch) -> None:
         core.in_flight += items
         number = worker.lease(tasks, items, profiles, expected_ns)
         core.out.append(commands.Send(worker.wid, number, tasks, items))
-        core.mark_head(worker)
+        if worker.items == items:
+            core.mark_head(worker)
     core.index(worker)
 
 

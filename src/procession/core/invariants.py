@@ -31,7 +31,7 @@ def check_worker(worker: Worker) -> None:
     assert all(task.size > 0 for task in worker.inflight), "a task without items is in hand"
     assert all(task.wid == worker.wid for task in worker.inflight), "a task in hand says that another worker has it"
     assert 0 <= worker.loose <= items, f"{worker.loose} of {items} items are loose"
-    assert worker.state is not State.STARTING or worker.loose == items, "it has started nothing before it was ready"
+    assert worker.state is not State.STARTING or worker.loose in (0, items), "a part of its lease was started, unready"
     assert items <= 0 or worker.open_leases, "items in hand, but no lease"
     assert len(worker.open_leases) <= MAX_OPEN_LEASES, "two open leases may bear the same number"
     assert worker.state is not State.BUSY or items > 0, "BUSY means something in hand"
@@ -72,10 +72,11 @@ def _check_work_conserving(core: PoolCore) -> None:
     """Once no withdrawal is outstanding: nothing waits, and no tail lies, while a worker idles or may be started."""
     if core.withdrawing or not core.state.takes_back:
         return
-    idle = bool(core.hungry) or core.width < core.max_workers
-    assert not (idle and core.pending), "work waits while a worker idles"
-    assert not core.waking or not core.pending, "work waits while a worker starts for nothing"
-    assert not (idle and core.stealable), "a tail lies with one worker while another idles"
+    room = core.width < core.max_workers
+    tails = [wid for wid in core.stealable if core.workers[wid].state is State.BUSY]
+    assert not core.pending or not (core.hungry or core.waking or room), "work waits while a worker idles"
+    assert not core.hungry or not core.stealable, "a tail lies with one worker while another idles"
+    assert not room or not tails, "a tail lies behind a running task while a worker could be started"
 
 
 def _check_end(core: PoolCore) -> None:

@@ -1,0 +1,271 @@
+"""The driver's half of the model: it steps a real core and performs its commands on model workers.
+
+As a driver must: commands in the order given, withdrawals when nothing else is left to perform, each answered at once.
+Where tokens were issued to a worker in the same go, it may run before they are read back: the walk stops there
+(`paused`), lets the worker take steps, and goes on.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from enum import IntEnum
+from typing import Self
+
+from procession.core import commands, events
+from procession.core.pool import PoolCore
+from procession.core.worker import State
+from procession.testing import snapshot
+from procession.testing.model import ModelTask, Process
+
+FOREVER = 12
+"""Withdrawals after one event, in a pool of two or three workers, that will not end."""
+
+
+class Fate(IntEnum):
+    """What became of an item."""
+
+    OPEN = 0
+    DONE = 1
+    DIED = 2
+    CANCELLED = 3
+    REFUSED = 4
+
+
+class Ledger:
+    """What each item has been through, and law 1."""
+
+    __slots__ = ("fates", "killed", "started")
+
+    def __init__(self, items: int) -> None:
+        self.fates = [Fate.OPEN] * items
+        self.started = [False] * items
+        self.killed = False
+
+    def copy(self) -> Self:
+        """Another one, the same."""
+        new = type(self).__new__(type(self))
+        new.fates, new.started, new.killed = self.fates[:], self.started[:], self.killed
+        return new
+
+    def start(self, item: int) -> None:
+        """A worker starts it."""
+        assert not self.started[item], f"item {item} starts a second time"
+        assert self.fates[item] is Fate.OPEN, f"item {item} starts, and it was {self.fates[item].name} before"
+        self.started[item] = True
+
+    def seal(self, item: int, fate: Fate) -> None:
+        """It is answered."""
+        before = self.fates[item]
+        assert before is Fate.OPEN, f"item {item} is answered twice: {before.name}, then {fate.name}"
+        if fate in (Fate.CANCELLED, Fate.REFUSED):
+            assert not self.started[item], f"item {item} has started, and is answered {fate.name}"
+        else:
+            assert self.started[item] or fate is Fate.DIED, f"item {item} never started, and is answered {fate.name}"
+        self.fates[item] = fate
+
+
+class Driving:
+    """A core, its workers' processes, and the hand that moves them."""
+
+    modulus = 256
+    """Lease numbers travel modulo this."""
+
+    def __init__(self, core: PoolCore, ledger: Ledger) -> None:
+        self.core = core
+        self.ledger = ledger
+        self.processes: dict[int, Process] = {}
+        self.todo: deque[commands.Command] = deque()
+        self.withdrawals: dict[int, None] = {}
+        self.sent: set[int] = set()  # workers that were sent something since the last event from outside
+        self.paused = False
+        self.withdrawn = 0
+        self.spawn_fails = False  # the next one, at once
+        self.owned: int | None = None  # by the worker whose loss is being told
+        self.closed = 0
+        self.said: list[str] | None = None
+
+    def copy_onto(self, new: Driving, memo: dict[int, ModelTask]) -> None:
+        """Give `new` a copy of all this."""
+        assert not self.todo
+        new.core = snapshot.copy_core(self.core, memo)
+        new.ledger = self.ledger.copy()
+        new.processes = {wid: process.copy() for wid, process in self.processes.items()}
+        new.todo = deque()
+        new.withdrawals, new.sent, new.paused = self.withdrawals.copy(), self.sent.copy(), self.paused
+        new.withdrawn, new.spawn_fails, new.owned, new.closed = self.withdrawn, self.spawn_fails, None, self.closed
+        new.said = None
+
+    # -- the step ------------------------------------------------------------------------------------------------
+
+    def tell(self, event: events.Event) -> None:
+        """An event from outside, and all that follows from it, up to a pause."""
+        self.sent.clear()
+        self.withdrawn = 0
+        self.step(event)
+        self.perform()
+
+    def step(self, event: events.Event) -> None:
+        """Tell the core."""
+        if self.said is not None:
+            self.said.append(f"    {told(event)}")
+        found = self.core.step(event)
+        self.core.check()
+        self.todo.extend(found)
+
+    def perform(self) -> None:
+        """Do what the core said, until all is done or a worker may come between."""
+        self.paused = False
+        while self.todo or self.withdrawals:
+            if self.todo:
+                self.do(self.todo.popleft())
+            else:
+                wid = next(iter(self.withdrawals))
+                if wid in self.sent:
+                    self.sent.discard(wid)
+                    self.paused = True
+                    return
+                del self.withdrawals[wid]
+                self.read_tokens_back(wid)
+        self.sent.clear()
+
+    def do(self, command: commands.Command) -> None:
+        """One command."""
+        if self.said is not None:
+            self.said.append(f"        {told(command)}")
+        match command:
+            case commands.Spawn(wid):
+                self.spawn(wid)
+            case commands.Send(wid, number, tasks, tokens):
+                assert tokens == sum(task.size for task in tasks), "tokens and items differ in number"
+                if wid in self.processes:
+                    self.send(self.processes[wid], number, tasks, tokens)  # type: ignore[arg-type]
+                    self.sent.add(wid)
+            case commands.Withdraw(wid):
+                self.withdrawals[wid] = None
+            case commands.Stop(wid):
+                self.processes[wid].frames += (None,)
+            case commands.Kill(wid):
+                if wid in self.processes:
+                    self.processes[wid].condemned = True
+            case commands.Closed():
+                self.closed += 1
+            case commands.Broken() | commands.Narrowed():
+                pass
+            case _:
+                self.answer(command)
+
+    def spawn(self, wid: int) -> None:
+        """Start a process, or fail to."""
+        if self.spawn_fails:
+            self.spawn_fails = False
+            self.step(events.StartFailed(wid, "no process", fatal=False))
+        else:
+            self.processes[wid] = self.new_process()
+
+    def new_process(self) -> Process:
+        """What is started."""
+        return Process()
+
+    def send(self, process: Process, number: int, tasks: list[ModelTask], tokens: int) -> None:
+        """Tokens first, then the data."""
+        mark = number % self.modulus
+        process.tokens += (mark,) * tokens
+        process.frames += ((mark, tuple([task.spec() for task in tasks])),)
+
+    def read_tokens_back(self, wid: int) -> None:
+        """Whoever reads a token owns its item: these are the parent's again."""
+        self.withdrawn += 1
+        assert self.withdrawn < FOREVER, "withdrawals that never end"
+        process = self.processes.get(wid)
+        if process is not None:
+            count, process.tokens = len(process.tokens), ()
+            self.step(events.Withdrawn(wid, count))
+
+    def lose(self, wid: int) -> None:
+        """The reaper has told: its results have been read; count its tokens, then tell the core."""
+        process = self.processes.pop(wid)
+        self.owned = process.owned()
+        item = self.owned
+        self.tell(events.Lost(wid, len(process.tokens), None))
+        self.owned = None
+        fates = self.ledger.fates
+        assert item is None or fates[item] is not Fate.OPEN, (
+            f"item {item} was owned by a dead worker and is not answered"
+        )
+
+    # -- answers -------------------------------------------------------------------------------------------------
+
+    def answer(self, command: commands.Command) -> None:
+        """Commands that answer tasks, or tell of them."""
+        seal = self.ledger.seal
+        match command:
+            case commands.MarkRunning(task):
+                if self.ledger.fates[task.start] is Fate.OPEN:  # type: ignore[attr-defined]
+                    task.started = True  # type: ignore[misc]
+            case commands.Resolve(tasks, outcomes):
+                assert [task.start for task in tasks] == outcomes, "somebody else's outcome"  # type: ignore[attr-defined]
+                for item in outcomes:
+                    seal(item, Fate.DONE)
+            case commands.ResolveItems(_, start, outcomes):
+                assert outcomes == list(range(start, start + len(outcomes))), "somebody else's outcome"
+                for item in outcomes:
+                    seal(item, Fate.DONE)
+            case commands.FailItem(_, start, _, _):
+                assert start == self.owned, f"item {start} fails with a worker that owned {self.owned}"
+                seal(start, Fate.DIED)
+            case commands.Cancel(tasks):
+                for task in tasks:
+                    assert self.ledger.killed or not task.started, "told to be running, then cancelled"
+                    self.seal_all(task, Fate.CANCELLED)
+            case commands.FailAll(tasks):
+                for task in tasks:
+                    self.seal_all(task, Fate.REFUSED)
+            case commands.Drop(tasks):
+                for task in tasks:
+                    assert task.cancelled, "dropped, and nobody had cancelled it"  # type: ignore[attr-defined]
+                    self.seal_all(task, Fate.CANCELLED)
+
+    def seal_all(self, task: object, fate: Fate) -> None:
+        """All that is left of it; a call that was cancelled while it waited has its answer."""
+        assert isinstance(task, ModelTask)
+        if task.cancelled and not task.chunk:
+            assert self.ledger.fates[task.start] is Fate.CANCELLED
+            return
+        for item in task.items:
+            self.ledger.seal(item, fate)
+
+    # -- laws ----------------------------------------------------------------------------------------------------
+
+    def check_work_conserving(self) -> None:
+        """Law 3: once everything is performed, no token lies with one worker while another idles or may be started."""
+        core = self.core
+        if not core.state.takes_back:
+            return
+        idle = any(worker.state is State.IDLE and worker.may_lease() for worker in core.workers.values())
+        if not idle and core.width >= core.max_workers:
+            return
+        for wid, worker in core.workers.items():
+            if not worker.usable:
+                continue
+            process = self.processes[wid]
+            if not idle and worker.state is State.STARTING:
+                continue  # what waits for one start would gain nothing by waiting for another
+            started = process.running is not None or process.held is not None
+            head = 0 if started or worker.state is State.STARTING else 1
+            assert len(process.tokens) <= head, (
+                f"{len(process.tokens)} tokens lie with worker {wid} while another idles"
+            )
+
+
+def told(what: object) -> str:
+    """An event or a command in a line of a story."""
+    parts = []
+    for name in type(what).__dataclass_fields__:  # type: ignore[attr-defined]
+        value = getattr(what, name)
+        if name == "tasks":
+            value = [f"{task.start}+{task.size}" if task.chunk else task.start for task in value]
+        elif name == "task":
+            value = value.start
+        if name not in ("reason", "exitcode", "busy_ns", "outcomes") or (name == "outcomes" and value):
+            parts.append(f"{name}={value}")
+    return f"{type(what).__name__}({', '.join(parts)})"

@@ -1,0 +1,166 @@
+"""Copying a pool core, and a name for its state under which equal states meet.
+
+What makes two states equal, and why that is sound (whatever can follow one can follow the other, up to names):
+
+* Workers have no names: the core never compares numbers of workers, it only looks them up. What decides among them is
+  their place in the core's ordered sets, which is part of the key; so workers may be sorted by what they are.
+* Items have no names: they are numbered in the order in which the key meets them. One that nobody holds any more
+  cannot be heard of again; its fate was checked when it was sealed.
+* Lease numbers count from the next one to be given, as the bytes that bear them wrap around in any case.
+* `calm` is only asked whether it is 0, and the models here are too small for it to be counted down.
+* Stories, and who was buried when, decide nothing.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+from typing import cast
+
+from procession.core.pool import PoolCore
+from procession.core.worker import Worker
+from procession.testing.model import ModelTask, Process
+
+Names = dict[int, int]
+Key = tuple[object, ...]
+
+
+def copy_core(core: PoolCore, memo: dict[int, ModelTask]) -> PoolCore:
+    """A core of its own with tasks of its own; `memo` maps the id of each old task to its copy."""
+    new = PoolCore.__new__(type(core))
+    vars(new).update(vars(core))
+    new.pending = deque(copy_tasks(core.pending, memo))
+    new.workers = {wid: _copy_worker(worker, memo) for wid, worker in core.workers.items()}
+    new.hungry, new.waking = core.hungry.copy(), core.waking.copy()
+    new.thirsty, new.stealable = core.thirsty.copy(), core.stealable.copy()
+    new.withdrawing = core.withdrawing.copy()
+    new.out = []
+    new.graves = core.graves.copy()
+    return new
+
+
+def copy_tasks(tasks: Iterable[object], memo: dict[int, ModelTask]) -> list[ModelTask]:
+    """Copies; of a task that was copied before, the same one."""
+    copies = []
+    for task in tasks:
+        new = memo.get(id(task))
+        if new is None:
+            new = memo[id(task)] = cast(ModelTask, task).copy()
+        copies.append(new)
+    return copies
+
+
+def _copy_worker(worker: Worker, memo: dict[int, ModelTask]) -> Worker:
+    new = Worker.__new__(type(worker))
+    new.wid, new.state, new.items, new.loose = worker.wid, worker.state, worker.items, worker.loose
+    new.quota, new.next_number, new.lease_items = worker.quota, worker.next_number, worker.lease_items
+    new.inflight = deque(copy_tasks(worker.inflight, memo))
+    new.open_leases, new.story = worker.open_leases.copy(), worker.story.copy()
+    new.unwanted = {}
+    for each in worker.unwanted.values():
+        known = copy_tasks([each], memo)[0] if isinstance(each, ModelTask) else each
+        new.unwanted[id(known)] = known
+    return new
+
+
+def core_key(core: PoolCore) -> Key:
+    """What the core knows beside its workers and tasks."""
+    return (
+        core.state.value,
+        core.max_workers,
+        core.discarding,
+        core.calm > 0,
+        core.failed_starts,
+        core.reason is not None,
+        len(core.out),
+    )
+
+
+def order(core: PoolCore, processes: dict[int, Process]) -> list[tuple[Key, int]]:
+    """The workers, sorted by what can be said of them without naming anything; with that."""
+    places = [
+        {wid: place for place, wid in enumerate(index)}
+        for index in (core.hungry, core.waking, core.thirsty, core.stealable, core.withdrawing)
+    ]
+    found: list[tuple[Key, int]] = []
+    for wid in core.workers.keys() | processes.keys():
+        worker, process = core.workers.get(wid), processes.get(wid)
+        known: Key = ()
+        if worker is not None:
+            known = (
+                worker.state.value,
+                worker.items,
+                worker.loose,
+                -1 if worker.quota is None else worker.quota,
+                worker.lease_items,
+                len(worker.open_leases),
+                *[place.get(wid, -1) for place in places],
+            )
+        there: Key = ()
+        if process is not None:
+            there = (
+                int(process.phase),
+                process.condemned,
+                len(process.results),
+                len(process.frames),
+                len(process.tokens),
+            )
+        found.append(((known, there), wid))
+    found.sort()
+    return found
+
+
+def tasks_key(tasks: Iterable[object], names: Names) -> Key:
+    """Tasks with what a cancel may ask of them."""
+    return tuple(
+        [
+            (
+                task.chunk,
+                -1 if task.started is None else task.started,
+                task.cancelled,
+                task.grain,
+                task.wid is not None,
+                *[names.setdefault(item, len(names)) for item in task.items],
+            )
+            for task in cast("Iterable[ModelTask]", tasks)
+        ]
+    )
+
+
+def worker_key(worker: Worker | None, names: Names) -> Key:
+    """What a worker has in hand."""
+    if worker is None:
+        return ()
+    unwanted = [
+        [id(task) == each or (task.group is not None and id(task.group) == each) for task in worker.inflight]
+        for each in worker.unwanted
+    ]
+    return (tasks_key(worker.inflight, names), tuple(map(tuple, unwanted)))
+
+
+def process_key(process: Process | None, newest: int, modulus: int, names: Names) -> Key:
+    """A process and its pipes."""
+    if process is None:
+        return ()
+
+    def name(item: int) -> int:
+        return item if item < 0 else names.setdefault(item, len(names))
+
+    def age(mark: int) -> int:
+        return (newest - mark) % modulus
+
+    current = process.current
+    return (
+        tuple(
+            [
+                () if frame is None else (age(frame[0]), tuple([tuple(map(name, spec)) for spec in frame[1]]))
+                for frame in process.frames
+            ]
+        ),
+        tuple(map(age, process.tokens)),
+        tuple([(kind, name(a), name(b)) if kind == 2 else (kind, a, b) for kind, a, b in process.results]),
+        () if current is None else (age(current[0]), tuple([(name(a), name(b)) for a, b in current[1]])),
+        process.done,
+        -1 if process.held is None else age(process.held),
+        () if process.running is None else tuple(map(name, process.running)),
+    )

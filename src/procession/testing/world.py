@@ -1,0 +1,361 @@
+"""A pool in memory: a real `PoolCore`, a driver that performs its commands, workers that die, a user who cancels.
+
+Laws that are checked here, beside `PoolCore.check` after every step (numbers are those of core/README.md):
+
+    each item starts at most once, each is answered exactly once, with its own outcome                          (1)
+    what was cancelled, or refused, has never started and never will                                        (1, 4)
+    what was told to be running is not cancelled by anything short of a kill                                    (4)
+    a worker that dies costs the one item that it owned, and nothing when it owned none                      (4, 5)
+    a cancel that is refused was too late: the task had started, or was told to be running                      (4)
+    no token lies with one worker while another idles, or could be started                                      (3)
+    withdrawals end                                                                                             (3)
+    what was handed over is answered without the user doing anything more; when the pool is shut down, Closed comes
+    once, everything is answered, no worker is left                                                          (1, 6)
+"""
+
+from __future__ import annotations
+
+import marshal
+from collections.abc import Sequence
+from hashlib import blake2b
+from typing import Self
+
+from procession.core import events
+from procession.core.pool import PoolCore
+from procession.core.state import PoolState
+from procession.testing import snapshot
+from procession.testing.driving import Driving, Fate, Ledger
+from procession.testing.explorer import Action
+from procession.testing.model import DONE, ENDED, READY, Guess, ModelTask, Phase
+from procession.testing.scenario import Scenario
+
+
+class World(Driving):
+    """One state of it all."""
+
+    def __init__(self, scenario: Scenario) -> None:
+        core = PoolCore(scenario.workers, max_tasks_per_child=scenario.quota)
+        super().__init__(core, Ledger(scenario.items))
+        self.scenario = scenario
+        self.profile = Guess(scenario.mean_ns)
+        self.at = 0  # in the program
+        self.handed_over = 0  # items
+        self.endings: tuple[str, ...] = ()
+        self.calls: list[ModelTask] = []  # those handed over that have no answer
+        self.mail: list[events.CancelAsked | events.GroupCancelled] = []
+        self.asking: ModelTask | None = None  # whose cancel is being answered
+        self.cancels, self.crashes = scenario.cancels, scenario.crashes
+        self.failed_starts, self.unfit = scenario.failed_starts, scenario.unfit
+
+    # -- the explorer's contract ---------------------------------------------------------------------------------
+
+    def copy(self) -> Self:
+        """See `explorer.Model`."""
+        new = type(self).__new__(type(self))
+        memo: dict[int, ModelTask] = {}
+        self.copy_onto(new, memo)
+        new.scenario, new.profile, new.at, new.handed_over = self.scenario, self.profile, self.at, self.handed_over
+        new.endings = self.endings
+        new.calls = snapshot.copy_tasks([call for call in self.calls if self.wanted(call)], memo)
+        new.mail = [
+            events.CancelAsked(snapshot.copy_tasks(each.tasks, memo)) if isinstance(each, events.CancelAsked) else each
+            for each in self.mail
+        ]
+        new.asking = None if self.asking is None else snapshot.copy_tasks([self.asking], memo)[0]
+        new.cancels, new.crashes, new.failed_starts, new.unfit = (
+            self.cancels,
+            self.crashes,
+            self.failed_starts,
+            self.unfit,
+        )
+        return new
+
+    def key(self) -> bytes:
+        """See `explorer.Model`; digested, as a hundred numbers a state would fill the memory."""
+        names: snapshot.Names = {}
+        core = self.core
+        endings = tuple([self.scenario.endings.index(each) for each in self.endings])
+        user = (self.at, endings, self.cancels, self.crashes, self.failed_starts, self.unfit, self.spawn_fails)
+        parts: list[object] = [user, self.closed, self.paused, snapshot.core_key(core)]
+        parts.append(snapshot.tasks_key(core.pending, names))
+        ranks = {}
+        for rank, (known, wid) in enumerate(snapshot.order(core, self.processes)):
+            ranks[wid] = rank
+            worker, process = core.workers.get(wid), self.processes.get(wid)
+            newest = 0 if worker is None else worker.next_number
+            parts.append((known, snapshot.worker_key(worker, names)))
+            parts.append(snapshot.process_key(process, newest, self.modulus, names))
+        parts.append(
+            (tuple([ranks[wid] for wid in self.withdrawals]), tuple(sorted([ranks[wid] for wid in self.sent])))
+        )
+        for each in self.mail:
+            if isinstance(each, events.CancelAsked):
+                asked = each.tasks[0]
+                parts.append(
+                    (snapshot.tasks_key([asked], names), -1 if asked.wid is None else ranks.get(asked.wid, -2))
+                )
+            else:
+                parts.append(self.group_key(each.group, names))
+        if self.asking is not None:
+            parts.append(snapshot.tasks_key([self.asking], names))
+        parts.append(tuple([self.ledger.fates[item] * 2 + self.ledger.started[item] for item in names if item >= 0]))
+        return blake2b(marshal.dumps(parts, 2), digest_size=16).digest()
+
+    def group_key(self, group: object, names: snapshot.Names) -> snapshot.Key:
+        """Which items a group has, where they are held."""
+        return tuple(sorted(name for item, name in names.items() if self.group_of(item) == group))
+
+    def group_of(self, item: int) -> int | None:
+        """The first item of the chunk that an item belongs to."""
+        first = 0
+        for kind, count in self.scenario.program:
+            if first <= item < first + count:
+                return None if kind == "calls" else first
+            first += count
+        return None
+
+    def narrate(self, action: Action) -> str:
+        """See `explorer.Model`."""
+        self.said = [" ".join(map(str, action))]
+        try:
+            self.act(action)
+        except Exception as error:
+            self.said.append(f"    !! {error}")
+        said, self.said = self.said, None
+        return "\n".join(said)
+
+    # -- what can happen -----------------------------------------------------------------------------------------
+
+    def actions(self) -> Sequence[Action]:
+        """See `explorer.Model`."""
+        if self.paused:
+            wid = next(iter(self.withdrawals))
+            return [("perform",), *self.steps_of(wid)]
+        must = self.musts()
+        if not must:
+            self.check_quiet()
+        return [*must, *self.user(), *self.accidents()]
+
+    def musts(self) -> list[Action]:
+        """What happens by itself, sooner or later."""
+        found: list[Action] = []
+        for wid, process in self.processes.items():
+            if process.phase is not Phase.DEAD:
+                found += self.steps_of(wid)
+                if process.condemned:
+                    found.append(("die", wid))
+            if process.results:
+                found.append(("hear", wid, 1))
+                together = self.together(wid)
+                if together > 1:
+                    found.append(("hear", wid, together))
+            elif process.phase is Phase.DEAD:
+                found.append(("reap", wid))
+        if self.mail:
+            found.append(("mail",))
+        return found
+
+    def steps_of(self, wid: int) -> list[Action]:
+        """What a process does next, if it does not die."""
+        process = self.processes[wid]
+        if process.phase is Phase.BOOTING:
+            return [("boot", wid)]
+        if process.running is not None:
+            return [("publish", wid)]
+        return [("take", wid)] if process.can_take() else []
+
+    def user(self) -> list[Action]:
+        """What the user may do; nothing has to wait for it."""
+        found: list[Action] = []
+        if self.at < len(self.scenario.program):
+            found.append(("submit", *self.scenario.program[self.at]))
+        elif not self.closed:
+            found += [(ending,) for ending in self.scenario.endings if ending not in self.endings]
+        if self.cancels:
+            asked = [task for each in self.mail if isinstance(each, events.CancelAsked) for task in each.tasks]
+            found += [
+                ("cancel", call.start)
+                for call in self.calls
+                if self.wanted(call) and not call.started and call not in asked
+            ]
+            found += [("close", first) for first in self.open_groups()]
+        return found
+
+    def accidents(self) -> list[Action]:
+        """What may go wrong."""
+        found: list[Action] = []
+        for wid, process in self.processes.items():
+            if process.phase is Phase.DEAD:
+                continue
+            if self.crashes and not process.condemned:
+                found.append(("crash", wid))
+            if process.phase is Phase.BOOTING and self.failed_starts:
+                found.append(("start fails", wid))
+            if process.phase is Phase.BOOTING and self.unfit:
+                found.append(("unfit", wid))
+        if self.failed_starts and not self.spawn_fails and not self.closed:
+            found.append(("next spawn fails",))
+        return found
+
+    def open_groups(self) -> list[int]:
+        """First items of chunks that were handed over, not closed, and not through."""
+        found, first = [], 0
+        for kind, count in self.scenario.program[: self.at]:
+            waits = any(fate is Fate.OPEN for fate in self.ledger.fates[first : first + count])
+            if kind != "calls" and waits and first not in self.closed_groups():
+                found.append(first)
+            first += count
+        return found
+
+    def closed_groups(self) -> set[object]:
+        """Those that refuse to be claimed."""
+        return {task.group for task in self.everywhere() if task.cancelled and task.chunk}
+
+    def everywhere(self) -> list[ModelTask]:
+        """All tasks that the core holds."""
+        found = [*self.core.pending]
+        for worker in self.core.workers.values():
+            found += worker.inflight
+        return found  # type: ignore[return-value]
+
+    def wanted(self, call: ModelTask) -> bool:
+        """Somebody still waits for it."""
+        return call.size > 0 and self.ledger.fates[call.start] is Fate.OPEN
+
+    def together(self, wid: int) -> int:
+        """How many of the results at hand the parent may take as one event."""
+        results = self.processes[wid].results
+        count = 0
+        while count < len(results) and results[count][0] == DONE and results[count][2] == results[0][2]:
+            count += 1
+        return count
+
+    # -- letting it happen ---------------------------------------------------------------------------------------
+
+    def act(self, action: Action) -> None:
+        """See `explorer.Model`."""
+        match action:
+            case ("boot", int(wid)):
+                self.processes[wid].boot(True)
+            case ("unfit", int(wid)):
+                self.unfit -= 1
+                self.processes[wid].boot(False)
+            case ("take", int(wid)):
+                item = self.processes[wid].take()
+                if item is not None:
+                    self.ledger.start(item)
+            case ("publish", int(wid)):
+                self.processes[wid].publish()
+            case ("die", int(wid)):
+                self.processes[wid].phase = Phase.DEAD
+            case ("crash", int(wid)):
+                self.crashes -= 1
+                self.processes[wid].phase = Phase.DEAD
+            case ("next spawn fails",):
+                self.failed_starts -= 1
+                self.spawn_fails = True
+            case ("cancel", int(item)):
+                self.cancel(item)
+            case ("close", int(first)):
+                self.close(first)
+            case _:
+                self.drive(action)
+                self.after_driving()
+
+    def drive(self, action: Action) -> None:
+        """What the core hears of."""
+        match action:
+            case ("hear", int(wid), int(count)):
+                self.hear(wid, count)
+            case ("reap", int(wid)):
+                self.lose(wid)
+            case ("start fails", int(wid)):
+                self.failed_starts -= 1
+                del self.processes[wid]
+                self.tell(events.StartFailed(wid, "no process", fatal=False))
+            case ("perform",):
+                self.perform()
+            case ("mail",):
+                event = self.mail.pop(0)
+                if isinstance(event, events.CancelAsked):
+                    (self.asking,) = event.tasks  # type: ignore[assignment]
+                self.tell(event)
+            case ("submit", str(kind), int(count)):
+                self.submit(kind, count)
+            case (str(ending),):
+                self.endings += (ending,)
+                self.ledger.killed |= ending == "kill"
+                self.tell(events.KillAsked() if ending == "kill" else events.ShutdownAsked(ending == "cancel"))
+
+    def submit(self, kind: str, count: int) -> None:
+        """The next line of the user's program."""
+        self.at += 1
+        first = self.handed_over
+        self.handed_over += count
+        if kind == "calls":
+            calls = [ModelTask(first + each, 1, self.profile) for each in range(count)]
+            self.calls += calls
+            self.tell(events.Submitted(list(calls)))
+        else:
+            grain = count if kind == "grain" else 0
+            self.tell(events.Submitted([ModelTask(first, count, self.profile, chunk=True, grain=grain)]))
+
+    def cancel(self, item: int) -> None:
+        """As `CallFuture.cancel`: at once while it waits, else the driver is asked."""
+        self.cancels -= 1
+        (call,) = [call for call in self.calls if call.start == item and self.wanted(call)]
+        if call.wid is None:
+            call.cancelled = True
+            self.ledger.seal(item, Fate.CANCELLED)
+        else:
+            self.mail.append(events.CancelAsked([call]))
+
+    def close(self, first: int) -> None:
+        """As closing the iterator of a map: from now on its tasks refuse to be claimed."""
+        self.cancels -= 1
+        for task in self.everywhere():
+            if task.group == first:
+                task.cancelled = True
+        self.mail.append(events.GroupCancelled(first))
+
+    def hear(self, wid: int, count: int) -> None:
+        """Take `count` results, outcomes of one kind if more than one."""
+        process = self.processes[wid]
+        heard, process.results = process.results[:count], process.results[count:]
+        kind, value, chunk = heard[0]
+        if kind == READY:
+            self.tell(events.WorkerReady(wid))
+        elif kind == ENDED:
+            self.tell(events.LeaseEnded(wid, value, value * 1000))
+        elif kind == DONE:
+            outcomes = [item for _, item, _ in heard]
+            self.tell(events.CallsDone(wid, outcomes) if chunk < 0 else events.ItemsDone(wid, outcomes))
+        else:
+            self.tell(events.StartFailed(wid, "initializer", fatal=True))
+
+    # -- laws ----------------------------------------------------------------------------------------------------
+
+    def after_driving(self) -> None:
+        """The driver has done all it was told."""
+        if self.paused:
+            return
+        asked, self.asking = self.asking, None
+        if asked is not None and self.wanted(asked):
+            if asked.wid is None and not asked.started:  # it came back before it was asked for
+                asked.cancelled = True
+                self.ledger.seal(asked.start, Fate.CANCELLED)
+            else:
+                too_late = asked.started or self.ledger.started[asked.start]
+                owned = any(process.owned() == asked.start for process in self.processes.values())
+                assert too_late or owned, f"a cancel of item {asked.start} was refused while it waited"
+        self.check_work_conserving()
+        assert self.closed <= 1, "Closed came twice"
+        assert not self.closed or not self.processes, "Closed, and a worker is left"
+
+    def check_quiet(self) -> None:
+        """Nothing happens by itself any more: is all done that was asked for?"""
+        waiting = [item for item in range(self.handed_over) if self.ledger.fates[item] is Fate.OPEN]
+        assert not waiting, f"nothing happens any more, and items {waiting} have no answer"
+        if self.endings:
+            assert self.closed == 1, "nothing happens any more, and the pool was not closed"
+            assert self.core.state is PoolState.CLOSED
