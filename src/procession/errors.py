@@ -1,0 +1,223 @@
+"""What can go wrong, as a tree; everything here is also a ProcessionError.
+
+    ProcessionError
+     ├── WorkerDied(BrokenProcessPool)          the worker died while it ran this task; only this task is lost
+     ├── WorkerStartError(BrokenProcessPool, BrokenThreadPool)
+     │                                          start, initializer or setup failed: the pool is broken
+     ├── RemoteError(+ the nearest built-in)    something that was raised elsewhere and cannot be rebuilt here
+     │    └── (+ BrokenProcessPool)             an argument or a result could not be rebuilt from its pickle
+     ├── PicklingError(pickle.PicklingError, TypeError, AttributeError)
+     │                                          something could not be pickled; says the path to it
+     └── Full(queue.Full)                       no room, and waiting was not wanted or not possible
+
+Classes whose bases are slow to import (concurrent.futures.process, queue) are made when they are first asked for: a
+worker imports this module, and pays only for what it uses.
+"""
+
+from __future__ import annotations
+
+import sys
+from _pickle import PicklingError as _PicklingError
+
+TYPE_CHECKING = False  # typing costs a worker milliseconds; the checkers know this name
+if TYPE_CHECKING:
+    import queue
+    from collections.abc import Callable
+    from concurrent.futures.process import BrokenProcessPool
+    from concurrent.futures.thread import BrokenThreadPool
+    from typing import Any
+
+
+class ProcessionError(Exception):
+    """The root of all errors of this library."""
+
+
+class PicklingError(ProcessionError, _PicklingError, TypeError, AttributeError):
+    """An argument, a function or a result cannot be pickled; the message says the path to what is at fault.
+
+    It is a TypeError and an AttributeError as well, because that is what plain pickle raises in many such cases. The
+    original error is its `__cause__`.
+    """
+
+
+class RemoteError(ProcessionError):
+    """Stands for an error of another process that cannot be rebuilt here.
+
+    Each one is also an instance of the nearest built-in base of the original, so `except ValueError` still catches it.
+
+    Attributes:
+        type_name: the full name of the original's type.
+        text: the original's message.
+        traceback: the remote traceback, as text ("" when there is none).
+    """
+
+    type_name: str
+    text: str
+    traceback: str
+
+    def __init__(self, type_name: str, text: str = "", traceback: str = "") -> None:
+        Exception.__init__(self, type_name, text, traceback)
+        self.type_name = type_name
+        self.text = text
+        self.traceback = traceback
+
+    def __str__(self) -> str:
+        return f"{self.type_name}: {self.text}" if self.text else self.type_name
+
+    def __repr__(self) -> str:
+        return f"RemoteError({self.type_name!r}, {self.text!r})"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return remote_error, (self._base, self.type_name, self.text, self.traceback), self.__dict__
+
+    _base = ""  # the name of the built-in that a subclass made by `remote_error` mixes in
+
+
+_remote_classes: dict[str, type[RemoteError]] = {"": RemoteError}
+_POOL = "BrokenProcessPool"
+
+
+def remote_error(base: str, type_name: str, text: str, traceback: str = "") -> RemoteError:
+    """A RemoteError that is also a `base`: the name of a built-in exception, "" or "BrokenProcessPool"."""
+    made = _remote_classes.get(base)
+    if made is None:
+        made = _remote_classes.setdefault(base, _remote_class(base))
+    return made(type_name, text, traceback)
+
+
+def _remote_class(base: str) -> type[RemoteError]:
+    """RemoteError with that base, or as it is, where the base's constructor insists on more than a message."""
+    import builtins
+
+    mixin = _broken_process_pool() if base == _POOL else getattr(builtins, base, None)
+    if not isinstance(mixin, type) or not issubclass(mixin, BaseException) or issubclass(RemoteError, mixin):
+        return RemoteError
+    try:
+        names = {"__module__": __name__, "__qualname__": "RemoteError", "__doc__": RemoteError.__doc__, "_base": base}
+        made: type[RemoteError] = type("RemoteError", (RemoteError, mixin), names)
+        made("", "", "")
+    except TypeError:  # exception groups want exceptions
+        return RemoteError
+    return made
+
+
+def _broken_process_pool() -> type[BaseException]:
+    from concurrent.futures.process import BrokenProcessPool
+
+    return BrokenProcessPool
+
+
+# ------------------------------------------------------------------------------------------- made when first asked for
+
+if TYPE_CHECKING:
+
+    class WorkerDied(ProcessionError, BrokenProcessPool):
+        """The worker that ran this task died. Only this task is lost; the pool lives.
+
+        Attributes:
+            exitcode: as multiprocessing has it, negative for a signal; None when it is not known.
+            signal: the number of the signal that killed it, or None.
+            task: the name of the task's function.
+            index: the item's place in its stream, or None.
+            pid: the worker's process id, or None.
+        """
+
+        exitcode: int | None
+        signal: int | None
+        task: str
+        index: int | None
+        pid: int | None
+
+        def __init__(
+            self, task: str, exitcode: int | None, pid: int | None = None, index: int | None = None
+        ) -> None: ...
+
+    class WorkerStartError(ProcessionError, BrokenProcessPool, BrokenThreadPool):
+        """A worker's start, initializer or setup failed: the pool is broken; the reason is the `__cause__`."""
+
+    class Full(ProcessionError, queue.Full):
+        """There is no room, and waiting for it was not wanted, took too long, or would never end."""
+
+
+def _make_worker_died() -> type[Any]:
+    class WorkerDied(ProcessionError, _broken_process_pool()):  # type: ignore[misc]  # declared above
+        """The worker that ran this task died. Only this task is lost; the pool lives."""
+
+        def __init__(self, task: str, exitcode: int | None, pid: int | None = None, index: int | None = None) -> None:
+            Exception.__init__(self, task, exitcode, pid, index)
+            self.task = task
+            self.exitcode = exitcode
+            self.pid = pid
+            self.index = index
+            self.signal = -exitcode if exitcode is not None and exitcode < 0 else None
+
+        def __str__(self) -> str:
+            what = self.task if self.index is None else f"{self.task}[{self.index}]"
+            who = f"the worker running {what}" + ("" if self.pid is None else f" (pid {self.pid})")
+            return f"{who} {_how_it_ended(self.exitcode)}; only this task is lost"
+
+    return WorkerDied
+
+
+def _how_it_ended(exitcode: int | None) -> str:
+    if exitcode is None:
+        return "died (how is not known)"
+    if exitcode >= 0:
+        return f"exited with code {exitcode}"
+    import signal
+
+    try:
+        name = signal.Signals(-exitcode).name
+    except ValueError:
+        name = f"signal {-exitcode}"
+    return f"was killed by {name}"
+
+
+def _make_worker_start_error() -> type[Any]:
+    from concurrent.futures.thread import BrokenThreadPool
+
+    class WorkerStartError(ProcessionError, _broken_process_pool(), BrokenThreadPool):  # type: ignore[misc]
+        """A worker's start, initializer or setup failed: the pool is broken; the reason is the `__cause__`."""
+
+    return WorkerStartError
+
+
+def _make_full() -> type[Any]:
+    import queue
+
+    class Full(ProcessionError, queue.Full):
+        """There is no room, and waiting for it was not wanted, took too long, or would never end."""
+
+    return Full
+
+
+_MAKERS: dict[str, Callable[[], type[Any]]] = {
+    "Full": _make_full,
+    "WorkerDied": _make_worker_died,
+    "WorkerStartError": _make_worker_start_error,
+}
+
+
+def __getattr__(name: str) -> Any:
+    maker = _MAKERS.get(name)
+    if maker is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    made = maker()
+    made.__qualname__ = name
+    made.__module__ = __name__
+    return vars(sys.modules[__name__]).setdefault(name, made)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_MAKERS})
+
+
+__all__ = [
+    "Full",
+    "PicklingError",
+    "ProcessionError",
+    "RemoteError",
+    "WorkerDied",
+    "WorkerStartError",
+    "remote_error",
+]

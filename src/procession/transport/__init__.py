@@ -1,0 +1,1 @@
+"""Bytes between processes: frames, the outcome page, and the codec of calls, results and exceptions. Knows no task."""

@@ -1,0 +1,216 @@
+"""The parent's side: calls into bytes, results and exceptions out of them.
+
+A Codec belongs to one pool. It keeps an entry for each function that it has been shown, for as long as that function
+lives, and notices when something that a function by value names has been rebound. Any thread may use it at any time:
+each entry is whole before it is stored, and a store is one instruction.
+"""
+
+from __future__ import annotations
+
+from _pickle import loads
+from _weakref import ref
+from collections import deque
+from itertools import count
+
+from procession.transport import paths, remote
+from procession.transport.dependencies import Dependencies
+from procession.transport.pickler import dumps
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from typing import Any
+
+PLAIN = frozenset({int, float, bool, type(None), str, bytes})
+LARGE = 10_000_000
+
+
+class FunctionEntry:
+    """A callable, ready to be sent. `id` 0: it travels inside each call."""
+
+    __slots__ = ("fn", "id", "name", "needs", "payload", "profile", "ref", "warned", "with_state")
+
+    def __init__(self, id: int, name: str, payload: bytes, with_state: bool, profile: Any) -> None:
+        self.id = id
+        self.name = name
+        self.payload = payload
+        self.with_state = with_state
+        self.profile = profile
+        self.fn: Any = None
+        self.ref: Any = None
+        self.needs: Dependencies | None = None  # None: sent by reference, which nothing makes stale
+        self.warned = False
+
+
+class Codec:
+    """See the module. `profile_factory` makes what each entry's `profile` holds, once for each function."""
+
+    def __init__(self, profile_factory: Callable[[], Any] | None = None) -> None:
+        self.forgotten: deque[int] = deque()
+        self._profile = profile_factory
+        self._numbers = count(1)
+        self._entries: dict[int, FunctionEntry] = {}
+        self._entries_with_state: dict[int, FunctionEntry] = {}
+        self._profiles: dict[int, tuple[Any, Any]] = {}
+
+    # -- functions ---------------------------------------------------------------------------------------------------
+
+    def function(self, fn: Callable[..., Any], with_state: bool = False) -> FunctionEntry:
+        """The entry of `fn`; another one, with a new id, when something that it names has been rebound since.
+
+        Raises PicklingError when it cannot be pickled.
+        """
+        entries = self._entries_with_state if with_state else self._entries
+        entry = entries.get(id(fn))
+        if entry is not None and entry.ref() is fn and (entry.needs is None or entry.needs.hold()):
+            return entry
+        return self._enter(fn, with_state, entries)
+
+    def _enter(self, fn: Any, with_state: bool, entries: dict[int, FunctionEntry]) -> FunctionEntry:
+        name = name_of(fn)
+        if not _cachable(fn):
+            entry = FunctionEntry(0, name, b"", with_state, self._profile_of(fn))
+            entry.fn = fn
+            return entry
+        needs = Dependencies()
+        try:
+            payload = dumps(fn, needs)
+        except Exception as error:
+            raise paths.pickling_error(f"function {name}", fn, error) from error
+        entry = FunctionEntry(next(self._numbers), name, payload, with_state, self._profile_of(fn))
+        if needs:
+            entry.needs = needs
+        old = entries.get(id(fn))
+        warned = old is not None and old.warned
+        if entry.needs is not None and len(payload) > LARGE:
+            entry.warned = True
+            if not warned:
+                _warn(entry)
+        entry.ref = ref(fn, _forgetter(entries, id(fn), entry.id, self.forgotten))
+        entries[id(fn)] = entry
+        if old is not None:
+            self.forgotten.append(old.id)
+        return entry
+
+    def _profile_of(self, fn: Any) -> Any:
+        """One for each function; a bound method, a partial and an instance share that of what they stand for."""
+        if self._profile is None:
+            return None
+        for _ in range(8):
+            inner = getattr(fn, "__func__", None) or getattr(fn, "func", None)
+            if inner is None or not callable(inner):
+                break
+            fn = inner
+        known = self._profiles.get(id(fn))
+        if known is not None and known[0]() is fn:
+            return known[1]
+        profile = self._profile()
+        profiles, key = self._profiles, id(fn)
+
+        def gone(dead: Any) -> None:
+            found = profiles.get(key)
+            if found is not None and found[0] is dead:
+                profiles.pop(key, None)
+
+        try:
+            profiles[key] = ref(fn, gone), profile
+        except TypeError:
+            pass
+        return profile
+
+    # -- calls -------------------------------------------------------------------------------------------------------
+
+    def encode(self, entry: FunctionEntry, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> tuple[Any, ...] | bytes:
+        """What `FunctionTable.decode` (or `decode_call`, for an entry without id) takes; see PLAIN for tuples.
+
+        Raises PicklingError, which names the path; what is no Exception passes as it is.
+        """
+        if entry.id:
+            if not kwargs and PLAIN.issuperset(map(type, args)):
+                return args
+            try:
+                return dumps((args, kwargs))
+            except Exception as error:
+                raise _argument_error(args, kwargs, error) from error
+        return self.encode_call(entry.fn, args, kwargs)
+
+    def encode_call(self, fn: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> bytes:
+        """A call with its function inside, for `FunctionTable.decode_call`. `fn` may be anything."""
+        try:
+            return dumps((fn, args, kwargs))
+        except Exception as error:
+            where = f"function {name_of(fn)}"
+            raise (paths.find(where, fn, error) or _argument_error(args, kwargs, error)) from error
+
+    def plain(self, items: list[Any]) -> bool:
+        """True when every item is exactly one of PLAIN."""
+        return PLAIN.issuperset(map(type, items))
+
+    # -- what comes back ------------------------------------------------------------------------------------------------
+
+    def decode_result(self, data: bytes | bytearray | memoryview) -> Any:
+        """A task's value. Raises an error that is a RemoteError and a BrokenProcessPool when it cannot be rebuilt."""
+        try:
+            return loads(data)
+        except BaseException as error:
+            raise remote.load_error("a result could not be rebuilt here", error) from error
+
+    def decode_error(self, data: bytes | bytearray | memoryview) -> BaseException:
+        """What a task raised; never raises itself."""
+        return remote.decode(data)
+
+
+def name_of(fn: Any) -> str:
+    """A name for people."""
+    for attribute in ("__qualname__", "__name__"):
+        name = getattr(fn, attribute, None)
+        if isinstance(name, str):
+            return name
+    inner = getattr(fn, "func", None)
+    return name_of(inner) if inner is not None and callable(inner) else type(fn).__qualname__
+
+
+_CACHABLE = (type(name_of), type(len), type)
+
+
+def _cachable(fn: Any) -> bool:
+    """Functions, builtins that belong to no instance, classes."""
+    if type(fn) is type(len):
+        return type(fn.__self__) is type(remote) or fn.__self__ is None
+    return isinstance(fn, _CACHABLE)
+
+
+def _forgetter(entries: dict[int, FunctionEntry], key: int, id: int, forgotten: deque[int]) -> Callable[[Any], None]:
+    def gone(dead: Any) -> None:
+        entry = entries.get(key)
+        if entry is not None and entry.ref is dead:
+            entries.pop(key, None)
+        forgotten.append(id)
+
+    return gone
+
+
+def _argument_error(args: tuple[Any, ...], kwargs: Mapping[str, Any], error: Exception) -> Exception:
+    for index, each in enumerate(args):
+        found = paths.find(f"argument {index}", each, error)
+        if found is not None:
+            return found
+    for name, each in kwargs.items():
+        found = paths.find(f"argument {name!r}", each, error)
+        if found is not None:
+            return found
+    return paths.pickling_error("the arguments", (args, kwargs), error)
+
+
+def _warn(entry: FunctionEntry) -> None:
+    import warnings
+
+    warnings.warn(
+        f"{entry.name} carries {len(entry.payload) / 1e6:.0f} MB of globals and closure to each worker; "
+        "pass them as arguments, load them in setup=, or define the function where a worker can import it",
+        RuntimeWarning,
+        stacklevel=4,
+    )
+
+
+__all__ = ["PLAIN", "Codec", "FunctionEntry", "name_of"]
