@@ -11,7 +11,7 @@ steal for, or whoever was given something now has a single item, which is not st
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from procession.core import commands
 from procession.core.policy import MAX_LEASE, TARGET_NS, Profile
@@ -77,18 +77,15 @@ def lease(core: PoolCore, worker: Worker, limit: int = MAX_LEASE) -> None:
 def _lease_to_new(core: PoolCore) -> None:
     """Start a worker for the first waiting item, if there is one that still wants to run."""
     batch = _collect(core, core.next_wid, 1)
-    if batch.tasks:
+    if batch[0]:
         _hand(core, core.spawn(), batch)
 
 
-class _Batch(NamedTuple):
-    tasks: list[Task]
-    items: int
-    profiles: tuple[Profile, ...]
-    expected_ns: float
+Batch = tuple[list[Task], int, tuple[Profile, ...], float]
+"""Tasks, their items, the kinds they are of, the nanoseconds expected."""
 
 
-def _hand(core: PoolCore, worker: Worker, batch: _Batch) -> None:
+def _hand(core: PoolCore, worker: Worker, batch: Batch) -> None:
     tasks, items, profiles, expected_ns = batch
     if tasks:
         core.in_flight += items
@@ -99,49 +96,68 @@ def _hand(core: PoolCore, worker: Worker, batch: _Batch) -> None:
     core.index(worker)
 
 
-def _collect(core: PoolCore, wid: int, limit: int) -> _Batch:
-    """Take tasks from the front of the line until they hold `limit` items or a lease's worth of work."""
+def _collect(core: PoolCore, wid: int, limit: int) -> Batch:
+    """Take tasks from the front of the line until they hold `limit` items or a lease's worth of work.
+
+    The loop runs once a call, up to 4,096 times a lease: what can be said once a kind of task is not said once a call.
+    """
+    if core.pending_items == 1:
+        return _collect_last(core, wid)
     tasks: list[Task] = []
     dropped: list[Task] = []
-    profiles: dict[Profile, None] = {}
+    profiles: tuple[Profile, ...] = ()
     profile: Profile | None = None
-    items, left, spent, cost = 0, core.pending_items, 0.0, 0.0
+    items = counted = 0  # taken; of them in `spent`
+    spent = cost = 0.0
+    waiting = core.pending_items
     pending = core.pending
-    popleft = pending.popleft
+    popleft, take = pending.popleft, tasks.append
     while pending and items < limit:
-        task = pending[0]
+        task = popleft()
         if task.profile is not profile or task.grain:
-            allowed = _allowance(core, task, spent, left)
+            spent += cost * (items - counted)
+            counted = items
+            allowed = _allowance(core, task, spent, waiting - items)
             if tasks and (allowed <= 0 or task.grain):
+                pending.appendleft(task)
                 break
             profile = task.profile
-            profiles[profile] = None
+            if profile not in profiles:
+                profiles += (profile,)
             cost = profile.cost_of(1)
             limit = min(limit, items + max(allowed, 1))
-        popleft()
         size = task.size
-        left -= size
         if not task.claim(wid):
             dropped.append(task)
+            waiting -= size
             continue
         if size > limit - items:
-            left += _cut(core, task, limit - items)
             size = limit - items
-        tasks.append(task)
+            _cut(core, task, size)
+        take(task)
         items += size
-        spent += cost * size
-    core.pending_items = left
+    core.pending_items = waiting - items
     if dropped:
         core.out.append(commands.Drop(dropped))
-    return _Batch(tasks, items, tuple(profiles), spent)
+    return tasks, items, profiles, spent + cost * (items - counted)
 
 
-def _cut(core: PoolCore, task: Task, count: int) -> int:
-    """Leave what is beyond `count` items of `task` at the front of the line; returns how many that are."""
+def _collect_last(core: PoolCore, wid: int) -> Batch:
+    """The only item that waits: a round trip at a time is worth a short way."""
+    task = core.pending.popleft()
+    core.pending_items = 0
+    if not task.claim(wid):
+        core.out.append(commands.Drop([task]))
+        return [], 0, (), 0.0
+    profile = task.profile
+    return [task], 1, (profile,), profile.cost_of(1)
+
+
+def _cut(core: PoolCore, task: Task, count: int) -> None:
+    """Leave what is beyond `count` items of `task` at the front of the line."""
     rest = task.split(count)
     rest.release()
     core.pending.appendleft(rest)
-    return rest.size
 
 
 def _allowance(core: PoolCore, task: Task, spent: float, waiting: int) -> int:
@@ -149,9 +165,9 @@ def _allowance(core: PoolCore, task: Task, spent: float, waiting: int) -> int:
     if task.grain:
         return task.grain
     profile = task.profile
-    if profile.mean_ns < 0:
+    mean_ns = profile.mean_ns
+    if mean_ns < 0:
         return 0 if spent else 1
-    share = -(-waiting // max(core.width, 1))
-    if not spent:
-        return min(profile.lease_items(), share)
-    return min(int((TARGET_NS - spent) / profile.mean_ns), share)
+    share = -(-waiting // (core.width or 1))
+    allowed = int((TARGET_NS - spent) / mean_ns) if spent else profile.lease_items()
+    return allowed if allowed < share else share

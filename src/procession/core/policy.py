@@ -30,9 +30,10 @@ class Profile:
         """A lease of `items` items ran for `busy_ns`. New figures weigh half: costs drift, and cold starts lie."""
         if items <= 0:
             return
-        cost = max(busy_ns / items, 1.0)
+        cost = busy_ns / items if busy_ns > items else 1.0
         self.mean_ns = cost if self.mean_ns < 0 else (self.mean_ns + cost) / 2
-        self.last = max(self.last, items) if cost * items < TARGET_NS else items
+        if items > self.last or busy_ns >= TARGET_NS:
+            self.last = items
 
     def scale(self, ratio: float) -> None:
         """A lease of several functions took `ratio` times what was expected; which of them did is unknown."""

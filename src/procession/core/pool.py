@@ -6,14 +6,11 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-from procession.core import assign, commands, ending, events, invariants
+from procession.core import assign, commands, ending, events, invariants, starting
 from procession.core.state import CoreError
 from procession.core.state import PoolState as PoolState
 from procession.core.task import Task, count_items
 from procession.core.worker import Signal, State, Worker
-
-START_ATTEMPTS = 3
-"""Workers that may fail to start, one after another, before the pool says that it is broken."""
 
 
 class PoolCore:
@@ -44,7 +41,8 @@ class PoolCore:
     def step(self, event: events.Event) -> list[commands.Command]:
         """Take one event; returns what is to be done about it, in order. A `Withdraw` is the last, and the only one."""
         _HANDLERS[event.__class__](self, event)
-        assign.assign(self)
+        if self.pending or self.stealable:
+            assign.assign(self)
         if self.state is not PoolState.OPEN:
             ending.finish_if_empty(self)
         out, self.out = self.out, []
@@ -73,7 +71,7 @@ class PoolCore:
 
     def calls_done(self, event: events.CallsDone) -> None:
         """Answer them, and see what its worker needs now."""
-        worker = self._heard(event)
+        worker = self.heard(event)
         count = len(event.outcomes)
         self.out.append(commands.Resolve(worker.finish_calls(count), event.outcomes))
         self.in_flight -= count
@@ -81,7 +79,7 @@ class PoolCore:
 
     def items_done(self, event: events.ItemsDone) -> None:
         """The same for a part of a chunk."""
-        worker = self._heard(event)
+        worker = self.heard(event)
         count = len(event.outcomes)
         task, start = worker.finish_items(count)
         self.in_flight -= count
@@ -90,7 +88,7 @@ class PoolCore:
 
     def lease_ended(self, event: events.LeaseEnded) -> None:
         """Learn what it cost; its number is free."""
-        worker = self._heard(event)
+        worker = self.heard(event)
         profiles, items, expected_ns = worker.end_lease()
         if len(profiles) == 1:
             profiles[0].observe(event.items, event.busy_ns)
@@ -98,7 +96,8 @@ class PoolCore:
             ratio = event.busy_ns / max(expected_ns * event.items / items, 1.0)
             for profile in profiles:
                 profile.scale(ratio)
-        self.calm = max(0, self.calm - 1)
+        if self.calm:
+            self.calm -= 1
         self.index(worker)
 
     def _progressed(self, worker: Worker) -> None:
@@ -139,13 +138,13 @@ class PoolCore:
 
     def withdrawn(self, event: events.Withdrawn) -> None:
         """Put back, or cancel, what was read back."""
-        worker = self._heard(event)
-        self._take_back(worker, event.count)
+        worker = self.heard(event)
+        self.take_back(worker, event.count)
         self.index(worker)
         if self.pending and self.pending[0].started and worker.hungry:
             assign.lease(self, worker, 1)  # told to be running: it goes to the worker that was about to start it
 
-    def _take_back(self, worker: Worker, count: int) -> None:
+    def take_back(self, worker: Worker, count: int) -> None:
         """Tasks that no worker owns any more: cancelled if so asked, else first in the line again."""
         self.in_flight -= count
         back = worker.take_back(count)
@@ -173,63 +172,21 @@ class PoolCore:
         self.out.append(commands.Spawn(worker.wid))
         return worker
 
-    def start_workers(self, event: events.StartWorkers) -> None:
-        """Ahead of work, so that they are forked before the program starts threads."""
-        while self.width < min(event.count, self.max_workers) and self.state is PoolState.OPEN:
-            self.index(self.spawn())
-
-    def worker_ready(self, event: events.WorkerReady) -> None:
-        """It will run what it was given while it started."""
-        worker = self._heard(event)
-        self.failed_starts = 0
-        worker.signal(Signal.READY)
-        if worker.items and worker.state is State.IDLE:
-            worker.signal(Signal.LEASED)
-            self.mark_head(worker)
-        self.index(worker)
-
     def lost(self, event: events.Lost) -> None:
         """What it owned fails; what it never took is for others."""
-        worker = self._heard(event)
+        worker = self.heard(event)
         never_ready = worker.state is State.STARTING
         self.forget(worker)
-        self._take_back(worker, event.unowned)
+        self.take_back(worker, event.unowned)
         if worker.items > 1:
             raise worker.error(f"it died owning {worker.items} items; a token is taken one at a time")
         if worker.items:
             self.in_flight -= 1
             task, start = worker.finish_items(1)
             self.out.append(commands.FailItem(task, start, worker.wid, event.exitcode))
-        self._bury(worker, Signal.LOST)
+        self.bury(worker, Signal.LOST)
         if never_ready:
-            self._start_has_failed(f"it ended with exit code {event.exitcode} before it was ready")
-
-    def start_failed(self, event: events.StartFailed) -> None:
-        """Nothing ran there. A fatal failure is the initializer's: that process ends by itself and is `Lost` later."""
-        worker = self._heard(event)
-        wanted = worker.state is State.STARTING  # else it had been told to stop or die, and its failure matters no more
-        self.forget(worker)
-        if event.fatal:
-            worker.signal(Signal.UNFIT)
-            if wanted:
-                ending.break_(self, event.reason)
-            self.withdraw(worker)
-            return
-        self._take_back(worker, worker.items)
-        self._bury(worker, Signal.START_FAILED)
-        if wanted:
-            self._start_has_failed(event.reason)
-
-    def _start_has_failed(self, reason: object) -> None:
-        self.failed_starts += 1
-        if self.failed_starts < START_ATTEMPTS or not self.state.takes_back:
-            return
-        if self.width:
-            self.max_workers = self.width
-            self.failed_starts = 0
-            self.out.append(commands.Narrowed(self.max_workers, reason))
-        else:
-            ending.break_(self, reason)
+            starting.start_has_failed(self, f"it ended with exit code {event.exitcode} before it was ready")
 
     def stop(self, worker: Worker) -> None:
         """It has nothing in hand and is to finish."""
@@ -241,32 +198,36 @@ class PoolCore:
         """It no longer counts and will not be given anything; called before its state changes."""
         if worker.usable:
             self.width -= 1
-        self._unindex(worker.wid)
+        for index in (self.hungry, self.waking, self.thirsty, self.stealable):
+            index.pop(worker.wid, None)
 
-    def _bury(self, worker: Worker, signal: Signal) -> None:
+    def bury(self, worker: Worker, signal: Signal) -> None:
         worker.signal(signal)
         del self.workers[worker.wid]
         self.graves.append(worker)
 
-    def _unindex(self, wid: int) -> None:
+    def index(self, worker: Worker) -> None:
+        """Keep the four sets that save every step from looking at all workers; `check` compares with the properties."""
+        wid, state, items = worker.wid, worker.state, worker.items
         self.hungry.pop(wid, None)
         self.waking.pop(wid, None)
         self.thirsty.pop(wid, None)
         self.stealable.pop(wid, None)
+        if state is State.BUSY:
+            if items <= max(1, worker.lease_items >> 1) and worker.may_lease():
+                self.thirsty[wid] = None
+            if items > 1 and worker.loose:
+                self.stealable[wid] = None
+        elif state is State.IDLE:
+            if worker.may_lease():
+                self.hungry[wid] = None
+        elif state is State.STARTING:
+            if worker.loose:
+                self.stealable[wid] = None
+            if items == 0 and worker.may_lease():
+                self.waking[wid] = None
 
-    def index(self, worker: Worker) -> None:
-        """Keep the four sets that save every step from looking at all workers."""
-        self._unindex(worker.wid)
-        if worker.hungry:
-            self.hungry[worker.wid] = None
-        elif worker.waking:
-            self.waking[worker.wid] = None
-        elif worker.thirsty:
-            self.thirsty[worker.wid] = None
-        if worker.stealable > 0:
-            self.stealable[worker.wid] = None
-
-    def _heard(self, event: events.OfWorker) -> Worker:
+    def heard(self, event: events.OfWorker) -> Worker:
         worker = self.workers.get(event.wid)
         if worker is None:
             for grave in self.graves:
@@ -280,14 +241,14 @@ class PoolCore:
 
 _HANDLERS: dict[type, Callable[[PoolCore, Any], None]] = {
     events.Submitted: PoolCore.submitted,
-    events.StartWorkers: PoolCore.start_workers,
+    events.StartWorkers: starting.start_workers,
     events.CallsDone: PoolCore.calls_done,
     events.ItemsDone: PoolCore.items_done,
     events.LeaseEnded: PoolCore.lease_ended,
-    events.WorkerReady: PoolCore.worker_ready,
+    events.WorkerReady: starting.worker_ready,
     events.Withdrawn: PoolCore.withdrawn,
     events.Lost: PoolCore.lost,
-    events.StartFailed: PoolCore.start_failed,
+    events.StartFailed: starting.start_failed,
     events.CancelAsked: PoolCore.cancel_asked,
     events.GroupCancelled: PoolCore.group_cancelled,
     events.ShutdownAsked: ending.shutdown_asked,

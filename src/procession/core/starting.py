@@ -1,0 +1,62 @@
+"""How workers start, or do not."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from procession.core import commands, ending, events
+from procession.core.state import PoolState
+from procession.core.worker import Signal, State
+
+if TYPE_CHECKING:
+    from procession.core.pool import PoolCore
+
+START_ATTEMPTS = 3
+"""Workers that may fail to start, one after another, before the pool says that it is broken."""
+
+
+def start_workers(core: PoolCore, event: events.StartWorkers) -> None:
+    """Ahead of work, so that they are forked before the program starts threads."""
+    while core.width < min(event.count, core.max_workers) and core.state is PoolState.OPEN:
+        core.index(core.spawn())
+
+
+def worker_ready(core: PoolCore, event: events.WorkerReady) -> None:
+    """It will run what it was given while it started."""
+    worker = core.heard(event)
+    core.failed_starts = 0
+    worker.signal(Signal.READY)
+    if worker.items and worker.state is State.IDLE:
+        worker.signal(Signal.LEASED)
+        core.mark_head(worker)
+    core.index(worker)
+
+
+def start_failed(core: PoolCore, event: events.StartFailed) -> None:
+    """Nothing ran there. A fatal failure is the initializer's: that process ends by itself and is `Lost` later."""
+    worker = core.heard(event)
+    wanted = worker.state is State.STARTING  # else it had been told to stop or die, and its failure matters no more
+    core.forget(worker)
+    if event.fatal:
+        worker.signal(Signal.UNFIT)
+        if wanted:
+            ending.break_(core, event.reason)
+        core.withdraw(worker)
+        return
+    core.take_back(worker, worker.items)
+    core.bury(worker, Signal.START_FAILED)
+    if wanted:
+        start_has_failed(core, event.reason)
+
+
+def start_has_failed(core: PoolCore, reason: object) -> None:
+    """Try again, a few times; then go on with the workers that there are; with none, the pool is broken."""
+    core.failed_starts += 1
+    if core.failed_starts < START_ATTEMPTS or not core.state.takes_back:
+        return
+    if core.width:
+        core.max_workers = core.width
+        core.failed_starts = 0
+        core.out.append(commands.Narrowed(core.max_workers, reason))
+    else:
+        ending.break_(core, reason)
