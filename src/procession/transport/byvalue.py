@@ -135,10 +135,9 @@ def came_from_parent(pickler: Pickler, obj: Any) -> Any:
     if uid is not None:
         return (rebuild.known, (uid,)) if uid in here.pinned else None
     if here.main_globals is not None and obj.__module__ in ("__main__", "__mp_main__"):
-        found = here.main_globals.get(obj.__qualname__.partition(".")[0])
-        rest = obj.__qualname__.partition(".")[2]
-        if (found_by_name(found, rest) if rest else found) is obj:
-            return rebuild.own_main, (obj.__qualname__,)
+        name: str = obj.__qualname__
+        if found_by_name(rebuild.Namespace(here.main_globals), name) is obj:
+            return rebuild.own_main, (name,)
     return None
 
 

@@ -13,8 +13,8 @@ from collections import deque
 from itertools import count
 
 from procession.transport import paths, remote
-from procession.transport.dependencies import Dependencies
-from procession.transport.pickler import dumps
+from procession.transport.dependencies import Dependencies, Needs
+from procession.transport.pickler import dumps, dumps_function
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ class FunctionEntry:
         self.profile = profile
         self.fn: Any = None
         self.ref: Any = None
-        self.needs: Dependencies | None = None  # None: sent by reference, which nothing makes stale
+        self.needs: Needs | None = None  # None: sent by reference, which nothing makes stale
         self.warned = False
 
 
@@ -62,7 +62,7 @@ class Codec:
         """
         entries = self._entries_with_state if with_state else self._entries
         entry = entries.get(id(fn))
-        if entry is not None and entry.ref() is fn and (entry.needs is None or entry.needs.hold()):
+        if entry is not None and entry.ref() is fn and (entry.needs is None or entry.needs.hold(fn)):
             return entry
         return self._enter(fn, with_state, entries)
 
@@ -74,12 +74,11 @@ class Codec:
             return entry
         needs = Dependencies()
         try:
-            payload = dumps(fn, needs)
+            payload = dumps_function(fn, needs)
         except Exception as error:
             raise paths.pickling_error(f"function {name}", fn, error) from error
         entry = FunctionEntry(next(self._numbers), name, payload, with_state, self._profile_of(fn))
-        if needs:
-            entry.needs = needs
+        entry.needs = needs.sealed(fn)
         old = entries.get(id(fn))
         warned = old is not None and old.warned
         if entry.needs is not None and len(payload) > LARGE:
@@ -146,7 +145,7 @@ class Codec:
         """True when every item is exactly one of PLAIN."""
         return PLAIN.issuperset(map(type, items))
 
-    # -- what comes back ------------------------------------------------------------------------------------------------
+    # -- what comes back -----------------------------------------------------------------------------------------
 
     def decode_result(self, data: bytes | bytearray | memoryview) -> Any:
         """A task's value. Raises an error that is a RemoteError and a BrokenProcessPool when it cannot be rebuilt."""
@@ -176,7 +175,8 @@ _CACHABLE = (type(name_of), type(len), type)
 def _cachable(fn: Any) -> bool:
     """Functions, builtins that belong to no instance, classes."""
     if type(fn) is type(len):
-        return type(fn.__self__) is type(remote) or fn.__self__ is None
+        owner: Any = getattr(fn, "__self__", None)
+        return owner is None or type(owner) is type(remote)
     return isinstance(fn, _CACHABLE)
 
 

@@ -63,35 +63,57 @@ class Dependencies:
                     self._names.add((key, name))
                     mine.weak.append((name, weak))
 
-    def __bool__(self) -> bool:
-        return bool(self._functions or self._spaces)
+    def sealed(self, fn: Any) -> Needs | None:
+        """The same as `fn`'s own, quick to ask; None when there is nothing to ask."""
+        return Needs(fn, self._functions, self._spaces) if self._functions or self._spaces else None
 
     def hold(self) -> bool:
         """Is everything still bound to what it was bound to?"""
-        for space in self._spaces.values():
-            owner = space.owner()
-            if owner is None:
-                return False
-            names = owner.__globals__ if type(owner) is FunctionType else owner.__dict__
-            for name, value in space.strong:
-                if names.get(name, MISSING) is not value:
-                    return False
-            for name, weak in space.weak:
-                value = names.get(name)
-                if value is None or weak() is not value:
-                    return False
-        for each in self._functions.values():
-            fn = each.owner()
+        return all(each.holds() for each in (*self._spaces.values(), *self._functions.values()))
+
+
+class Needs:
+    """What `fn` rests on, its own part first, which is reached without a weak reference."""
+
+    __slots__ = ("cells", "code", "defaults", "kwdefaults", "others", "strong", "weak")
+
+    def __init__(self, fn: Any, functions: dict[int, _Function], spaces: dict[int, _Space]) -> None:
+        self.others: list[Any] = [each for key, each in functions.items() if key != id(fn)]
+        self.code = self.defaults = self.kwdefaults = None
+        self.cells: list[tuple[int, Any, Any]] = []
+        self.strong: list[tuple[str, Any]] = []
+        self.weak: list[tuple[str, Any]] = []
+        own = functions.get(id(fn))
+        if own is not None:
+            self.code, self.defaults, self.kwdefaults, self.cells = own.code, own.defaults, own.kwdefaults, own.cells
+        own_space = id(fn.__globals__) if own is not None else 0
+        for key, space in spaces.items():
+            if key == own_space:
+                self.strong, self.weak = space.strong, space.weak
+            else:
+                self.others.append(space)
+
+    def hold(self, fn: Any) -> bool:
+        """Is everything still bound to what it was bound to?"""
+        if self.code is not None:
             if (
-                fn is None
-                or fn.__code__ is not each.code
-                or fn.__defaults__ is not each.defaults
-                or fn.__kwdefaults__ is not each.kwdefaults
+                fn.__code__ is not self.code
+                or fn.__defaults__ is not self.defaults
+                or fn.__kwdefaults__ is not self.kwdefaults
             ):
                 return False
-            if each.cells and not each.cells_hold(fn):
+            if self.strong or self.weak:
+                names = fn.__globals__
+                for name, value in self.strong:
+                    if names.get(name, MISSING) is not value:
+                        return False
+                for name, weak in self.weak:
+                    value = names.get(name)
+                    if value is None or weak() is not value:
+                        return False
+            if self.cells and not cells_hold(fn.__closure__, self.cells):
                 return False
-        return True
+        return not self.others or all(other.holds() for other in self.others)
 
 
 class _Space:
@@ -109,6 +131,20 @@ class _Space:
         else:
             self.weak.append((name, weak))
 
+    def holds(self) -> bool:
+        owner = self.owner()
+        if owner is None:
+            return False
+        names = owner.__globals__ if type(owner) is FunctionType else owner.__dict__
+        for name, value in self.strong:
+            if names.get(name, MISSING) is not value:
+                return False
+        for name, weak in self.weak:
+            value = names.get(name)
+            if value is None or weak() is not value:
+                return False
+        return True
+
 
 class _Function:
     __slots__ = ("cells", "code", "defaults", "kwdefaults", "owner")
@@ -124,13 +160,27 @@ class _Function:
             weak = weakly(value)
             self.cells.append((index, weak, value if weak is None else None))
 
-    def cells_hold(self, fn: Any) -> bool:
-        closure = fn.__closure__
-        for index, weak, value in self.cells:
-            content = content_of(closure[index])
-            if content is not (value if weak is None else weak()):
-                return False
-        return True
+    def holds(self) -> bool:
+        fn = self.owner()
+        return (
+            fn is not None
+            and fn.__code__ is self.code
+            and fn.__defaults__ is self.defaults
+            and fn.__kwdefaults__ is self.kwdefaults
+            and (not self.cells or cells_hold(fn.__closure__, self.cells))
+        )
+
+
+def cells_hold(closure: Any, cells: list[tuple[int, Any, Any]]) -> bool:
+    """Do the cells contain what they did?"""
+    for index, weak, value in cells:
+        try:
+            content = closure[index].cell_contents
+        except ValueError:
+            content = MISSING
+        if content is not (value if weak is None else weak()):
+            return False
+    return True
 
 
 def content_of(cell: Any) -> Any:

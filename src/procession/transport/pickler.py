@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from _io import BytesIO, TextIOWrapper
+from _io import TextIOWrapper
 from _pickle import Pickler as CPickler
 from functools import _lru_cache_wrapper, cached_property
 from types import (
@@ -28,21 +28,34 @@ if TYPE_CHECKING:
 PROTOCOL = 5
 
 
-class Pickler(CPickler):
-    """Pickles one object, once."""
+class _Sink:
+    """Where a pickler writes: a list of pieces, one unless the pickle is large."""
 
-    needs: Dependencies | None = None  # where to note what the pickle rests on
+    __slots__ = ("write",)
+
+    def __init__(self, pieces: list[bytes]) -> None:
+        self.write = pieces.append
+
+
+class Pickler(CPickler):
+    """Pickles one object; may be used again when that was nothing special."""
+
     to_parent = False  # True in a worker, for what goes back
     _root: Any = MISSING  # inside a definition, everything is taken apart in place; this one has to be
-    _homes: dict[str, byvalue.Home] | None = None
-    _filled: set[int] | None = None
-    _named: set[int] | None = None
+
+    def __init__(self, needs: Dependencies | None = None) -> None:
+        self.pieces: list[bytes] = []
+        self.needs = needs  # where to note what the pickle rests on
+        self._homes: dict[str, byvalue.Home] | None = None
+        self._filled: set[int] | None = None
+        self._named: set[int] | None = None
+        CPickler.__init__(self, _Sink(self.pieces), PROTOCOL)
 
     def reducer_override(self, obj: Any) -> Any:
         """Called for all but exact built-in values."""
         kind = type(obj)
         if kind is FunctionType:
-            return self._function(obj)
+            return NotImplemented if obj in _OURS else self._function(obj)
         if issubclass(kind, type):
             return self._class(obj)
         reduce = _RARE.get(kind)
@@ -89,13 +102,7 @@ class Pickler(CPickler):
 
     def inner(self, obj: Any, needs: Dependencies) -> bytes:
         """The pickle of a definition: whole, with all that it reaches in place."""
-        buffer = BytesIO()
-        pickler = Pickler(buffer, PROTOCOL)
-        pickler.needs = needs
-        pickler.to_parent = self.to_parent
-        pickler._root = obj
-        pickler.dump(obj)
-        return buffer.getvalue()
+        return _whole(type(self), obj, needs)
 
     def home(self, key: str, names: dict[str, Any]) -> byvalue.Home:
         """The one object of this pickle for a module."""
@@ -121,23 +128,60 @@ class Pickler(CPickler):
         return self._named
 
 
-def dumps(obj: Any, needs: Dependencies | None = None) -> bytes:
-    """The pickle of `obj`; what it rests on is noted in `needs`."""
-    buffer = BytesIO()
-    pickler = Pickler(buffer, PROTOCOL)
-    if needs is not None:
-        pickler.needs = needs
+class PicklerToParent(Pickler):
+    """For what goes back."""
+
+    to_parent = True
+
+
+# Pickler objects between two uses: making one costs more than a small pickle. One that is interrupted is not put back.
+_idle: list[Pickler] = []
+_idle_to_parent: list[Pickler] = []
+_SMALL = 8192  # the memo of a larger one is not worth clearing
+
+
+def dumps(obj: Any) -> bytes:
+    """The pickle of `obj`."""
+    try:
+        pickler = _idle.pop()
+    except IndexError:
+        pickler = Pickler()
     pickler.dump(obj)
-    return buffer.getvalue()
+    return _taken(pickler, _idle)
 
 
 def dumps_to_parent(obj: Any) -> bytes:
     """The pickle of `obj` in a worker, for its parent."""
-    buffer = BytesIO()
-    pickler = Pickler(buffer, PROTOCOL)
-    pickler.to_parent = True
+    try:
+        pickler = _idle_to_parent.pop()
+    except IndexError:
+        pickler = PicklerToParent()
     pickler.dump(obj)
-    return buffer.getvalue()
+    return _taken(pickler, _idle_to_parent)
+
+
+def _taken(pickler: Pickler, idle: list[Pickler]) -> bytes:
+    pieces = pickler.pieces
+    if len(pieces) > 1:
+        return b"".join(pieces)
+    data = pieces[0]
+    if len(data) < _SMALL and pickler._homes is None and pickler._filled is None:
+        pickler.clear_memo()
+        pieces.clear()
+        idle.append(pickler)
+    return data
+
+
+def dumps_function(fn: Any, needs: Dependencies) -> bytes:
+    """The pickle of a function, or a class, that is sent once and called many times; what it rests on is noted."""
+    return _whole(Pickler, fn, needs)
+
+
+def _whole(kind: type[Pickler], obj: Any, needs: Dependencies) -> bytes:
+    pickler = kind(needs)
+    pickler._root = obj
+    pickler.dump(obj)
+    return b"".join(pickler.pieces)
 
 
 # ----------------------------------------------------------------------------------- types that pickle cannot do alone
@@ -235,5 +279,6 @@ _RARE: dict[Any, Any] = {
     _lru_cache_wrapper: _lru_cache,
 }
 _NOT_CLOUDPICKLE = frozenset({memoryview})
+_OURS = frozenset(value for value in vars(rebuild).values() if type(value) is FunctionType)
 
 __all__ = ["PROTOCOL", "Pickler", "dumps", "dumps_to_parent"]

@@ -71,16 +71,16 @@ class SharedModule:
                 self._theirs[name] = stamp
                 _same_thing(self.dict[name], value)
                 return
-        elif stamp == last[0]:
-            return
-        elif stamp < last[0] and not (
-            again and stamp > self._theirs.get(name, 0) and self.dict.get(name, _MISSING) is last[1]
-        ):
+        elif stamp == last[0] or (stamp < last[0] and not (again and self._may_go_back(name, stamp, last[1]))):
             return
         elif self.home is not None:
             self.home.changes += 1
         self.dict[name] = value
         self._last[name] = stamp, value
+
+    def _may_go_back(self, name: str, stamp: int, newest: Any) -> bool:
+        """Nobody here has set the name, neither now nor when that stamp was first seen."""
+        return stamp > self._theirs.get(name, 0) and self.dict.get(name, _MISSING) is newest
 
     def current(self, name: str, stamp: int, value: Any) -> Any:
         """The value of this stamp: the one at work when it is that stamp's, so that copies do not pile up."""
@@ -113,7 +113,7 @@ class Receiver:
         if key != _MAIN:
             return _new_module(meta)
         if self.main_globals is not None:
-            return _Namespace(self.main_globals)
+            return Namespace(self.main_globals)
         # The worker's own `__main__` is nobody's; with the parent's names in its place, a task can pickle by itself.
         module = _new_module(meta)
         self._replaced.append(sys.modules.get(_MAIN))
@@ -147,7 +147,7 @@ class Receiver:
         self.versions[uid] = version, obj, bindings
 
 
-class _Namespace:
+class Namespace:
     """A module-like object around a dict that exists."""
 
     def __init__(self, names: dict[str, Any]) -> None:
@@ -237,13 +237,7 @@ def definition(uid: str, version: int, pickled: bytes) -> Any:
 
 def cell() -> CellType:
     """An empty cell."""
-    if False:
-        content = None
-
-    def inner() -> Any:
-        return content
-
-    return inner.__closure__[0]  # type: ignore[index]
+    return CellType()
 
 
 def fill_cell(empty: CellType, content: Any) -> None:

