@@ -1,0 +1,221 @@
+"""The command as a user runs it: in a process of its own, piped and on a terminal."""
+
+import contextlib
+import os
+import pty
+import re
+import select
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+import pytest
+
+from procession._version import __version__
+from procession.cli import main
+
+if TYPE_CHECKING:
+    from procession.cli.complexity import Report
+    from procession.cli.screen import Screen
+
+START = "import sys; from procession.cli import main; sys.exit(main())"
+QUICK = ("demo", "--quick")
+# What rich looks at to find out where it writes to.
+DECIDING = ("NO_COLOR", "FORCE_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE", "COLORTERM", "TERM", "COLUMNS", "LINES")
+
+
+def surroundings(**more: str) -> dict[str, str]:
+    return {**{name: value for name, value in os.environ.items() if name not in DECIDING}, **more}
+
+
+def piped(*words: str, code: str = START, **more: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-c", code, *words]
+    return subprocess.run(command, capture_output=True, text=True, timeout=100, env=surroundings(**more), check=False)
+
+
+class Terminal:
+    """The command on a pseudo-terminal of its own: a session leader, as a shell in a window is."""
+
+    def __init__(self, *words: str, **more: str) -> None:
+        self.seen = ""
+        self.pid, self.fd = pty.fork()
+        if self.pid == 0:  # pragma: no cover
+            os.execve(
+                sys.executable,
+                [sys.executable, "-c", START, *words],
+                surroundings(**{"TERM": "xterm-256color", **more}),
+            )
+
+    def read(self, until: str | None = None, seconds: float = 100.0) -> str:
+        """All that is shown, until `until` is in it or, if None, until the command closes the terminal."""
+        deadline = time.monotonic() + seconds
+        while until is None or until not in self.seen:
+            assert select.select([self.fd], [], [], max(0.0, deadline - time.monotonic()))[0], self.seen
+            try:
+                data = os.read(self.fd, 65536)
+            except OSError:  # how Linux says that nobody is left at the other end
+                data = b""
+            if not data:
+                assert until is None, self.seen
+                break
+            self.seen += data.decode(errors="replace")
+        return self.seen
+
+    def end(self) -> int:
+        return os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
+
+
+@contextlib.contextmanager
+def terminal(*words: str, **more: str) -> Iterator[Terminal]:
+    shown = Terminal(*words, **more)
+    try:
+        yield shown
+    finally:
+        with contextlib.suppress(ChildProcessError, ProcessLookupError):
+            if os.waitpid(shown.pid, os.WNOHANG)[0] == 0:
+                os.kill(shown.pid, signal.SIGKILL)
+                os.waitpid(shown.pid, 0)
+        os.close(shown.fd)
+
+
+# ------------------------------------------------------------------------------------------------------------ the words
+
+
+def test_version(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["--version"])
+    assert ended.value.code == 0
+    assert capsys.readouterr().out == f"procession {__version__}\n"
+
+
+@pytest.mark.parametrize("words", [[], ["nonsense"], ["demo", "--part", "nonsense"], ["demo", "nonsense"]])
+def test_unknown_words(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(words)
+    assert ended.value.code == 2
+    assert "usage: procession" in capsys.readouterr().err
+
+
+def test_help_loads_nothing_that_it_does_not_need() -> None:
+    code = (
+        "import sys; from procession.cli import main\n"
+        "try: main()\n"
+        "except SystemExit: print(sorted(name for name in sys.modules if name.startswith(('rich', 'procession'))))"
+    )
+    for words in (["--help"], ["demo", "--help"]):
+        done = piped(*words, code=code)
+        assert done.stdout.startswith("usage: procession")
+        assert done.stdout.endswith("['procession', 'procession._version', 'procession.cli']\n")
+
+
+def test_without_rich_the_extra_is_named() -> None:
+    code = (
+        "import sys\n"
+        "class Blocker:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        "        if name.partition('.')[0] == 'rich': raise ModuleNotFoundError(name)\n"
+        "sys.meta_path.insert(0, Blocker())\n"
+    )
+    done = piped("demo", code=code + START)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "procession demo draws with rich: pip install 'procession[progress]'\n"
+
+
+# ----------------------------------------------------------------------------------------------------- the whole of it
+
+
+def test_the_demo_piped() -> None:
+    done = piped(*QUICK)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.isascii()
+    assert "\x1b" not in done.stdout
+    lines = done.stdout.splitlines()
+    assert all(line == line.rstrip() for line in lines)
+    assert max(map(len, lines)) <= 80
+    assert sum(line.startswith("   ok ") for line in lines) == 7
+    assert lines[-1].startswith("Everything held")
+    handed_over = [line.split()[2:] for line in lines if line.startswith("   handed over")]
+    assert [row[0] for row in handed_over[:2]] == ["3", "3"]
+    assert sum("in sequence  " in line or "through imap  " in line for line in lines) == 2
+    assert sum(bool(re.search(r"\.py:\d+$", line)) for line in lines) == 10
+
+
+@pytest.mark.parametrize("part", ["reference", "stdlib"])
+def test_one_part(part: str) -> None:
+    done = piped(*QUICK, "--part", part)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert ("1. The reference workload" in done.stdout) == (part == "reference")
+    assert ("2. A real job" in done.stdout) == (part == "stdlib")
+
+
+def test_each_item_has_a_bar_and_each_backend_its_workers() -> None:
+    out = piped(*QUICK, "--part", "reference", COLUMNS="120").stdout
+    for word in ("pid", "thread"):
+        first = re.findall(rf"^   {word} \d+ +(.*)$", out, re.MULTILINE)
+        bars = [int(item) for row in first for item in re.findall(r"\[(\d+)=*", row)]
+        assert sorted(bars) == sorted([*range(3, 31, 3)] * 3)
+
+
+def test_the_demo_on_a_terminal_is_drawn_while_it_runs() -> None:
+    with terminal(*QUICK) as shown:
+        seen = shown.read()
+        assert shown.end() == 0
+    assert "Everything held" in seen
+    assert "\x1b[?25l" in seen  # the cursor is hidden while something is redrawn
+    assert seen.count("\x1b[?25h") == seen.count("\x1b[?25l")  # and comes back
+    assert "\x1b[30;43m" in seen  # the long item is set off by its colour
+    assert "through imap" in seen
+
+
+def test_no_color_is_heeded_on_a_terminal() -> None:
+    with terminal(*QUICK, "--part", "reference", NO_COLOR="1") as shown:
+        seen = shown.read()
+        assert shown.end() == 0
+    assert not re.search(r"\x1b\[[0-9;]*[34][0-7][0-9;]*m", seen)
+    assert "[9=====" in seen
+
+
+def test_a_dumb_terminal_gets_plain_lines() -> None:
+    with terminal(*QUICK, "--part", "reference", TERM="dumb") as shown:
+        seen = shown.read()
+        assert shown.end() == 0
+    assert "\x1b" not in seen
+    assert "[9=====" in seen
+
+
+def test_a_difference_ends_with_status_one(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    from procession.cli import stdlib
+
+    def backwards(screen: "Screen", files: Sequence[str], workers: int) -> tuple[list["Report"], float]:
+        return [stdlib.analyse(file) for file in reversed(files)], 1.0
+
+    monkeypatch.setattr(stdlib, "parallel", backwards)
+    assert main([*QUICK, "--part", "stdlib"]) == 1
+    out = capsys.readouterr().out
+    assert "FAILED" in out
+    assert "Something did not hold" in out
+
+
+# --------------------------------------------------------------------------------------------------------- interrupted
+
+
+@pytest.mark.parametrize(
+    ("words", "when"),
+    [
+        (("--part", "reference"), "Pool(8) on processes"),
+        (("--part", "stdlib"), "is parsed"),
+    ],
+)
+def test_control_c_ends_it_without_a_traceback(words: tuple[str, ...], when: str) -> None:
+    with terminal("demo", *words) as shown:
+        shown.read(until=when)
+        time.sleep(0.5)  # into the work: whenever it comes, the end is to be the same
+        os.write(shown.fd, b"\x03")
+        seen = shown.read(seconds=20)
+        assert shown.end() == 130
+    assert "Traceback" not in seen
+    assert "interrupted" in seen
+    assert seen.count("\x1b[?25h") == seen.count("\x1b[?25l")
