@@ -57,7 +57,6 @@ class Channel:
         self._known: set[int] = set()  # functions that this worker has been sent
         self._generation = 0  # of the page: the last batch that came through the pipe whole
         self._peeked = 0  # outcomes of the next one that were read from the page already
-        self._calls: list[Any] = []
         opened: list[int] = []
         try:
             tasks_read, self.tasks_fd = _pipe(opened)
@@ -100,23 +99,31 @@ class Channel:
             os.write(self.tokens_write, bytes((mark,)) * tokens)
         except BrokenPipeError:
             return True
-        specs: list[Any] = []
+        groups: list[tuple[int, list[Any], int]] = []
+        calls: list[Any] = []
+        calling = -1
         out: list[bytes] = []
         for task in tasks:
             function: Any  # what our codec made: it has an id, a payload and with_state
             if isinstance(task, CallFuture):
                 function = task.function
-                specs.append((function.id, task.body))
+                entry = function.id
+                if entry == calling:
+                    calls.append(task.body)
+                    continue
+                calls, calling = [task.body], entry
+                groups.append((entry, calls, frames.CALLS))
             else:
                 assert isinstance(task, ChunkTask)
                 function = task.run.function
+                entry, calling = function.id, -1
                 whole = task.size == len(task.bodies)
                 bodies = task.bodies if whole else task.bodies[task.low : task.low + task.size]
-                specs.append((function.id, bodies, task.run.whole))
-            if function.id and function.id not in self._known:
-                self._known.add(function.id)
+                groups.append((entry, bodies, frames.WHOLE_ITEMS if task.run.whole else frames.ITEMS))
+            if entry and entry not in self._known:
+                self._known.add(entry)
                 out.append(_definition(function))
-        out.append(frames.frame(frames.LEASE, frames.LEASE_HEAD.pack(mark) + pickle.dumps(specs, 5)))
+        out.append(frames.frame(frames.LEASE, frames.LEASE_HEAD.pack(mark) + pickle.dumps(groups, 5)))
         return self._writer.write(out[0] if len(out) == 1 else b"".join(out))
 
     def forget(self, entries: Iterable[int]) -> bool:
@@ -156,12 +163,10 @@ class Channel:
                 self._take(kind, payload)
         except BlockingIOError:
             pass
-        self._flush_calls()
 
     def drain(self) -> None:
         """Take all there is; the worker is gone, and what it published last may be in the page only."""
         self._reader.drain(self._take)
-        self._flush_calls()
         self.peek()
 
     @property
@@ -171,23 +176,16 @@ class Channel:
 
     def peek(self) -> None:
         """Take the outcomes that are in the page and not yet in the pipe."""
-        packed = self.page.outcomes(self._generation + 1, self._peeked)
+        mode, packed = self.page.outcomes(self._generation + 1, self._peeked)
         if packed:
             self._peeked += len(packed)
-            self._hears.items_done(self.wid, [self._unpack(each) for each in packed])
+            self._hand_over(mode, [self._unpack(each) for each in packed])
 
     def _take(self, kind: int, payload: Any) -> None:
-        if kind == frames.VALUE:
-            self._calls.append(self._value(payload))
-        elif kind == frames.NONE:
-            self._calls.append(None)
+        if kind == frames.OUTCOMES or kind == frames.PACKED_OUTCOMES:
+            self._outcomes(kind, payload)
         elif kind == frames.LEASE_END:
-            self._flush_calls()
             self._hears.lease_ended(self.wid, *frames.LEASE_TALLY.unpack(payload))
-        elif kind == frames.ERROR:
-            self._calls.append(Raised(self._codec.decode_error(payload)))
-        elif kind == frames.ITEMS or kind == frames.PACKED_ITEMS:
-            self._items(kind, payload)
         elif kind == frames.READY:
             self._hears.ready(self.wid)
         elif kind == frames.START_FAILED:
@@ -195,33 +193,32 @@ class Channel:
         elif kind == frames.TEARDOWN_FAILED:
             self._hears.teardown_failed(self.wid, self._codec.decode_error(payload))
 
-    def _flush_calls(self) -> None:
-        if self._calls:
-            outcomes, self._calls = self._calls, []
-            self._hears.calls_done(self.wid, outcomes)
-
-    def _value(self, payload: Any) -> Any:
-        try:
-            return self._codec.decode_result(payload)
-        except BaseException as error:
-            return Raised(error)
-
-    def _items(self, kind: int, payload: Any) -> None:
-        self._flush_calls()
-        (self._generation,) = frames.PAGE_GENERATION.unpack_from(payload)
-        outcomes = pickle.loads(memoryview(payload)[frames.PAGE_GENERATION.size :])
+    def _outcomes(self, kind: int, payload: Any) -> None:
+        self._generation, mode = frames.OUTCOMES_HEAD.unpack_from(payload)
+        outcomes = pickle.loads(memoryview(payload)[frames.OUTCOMES_HEAD.size :])
         if self._peeked:
             outcomes, self._peeked = outcomes[self._peeked :], 0
-        if kind == frames.PACKED_ITEMS:
+        if kind == frames.PACKED_OUTCOMES:
             outcomes = [self._unpack(each) if type(each) is tuple else each for each in outcomes]
         if outcomes:
+            self._hand_over(mode, outcomes)
+
+    def _hand_over(self, mode: int, outcomes: list[Any]) -> None:
+        if mode == frames.CALLS:
+            self._hears.calls_done(self.wid, outcomes)
+        else:
             self._hears.items_done(self.wid, outcomes)
 
     def _unpack(self, kind_and_data: tuple[int, bytes]) -> Any:
         kind, data = kind_and_data
         if kind == page.MARSHALLED:
             return marshal.loads(data)
-        return Raised(self._codec.decode_error(data)) if kind == page.ERROR else self._value(data)
+        if kind == page.ERROR:
+            return Raised(self._codec.decode_error(data))
+        try:
+            return self._codec.decode_result(data)
+        except BaseException as error:
+            return Raised(error)
 
 
 def _pipe(opened: list[int]) -> tuple[int, int]:

@@ -15,7 +15,7 @@ from procession.backends.launch import Event as LaunchEvent
 from procession.backends.launch import Exited, Started, StartFailed
 from procession.backends.launch_zygote import ZygoteLauncher
 from procession.backends.output import OutputPump
-from procession.backends.tasks import CallFuture, ChunkTask
+from procession.backends.tasks import CallFuture
 from procession.core import events
 from procession.core.pool import PoolCore
 from procession.core.task import Task
@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from procession.driver.callbacks import Callbacks
     from procession.transport.codec import Codec
 
-PEEK_AFTER = 0.02
-"""Seconds of silence after which finished items of a running chunk are read from its worker's page."""
+PEEK_AFTER = 0.005
+"""Seconds of silence after which what a worker has finished of its lease is read from its page."""
 
 logger = logging.getLogger("procession")
 
@@ -175,24 +175,19 @@ class Driver(Performer):
             event.set()
 
     def _patience(self) -> float:
-        if any(self._in_chunk(wid) for wid in self.channels):
+        if any(self._may_hold_back(wid) for wid in self.channels):
             return PEEK_AFTER
         return -1.0
 
-    def _in_chunk(self, wid: int) -> bool:
+    def _may_hold_back(self, wid: int) -> bool:
         worker = self.core.workers.get(wid)
-        return (
-            worker is not None
-            and worker.state is State.BUSY
-            and isinstance(worker.inflight[0], ChunkTask)
-            and worker.inflight[0].size > 1
-        )
+        return worker is not None and worker.state is State.BUSY and worker.items > 1
 
     def _peek(self) -> None:
-        """A long item must not hold back what its chunk has finished."""
+        """A long item must not hold back what was finished before it in its lease."""
         before = monotonic() - PEEK_AFTER
         for wid in list(self.channels):
-            if self._in_chunk(wid) and self.heard_at.get(wid, 0.0) < before:
+            if self._may_hold_back(wid) and self.heard_at.get(wid, 0.0) < before:
                 self.channels[wid].peek()
 
     def _forget_functions(self) -> None:

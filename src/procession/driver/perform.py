@@ -13,6 +13,7 @@ from collections.abc import Callable
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
+from procession import errors
 from procession.backends import tasks
 from procession.backends.channel import Channel
 from procession.backends.launch import Launcher, explained
@@ -20,7 +21,6 @@ from procession.backends.tasks import CallFuture, ChunkTask
 from procession.core import commands, events
 from procession.core.pool import PoolCore
 from procession.core.task import Task
-from procession.errors import WorkerDied, WorkerStartError
 from procession.types import Raised
 
 if TYPE_CHECKING:
@@ -200,7 +200,7 @@ class Performer:
             assert isinstance(task, ChunkTask)
             name, index = task.run.function.name, command.start
         pid = self.pids.get(command.wid)
-        self._fail(task, command.start, 1, WorkerDied(name, command.exitcode, pid=pid, index=index))
+        self._fail(task, command.start, 1, errors.WorkerDied(name, command.exitcode, pid=pid, index=index))
 
     def _fail_all(self, command: commands.FailAll) -> None:
         for task in command.tasks:
@@ -231,10 +231,10 @@ class Performer:
 def start_error(reason: object) -> BaseException:
     """A pool's workers cannot start: why, as an exception of its own for each who asks."""
     if isinstance(reason, BaseException):
-        error = WorkerStartError(f"workers cannot start: {type(reason).__name__}: {reason}")
+        error = errors.WorkerStartError(f"workers cannot start: {type(reason).__name__}: {reason}")
         error.__cause__ = reason
         return error
-    return WorkerStartError(f"workers cannot start: {reason}")
+    return errors.WorkerStartError(f"workers cannot start: {reason}")
 
 
 __all__ = ["Performer", "start_error"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import itertools
 import logging
 import signal
@@ -81,7 +82,10 @@ class ProcessEngine:
     def function(self, fn: Callable[..., Any], name: str | None = None, with_state: bool = False) -> FunctionEntry:
         """See `Engine.function`."""
         entry = self.codec.function(fn, with_state)
-        return entry if name is None else entry.renamed(name)
+        if name is not None:
+            entry = copy.copy(entry)
+            entry.name = name
+        return entry
 
     def encode(self, function: FunctionEntry, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> object:
         """See `Engine.encode`."""

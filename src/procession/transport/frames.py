@@ -17,25 +17,27 @@ HEADER_SIZE = HEADER.size
 
 # parent to worker
 DEFINE = 1  # ENTRY_ID, then what FunctionTable.define takes
-LEASE = 2  # LEASE_HEAD, then a pickled list of calls (id, body) and chunks (id, bodies, whole)
+LEASE = 2  # LEASE_HEAD, then a pickled list of groups (function's id, bodies, mode)
 FORGET = 3  # ENTRY_IDs
 STOP = 4  # finish: teardown, exit
 
 # worker to parent
 READY = 16  # initializer and setup are through
 START_FAILED = 17  # an encoded exception: initializer or setup raised
-NONE = 18  # a call returned None
-VALUE = 19  # a call returned this, pickled
-ERROR = 20  # a call raised this, encoded
-ITEMS = 21  # PAGE_GENERATION, then a pickled list of outcomes, all plain values
-PACKED_ITEMS = 22  # the same, but a tuple (kind, bytes) stands for what is not a plain value
-LEASE_END = 23  # LEASE_TALLY
-TEARDOWN_FAILED = 24  # an encoded exception
+OUTCOMES = 18  # OUTCOMES_HEAD, then a pickled list of outcomes, all plain values
+PACKED_OUTCOMES = 19  # the same, but a tuple (kind, bytes) stands for what is not a plain value
+LEASE_END = 20  # LEASE_TALLY
+TEARDOWN_FAILED = 21  # an encoded exception
+
+# what a group's bodies are, and whose outcomes they give
+CALLS = 0  # each a task: a tuple of plain arguments, or bytes for FunctionTable.decode (id 0: decode_call)
+ITEMS = 1  # items of one chunk, the same
+WHOLE_ITEMS = 2  # items of one chunk, each the one argument itself
 
 ENTRY_ID = Struct("<I")
 LEASE_HEAD = Struct("<B")  # the lease's number modulo 256, which its tokens bear
 LEASE_TALLY = Struct("<IQ")  # items run, nanoseconds they took
-PAGE_GENERATION = Struct("<Q")
+OUTCOMES_HEAD = Struct("<QB")  # the page's generation, the group's mode
 
 READ_SIZE = 1 << 18
 LARGE = 1 << 18

@@ -4,7 +4,8 @@ Layout (little words of 8 bytes, then bytes):
 
     word 0      generation: counts the batches of outcomes that this page has held
     word 1      count: outcomes of this generation that are complete
-    words 2..   for each outcome its end in the data area, times 4, plus its kind
+    word 2      what they are outcomes of (a mode of `frames`)
+    words 3..   for each outcome its end in the data area, times 4, plus its kind
     then        the data area
 
 The worker writes an outcome's bytes, then its end, then the count: whatever instruction it is killed at, the outcomes
@@ -24,8 +25,8 @@ import os
 
 SLOTS = 4096
 PAGE_SIZE = 1 << 18
-_HEAD_WORDS = 2
-DATA_AT = 8 * (_HEAD_WORDS + SLOTS)
+GENERATION, COUNT, MODE, ENDS = range(4)  # words; ENDS is the first of many
+DATA_AT = 8 * (ENDS + SLOTS)
 CAPACITY = PAGE_SIZE - DATA_AT
 
 MARSHALLED = 0
@@ -51,24 +52,29 @@ class OutcomePage:
         self.words = self._whole[:DATA_AT].cast("Q")
         self.data = self._whole[DATA_AT:]
 
-    def begin(self) -> int:
+    def begin(self, mode: int) -> int:
         """Worker: the next generation, empty; returns its number."""
         words = self.words
-        words[1] = 0
-        words[0] += 1
-        return words[0]
+        words[COUNT] = 0
+        words[MODE] = mode
+        words[GENERATION] += 1
+        return words[GENERATION]
 
-    def outcomes(self, generation: int, skip: int) -> list[tuple[int, bytes]]:
-        """Parent: the complete outcomes of this generation after the first `skip`; none when it is another's time."""
+    def outcomes(self, generation: int, skip: int) -> tuple[int, list[tuple[int, bytes]]]:
+        """Parent: the mode and the complete outcomes of this generation after the first `skip`.
+
+        None of them when it is another generation's time.
+        """
         words = self.words
-        if words[0] != generation:
-            return []
+        if words[GENERATION] != generation:
+            return 0, []
         found: list[tuple[int, bytes]] = []
-        for index in range(skip, words[1]):
-            start = words[_HEAD_WORDS + index - 1] >> 2 if index else 0
-            end = words[_HEAD_WORDS + index]
+        for index in range(skip, words[COUNT]):
+            start = words[ENDS + index - 1] >> 2 if index else 0
+            end = words[ENDS + index]
             found.append((end & 3, bytes(self.data[start : end >> 2])))
-        return found if words[0] == generation else []
+        mode = words[MODE]
+        return (mode, found) if words[GENERATION] == generation else (0, [])
 
     def close(self) -> None:
         """Give the memory back."""
@@ -78,4 +84,4 @@ class OutcomePage:
         self._mmap.close()
 
 
-__all__ = ["CAPACITY", "DATA_AT", "ERROR", "MARSHALLED", "SLOTS", "VALUE", "OutcomePage", "create"]
+__all__ = ["CAPACITY", "COUNT", "ENDS", "ERROR", "MARSHALLED", "SLOTS", "VALUE", "OutcomePage", "create"]

@@ -11,6 +11,7 @@ The promises kept here (laws 4 and 5):
 
 from __future__ import annotations
 
+import functools
 import os
 import sys
 from _pickle import dumps
@@ -76,9 +77,15 @@ class Worker:
     def start(self, config: dict[str, Any]) -> None:
         """Initializer, then setup. Raises what they raise."""
         if "start_pickled" in config:
-            prepare(*self.table.decode(config["start_pickled"])[0])
+            start = self.table.decode(config["start_pickled"])[0]
         elif "start" in config:
-            prepare(*config["start"])
+            start = config["start"]
+        else:
+            return
+        for each in (start[0], start[2]):
+            if callable(each):
+                self.table.watch(each)  # what it sets in its globals is for the tasks to see
+        prepare(*start)
 
     def run(self) -> None:
         """Until STOP, or until the parent is gone."""
@@ -107,102 +114,51 @@ class Worker:
     def lease(self, payload: Any) -> None:
         """Run what the tokens allow of one lease."""
         mark = bytes(payload[:1])
-        specs = self.table.loads(memoryview(payload)[1:])
+        groups = self.table.loads(memoryview(payload)[1:])
         del payload
-        specs.reverse()
+        groups.reverse()
         began = perf_counter_ns()
         items = 0
         out = b""
-        while specs:
-            spec = specs.pop()  # not kept: arguments are freed as soon as their item is done
-            if len(spec) == 2:
-                if out:
-                    frames.write_all(self.results, out)
-                    out = b""
-                if not self.take(mark):
-                    break
-                out = self.call(*spec)
-                items += 1
-            else:
-                if out:
-                    frames.write_all(self.results, out)
-                chunk = Chunk(self, mark, spec)
-                del spec
-                items += chunk.run()
-                out = chunk.remaining()
-                if chunk.withdrawn:
-                    break
+        while groups:
+            if out:
+                frames.write_all(self.results, out)
+            batch = Batch(self, groups.pop())
+            items += batch.run(mark)
+            out = batch.remaining()
+            if batch.withdrawn:
+                break
         tally = frames.LEASE_TALLY.pack(items, perf_counter_ns() - began)
         frames.write_all(self.results, out + frames.frame(frames.LEASE_END, tally))
 
-    def take(self, mark: bytes) -> bool:
-        """Read one token; True when it bears this lease's number."""
-        token = self.held
-        if token is None:
-            try:
-                token = os.read(self.tokens, 1)
-            except BlockingIOError:
-                return False
-        if token == mark:
-            self.held = None
-            return True
-        self.held = token
-        return False
 
-    def call(self, entry: int, body: Any) -> bytes:
-        """Run one call; returns the frame that answers it."""
-        table = self.table
-        try:
-            if entry:
-                fn = table.get(entry)
-                if type(body) is tuple:
-                    value = fn(*body) if entry not in self.with_state else fn(state.state(), *body)
-                else:
-                    args, kwargs = table.decode(body)
-                    value = fn(*args, **kwargs) if entry not in self.with_state else fn(state.state(), *args, **kwargs)
-            else:
-                fn, args, kwargs = table.decode_call(body)
-                value = fn(*args, **kwargs)
-            if value is None:
-                answer = _NONE_FRAME
-            else:
-                data = dumps(value, 5) if type(value) in PLAIN else table.encode_result(value)
-                answer = frames.HEADER.pack(len(data), frames.VALUE) + data
-        except BaseException as error:
-            answer = frames.frame(frames.ERROR, table.encode_error(error))
-        if boot.forked:
-            raise SystemExit(0)  # a process that the task forked came back from it: it is not the worker
-        return answer
+class Batch:
+    """Items of one function, run one by one; their outcomes travel together.
 
-
-class Chunk:
-    """The items of one chunk, run one by one under one record.
-
-    Outcomes of plain values are kept for one joint pickle, which the parent reads at a fraction of the cost; beside
-    that, each goes into the page at once, where it survives this process.
+    Each outcome goes into the page as soon as it is there: that is where it survives this process. Plain values are
+    kept as they are beside that, for one joint pickle at the end, which costs the parent a fraction of many.
     """
 
-    def __init__(self, worker: Worker, mark: bytes, spec: tuple[int, list[Any], bool]) -> None:
+    def __init__(self, worker: Worker, group: tuple[int, list[Any], int]) -> None:
         self.worker = worker
-        self.mark = mark
-        self.entry, self.bodies, self.whole = spec
+        self.entry, self.bodies, self.mode = group
         self.outcomes: list[Any] = []
         self.packed = False
         self.end = 0  # of the data in the page
-        self.generation = worker.page.begin()
+        self.generation = worker.page.begin(self.mode)
         self.withdrawn = False
 
-    def run(self) -> int:
+    def run(self, mark: bytes) -> int:
         """Run items while there are tokens; returns how many.
 
-        Every step here is paid for each item of a map; so the token is read here and not in `Worker.take`, and what
-        `store` does for a plain value that fits is written out.
+        Every step here is paid for each no-op of a map, so it is all in one place: the token, the call, and for a
+        plain value what `publish` does for others. The order of the three stores is the promise.
         """
-        worker, mark, invoke, store = self.worker, self.mark, self.invoker(), self.store
+        worker, invoke = self.worker, self.invoker()
         read, tokens = os.read, worker.tokens
-        data_area, words = worker.page.data, worker.page.words
+        data_area, words, outcomes = worker.page.data, worker.page.words, self.outcomes
         bodies = self.bodies
-        bodies.reverse()
+        bodies.reverse()  # popped, not iterated: arguments are freed as soon as their item is done
         items = 0
         while bodies:
             try:
@@ -218,30 +174,38 @@ class Chunk:
                 value = invoke(bodies.pop())
                 if type(value) in PLAIN:
                     data = marshal_dumps(value)
-                    start, count = self.end, len(self.outcomes) + 1
+                    start = self.end
                     self.end = end = start + len(data)
-                    self.outcomes.append(value)
+                    outcomes.append(value)
+                    count = len(outcomes)
                     if end <= page.CAPACITY and count <= page.SLOTS:
                         data_area[start:end] = data
-                        words[count + 1] = end << 2  # MARSHALLED
-                        words[1] = count
+                        words[count + page.ENDS - 1] = end << 2  # MARSHALLED
+                        words[page.COUNT] = count
                     else:
                         self.overflow()
                 else:
-                    store(value)
+                    self.publish(page.VALUE, worker.table.encode_result(value))
                 del value
             except BaseException as error:
                 self.publish(page.ERROR, worker.table.encode_error(error))
             if boot.forked:
-                raise SystemExit(0)
+                raise SystemExit(0)  # a process that the task forked came back from it: it is not the worker
             items += 1
         return items
 
     def invoker(self) -> Callable[[Any], Any]:
-        """The function of one body."""
+        """What turns a body into a value."""
         table = self.worker.table
+        if not self.entry:
+
+            def call(body: Any) -> Any:
+                fn, args, kwargs = table.decode_call(body)
+                return fn(*args, **kwargs)
+
+            return call
         try:
-            fn = table.get(self.entry)
+            fn: Callable[..., Any] = table.get(self.entry)
         except BaseException as failure:
             error = failure
 
@@ -250,12 +214,8 @@ class Chunk:
 
             return fail
         if self.entry in self.worker.with_state:
-            plain, the_state = fn, state.state()
-
-            def fn(*args: Any, **kwargs: Any) -> Any:
-                return plain(the_state, *args, **kwargs)
-
-        if self.whole:
+            fn = functools.partial(fn, state.state())
+        if self.mode == frames.WHOLE_ITEMS:
             return fn
 
         def invoke(body: Any) -> Any:
@@ -265,10 +225,6 @@ class Chunk:
             return fn(*args, **kwargs)
 
         return invoke
-
-    def store(self, value: Any) -> None:
-        """Publish a value that is not plain."""
-        self.publish(page.VALUE, self.worker.table.encode_result(value))
 
     def publish(self, kind: int, data: bytes) -> None:
         """Into the page: the bytes, their end, the count. What does not fit goes through the pipe, with all before."""
@@ -281,23 +237,23 @@ class Chunk:
             return
         shared = self.worker.page
         shared.data[start:end] = data
-        shared.words[count + 1] = end << 2 | kind
-        shared.words[1] = count
+        shared.words[count + page.ENDS - 1] = end << 2 | kind
+        shared.words[page.COUNT] = count
 
     def overflow(self) -> None:
         """The page is full: send what there is and begin its next generation."""
         frames.write_all(self.worker.results, self.remaining())
-        self.generation = self.worker.page.begin()
+        self.generation = self.worker.page.begin(self.mode)
         self.end = 0
 
     def remaining(self) -> bytes:
         """The frame of the outcomes that have not gone through the pipe; the page's generation ends with it."""
-        outcomes, self.outcomes = self.outcomes, []
-        packed, self.packed = self.packed, False
+        outcomes = self.outcomes
         if not outcomes:
             return b""
-        kind = frames.PACKED_ITEMS if packed else frames.ITEMS
-        return frames.frame(kind, frames.PAGE_GENERATION.pack(self.generation) + dumps(outcomes, 5))
-
-
-_NONE_FRAME = frames.frame(frames.NONE)
+        kind = frames.PACKED_OUTCOMES if self.packed else frames.OUTCOMES
+        head = frames.OUTCOMES_HEAD.pack(self.generation, self.mode)
+        out = frames.frame(kind, head + dumps(outcomes, 5))
+        outcomes.clear()
+        self.packed = False
+        return out
