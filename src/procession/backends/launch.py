@@ -11,8 +11,9 @@ The life of a worker, as its driver sees it:
     start(wid, files, config) -> Started(wid, pid) -> Exited(wid, pid, exitcode)
                               -> StartFailed(wid, error, again)
 
-Each `start` that returns is answered by exactly one Started or StartFailed, each Started by exactly one Exited. When
-`start` raises (no descriptor left, no process, a config that cannot travel), no event follows.
+Each `start` that returns is answered by exactly one Started or StartFailed, each Started by exactly one Exited. A
+worker may have spoken on its result pipe before its Started comes, and may have said its last word before its Exited.
+When `start` raises (no descriptor left, no process, a config that cannot travel), no event follows.
 
 Descriptors in the parent, for each worker: task pipe, result pipe, both ends of the token pipe and, until it is mapped,
 the page (4 or 5, the driver's), and one for the process (a pidfd; with a multiprocessing context its sentinel as well).

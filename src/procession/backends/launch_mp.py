@@ -15,6 +15,8 @@ os.waitpid(-1).
 2. Nothing to see: it has been reaped. If multiprocessing did that, `exitcode` says so at once or, when another thread
    is just about to store it, within a moment.
 3. Still nothing: the program reaped it itself. The code is unknown, None.
+With forkserver the code comes through the sentinel, once: when a thread of the program joins the process at that
+moment, one of the two reads it and the other an end of file, for which multiprocessing puts 255. That is None here.
 
 Without pidfd (not Linux) the sentinel speaks for all methods: there, a grandchild delays the news of a death.
 """
@@ -164,11 +166,13 @@ class MpLauncher:
             except OSError:
                 pass
         for _ in range(20):
-            process.join(0)  # reaps, and takes it from multiprocessing's list of children
+            # This reaps. join alone would look at the sentinel first, which a grandchild may hold open.
             if process.exitcode is not None or seen is not None:
                 break
             time.sleep(0.001)
-        return process.exitcode if seen is None else seen
+        process.join(0)  # takes it from multiprocessing's list of children
+        code = process.exitcode if seen is None else seen
+        return None if code == 255 and self.name == "forkserver" else code
 
     def _in_forked_child(self) -> None:
         self._closed = True

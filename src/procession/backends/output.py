@@ -10,7 +10,9 @@ Laws
 3. The driver does not wait for a slow reader. A terminal, pipe or socket gets pieces that it can take without
    blocking; if it can take none, the rest waits here, the workers' pipe is not read (they wait, as they would have
    waited themselves), and an epoll, watched like the pipes, tells when there is room. Streams that are no descriptor
-   are Python code and run in the driver's thread, as long as they take.
+   are Python code and run in the driver's thread, as long as they take. A terminal is seen to have no room when it
+   has been stopped (Ctrl-S), but one whose program has ceased to read can hold the driver up, since the kernel
+   calls it writable for one byte.
 4. Text is UTF-8 from our workers; bytes of C code and subprocesses that are not become U+FFFD, and so does what the
    stream's own encoding cannot say become "?". A character split between two reads is put together again.
 
