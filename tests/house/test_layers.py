@@ -22,10 +22,17 @@ SOURCE = Path(__file__).resolve().parents[2] / "src" / PACKAGE
 
 # ---------------------------------------------------------------------------------------------------------- the tables
 
+# The public names, and what stands right behind them: flows that threads share, and their two users.
+FACE = (
+    *("__init__", "pool", "spinoff", "pipeline", "futures", "streams", "streams_async"),
+    *("stream_course", "spinoff_core", "spinoff_ending", "spinoff_outlet", "spinoff_room", "spinoff_words"),
+    *("handover", "waiting", "errands"),
+)
+
 # From the roof to the ground. A module imports from its own layer and from those below.
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("cli", "adapters", "__main__"),
-    ("__init__", "pool", "spinoff", "pipeline", "futures"),
+    FACE,
     ("driver",),
     ("backends",),
     ("journal",),
@@ -52,12 +59,12 @@ SIDE_ROOMS: Mapping[str, SideRoom] = {
     # A fold over the core's events, and nothing else.
     "observe": SideRoom(
         imports=("core", *GROUND),
-        imported_by=("cli", "adapters", "__init__", "pool", "spinoff", "pipeline", "futures", "testing"),
+        imported_by=("cli", "adapters", *FACE, "testing"),
     ),
     # The public test kit looks at everything; it is for tests, so nothing looks at it.
     "testing": SideRoom(
         imports=(
-            *("__init__", "pool", "spinoff", "pipeline", "futures", "observe"),
+            *(*FACE, "observe"),
             *("driver", "backends", "journal", "worker", "transport", "core", *GROUND),
         ),
         imported_by=(),

@@ -21,24 +21,20 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Hashable
+from enum import Enum, auto
 from typing import Any, Final
 
 
-class _Mark:
-    """A value that no outcome is."""
+class _Mark(Enum):
+    """Values that no outcome is."""
 
-    __slots__ = ("name",)
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-
-    def __repr__(self) -> str:
-        return self.name
+    NOTHING = auto()
+    GONE = auto()
 
 
-NOTHING: Final = _Mark("NOTHING")
+NOTHING: Final = _Mark.NOTHING
 """What `take` returns when nothing is ready."""
-GONE: Final = _Mark("GONE")
+GONE: Final = _Mark.GONE
 """In the place of a dropped item's outcome, until the order has passed it."""
 UNBOUNDED: Final = 1 << 62
 """A window that is never full."""

@@ -1,0 +1,275 @@
+"""The engine that runs at once, in the caller's thread: for debuggers, coverage, and seeing what parallelism hides.
+
+Laws
+1. `post` returns when its tasks have been run. A task that submits to the same engine is run where it submits.
+2. The initializer and the setup run once, before the first task, in the thread that posts it; if they raise, the
+   engine is broken as any other would be. The teardown runs at shutdown, in the thread that leaves last.
+3. What a task raises goes to its future, SystemExit included. KeyboardInterrupt goes to its future, too, and then on to
+   the caller, since the interrupt was the caller's; what `post` had not begun by then it has not taken.
+4. `pickle=True`: arguments and results are copied as the process backend would copy them, in the same thread.
+Threads that post at once run their tasks at once: there is no lock around a task.
+"""
+
+from __future__ import annotations
+
+import logging
+import pickle
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from time import perf_counter_ns
+from typing import Any, cast
+
+from procession.backends import tasks
+from procession.backends.base import Capabilities, EngineStats, Function, WorkerConfig
+from procession.backends.functions import FunctionTable, ThreadFunction
+from procession.backends.tasks import LOCK, CallFuture, ChunkTask
+from procession.core.task import Task
+from procession.errors import WorkerStartError
+from procession.types import Raised
+from procession.worker import state
+
+Body = tuple[tuple[Any, ...], Mapping[str, Any]]
+
+FLUSH_NS = 1_000_000
+"""The outcomes of a chunk are told at the latest when they are this old and another item has ended."""
+
+
+class Copier:
+    """Copies what goes in and what comes out, as a process boundary would."""
+
+    def freeze(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> bytes:
+        """Arguments as bytes; raises PicklingError."""
+        return pickle.dumps((args, kwargs), 5)
+
+    def thaw(self, body: bytes) -> Body:
+        """What `freeze` froze, anew."""
+        return cast(Body, pickle.loads(body))
+
+    def copy(self, value: Any) -> Any:
+        """A result, there and back."""
+        return value if type(value) in PLAIN else pickle.loads(pickle.dumps(value, 5))
+
+    def copy_error(self, error: BaseException) -> BaseException:
+        """An exception, there and back."""
+        return error
+
+
+PLAIN = frozenset({int, float, bool, type(None), str, bytes})
+
+
+class InlineEngine:
+    """See `backends.base.Engine`."""
+
+    max_workers = 1
+
+    def __init__(self, config: WorkerConfig | None = None, *, pickle: bool = False) -> None:
+        self.capabilities = Capabilities(
+            name="inline", can_kill=False, owns_workers=False, pickles=pickle, in_caller=True
+        )
+        self.teardown_errors: list[BaseException] = []
+        self.broken: BaseException | None = None
+        self._config = config or WorkerConfig()
+        self._copier = Copier() if pickle else None
+        self._functions = FunctionTable()
+        self._starting = threading.RLock()
+        self._started = False
+        self._entered: state.Entered | None = None
+        self._lock = threading.RLock()  # for the few fields below; never held while something of a user runs
+        self._closed = False
+        self._running: dict[int, int] = {}  # thread -> posts of it that are under way, one inside the other
+        self._ending = False
+        self._ended = threading.Event()
+        self.done = 0
+
+    # -- functions and bodies ----------------------------------------------------------------------------------------
+
+    def function(self, fn: Callable[..., Any], name: str | None = None, with_state: bool = False) -> Function:
+        """See `Engine.function`."""
+        known = self._functions.known.get(id(fn))
+        if known is not None and known.fn is fn and name is None and not with_state:
+            return cast(Function, known)
+        return cast(Function, self._functions.make(fn, name, with_state))
+
+    def encode(self, function: Function, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> object:
+        """See `Engine.encode`."""
+        if self._copier is not None:
+            return self._copier.freeze(args, kwargs)
+        return args, kwargs
+
+    def plain(self, items: list[Any]) -> bool:
+        """See `Engine.plain`."""
+        return self._copier is None or PLAIN.issuperset(map(type, items))
+
+    # -- running -----------------------------------------------------------------------------------------------------
+
+    def post(self, posted: Sequence[Task]) -> None:
+        """See `Engine.post`. Raises KeyboardInterrupt, too, when it strikes a task (law 3)."""
+        if self.broken is not None:
+            raise self.broken
+        me = threading.get_ident()
+        with self._lock:
+            if self._closed:
+                raise RuntimeError("cannot schedule new futures after shutdown")
+            self._running[me] = self._running.get(me, 0) + 1
+        try:
+            failure = self._begin()
+            for task in posted:
+                self._run(task, failure)
+        finally:
+            with self._lock:
+                self._running[me] -= 1
+                if not self._running[me]:
+                    del self._running[me]
+            self._end()
+
+    def post_call(self, future: CallFuture[Any]) -> None:
+        """`post` of one call."""
+        self.post((future,))
+
+    def _begin(self) -> BaseException | None:
+        """Initializer and setup, once; returns what broke the engine, if they did."""
+        if self._started:
+            return self.broken
+        with self._starting:
+            if not self._started:
+                self._start()
+            return self.broken
+
+    def _start(self) -> None:
+        self._started = True
+        config = self._config
+        try:
+            if config.initializer is not None:
+                config.initializer(*config.initargs)
+            if config.setup is not None:
+                self._entered = state.Entered(config.setup)
+        except Exception as error:
+            logging.getLogger("concurrent.futures").critical("Exception in initializer:", exc_info=True)
+            self.broken = WorkerStartError(f"workers cannot start: {type(error).__name__}: {error}")
+            self.broken.__cause__ = error
+        except BaseException:
+            self._started = False  # Ctrl-C: the next post tries again
+            raise
+
+    def _run(self, task: Task, failure: BaseException | None) -> None:
+        with LOCK:
+            if not task.claim(0):
+                return
+        if isinstance(task, CallFuture):
+            task.mark_running()
+            self._run_call(task, failure)
+        else:
+            assert isinstance(task, ChunkTask)
+            self._run_chunk(task, failure)
+
+    def _run_call(self, future: CallFuture[Any], failure: BaseException | None) -> None:
+        interrupt = None
+        outcome: Any = Raised(failure) if failure is not None else None
+        if failure is None:
+            function = cast(ThreadFunction, future.function)
+            future.function = function.shell
+            outcome = self._invoke(function, future.body, whole=False)
+            if outcome.__class__ is Raised and isinstance(outcome.error, KeyboardInterrupt):
+                interrupt = outcome.error
+        self.done += 1
+        for each in tasks.resolve([future], [outcome]):
+            tasks.run_callbacks(each)
+        if interrupt is not None:
+            raise interrupt
+
+    def _run_chunk(self, chunk: ChunkTask, failure: BaseException | None) -> None:
+        run, function = chunk.run, cast(ThreadFunction, chunk.run.function)
+        outcomes: list[Any] = []
+        size, began = chunk.size, perf_counter_ns()
+        told = began
+        for at in range(chunk.low, chunk.low + chunk.size):
+            if run.cancelled:
+                break
+            outcome = Raised(failure) if failure else self._invoke(function, chunk.bodies[at], whole=run.whole)
+            outcomes.append(outcome)
+            interrupted = outcome.__class__ is Raised and isinstance(outcome.error, KeyboardInterrupt)
+            if interrupted or perf_counter_ns() - told > FLUSH_NS:
+                self._tell(chunk, outcomes)
+                outcomes = []
+                told = perf_counter_ns()
+            if interrupted:
+                if chunk.size:
+                    run.items_dropped(chunk.start, chunk.size)
+                raise outcome.error
+        if outcomes:
+            self._tell(chunk, outcomes)
+        function.profile.observe(size - chunk.size, perf_counter_ns() - began)
+        if chunk.size:
+            run.items_dropped(chunk.start, chunk.size)
+
+    def _tell(self, chunk: ChunkTask, outcomes: list[Any]) -> None:
+        self.done += len(outcomes)
+        chunk.run.items_done(chunk.advance(len(outcomes)), outcomes)
+
+    def _invoke(self, function: ThreadFunction, body: Any, *, whole: bool) -> Any:
+        """Run one call; returns its outcome. Our own frame is cut from a traceback, as it would be elsewhere."""
+        fn = function.fn
+        assert fn is not None
+        copier = self._copier
+        try:
+            args: tuple[Any, ...] = (body,)
+            kwargs: Mapping[str, Any] = {}
+            if not whole:
+                args, kwargs = body if copier is None else copier.thaw(body)
+            if self._entered is None:
+                value = fn(*args, **kwargs)
+            else:
+                with state.using(self._entered):
+                    value = fn(self._entered.value, *args, **kwargs) if function.with_state else fn(*args, **kwargs)
+            return value if copier is None else copier.copy(value)
+        except BaseException as error:
+            if error.__traceback__ is not None and error.__traceback__.tb_next is not None:
+                error.__traceback__ = error.__traceback__.tb_next
+            return Raised(error if copier is None else copier.copy_error(error))
+
+    # -- ending ------------------------------------------------------------------------------------------------------
+
+    def cancel_group(self, group: object) -> None:
+        """See `Engine.cancel_group`: nothing waits here, and what runs looks at its run."""
+
+    def shutdown(self, wait: bool, cancel: bool) -> None:
+        """See `Engine.shutdown`. What another thread runs is waited for; a task that shuts down is not."""
+        with self._lock:
+            self._closed = True
+        self._end()
+        if wait and threading.get_ident() not in self._running:
+            self._ended.wait()
+
+    def kill(self, signum: int) -> None:
+        """See `Engine.kill`: nothing can be killed here."""
+        self.shutdown(wait=False, cancel=True)
+
+    def _end(self) -> None:
+        """The teardown, by whoever leaves last after the shutdown."""
+        with self._lock:
+            if not self._closed or self._running or self._ending:
+                return
+            self._ending = True
+        try:
+            if self._entered is not None:
+                self._entered.leave()
+        except Exception as error:
+            self.teardown_errors.append(error)
+        finally:
+            self._ended.set()
+
+    def stats(self) -> EngineStats:
+        """See `Engine.stats`."""
+        busy = len(self._running)
+        alive = int(self._started and not self._ended.is_set())
+        return EngineStats(
+            workers=alive,
+            idle=int(alive and not busy),
+            busy=min(busy, 1),
+            starting=0,
+            pending=0,
+            in_flight=busy,
+            done=self.done,
+            failed=0,
+            died=0,
+        )

@@ -1,0 +1,204 @@
+"""A flow that threads share: admitted on one side, started on an engine, handed over on the other side.
+
+Laws
+1. The flow is changed under `lock` only, and no code of a user runs under it (a key's __hash__ and __eq__ excepted).
+   It is reentrant, because a signal handler or a finalizer may come back in; law 6 of core/flow.py makes that safe.
+2. What may start waits in `flow.starts` and is posted by whoever pumps, one pump at a time, in order. It is removed
+   after it was posted. So an interrupted pump leaves it there, and the next pump posts it again; `renewed` tells what
+   is known to have arrived, and takes care that nothing runs twice.
+3. Nothing is lost if a raising signal strikes: whoever comes next (put, take, an outcome, a look) pumps what was left.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import Any, Protocol
+
+from procession.backends import tasks
+from procession.backends.base import Engine, Run
+from procession.backends.tasks import CallFuture, ChunkTask
+from procession.core.flow import FlowCore
+from procession.core.policy import Profile
+from procession.core.task import Task
+from procession.types import Raised
+from procession.waiting import Bell
+
+
+class Start(Task, Protocol):
+    """A task that a pump may have to post again."""
+
+    def renewed(self) -> Task | None:
+        """After an interrupted post: None when it has arrived for certain, else what is to be posted in its place."""
+        ...
+
+
+class Unsent:
+    """An item whose arguments could not be encoded: when its turn to start comes, it fails."""
+
+    __slots__ = ("error", "index")
+
+    def __init__(self, index: int, error: BaseException) -> None:
+        self.index = index
+        self.error = error
+
+
+class Handover:
+    """A flow, its lock, the bell for those who wait, and the engine on which its items run."""
+
+    def __init__(self, engine: Engine, flow: FlowCore) -> None:
+        self.engine = engine
+        self.flow = flow
+        self.lock = threading.RLock()
+        self.bell = Bell()  # for takers
+        self.keen = False  # takers want to hear of each outcome, not only of one whose turn it is
+        self._poster = 0  # the thread that pumps, or 0
+        self._doubtful = 0  # of the first so many of `flow.starts` it is unknown whether they were posted
+
+    # -- outcomes --------------------------------------------------------------------------------------------------
+
+    def arrived(self, start: int, outcomes: list[Any]) -> None:
+        """Items have their outcomes; the engine's thread."""
+        flow = self.flow
+        with self.lock:
+            flow.done(start, outcomes)
+        if flow.starts:
+            self.pump()
+        if self.bell.sleepers and (self.keen or flow.ready or flow.ended):
+            self.bell.ring()
+
+    def stirred(self) -> bool:
+        """Whether a taker should look; what was left undone is done on the way."""
+        flow = self.flow
+        if flow.starts:
+            self.pump()
+        return flow.ready or flow.ended
+
+    # -- posting ---------------------------------------------------------------------------------------------------
+
+    def pump(self) -> None:
+        """Post what may start, unless somebody is at it, who will then see it."""
+        starts = self.flow.starts
+        me = threading.get_ident()
+        reentrant = not self.engine.capabilities.in_caller
+        while starts:
+            mine = False
+            try:
+                with self.lock:
+                    before = self._poster
+                    if before and (before != me or not reentrant):
+                        return
+                    self._poster = me
+                    mine = not before
+                while starts:
+                    self._post_all()
+            finally:
+                if mine:
+                    self._poster = 0
+
+    def _post_all(self) -> None:
+        starts = self.flow.starts
+        with self.lock:
+            batch = list(starts)
+        posted = batch
+        if self._doubtful:
+            batch = batch[: self._doubtful]
+            posted = self._renew(batch)
+        unsent = [each for each in posted if each.__class__ is Unsent]
+        if unsent:
+            posted = [each for each in posted if each.__class__ is not Unsent]
+        self._doubtful = len(batch)
+        try:
+            if posted:
+                self.engine.post(posted)
+        except Exception as error:
+            self.refused(posted, error)
+        for each in unsent:
+            self.fail(each)
+        for each in batch:  # by identity: a signal handler may have pumped meanwhile
+            if starts and starts[0] is each:
+                del starts[0]
+        self._doubtful = 0
+
+    def _renew(self, batch: list[Any]) -> list[Any]:
+        """What of `batch`, the head of `starts`, is to be posted again; it takes its predecessor's place there."""
+        starts = self.flow.starts
+        posted = []
+        for at, each in enumerate(batch):
+            fresh = each if each.__class__ is Unsent else each.renewed()
+            if fresh is None:
+                continue
+            if at < len(starts) and starts[at] is each:
+                starts[at] = batch[at] = fresh
+            posted.append(fresh)
+        return posted
+
+    def fail(self, unsent: Unsent) -> None:
+        """This item cannot be sent."""
+        self.arrived(unsent.index, [Raised(unsent.error)])
+
+    def refused(self, posted: list[Any], error: Exception) -> None:
+        """The engine takes these no more, and why."""
+        raise NotImplementedError
+
+
+class NoRun:
+    """Where a chunk belongs that was posted by an interrupted pump and replaced by another."""
+
+    function: Any = None
+    whole = True
+    cancelled = True
+
+    def items_done(self, start: int, outcomes: list[Any]) -> None:
+        """Nobody waits for them."""
+
+    def items_dropped(self, start: int, count: int) -> None:
+        """As it should be."""
+
+
+class StreamChunk(ChunkTask):
+    """A chunk that can be posted anew."""
+
+    __slots__ = ("claimed", "owner")
+
+    def __init__(self, run: Run, start: int, bodies: list[Any], low: int, size: int, grain: int = 0) -> None:
+        super().__init__(run, start, bodies, low, size, grain)
+        self.claimed = False
+        self.owner = run
+
+    @property
+    def profile(self) -> Profile:
+        """See `core.task.Task`; it stays what it was when the chunk was abandoned."""
+        return self.owner.function.profile
+
+    def claim(self, wid: int) -> bool:
+        """See `core.task.Task`."""
+        self.claimed = True
+        return super().claim(wid)
+
+    def renewed(self) -> StreamChunk | None:
+        """See `Start.renewed`: one that no worker has claimed is abandoned, wherever it is, for a fresh one."""
+        fresh = StreamChunk(self.owner, self.start, self.bodies, self.low, self.size, self.grain)
+        with tasks.LOCK:  # as is whoever claims
+            if self.claimed:
+                return None
+            self.run = _NOWHERE
+        return fresh
+
+
+class SinkFuture(CallFuture[Any]):
+    """A call of a flow; told apart from others by its index."""
+
+    index: int
+    item: Any
+    """The item itself, where an on_error callable may ask for it."""
+
+    def claim(self, wid: int) -> bool:
+        """See `core.task.Task`. One that is claimed already is in the line twice, after an interrupted pump."""
+        return self.wid is None and super().claim(wid)
+
+    def renewed(self) -> SinkFuture | None:
+        """See `Start.renewed`."""
+        return None if self.wid is not None or self.done() else self
+
+
+_NOWHERE = NoRun()

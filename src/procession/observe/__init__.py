@@ -1,0 +1,1 @@
+"""Side room: looks at what happens and changes nothing."""

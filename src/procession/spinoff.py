@@ -1,0 +1,243 @@
+"""SpinOff: a worker (or several) at the other end of a queue, in order, from which a loop need never wait."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import AsyncIterator, Callable, Hashable, Iterable, Iterator
+from concurrent.futures import Future
+from time import monotonic
+from types import TracebackType
+from typing import Any, Generic, TypeVar
+
+from procession import spinoff_ending, spinoff_room, spinoff_words
+from procession.backends.base import Engine, WorkerConfig
+from procession.core.flow import NOTHING
+from procession.errors import Full
+from procession.handover import SinkFuture
+from procession.observe.progress import Meter, Progress
+from procession.spinoff_core import Overflow, SpinCore, SpinOffStats, Words
+from procession.spinoff_outlet import SpinOutlet
+from procession.streams import OnError
+
+R = TypeVar("R")
+
+BATCH = 256
+"""Items of a put_many that are posted together."""
+
+
+class SpinOff(Generic[R]):
+    """Runs `fn` on each item that is put, on workers of its own, and hands results over in the order of the puts.
+
+    fn: called as `fn(item)`, or as `fn(state, item)` when `setup` is given, where `state` is what `setup()` returned
+        (or entered, if it is a context manager) in that worker.
+    workers: how many. One runs strictly in order; more of them run side by side and hand over in order.
+    backend: "processes", "threads", "inline" or another that is installed.
+    maxsize: items taken in and not yet handed over, at most; 0 = no bound.
+    overflow: what `put` does when that many are: "block" (waits), "drop_oldest" (the oldest item that has not started,
+        else the oldest result that nobody took, else the new item), "drop_newest" (the new item), "raise" (`Full`).
+    iterate: results wait to be taken by iteration or `ready()`. False: only futures; nothing accumulates, iterating
+        raises TypeError, and failures are logged on "procession" unless on_error says otherwise.
+    on_result: `on_result(result)` is called in order on one thread of the SpinOff, and implies iterate=False; what it
+        raises is logged.
+    on_error: for an item that failed, at its place: "raise" (the next `next()` goes on), "return" (the exception in
+        the item's place), "skip", or a callable that gets a `Failure`.
+    ordered: False hands over as items finish. key: `key(item)`; items of one key run one at a time and in order.
+    setup, initializer, initargs: run once in each worker before its first item; setup's context manager is left when
+        the worker ends in order, and what that raises comes out of `join` or the end of the with block.
+    progress: False, a callable `progress(done, total)` (total None until closed), or True for a bar.
+    name: what messages call it.
+
+    Leaving its with block closes it and waits for the end; results that nobody took can be iterated after the block.
+    Left by an exception, what has not started is cancelled; by KeyboardInterrupt the workers are killed.
+    """
+
+    def __init__(
+        self,
+        fn: Callable[..., R],
+        *,
+        workers: int = 1,
+        backend: str = "processes",
+        maxsize: int = 1000,
+        overflow: Overflow = "block",
+        iterate: bool = True,
+        on_result: Callable[[R], object] | None = None,
+        on_error: OnError = "raise",
+        ordered: bool = True,
+        key: Callable[[Any], Hashable] | None = None,
+        setup: Callable[[], object] | None = None,
+        initializer: Callable[..., object] | None = None,
+        initargs: tuple[Any, ...] = (),
+        progress: Progress = False,
+        name: str | None = None,
+        **wrong: object,
+    ) -> None:
+        spinoff_words.refuse_wrong(wrong)
+        words = Words(maxsize, overflow, iterate and on_result is None, on_result, on_error, ordered, key)
+        spinoff_words.check(fn, workers, words, progress)
+        config = spinoff_words.worker_config(setup, initializer, initargs)
+        engine = _make_engine(backend, workers, config)
+        function = engine.function(fn, name, with_state=setup is not None)
+        self._core = SpinCore(engine, function, words, Meter(progress, None, function.name))
+        self._outlet = SpinOutlet(self._core) if words.iterate else None
+        weakref.finalize(self, self._core.abandon).atexit = False
+        spinoff_ending.at_exit(self._core)
+
+    # -- in --------------------------------------------------------------------------------------------------------
+
+    def put(self, item: Any, *, timeout: float | None = None) -> Future[R]:
+        """Take `item` in; returns its Future.
+
+        When it is full, see `overflow`: "block" waits, at most `timeout` seconds (None: as long as it takes), then
+        raises `Full`. It raises `Full` at once where waiting would be for ever, because what fills it is results and
+        nobody takes them, and in a thread that runs an event loop (see `aput`). Raises RuntimeError after the end, and
+        what `key` raises. An item that cannot be pickled fails by its Future.
+        """
+        core = self._core
+        deadline = None if timeout is None else monotonic() + timeout
+        lane = core.lane(item)
+        future, error = core.make(item)
+        while not core.admit(future, error, lane):
+            if (dropped := self._overflow(future)) is not None:
+                return dropped
+            if core.words.overflow == "block" and (reason := spinoff_room.await_room(core, deadline)) is not None:
+                raise Full(reason)
+        core.pump()
+        return future
+
+    def put_many(self, items: Iterable[Any]) -> list[Future[R]]:
+        """`put` each of `items`, in order; returns their Futures. What was put stays put when one raises."""
+        core = self._core
+        futures: list[Future[R]] = []
+        for item in items:
+            lane = core.lane(item)
+            future, error = core.make(item)
+            if core.admit(future, error, lane):
+                futures.append(future)
+                if len(core.flow.starts) >= BATCH:
+                    core.pump()
+            else:
+                core.pump()
+                futures.append(self.put(item))
+        core.pump()
+        return futures
+
+    async def aput(self, item: Any) -> Future[R]:
+        """`put` for coroutines: where put would block, it awaits room, however long that takes."""
+        core = self._core
+        lane = core.lane(item)
+        future, error = core.make(item)
+        while not core.admit(future, error, lane):
+            if (dropped := self._overflow(future)) is not None:
+                return dropped
+            if core.words.overflow == "block":
+                await core.room.asleep(core.may_put, core.look_again)
+        core.pump()
+        return future
+
+    def _overflow(self, future: SinkFuture) -> Future[R] | None:
+        """It is full: returns the cancelled future of a new item that is dropped; None to try again or to wait."""
+        core, overflow = self._core, self._core.words.overflow
+        if overflow == "raise":
+            raise Full(f"{core.flow.window} items are taken in and not yet handed over (overflow='raise')")
+        if overflow == "drop_newest" or (overflow == "drop_oldest" and not spinoff_room.drop_oldest(core)):
+            future.cancel()
+            core.refused_new += 1
+            return future
+        return None
+
+    # -- out -------------------------------------------------------------------------------------------------------
+
+    def ready(self) -> list[R]:
+        """What is finished at the head of the line, now; never waits.
+
+        With on_error="raise", what comes before a failure is returned first, and the next call raises it.
+        """
+        return self._out.ready()
+
+    def __iter__(self) -> Iterator[R]:
+        self._out  # noqa: B018  # TypeError where there is nothing to iterate
+        return self
+
+    def __next__(self) -> R:
+        """The next result in order; waits for it. StopIteration when it is closed and empty."""
+        core, outlet = self._core, self._out
+        while (value := outlet.next()) is NOTHING:
+            core.bell.sleep(core.stirred, None, core.look_again)
+        return value  # type: ignore[no-any-return]
+
+    def __aiter__(self) -> AsyncIterator[R]:
+        self._out  # noqa: B018  # TypeError where there is nothing to iterate
+        return self
+
+    async def __anext__(self) -> R:
+        core, outlet = self._core, self._out
+        try:
+            while (value := outlet.next()) is NOTHING:
+                await core.bell.asleep(core.stirred, core.look_again)
+        except StopIteration:
+            raise StopAsyncIteration from None
+        return value  # type: ignore[no-any-return]
+
+    @property
+    def _out(self) -> SpinOutlet:
+        outlet = self._outlet
+        if outlet is None:
+            raise TypeError("this SpinOff has iterate=False (or on_result=): there are futures, but nothing to iterate")
+        return outlet
+
+    # -- the end -----------------------------------------------------------------------------------------------------
+
+    def close(self) -> None:
+        """No more can be put; what was put runs. Returns at once. Results can be iterated until they are all taken."""
+        self._core.close()
+
+    def cancel(self) -> None:
+        """Close, and cancel what has not started; what runs finishes."""
+        self._core.cancel()
+
+    def join(self, timeout: float | None = None) -> bool:
+        """Wait until everything has run and the workers are gone; False when that takes more than `timeout` seconds.
+
+        Raises RuntimeError before `close()` or `cancel()`, and what the teardown of `setup` raised (of several
+        workers: a BaseExceptionGroup), once. Failures of items do not come out here.
+        """
+        return spinoff_ending.join(self._core, timeout)
+
+    def flush(self, timeout: float | None = None) -> bool:
+        """Wait until all that has been put so far has finished; False when that takes more than `timeout` seconds."""
+        core = self._core
+        left = list(core.open.values())
+
+        def finished() -> bool:
+            while left and left[-1].done():
+                left.pop()
+            return not left
+
+        deadline = None if timeout is None else monotonic() + timeout
+        return core.settling.sleep(finished, deadline, core.look_again)
+
+    def stats(self) -> SpinOffStats:
+        """Numbers, now."""
+        return self._core.stats()
+
+    def __enter__(self) -> SpinOff[R]:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        spinoff_ending.leave(self._core, kind)
+
+    async def __aenter__(self) -> SpinOff[R]:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
+    ) -> None:
+        import asyncio
+
+        await asyncio.to_thread(spinoff_ending.leave, self._core, kind)
+
+
+def _make_engine(backend: str, workers: int, config: WorkerConfig) -> Engine:
+    from procession.pool import make_engine
+
+    return make_engine(backend, workers, config)

@@ -1,0 +1,314 @@
+"""What is behind a SpinOff: a flow of futures over an engine of its own.
+
+Laws
+1. `open` has every admitted item that has no outcome yet; who takes an item out of it tells the flow, so each is told
+   once. It is told by the engine's thread (`settled`), or by the thread that cancelled.
+2. What has no taker is handed over where it arrives: `iterate=False` keeps nothing but what is under way.
+3. The engine is told to end when the flow is closed and everything has its outcome: until then items that wait for
+   their key must still be posted.
+4. No thread refers to the SpinOff itself, only to this; so one that is dropped is noticed, closed, and finishes.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+from collections import deque
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from procession.backends import tasks
+from procession.backends.base import Engine, EngineStats, Function
+from procession.core.flow import NOTHING, UNBOUNDED, FlowCore
+from procession.errands import Errands
+from procession.handover import Handover, SinkFuture, Unsent
+from procession.observe.progress import Meter
+from procession.types import Failure, Raised
+from procession.waiting import Bell
+
+logger = logging.getLogger("procession")
+
+Overflow = Literal["block", "drop_oldest", "drop_newest", "raise"]
+OVERFLOW = ("block", "drop_oldest", "drop_newest", "raise")
+
+SIGKILL = 9
+
+
+@dataclass(frozen=True, slots=True)
+class SpinOffStats:
+    """A SpinOff at one moment."""
+
+    put: int
+    """Items taken in."""
+    unfinished: int
+    """Of these, have no outcome yet: they run or wait to run."""
+    waiting: int
+    """Results that wait to be taken."""
+    taken: int
+    """Results that were handed over."""
+    failed: int
+    """Items that raised, or whose worker died."""
+    dropped: int
+    """Items that an overflow dropped; new ones that were never taken in included."""
+    cancelled: int
+    """Items that were cancelled before they started."""
+    closed: bool
+    """No more can be put."""
+    engine: EngineStats
+    """Its workers."""
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """How a SpinOff treats its items."""
+
+    maxsize: int = 1000
+    overflow: Overflow = "block"
+    iterate: bool = True
+    on_result: Callable[[Any], object] | None = None
+    on_error: Any = "raise"
+    ordered: bool = True
+    key: Callable[[Any], Hashable] | None = None
+
+
+class SpinCore(Handover):
+    """See the module."""
+
+    def __init__(self, engine: Engine, function: Function, words: Words, meter: Meter) -> None:
+        passes = not words.iterate and words.on_result is None
+        super().__init__(engine, FlowCore(words.maxsize or UNBOUNDED, ordered=words.ordered and not passes))
+        self.function = function
+        self.words = words
+        self.meter = meter
+        self.open: dict[int, SinkFuture] = {}
+        self.room = Bell()  # for those who put
+        self.settling = Bell()  # for those who wait for items to finish
+        self.errands = Errands(function.name)
+        self.passes = passes
+        self.takers: dict[threading.Thread, None] = {}
+        self.dropped = self.refused_new = self.failed = 0
+        self.retired = False
+        self.teardown_told = 0
+        self.waiter: threading.Thread | None = None
+        self._canceller = getattr(engine, "cancel_leased", None) is not None
+        self._pid = os.getpid()
+
+    # -- outcomes --------------------------------------------------------------------------------------------------
+
+    def settled(self, futures: list[SinkFuture]) -> None:
+        """See `tasks.Sink`."""
+        flow, unsettled = self.flow, self.open
+        passed: deque[SinkFuture] = deque()
+        with self.lock:
+            for future in futures:
+                index = future.index
+                if index not in unsettled or unsettled[index] is not future:
+                    continue
+                if future.cancelled():
+                    flow.drop(index)
+                else:
+                    self.failed += future._exception is not None
+                    flow.done(index, [future])
+                del unsettled[index]  # after the call that told the flow, with no call between (law 6 of the flow)
+            if self.passes:
+                passed = flow.take_all()
+        for future in passed:
+            if future._exception is not None:
+                self._owe(future)
+        self.stir()
+
+    def stir(self) -> None:
+        """Something has changed: whoever waits for it is to look."""
+        flow = self.flow
+        if flow.starts:
+            self.pump()
+        if self.words.on_result is not None and flow.ready:
+            self.errands.post(self.deliver)
+        if self.meter:
+            self.errands.post(self._report)
+        idle = flow.admitted == flow.finished
+        if self.bell.sleepers and (flow.ready or flow.ended):
+            self.bell.ring()
+        if self.room.sleepers and (flow.room > 0 or flow.closed or idle):
+            self.room.ring()
+        if idle and flow.closed and not self.retired:
+            self.retire()
+        if self.settling.sleepers:
+            self.settling.ring()
+
+    def look_again(self) -> None:
+        """What a raising signal kept from being told is told now."""
+        late = [future for future in list(self.open.values()) if future.done()]
+        if late:
+            self.settled(late)
+        self.stir()
+
+    def retire(self) -> None:
+        """Everything has its outcome and nothing comes: the workers may go."""
+        self.retired = True
+        self.errands.close()
+        self.engine.shutdown(wait=False, cancel=False)
+
+    def arrived(self, start: int, outcomes: list[Any]) -> None:
+        """See `Handover.fail`: an item that could not be sent."""
+        future = self.open.get(start)
+        if future is not None:
+            self._answer([future], outcomes)
+
+    def refused(self, posted: list[Any], error: Exception) -> None:
+        """See `Handover.refused`."""
+        self._answer(posted, [Raised(error) for _ in posted])
+
+    def _answer(self, futures: list[Any], outcomes: list[Any]) -> None:
+        for future in tasks.resolve(futures, outcomes):
+            self.errands.post(lambda future=future: tasks.run_callbacks(future))  # type: ignore[misc]
+
+    # -- the one outlet --------------------------------------------------------------------------------------------
+
+    def deliver(self) -> None:
+        """Hand over to on_result what is ready; an errand."""
+        on_result = self.words.on_result
+        assert on_result is not None
+        while True:
+            with self.lock:
+                future = self.flow.take()
+            if future is NOTHING:
+                break
+            if self.room.sleepers:
+                self.room.ring()
+            error = future._exception
+            if error is None:
+                on_result_safely(on_result, future._result)
+            elif self.words.on_error == "return":
+                on_result_safely(on_result, error)
+            else:
+                self._failed(future)
+
+    def _owe(self, future: SinkFuture) -> None:
+        if self.words.on_error not in ("skip", "return"):
+            self.errands.post(lambda: self._failed(future))
+
+    def _failed(self, future: SinkFuture) -> None:
+        """A failure that nobody can be given; an errand."""
+        error, on_error = future._exception, self.words.on_error
+        assert error is not None
+        if callable(on_error):
+            on_error(self.failure(future))
+        elif on_error == "raise":
+            logger.error("%s failed on item %d", self.function.name, future.index, exc_info=error)
+
+    def failure(self, future: SinkFuture) -> Failure:
+        """The record of an item that failed."""
+        assert future._exception is not None
+        return Failure(future.index, (future.item,), future._exception)
+
+    def _report(self) -> None:
+        flow = self.flow
+        if flow.closed:
+            self.meter.total = flow.admitted
+        self.meter.report(flow.finished)
+        if self.retired:
+            self.meter.close()
+
+    # -- putting ---------------------------------------------------------------------------------------------------
+
+    def make(self, item: Any) -> tuple[SinkFuture, BaseException | None]:
+        """The call on `item`, and why its arguments cannot be sent, if so."""
+        error: BaseException | None = None
+        body: object = None
+        try:
+            body = self.engine.encode(self.function, (item,), {})
+        except Exception as problem:
+            error = problem
+        future = SinkFuture(self.function, body)
+        if callable(self.words.on_error):
+            future.item = item
+        return future, error
+
+    def lane(self, item: Any) -> Hashable:
+        """The key of an item; raises what the key function raises, TypeError when it cannot be hashed."""
+        key = self.words.key
+        if key is None:
+            return None
+        lane = key(item)
+        hash(lane)
+        return lane
+
+    def admit(self, future: SinkFuture, error: BaseException | None, lane: Hashable) -> bool:
+        """Take it in if there is room. Raises RuntimeError after the end."""
+        flow = self.flow
+        with self.lock:
+            if flow.closed:
+                raise RuntimeError("cannot put into a SpinOff after close() or cancel()")
+            if flow.room <= 0:
+                return False
+            index = future.index = flow.admitted
+            start = future if error is None else Unsent(index, error)
+            future.sink = self
+            if self._canceller:
+                future._owner = self.engine  # type: ignore[assignment]
+            if self.words.key is None:
+                flow.admit_one(start)
+            else:
+                flow.admit_keyed(lane, start)
+            self.open[index] = future  # after the call that admitted it, with no call between (law 6 of the flow)
+        return True
+
+    def may_put(self) -> bool:
+        """Whether it is worth trying again."""
+        return self.flow.room > 0 or self.flow.closed
+
+    # -- ending ----------------------------------------------------------------------------------------------------
+
+    def close(self) -> None:
+        """No more in; the rest runs. Any thread, a finalizer included."""
+        with self.lock:
+            self.flow.close()
+        self.stir()
+        self.bell.ring()
+
+    def cancel(self) -> int:
+        """Close, and cancel what has not started; returns how many items that were."""
+        self.close()
+        count = sum([future.cancel() for future in reversed(list(self.open.values()))])
+        self.stir()
+        return count
+
+    def all_settled(self) -> bool:
+        """Every item that was put has its outcome."""
+        return self.flow.admitted == self.flow.finished
+
+    def abandon(self) -> None:
+        """The SpinOff was dropped; in a forked child it was never ours."""
+        if self.is_ours():
+            self.close()
+
+    def is_ours(self) -> bool:
+        """False in a forked child."""
+        return self._pid == os.getpid()
+
+    def stats(self) -> SpinOffStats:
+        """See `SpinOffStats`."""
+        flow = self.flow
+        with self.lock:
+            return SpinOffStats(
+                put=flow.admitted,
+                unfinished=flow.admitted - flow.finished,
+                waiting=flow.finished - flow.handed - flow.gone,
+                taken=flow.handed + flow.gone - flow.dropped,
+                failed=self.failed,
+                dropped=self.dropped + self.refused_new,
+                cancelled=flow.dropped - self.dropped,
+                closed=flow.closed,
+                engine=self.engine.stats(),
+            )
+
+
+def on_result_safely(on_result: Callable[[Any], object], value: Any) -> None:
+    """Errors of on_result are logged; the next result is delivered all the same."""
+    try:
+        on_result(value)
+    except BaseException:
+        logger.exception("an error in on_result=%r", on_result)

@@ -1,0 +1,112 @@
+"""How a SpinOff ends: joined, left by an exception, or with the interpreter."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import weakref
+from time import monotonic
+
+from procession.driver import lifecycle
+from procession.spinoff_core import SIGKILL, SpinCore
+
+logger = logging.getLogger("procession")
+
+_cores: weakref.WeakSet[SpinCore] = weakref.WeakSet()
+_hooked = False
+
+
+def join(core: SpinCore, timeout: float | None) -> bool:
+    """Wait for the end and the teardown; see `SpinOff.join`."""
+    if not core.flow.closed:
+        raise RuntimeError("join() needs close() or cancel() first: until then more may be put")
+    deadline = None if timeout is None else monotonic() + timeout
+    if not core.settling.sleep(core.all_settled, deadline, core.look_again):
+        return False
+    core.stir()
+    if not core.errands.join(left(deadline)):
+        return False
+    if deadline is None:
+        core.engine.shutdown(wait=True, cancel=False)
+    elif not _engine_ended(core, deadline):
+        return False
+    errors, core.teardown_told = (
+        list(core.engine.teardown_errors)[core.teardown_told :],
+        len(core.engine.teardown_errors),
+    )
+    if len(errors) == 1:
+        raise errors[0]
+    if errors:
+        raise BaseExceptionGroup(f"{len(errors)} workers failed in their teardown", errors)
+    return True
+
+
+def left(deadline: float | None) -> float | None:
+    """Seconds until then."""
+    return None if deadline is None else max(0.0, deadline - monotonic())
+
+
+def _engine_ended(core: SpinCore, deadline: float) -> bool:
+    """An engine's shutdown knows no timeout: another thread waits for it, and this one as long as it may."""
+    with core.lock:
+        waiter = core.waiter
+        if waiter is None:
+            waiter = core.waiter = threading.Thread(
+                target=core.engine.shutdown, args=(True, False), name="procession-join", daemon=True
+            )
+            waiter.start()
+    waiter.join(left(deadline))
+    return not waiter.is_alive()
+
+
+def leave(core: SpinCore, kind: type[BaseException] | None) -> None:
+    """The end of a with block that an exception of this kind left."""
+    if kind is not None and issubclass(kind, KeyboardInterrupt):
+        kill(core)
+        return
+    if kind is None or issubclass(kind, (SystemExit, GeneratorExit)):
+        core.close()
+    else:
+        count = core.cancel()
+        if count:
+            logger.warning("%s: %d items had not started and were cancelled", core.function.name, count)
+    try:
+        join(core, None)
+    except KeyboardInterrupt:
+        kill(core)
+        raise
+
+
+def kill(core: SpinCore) -> None:
+    """End now: nothing more starts, and what runs dies where the backend can do that."""
+    core.cancel()
+    core.engine.kill(SIGKILL)
+    core.errands.close()
+
+
+def at_exit(core: SpinCore) -> None:
+    """When the interpreter ends, what was put still runs, as with an executor of the standard library.
+
+    This comes before the engines' own hook, which is registered before the first SpinOff is: hooks run the last first.
+    """
+    global _hooked
+    _cores.add(core)
+    if not _hooked:
+        _hooked = True
+        register = getattr(threading, "_register_atexit", None)
+        try:
+            if register is not None:
+                register(_finish_all)
+        except RuntimeError:
+            pass  # the interpreter is ending already
+
+
+def _finish_all() -> None:
+    if lifecycle.left_by_interrupt():
+        return
+    cores = [core for core in list(_cores) if core.is_ours()]
+    for core in cores:
+        core.close()
+    for core in cores:
+        core.settling.sleep(core.all_settled, None, core.look_again)
+        core.errands.join()

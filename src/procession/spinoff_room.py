@@ -1,0 +1,63 @@
+"""A full SpinOff: what is dropped, who waits, and when waiting would be for ever (API.md, semantics 3)."""
+
+from __future__ import annotations
+
+import threading
+from time import monotonic
+
+from procession.core.flow import NOTHING
+from procession.spinoff_core import SpinCore
+from procession.waiting import on_event_loop
+
+SELF_WAIT = 5.0
+"""Seconds that a put waits when all that fills it are results that only its own thread has ever taken."""
+
+
+def drop_oldest(core: SpinCore) -> bool:
+    """Make room: see API.md, semantics 3. False when there is nothing to drop."""
+    for future in list(core.open.values()):
+        if future.cancel():
+            core.dropped += 1
+            return True
+    with core.lock:
+        if core.passes or core.flow.drop_ready() is NOTHING:
+            return core.flow.room > 0
+    core.dropped += 1
+    return True
+
+
+def await_room(core: SpinCore, deadline: float | None) -> str | None:
+    """Sleep until there may be room. Returns why there will be none, for `Full`, or None."""
+    flow = core.flow
+    if on_event_loop():
+        return "put() does not block a thread that runs an event loop: use `await aput()`"
+    if not core.room.sleep(lambda: core.may_put() or flow.admitted == flow.finished, deadline, core.look_again):
+        return "no room in time"
+    if core.may_put():
+        return None
+    me = threading.current_thread()
+    live = live_takers(core)
+    if not live and not core.passes and core.words.on_result is None and not core.bell.sleepers:
+        return (
+            f"{flow.finished - flow.handed} results wait and nobody takes them: "
+            "use ready(), on_result= or iterate=False"
+        )
+    patience = deadline
+    if live == [me] and not core.bell.sleepers:
+        patience = min(deadline or monotonic() + SELF_WAIT, monotonic() + SELF_WAIT)
+    if core.room.sleep(core.may_put, patience, core.look_again):
+        return None
+    if patience != deadline:
+        return (
+            f"{flow.finished - flow.handed} results wait, and only the thread that puts has ever taken any: "
+            "take them with ready() before you put, or take them in another thread"
+        )
+    return "no room in time"
+
+
+def live_takers(core: SpinCore) -> list[threading.Thread]:
+    """The threads that have taken a result and are still there."""
+    for thread in list(core.takers):
+        if not thread.is_alive():
+            core.takers.pop(thread, None)
+    return list(core.takers)

@@ -1,0 +1,347 @@
+"""What is behind a map or an imap: items pulled from a source, sent as chunks of a run, and handed over.
+
+Laws
+1. One thread pulls at a time, and no lock is held while the source or a user's key function runs.
+2. Items go from the source to `pulled` inside one C call, and leave `pulled` in the step that admits them: a raising
+   signal loses none of them.
+3. An error of the source ends the stream behind the items that came before it; only what is no `Exception` (Ctrl-C)
+   comes out at once, where it strikes.
+4. Once cancelled, nothing more is pulled or started, and outcomes are let go.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable, Generator, Hashable, Iterator, Sequence
+from concurrent.futures import CancelledError
+from itertools import islice
+from time import perf_counter_ns
+from typing import Any
+
+from procession.backends.base import Engine, Function
+from procession.core.flow import NOTHING, UNBOUNDED, FlowCore
+from procession.core.policy import Profile
+from procession.handover import Handover, StreamChunk, Unsent
+from procession.observe.progress import Meter
+from procession.types import Raised
+from procession.waiting import Bell
+
+AUTO_LEAST = 16
+"""Items in an automatic window at least; and at least four for each worker."""
+AUTO_MOST = 16_384
+"""Items in an automatic window at most, however cheap they are."""
+CHEAP_NS = 1_000_000
+"""Items cheaper than this are pulled in blocks; of dearer ones the window is kept full one by one."""
+BLOCK = 1024
+"""Items pulled at once at most."""
+QUICK_NS = 200_000
+"""A block that took less is followed by a larger one; after one that took more, items are pulled one by one."""
+PATIENCE_NS = 2_000_000
+"""When something is ready, pulling goes on no longer than this."""
+
+
+class StreamRun:
+    """A stream as the engine sees it (`backends.base.Run`): one for whole bodies, one for encoded ones."""
+
+    __slots__ = ("cancelled", "course", "function", "whole")
+
+    def __init__(self, course: Course, function: Function, whole: bool) -> None:
+        self.course = course
+        self.function = function
+        self.whole = whole
+        self.cancelled = False
+
+    def items_done(self, start: int, outcomes: list[Any]) -> None:
+        """See `Run.items_done`."""
+        if not self.cancelled:
+            self.course.arrived(start, outcomes)
+
+    def items_dropped(self, start: int, count: int) -> None:
+        """See `Run.items_dropped`. Not asked for by this stream: somebody shut the pool down with cancel."""
+        if not self.cancelled:
+            self.course.arrived(start, [Raised(CancelledError()) for _ in range(count)])
+
+
+class Course(Handover):
+    """One stream's source, flow and runs."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        function: Function,
+        iterables: Sequence[Any],
+        *,
+        window: int | None = None,
+        ordered: bool = True,
+        key: Callable[..., Hashable] | None = None,
+        grain: int | None = None,
+    ) -> None:
+        super().__init__(engine, FlowCore(window or 1, ordered=ordered))
+        self.function = function
+        self.single = len(iterables) == 1
+        self.sources = [iter(iterable) for iterable in iterables]
+        self.source: Iterator[Any] = self.sources[0] if self.single else zip(*self.sources, strict=False)
+        self.auto = window is None
+        self.key = key
+        self.grain = grain or 0
+        self.pulled: deque[Any] = deque()
+        self.exhausted = False
+        self.error: BaseException | None = None
+        self.refusal: Exception | None = None
+        self.cancelled = False
+        self.meter = Meter(False)
+        self.args: dict[int, tuple[Any, ...]] | None = None  # kept where somebody may ask for them
+        self.room = Bell()  # for a thread that pulls
+        self.low = -1  # pull again when no more than this is taken in and not handed over
+        self._block = 1
+        self._puller = False
+        self._runs: dict[bool, StreamRun] = {}
+
+    # -- taking in -------------------------------------------------------------------------------------------------
+
+    @property
+    def due(self) -> bool:
+        """Whether a taker that pulls should pull now."""
+        flow = self.flow
+        return not self.exhausted and flow.admitted - flow.handed <= self.low
+
+    def stirred(self) -> bool:
+        """See `Handover.stirred`; it may be the sleeper's turn to pull, or to report progress."""
+        if super().stirred() or (self.due and not self._puller):
+            return True
+        return self.keen and self.flow.finished != self.meter.done
+
+    def watch(self, meter: Meter) -> None:
+        """Report progress there."""
+        self.meter = meter
+        self.keen = bool(meter)
+
+    def next_run(self, lazy: bool) -> list[Any] | None:
+        """Some outcomes whose turn it is, the last one first; `lazy`: just one, since it makes room for another."""
+        with self.lock:
+            if lazy:
+                outcome = self.flow.take()
+                return None if outcome is NOTHING else [outcome]
+            run = self.flow.take_run()
+        if run is not None:
+            run.reverse()
+        return run
+
+    def take_all(self) -> None:
+        """Pull all there is, now, in this thread, as one block."""
+        self.flow.window = UNBOUNDED
+        items = list(self.source)
+        self.exhausted = True
+        self._send(items)
+        self.end_input()
+
+    def fill(self, at_once: bool = False) -> None:
+        """Pull into what room there is, unless another thread is pulling. `at_once`: results that wait may wait."""
+        mine = False
+        try:
+            with self.lock:
+                if self._puller:
+                    return
+                self._puller = mine = True
+            began = perf_counter_ns()
+            while self._more() and (at_once or not self.flow.ready or perf_counter_ns() - began < PATIENCE_NS):
+                pass
+        finally:
+            if mine:
+                self._puller = False
+        if self.cancelled:
+            self.close_source()
+
+    def _more(self) -> bool:
+        """One block; False when there is no room or nothing left."""
+        self.advance()
+        if self.exhausted:
+            return False
+        flow = self.flow
+        least = self.measure()
+        self.low = flow.window - least
+        room = flow.room
+        if room < least:
+            return False
+        began = perf_counter_ns()
+        count = min(room - room % least, self._block * least if self.grain else self._block)
+        self.pull(count)
+        quick = perf_counter_ns() - began < QUICK_NS
+        self._block = min(self._block * 2, BLOCK) if quick else 1
+        self.advance()
+        return True
+
+    def measure(self) -> int:
+        """Set an automatic window to what fits now; returns how much room is worth filling."""
+        profile, flow = self.function.profile, self.flow
+        if self.auto:
+            flow.window = 1 if self.engine.capabilities.in_caller else _auto_window(self.engine.max_workers, profile)
+        if self.grain:
+            return min(self.grain, flow.window)
+        return max(1, flow.window // 4) if 0 <= profile.mean_ns < CHEAP_NS else 1
+
+    def pull(self, count: int) -> None:
+        """Take up to `count` items from the source."""
+        try:
+            self.pulled.extend(islice(self.source, count))
+        except Exception as error:
+            self.error = error
+            self.exhausted = True
+        else:
+            if len(self.pulled) < count:
+                self.exhausted = True
+
+    def advance(self) -> None:
+        """Admit and send what was pulled; at the end of the input, say so."""
+        while self.pulled and not self.cancelled:
+            if self.key is None:
+                self._send(list(self.pulled))
+            else:
+                self._send_keyed(self.pulled[0], self.key)
+        if self.exhausted and not self.flow.closed:
+            self.end_input()
+
+    def end_input(self) -> None:
+        """Nothing more comes in."""
+        with self.lock:
+            self.flow.close()
+        self.bell.ring()
+        self.room.ring()
+
+    def _send(self, items: list[Any]) -> None:
+        starts = self._chunks(self.flow.admitted, items)
+        none: deque[Any] = deque()
+        with self.lock:
+            self.flow.admit(len(items))
+            self.pulled = none
+            self.flow.starts += starts
+        self.pump()
+
+    def _send_keyed(self, item: Any, key: Callable[..., Hashable]) -> None:
+        index = self.flow.admitted
+        lane: Hashable = None
+        try:
+            lane = key(item) if self.single else key(*item)
+            hash(lane)
+            (start,) = self._chunks(index, [item])
+        except Exception as error:
+            lane, start = object(), Unsent(index, error)
+        with self.lock:
+            self.flow.admit_keyed(lane, start)
+            del self.pulled[0]
+        self.pump()
+
+    # -- bodies ----------------------------------------------------------------------------------------------------
+
+    def _chunks(self, first: int, items: list[Any]) -> list[Any]:
+        """`items`, from index `first` on, as things to be started."""
+        if self.args is not None:
+            self.args.update(zip(range(first, first + len(items)), self._calls(items), strict=True))
+        if self.single and self.engine.plain(items):
+            return [StreamChunk(self.run(True), first, items, 0, len(items), self.grain)] if items else []
+        encode, function, run = self.engine.encode, self.function, self.run(False)
+        starts: list[Any] = []
+        bodies: list[Any] = []
+        for index, args in enumerate(self._calls(items), first):
+            try:
+                bodies.append(encode(function, args, {}))
+            except Exception as error:
+                if bodies:
+                    starts.append(StreamChunk(run, index - len(bodies), bodies, 0, len(bodies), self.grain))
+                    bodies = []
+                starts.append(Unsent(index, error))
+        if bodies:
+            starts.append(StreamChunk(run, first + len(items) - len(bodies), bodies, 0, len(bodies), self.grain))
+        return starts
+
+    def _calls(self, items: list[Any]) -> Iterator[tuple[Any, ...]]:
+        """The arguments of each item's call."""
+        return zip(items, strict=True) if self.single else iter(items)
+
+    def run(self, whole: bool) -> StreamRun:
+        """The run of whole or of encoded bodies."""
+        run = self._runs.get(whole)
+        if run is None:
+            run = self._runs[whole] = StreamRun(self, self.function, whole)
+            run.cancelled = self.cancelled
+        return run
+
+    # -- ending ----------------------------------------------------------------------------------------------------
+
+    def refused(self, posted: list[Any], error: Exception) -> None:
+        """See `Handover.refused`: the stream ends with this error where these items would have been."""
+        with self.lock:
+            for chunk in posted:
+                for index in range(chunk.start, chunk.start + chunk.size):
+                    self.flow.drop(index)
+        self.refusal = error
+        self.error = self.error or error
+        self.exhausted = True
+        self.end_input()
+
+    def raise_if_refused(self) -> None:
+        """At the call, the engine's refusal is the caller's."""
+        if self.refusal is not None:
+            raise self.refusal
+
+    def cancel(self) -> None:
+        """Nothing of it is to start any more, and nothing is handed over. Any thread; may be called again."""
+        if self.cancelled or self.flow.ended:
+            return
+        self.cancelled = self.exhausted = True
+        for run in list(self._runs.values()):
+            run.cancelled = True
+        ended = FlowCore()
+        ended.close()
+        self.flow = ended  # what the old one holds is let go
+        for run in list(self._runs.values()):
+            self.engine.cancel_group(run)
+        self.bell.ring()
+        self.room.ring()
+
+    def close_source(self) -> None:
+        """Close it if it is a generator or a stream of ours; by the thread that pulls."""
+        if self._puller:
+            return  # whoever pulls does it
+        for source in self.sources:
+            if isinstance(source, Generator) or getattr(source, "closes_as_source", False):
+                try:
+                    source.close()  # type: ignore[attr-defined]
+                except ValueError:
+                    pass  # it is running, in this very thread: it cannot be closed from inside
+
+
+def _auto_window(workers: int, profile: Profile) -> int:
+    """Enough for every worker to hold one lease and have another wait, twice over; see the bounds above."""
+    return min(max(AUTO_LEAST, 4 * workers * profile.lease_items()), AUTO_MOST)
+
+
+class Puller:
+    """Pulls a live source, on a thread of its own, which ends with the stream."""
+
+    def __init__(self, course: Course) -> None:
+        self._course = course
+        self.thread = threading.Thread(target=self._serve, name="procession-source", daemon=True)
+
+    def _serve(self) -> None:
+        course = self._course
+        course._puller = True
+        try:
+            while not course.exhausted:
+                course.room.sleep(self._wanted)
+                if not course.exhausted:
+                    course.pull(1)
+                    course.advance()
+        except BaseException as error:  # from the source: what is no Exception comes out in its place here
+            course.error = error
+            course.exhausted = True
+            course.advance()
+        finally:
+            course._puller = False
+            course.close_source()
+
+    def _wanted(self) -> bool:
+        course = self._course
+        least = course.measure()
+        return course.exhausted or course.flow.room >= least

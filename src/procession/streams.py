@@ -1,0 +1,315 @@
+"""map and imap: what `Pool.map`, `Pool.imap` and `Pool.imap_unordered` return, and the words they understand.
+
+`map_` is the standard library's map (CPython 3.14): all inputs are taken at the call unless `buffersize` says
+otherwise; every item before the first failure comes out; then the error is raised and the iterator ends. A map that
+nobody iterates runs all the same.
+
+`imap` is lazy and bounded: see `Stream`.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Generator, Hashable, Iterator, Sequence, Sized
+from dataclasses import dataclass
+from time import monotonic
+from typing import Any, Literal, NoReturn
+
+from procession.backends.base import Engine, Function
+from procession.core.flow import NOTHING
+from procession.observe.progress import Meter, Progress, check_progress
+from procession.stream_course import Course, Puller
+from procession.types import Failure, Raised
+
+OnError = Literal["raise", "return", "skip"] | Callable[[Failure], object]
+ON_ERROR = ("raise", "return", "skip")
+
+
+# -- words ---------------------------------------------------------------------------------------------------------
+
+
+def check_positive(name: str, value: Any, none: str) -> None:
+    """Raise unless `value` is a positive int or None, which means `none`."""
+    if value is None:
+        return
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise TypeError(f"{name} must be an integer or None ({none}), not {type(value).__name__}")
+    if value < 1:
+        raise ValueError(f"{name} must be at least 1, or None ({none}); got {value}")
+
+
+def check_on_error(value: Any) -> None:
+    """Raise unless `value` is one of the four forms of on_error."""
+    if not callable(value) and (not isinstance(value, str) or value not in ON_ERROR):
+        raise ValueError(
+            f'on_error must be "raise", "return", "skip" or a callable that takes a Failure; got {value!r}'
+        )
+
+
+# -- map -----------------------------------------------------------------------------------------------------------
+
+
+def map_(
+    engine: Engine,
+    function: Function,
+    iterables: Sequence[Any],
+    *,
+    timeout: float | None = None,
+    chunksize: int | None = None,
+    buffersize: int | None = None,
+    progress: Progress = False,
+) -> Generator[Any, None, None]:
+    """`concurrent.futures.Executor.map` of CPython 3.14 over one engine.
+
+    timeout: seconds from now until which results may be waited for, then `TimeoutError`; None = no limit.
+    chunksize: items a worker is given at once; None = by measured time. Changes nothing but speed.
+    buffersize: items taken in and not yet yielded; None = all are taken in now.
+    """
+    deadline = None if timeout is None else monotonic() + timeout
+    check_positive("chunksize", chunksize, "as measured")
+    if buffersize is not None and (isinstance(buffersize, bool) or not isinstance(buffersize, int)):
+        raise TypeError("buffersize must be an integer or None")
+    if buffersize is not None and buffersize < 1:
+        raise ValueError("buffersize must be None or > 0")
+    check_progress(progress)
+    course = Course(engine, function, iterables, window=buffersize, grain=chunksize)
+    course.watch(Meter(progress, total_of(iterables), function.name))
+    try:
+        if buffersize is None:
+            course.take_all()
+        else:
+            course.fill(at_once=True)
+            course.flow.window = buffersize + 1  # from now on one is taken in before the next is yielded, as in 3.14
+            course.low = buffersize
+        course.raise_if_refused()
+    except BaseException:
+        course.cancel()
+        raise
+    return _results(course, deadline, lazy=buffersize is not None)
+
+
+def _results(course: Course, deadline: float | None, *, lazy: bool) -> Generator[Any, None, None]:
+    flow, meter = course.flow, course.meter
+    try:
+        while True:
+            if course.due:
+                course.fill()
+            run = course.next_run(lazy)
+            if meter:
+                meter.report(flow.finished)
+            if run is not None:
+                while run:  # last first; no reference is kept to what is yielded
+                    if run[-1].__class__ is Raised:
+                        raise run.pop().error
+                    yield run.pop()
+            elif flow.ended:
+                break
+            elif not course.bell.sleep(course.stirred, deadline):
+                raise TimeoutError
+        if course.error is not None:
+            raise course.error
+    finally:
+        course.cancel()
+        meter.close()
+
+
+def total_of(iterables: Sequence[Any]) -> int | None:
+    """How many items there will be, where that is known without looking."""
+    if iterables and all(isinstance(each, Sized) for each in iterables):
+        return min(len(each) for each in iterables)
+    return None
+
+
+# -- imap ----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """The words of imap, as API.md has them; refused here when they make no sense, naming the word."""
+
+    ordered: bool = True
+    window: int | None = None
+    key: Callable[..., Hashable] | None = None
+    on_error: OnError = "raise"
+    live: bool = False
+    chunksize: int | None = None
+    progress: Progress = False
+
+    def __post_init__(self) -> None:
+        check_positive("window", self.window, "automatic")
+        check_positive("chunksize", self.chunksize, "as measured")
+        check_on_error(self.on_error)
+        check_progress(self.progress)
+        if self.key is not None and not callable(self.key):
+            raise TypeError(f"key must be a callable that gives an item's key, or None; got {self.key!r}")
+
+
+def imap(engine: Engine, function: Function, iterables: Sequence[Any], words: Words) -> Stream:
+    """Start a stream and return its iterator.
+
+    The first window is pulled before this returns, unless `live`, where a thread pulls it.
+    """
+    course = make_course(engine, function, iterables, words)
+    try:
+        if words.live:
+            Puller(course).thread.start()
+        else:
+            course.fill(at_once=True)
+            course.raise_if_refused()
+    except BaseException:
+        course.cancel()
+        raise
+    return Stream(course, words.on_error)
+
+
+def make_course(engine: Engine, function: Function, iterables: Sequence[Any], words: Words) -> Course:
+    """What `words` ask for, nothing pulled yet."""
+    if not iterables:
+        raise TypeError("imap needs at least one iterable after the function")
+    course = Course(
+        engine,
+        function,
+        iterables,
+        window=words.window,
+        ordered=words.ordered,
+        key=words.key,
+        grain=words.chunksize,
+    )
+    course.watch(Meter(words.progress, total_of(iterables), function.name))
+    if callable(words.on_error):
+        course.args = {}
+    return course
+
+
+class Outlet:
+    """What a taker gets for an outcome, on any thread or event loop: the four forms of on_error."""
+
+    __slots__ = ("_ended", "_on_error", "course", "touched")
+
+    def __init__(self, course: Course, on_error: OnError) -> None:
+        self.course = course
+        self.touched = False  # somebody has asked for a result, or closed it
+        self._on_error = on_error
+        self._ended = False
+
+    def next(self) -> Any:
+        """The next value; NOTHING when there is none yet. Raises what comes at this place; StopIteration at the end."""
+        self.touched = True
+        course = self.course
+        flow = course.flow
+        outcome: Any = NOTHING
+        try:
+            while True:
+                if course.due:
+                    course.fill()
+                with course.lock:
+                    outcome = flow.take()
+                    index = flow.place - 1
+                if course.meter:
+                    course.meter.report(flow.finished)
+                if outcome is NOTHING:
+                    if flow.ended:
+                        self._end()
+                    return NOTHING
+                if course.room.sleepers and flow.room >= course.measure():
+                    course.room.ring()
+                if outcome.__class__ is not Raised:
+                    if course.args is not None:
+                        course.args.pop(index, None)
+                    return outcome
+                failure, outcome = outcome, NOTHING
+                value = self._failed(failure, index)
+                if value is not NOTHING:
+                    return value
+        except BaseException:
+            if outcome is not NOTHING:
+                with course.lock:
+                    flow.untake(outcome)
+            raise
+
+    def _failed(self, failure: Raised, index: int) -> Any:
+        """What `on_error` makes of it: a value, NOTHING to go on, or an exception."""
+        error, on_error = failure.error, self._on_error
+        if on_error == "return":
+            return error
+        if callable(on_error):
+            args = self.course.args.pop(index, ()) if self.course.args is not None else ()
+            on_error(Failure(index, args, error))
+        elif on_error == "raise":
+            try:
+                self.close()
+                raise error
+            finally:
+                del error, failure  # no cycle through the frame
+        return NOTHING
+
+    def _end(self) -> NoReturn:
+        """Everything was handed over: the source's error, once, then StopIteration."""
+        error, self.course.error = self.course.error, None
+        self.course.meter.close()
+        if error is None or self.course.cancelled:
+            raise StopIteration
+        self.close()
+        try:
+            raise error
+        finally:
+            del error
+
+    def close(self) -> None:
+        """Cancel what waits, close the source, end the iteration."""
+        self.touched = True
+        self.course.cancel()
+        self.course.close_source()
+        self.course.meter.close()
+
+
+class Stream(Iterator[Any]):
+    """The results of an imap, as they are asked for. Also a context manager, which closes it.
+
+    Any thread may take, several at once too: each result goes to one of them. A thread that runs an event loop may
+    take, too, and blocks its loop while it waits; `Pool.aimap` does not.
+
+    `close()` cancels what has not started (what runs, finishes and is forgotten), and closes the source if that is a
+    generator or another stream; iterating then ends. With live=False the source is pulled, and closed, in the thread
+    that takes or closes; with live=True in a thread of its own. One that is dropped is closed; one that was never
+    iterated warns of it (RuntimeWarning), for its work was for nobody.
+    """
+
+    __slots__ = ("__weakref__", "_outlet")
+
+    closes_as_source = True
+
+    def __init__(self, course: Course, on_error: OnError) -> None:
+        self._outlet = Outlet(course, on_error)
+
+    def __iter__(self) -> Stream:
+        return self
+
+    def __next__(self) -> Any:
+        outlet = self._outlet
+        while (value := outlet.next()) is NOTHING:
+            outlet.course.bell.sleep(outlet.course.stirred)
+        return value
+
+    def close(self) -> None:
+        """See the class. May be called again, by any thread."""
+        self._outlet.close()
+
+    def __enter__(self) -> Stream:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        outlet = getattr(self, "_outlet", None)
+        if outlet is not None:
+            drop(outlet, self)
+
+
+def drop(outlet: Outlet, stream: object) -> None:
+    """Nobody has the stream any more."""
+    if not outlet.touched:
+        text = f"an imap of {outlet.course.function.name} was never iterated; its work is cancelled"
+        warnings.warn(text, RuntimeWarning, stacklevel=3, source=stream)
+    outlet.close()
