@@ -1,0 +1,275 @@
+"""What runs in a worker thread: leases, item by item.
+
+Laws
+1. A token is an entry of one of the worker's deques, and `popleft` is one step of the interpreter: who popped it owns
+   the item. `withdraw` pops from the other end, on whatever thread steps the core, and counts what it got. So every
+   item is either run here or counted there, never both, without a lock.
+2. A finished call is answered at once, here, before the next token is taken; the core hears of it when it suits.
+3. The outcome of a chunk's item is in `out`, where whoever steps the core can take it, before the next token is taken.
+   It is handed over at latest when it is `FLUSH_NS` old and the next item is to start; when an item runs long, the
+   host, asked by `watch`, takes what lies there meanwhile.
+4. Nothing of an item (function, arguments, result, exception) is referred to from here once it is answered.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures._base import RUNNING
+from functools import partial
+from queue import SimpleQueue
+from threading import get_ident
+from time import perf_counter_ns
+from typing import Any, Protocol, cast
+
+from procession.backends.base import Run, WorkerConfig
+from procession.backends.functions import ThreadFunction
+from procession.backends.tasks import CallFuture, ChunkTask
+from procession.core.task import Task
+from procession.types import Raised
+from procession.worker import state
+
+FLUSH_NS = 1_000_000
+
+Body = tuple[tuple[Any, ...], Mapping[str, Any]]
+
+
+class Segment:
+    """Consecutive tokens of a lease: calls (`run` is None: the tokens are futures) or items of one chunk (bodies)."""
+
+    __slots__ = ("run", "tokens")
+
+    def __init__(self, tokens: deque[Any], run: Run | None) -> None:
+        self.tokens = tokens
+        self.run = run
+
+
+Work = list[Segment] | CallFuture[Any]
+"""A lease; or one call taken from the inbox, past the core, by a worker that had nothing to do."""
+
+
+class Host(Protocol):
+    """The engine, as its worker threads know it."""
+
+    watched: bool
+    """Somebody will soon look whether something lies in a worker's `out`."""
+
+    def ready(self, worker: ThreadWorker) -> None:
+        """It will take leases now."""
+        ...
+
+    def start_failed(self, worker: ThreadWorker, error: BaseException) -> None:
+        """Its initializer or setup raised; it ends."""
+        ...
+
+    def next_work(self, worker: ThreadWorker, items: int | None, busy_ns: int) -> Work | None:
+        """The last work is done (None: there was none), `items` of it in `busy_ns`; waits for more. None: stop."""
+        ...
+
+    def answer(self, future: CallFuture[Any], outcome: Any) -> None:
+        """This call has its outcome."""
+        ...
+
+    def flush(self, worker: ThreadWorker) -> None:
+        """Take what lies in its `out`."""
+        ...
+
+    def watch(self) -> None:
+        """See `watched`."""
+        ...
+
+    def gone(self, worker: ThreadWorker, teardown_error: BaseException | None) -> None:
+        """The last that is heard of it."""
+        ...
+
+
+class ThreadWorker:
+    """One worker: what it has in hand, and the loop that its thread runs."""
+
+    def __init__(self, wid: int, host: Host, config: WorkerConfig) -> None:
+        self.wid = wid
+        self.host = host
+        self.config = config
+        self.bell: SimpleQueue[object] = SimpleQueue()
+        self.ring = self.bell.put
+        self.direct: CallFuture[Any] | None = None  # the call that it runs, taken past the core
+        self.told = False  # the core was told of it meanwhile
+        self.ident = 0
+        self.leases: deque[list[Segment]] = deque()  # the first is the one being run, until it is done
+        self.current: Segment | None = None  # whose outcomes lie in `out`; changes only while that is empty
+        self.out: deque[Any] = deque()
+        self.stopping = False
+        self.killed = False
+
+    # -- the other side: called under the host's lock ------------------------------------------------------------------
+
+    def issue(self, tasks: Sequence[Task]) -> None:
+        """One more lease."""
+        self.leases.append(list(_segments(tasks)))
+
+    def withdraw(self) -> int:
+        """Take back every token that is left, the last one first; returns how many there were."""
+        count = 0
+        for lease in reversed(self.leases):
+            for segment in reversed(lease):
+                pop = segment.tokens.pop
+                try:
+                    while True:
+                        pop()
+                        count += 1
+                except IndexError:
+                    pass
+        return count
+
+    def harvest(self) -> tuple[Segment | None, list[Any]]:
+        """What lies in `out`, and whose it is."""
+        take = self.out.popleft
+        return self.current, [take() for _ in range(len(self.out))]
+
+    # -- this side -------------------------------------------------------------------------------------------------
+
+    def serve(self) -> None:
+        """The life of the thread."""
+        host = self.host
+        self.ident = get_ident()
+        try:
+            self._prepare()
+        except BaseException as error:
+            host.start_failed(self, error)
+            return
+        host.ready(self)
+        work = host.next_work(self, None, 0)
+        while work is not None:
+            began = perf_counter_ns()
+            if isinstance(work, list):
+                items = self._run_lease(work)
+            else:
+                items = 1
+                self._run_call(work)
+            work = None
+            work = host.next_work(self, items, perf_counter_ns() - began)
+        host.gone(self, self._teardown())
+
+    def _run_lease(self, lease: list[Segment]) -> int:
+        items = 0
+        for segment in lease:
+            if self.out:
+                self.host.flush(self)
+            self.current = segment
+            items += self._run_calls(segment) if segment.run is None else self._run_items(segment, segment.run)
+        return items
+
+    def _prepare(self) -> None:
+        config = self.config
+        try:
+            if config.initializer is not None:
+                config.initializer(*config.initargs)
+            if config.setup is not None:
+                state.enter_setup(config.setup)
+        except BaseException:
+            logging.getLogger("concurrent.futures").critical("Exception in initializer:", exc_info=True)
+            raise
+
+    def _teardown(self) -> BaseException | None:
+        if self.killed or self.config.setup is None:
+            return None
+        try:
+            state.teardown()
+        except BaseException as error:
+            return error
+        return None
+
+    def _run_calls(self, segment: Segment) -> int:
+        take, run, publish = segment.tokens.popleft, self._run_call, self.out.append
+        items = 0
+        while True:
+            try:
+                future = take()
+            except IndexError:
+                return items
+            future._state = RUNNING  # its token is ours: nobody else changes its state any more
+            future.started = True
+            run(future)
+            del future
+            publish(None)
+            items += 1
+
+    def _run_call(self, future: CallFuture[Any]) -> None:
+        function = cast(ThreadFunction, future.function)
+        future.function = function.shell
+        args, kwargs = future.body
+        future.body = None
+        try:
+            if function.with_state:
+                outcome = function.fn(state.state(), *args, **kwargs)
+            else:
+                outcome = function.fn(*args, **kwargs)
+        except BaseException as error:
+            outcome = _raised(error)
+        self.host.answer(future, outcome)
+
+    def _run_items(self, segment: Segment, run: Run) -> int:
+        host, tokens, publish = self.host, segment.tokens, self.out.append
+        take, invoke = tokens.popleft, _invoker(run)
+        flushed = perf_counter_ns()
+        items = 0
+        while True:
+            try:
+                body = take()
+            except IndexError:
+                return items
+            try:
+                outcome = invoke(body)
+            except BaseException as error:
+                outcome = _raised(error)
+            publish(outcome)
+            del body, outcome
+            items += 1
+            if tokens:
+                now = perf_counter_ns()
+                if now - flushed > FLUSH_NS:
+                    host.flush(self)
+                    flushed = now
+                elif not host.watched:
+                    host.watch()
+
+
+def _raised(error: BaseException) -> Raised:
+    """Its traceback begins in the task: our frame lives on and would keep alive what it refers to (law 4)."""
+    trace = error.__traceback__
+    if trace is not None:
+        error.__traceback__ = trace.tb_next
+    return Raised(error)
+
+
+def _segments(tasks: Sequence[Task]) -> Iterator[Segment]:
+    calls: deque[Any] = deque()
+    for task in tasks:
+        if isinstance(task, ChunkTask):
+            if calls:
+                yield Segment(calls, None)
+                calls = deque()
+            yield Segment(deque(task.bodies[task.low : task.low + task.size]), task.run)
+        elif not task.started:  # else it runs already: its token is taken
+            calls.append(task)
+    if calls:
+        yield Segment(calls, None)
+
+
+def _invoker(run: Run) -> Callable[[Any], Any]:
+    """The function of one body of this run."""
+    function = run.function
+    assert isinstance(function, ThreadFunction)
+    fn: Callable[..., Any] = function.fn
+    if function.with_state:
+        fn = partial(fn, state.state())
+
+    if run.whole:
+        return fn
+
+    def invoke(body: Body) -> Any:
+        args, kwargs = body
+        return fn(*args, **kwargs)
+
+    return invoke

@@ -1,0 +1,137 @@
+"""What becomes of engines that nobody shuts down: the interpreter ends, a pool is dropped, the process forks.
+
+Laws
+1. Nothing is registered anywhere before the first engine is.
+2. When the interpreter ends, every engine drains: what was submitted runs, as with the stdlib. If it is leaving because
+   of a KeyboardInterrupt, every engine is killed instead: the user has asked for an end, not for patience.
+3. A pool dropped without shutdown is shut down without waiting: its queued work runs, then its workers end. That
+   request comes from inside the garbage collector, at any bytecode of any thread, so it appends and rings and takes
+   no lock that the interrupted thread might hold.
+4. In a forked child no engine of the parent is touched: not at its exit, not by a finalizer (each engine refuses work
+   there by itself, see `backends.forksafe`).
+
+`threading._register_atexit` is private, and what the stdlib's own executors use: its hooks run before the interpreter
+joins threads and before `atexit`, while new threads can still be started (until 3.12). Where it is missing, `atexit`.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+import weakref
+from collections.abc import Callable
+from typing import Protocol
+
+_SIGKILL = getattr(signal, "SIGKILL", signal.SIGTERM)
+
+
+class Closable(Protocol):
+    """What the end of the interpreter needs of an engine."""
+
+    def shutdown(self, wait: bool, cancel: bool) -> None:
+        """See `backends.base.Engine`."""
+        ...
+
+    def kill(self, signum: int) -> None:
+        """See `backends.base.Engine`."""
+        ...
+
+
+_engines: weakref.WeakSet[Closable] = weakref.WeakSet()
+_lock = threading.RLock()
+_hooked = False
+exiting = False
+"""The interpreter is ending: nothing is to be started any more."""
+
+
+def register(engine: Closable) -> None:
+    """Take care of `engine` when the interpreter ends; one that is made later than that is shut down at once."""
+    if not _hooked:
+        _hook()
+    _engines.add(engine)
+    if exiting:
+        engine.shutdown(wait=False, cancel=False)
+
+
+def when_dropped(pool: object, engine: Closable) -> None:
+    """When `pool` is collected, let `engine` finish what it has and end (law 3)."""
+    weakref.finalize(pool, _let_go, engine.shutdown, os.getpid()).atexit = False
+
+
+def refusal() -> RuntimeError:
+    """What a submit gets after the end, with the words of the stdlib."""
+    return RuntimeError(f"cannot schedule new futures after {'interpreter ' if exiting else ''}shutdown")
+
+
+def left_by_interrupt() -> bool:
+    """True when the interpreter ends because nobody caught a KeyboardInterrupt.
+
+    In an interactive session the last exception says what was typed before, not why it ends.
+    """
+    if hasattr(sys, "ps1") or sys.flags.interactive:
+        return False
+    last = getattr(sys, "last_type", None)
+    return isinstance(last, type) and issubclass(last, KeyboardInterrupt)
+
+
+def _let_go(shutdown: Callable[[bool, bool], None], pid: int) -> None:
+    if pid == os.getpid():
+        shutdown(False, False)
+
+
+def _hook() -> None:
+    global _hooked
+    with _lock:
+        if _hooked:
+            return
+        register_at_exit: Callable[[Callable[[], None]], object] | None = getattr(threading, "_register_atexit", None)
+        try:
+            if register_at_exit is None:
+                raise RuntimeError
+            register_at_exit(_at_exit)
+        except RuntimeError:  # not there, or the interpreter is ending already
+            import atexit
+
+            atexit.register(_at_exit)
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(after_in_child=_in_child)
+        _hooked = True
+
+
+def _at_exit() -> None:
+    """All engines are told first and waited for afterwards, so that they end side by side."""
+    global exiting
+    exiting = True
+    engines = _all()
+    try:
+        if left_by_interrupt():
+            _kill(engines)
+            return
+        for engine in engines:
+            engine.shutdown(wait=False, cancel=False)
+        for engine in engines:
+            engine.shutdown(wait=True, cancel=False)
+    except KeyboardInterrupt:  # patience has ended while it drained
+        _kill(engines)
+        raise
+
+
+def _all() -> list[Closable]:
+    while True:
+        try:
+            return list(_engines)
+        except RuntimeError:  # another thread has added one meanwhile
+            continue
+
+
+def _kill(engines: list[Closable]) -> None:
+    for engine in engines:
+        engine.kill(_SIGKILL)
+
+
+def _in_child() -> None:
+    global _lock
+    _lock = threading.RLock()
+    _engines.clear()

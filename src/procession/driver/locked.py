@@ -1,0 +1,452 @@
+"""A core stepped under a lock by whichever of an engine's threads has something to say, and its commands performed.
+
+Laws
+1. Only the engine's own threads, the workers and one driver, step the core, under the lock. A user's thread appends to
+   the inbox and rings a bell; so a signal handler that raises in the main thread never finds a decision half made.
+2. Append and ring are one step of the interpreter: `any(map(in_turn, targets, repeat(entry)))` runs wholly in C.
+   `targets` is read while it runs, so that who is to be rung is looked up after the entry is in the inbox.
+3. `targets` names, beside the inbox, who is to be woken: the worker that fell asleep last (its caches are warm, and it
+   is the core's first choice as well); if none sleeps, the driver while the pool may still grow; else nobody, since
+   every worker looks at the inbox before it takes its next lease.
+4. A worker with nothing in hand that finds one call in the inbox, and nothing else there, runs it without asking the
+   core, which could decide nothing else; that halves a round trip. Before the core decides anything while that call
+   runs, it is told of it (`_sync`); if it has finished by then, only its cost is noted.
+5. No user code runs under the lock, except what the collector runs wherever it likes: `stepper` says whose lock it is,
+   so that a finalizer that cancels or shuts down does not wait for itself.
+
+Falling asleep, step by step
+    worker: under the lock, put your bell into `targets`; look at the inbox; if it is empty, wait for the bell
+    poster: append to the inbox, then ring what is in `targets`, in one step
+Whichever comes first, the worker sees the entry or hears the bell.
+"""
+
+from __future__ import annotations
+
+import logging
+import operator
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures._base import FINISHED, PENDING, RUNNING
+from contextlib import contextmanager
+from queue import SimpleQueue
+from threading import get_ident
+from typing import Any, cast
+
+from procession.backends import tasks
+from procession.backends.base import EngineStats, WorkerConfig
+from procession.backends.tasks import CallFuture, ChunkTask
+from procession.backends.threads import Segment, ThreadWorker, Work
+from procession.core import commands, events
+from procession.core.pool import PoolCore
+from procession.core.state import PoolState
+from procession.core.task import Task
+from procession.core.worker import State
+from procession.driver.callbacks import Callbacks
+from procession.errors import WorkerStartError
+from procession.types import Raised
+
+in_turn: Callable[[Callable[[Any], object], Any], object] = cast(Any, operator.call)  # see law 2
+
+logger = logging.getLogger("procession")
+
+
+class LockedCore:
+    """One pool of threads: its core, its workers, and the door to both. The host of its workers (`threads.Host`)."""
+
+    def __init__(self, max_workers: int, config: WorkerConfig, thread_name_prefix: str) -> None:
+        self.core = PoolCore(max_workers)
+        self.config = config
+        self.prefix = thread_name_prefix
+        self.callbacks = Callbacks()
+        self.threads: set[threading.Thread] = set()
+        self.inbox: deque[Any] = deque()
+        self.bell: SimpleQueue[object] = SimpleQueue()  # the driver's
+        self._ring_driver = self.bell.put
+        self._rung: Callable[[object], object] | None = self._ring_driver  # what `targets` has beside the inbox
+        self.targets: list[Callable[[Any], object]] = [self.inbox.append, self._ring_driver]
+        self.watched = False
+        self.closed = False
+        self.broken_by: object = None
+        self.guarded = True  # a post has to ask first whether it may
+        self.stepper: int | None = None
+        self.teardown_errors: list[BaseException] = []
+        self.done = self.failed = 0
+        self._lock = threading.Lock()
+        self._workers: dict[int, ThreadWorker] = {}
+        self._asleep: list[ThreadWorker] = []
+        self._direct: dict[ThreadWorker, CallFuture[Any]] = {}  # calls that run and that the core does not know
+        self._todo: deque[commands.Command] = deque()
+        self._withdrawals: dict[int, None] = {}
+        self._perform: dict[type, Callable[[Any], None]] = {
+            commands.Send: self._send,
+            commands.Resolve: self._resolve,
+            commands.ResolveItems: self._resolve_items,
+            commands.MarkRunning: _nothing,  # a worker does that itself, when it is true
+            commands.Withdraw: self._withdraw,
+            commands.Spawn: self._spawn,
+            commands.Stop: self._stop,
+            commands.Kill: self._kill,
+            commands.Cancel: self._cancel,
+            commands.Drop: self._cancel,
+            commands.FailAll: self._fail_all,
+            commands.Broken: self._break,
+            commands.Narrowed: self._narrowed,
+            commands.Closed: self._close,
+        }
+
+    # -- the lock, the inbox, the core -------------------------------------------------------------------------------
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold the lock, and say who does."""
+        with self._lock:
+            self.stepper = get_ident()
+            try:
+                yield
+            finally:
+                self.stepper = None
+
+    def settle(self) -> None:
+        """Read the inbox, and leave `targets` as the state of things wants them. The lock is held."""
+        while True:
+            if self.inbox:
+                self._read()
+            if not self._aim() or not self.inbox:
+                return
+
+    def _aim(self) -> bool:
+        """Who is woken by the next post? True if that is somebody new: what came before has not rung him."""
+        if self._asleep:
+            ring = self._asleep[-1].ring
+        elif self.core.width < self.core.max_workers and not self.closed:
+            ring = self._ring_driver
+        else:
+            ring = None
+        if ring is self._rung:
+            return False
+        self._rung = ring
+        self.targets[1:] = () if ring is None else (ring,)
+        return ring is not None
+
+    def _read(self) -> None:
+        take = self.inbox.popleft
+        entries = [take() for _ in range(len(self.inbox))]
+        waiting: list[Task] = []
+        for entry in entries:
+            if entry.__class__ is CallFuture:
+                waiting.append(entry)
+            elif entry.__class__ is list:
+                waiting.extend(entry)
+            else:
+                if waiting:
+                    self.step(events.Submitted(waiting))
+                    waiting = []
+                self._answer_request(entry)
+        if waiting:
+            self.step(events.Submitted(waiting))
+
+    def _answer_request(self, entry: Any) -> None:
+        """An event for the core, or (event or None, what to call when it has been performed)."""
+        event, performed = entry if entry.__class__ is tuple else (entry, None)
+        if event is not None:
+            self.step(event)
+        if performed is not None:
+            performed()
+
+    def step(self, event: events.Event) -> None:
+        """Tell the core and do what it says; withdrawals last, and answered at once. The lock is held."""
+        if self._direct:
+            self._sync()
+        todo = self._todo
+        with tasks.LOCK:  # claims and cancels exclude each other
+            todo.extend(self.core.step(event))
+        while True:
+            if todo:
+                command = todo.popleft()
+                self._perform[command.__class__](command)
+            elif self._withdrawals:
+                wid, _ = self._withdrawals.popitem()
+                if (worker := self._workers.get(wid)) is not None:
+                    self._take(events.Withdrawn(wid, worker.withdraw()))
+            else:
+                return
+
+    def _take(self, event: events.Event) -> None:
+        """An event that answers a command: what comes of it is performed after what is being performed."""
+        with tasks.LOCK:
+            self._todo.extend(self.core.step(event))
+
+    # -- what workers say (threads.Host) -----------------------------------------------------------------------------
+
+    def ready(self, worker: ThreadWorker) -> None:
+        """See `threads.Host`."""
+        with self.locked():
+            self.step(events.WorkerReady(worker.wid))
+            self.settle()
+
+    def start_failed(self, worker: ThreadWorker, error: BaseException) -> None:
+        """See `threads.Host`."""
+        with self.locked():
+            self.step(events.StartFailed(worker.wid, error, fatal=True))
+        self.gone(worker, None)
+
+    def next_work(self, worker: ThreadWorker, items: int | None, busy_ns: int) -> Work | None:
+        """See `threads.Host`."""
+        while True:
+            with self._lock:
+                self.stepper = worker.ident
+                try:
+                    if items is not None:
+                        self._work_done(worker, items, busy_ns)
+                        items = None
+                    elif worker in self._asleep:
+                        self._asleep.remove(worker)
+                    work = self._find_work(worker)
+                    if work is not None or worker.stopping:
+                        return work
+                finally:
+                    self.stepper = None
+            worker.bell.get()
+
+    def _find_work(self, worker: ThreadWorker) -> Work | None:
+        """What it has in hand, or one call straight from the inbox; if there is nothing, it counts as asleep."""
+        if not worker.bell.empty():  # how often it was rung does not matter
+            worker.bell = SimpleQueue()
+            worker.ring = worker.bell.put
+        while True:
+            if worker.leases:
+                self._aim()
+                return worker.leases[0]
+            if worker.stopping:
+                self._aim()
+                return None
+            if self.inbox:
+                call = self._take_directly(worker)
+                if call is not None:
+                    self._aim()
+                    return call
+                self._read()
+            else:
+                self._asleep.append(worker)
+                self._aim()
+                if not self.inbox:
+                    return None
+                self._asleep.remove(worker)
+
+    def _take_directly(self, worker: ThreadWorker) -> CallFuture[Any] | None:
+        """Law 4: the one call in the inbox, when the core could only decide that this worker runs it."""
+        inbox, core = self.inbox, self.core
+        if len(inbox) != 1 or worker.wid not in core.hungry or core.state is not PoolState.OPEN:
+            return None
+        call = inbox[0]
+        if call.__class__ is list and len(call) == 1:
+            call = call[0]
+        if not isinstance(call, CallFuture):
+            return None
+        inbox.popleft()
+        with tasks.LOCK:
+            if call._state is not PENDING or call.wid is not None:  # cancelled; or here twice (see `handover`)
+                return None
+            call.wid = worker.wid
+            call._state = RUNNING
+        call.started = True
+        worker.direct = self._direct[worker] = call
+        return call
+
+    def _sync(self) -> None:
+        """Tell the core of the calls that run without its knowing, before it decides anything."""
+        unknown, self._direct = self._direct, {}
+        hungry = self.core.hungry
+        for worker, call in unknown.items():
+            del hungry[worker.wid]  # it is there: no step came between
+            hungry[worker.wid] = None  # and the core takes the last first
+            call.release()  # to be claimed anew
+            self.step(events.Submitted([call]))
+
+    def _work_done(self, worker: ThreadWorker, items: int, busy_ns: int) -> None:
+        call, worker.direct = worker.direct, None
+        if call is not None:
+            if self._direct.pop(worker, None) is not None or not worker.told:  # the core never knew
+                call.profile.observe(1, busy_ns)
+                self.done += 1
+                return
+            worker.told = False
+            worker.current = _A_CALL
+            worker.out.append(None)
+        worker.leases.popleft()
+        if self.inbox:  # before the core hears that the worker is free: else it would look for work at other workers'
+            self._read()
+        self._harvest(worker)
+        self.step(events.LeaseEnded(worker.wid, items, busy_ns))
+
+    def answer(self, future: CallFuture[Any], outcome: Any) -> None:
+        """See `threads.Host`. This is `tasks.resolve`, for one future that has no sink."""
+        if future.sink is not None:
+            tasks.resolve((future,), [outcome])
+        else:
+            with tasks.LOCK:
+                if outcome.__class__ is Raised:
+                    future._exception = outcome.error
+                else:
+                    future._result = outcome
+                future._state = FINISHED
+            if future._cond is not None:
+                tasks._announce(future)
+        if future._cond is not None and future._done_callbacks:
+            self.callbacks.post([future])
+
+    def flush(self, worker: ThreadWorker) -> None:
+        """See `threads.Host`."""
+        with self.locked():
+            self._harvest(worker)
+
+    def watch(self) -> None:
+        """See `threads.Host`."""
+        self.watched = True
+        self.bell.put(None)
+
+    def look_around(self) -> None:
+        """Take what lies in the `out` of any worker; the next look is needed only if there was something.
+
+        `watched` goes down first: a worker that publishes after this look sees that, and asks for another.
+        """
+        self.watched = False
+        for worker in list(self._workers.values()):
+            if worker.out:
+                self._harvest(worker)
+                self.watched = True
+
+    def gone(self, worker: ThreadWorker, teardown_error: BaseException | None) -> None:
+        """See `threads.Host`."""
+        if teardown_error is not None:
+            self.teardown_errors.append(teardown_error)
+            logger.error("the teardown of worker %d raised", worker.wid, exc_info=teardown_error)
+        with self.locked():
+            self._harvest(worker)
+            self.step(events.Lost(worker.wid, worker.withdraw(), 0))
+            del self._workers[worker.wid]
+            self.settle()
+
+    def _harvest(self, worker: ThreadWorker) -> None:
+        """Tell the core what the worker has finished since the last time."""
+        if worker.out:
+            segment, outcomes = worker.harvest()
+            assert segment is not None
+            calls = segment.run is None
+            self.step(events.CallsDone(worker.wid, outcomes) if calls else events.ItemsDone(worker.wid, outcomes))
+
+    # -- commands ----------------------------------------------------------------------------------------------------
+
+    def _send(self, command: commands.Send) -> None:
+        worker = self._workers.get(command.wid)
+        if worker is not None:  # else it could not be started, and the core has taken this back
+            worker.told = command.tasks[0] is worker.direct
+            worker.issue(command.tasks)
+            self._ring(worker)
+
+    def _ring(self, worker: ThreadWorker) -> None:
+        if worker in self._asleep:
+            self._asleep.remove(worker)
+            worker.ring(None)
+
+    def _withdraw(self, command: commands.Withdraw) -> None:
+        self._withdrawals[command.wid] = None
+
+    def _spawn(self, command: commands.Spawn) -> None:
+        worker = ThreadWorker(command.wid, self, self.config)
+        name = f"{self.prefix}_{command.wid}"
+        thread = threading.Thread(target=worker.serve, name=name, daemon=True)
+        try:
+            thread.start()
+        except RuntimeError as error:  # the system has no thread left, or the interpreter is going
+            self._take(events.StartFailed(command.wid, error, fatal=False))
+            return
+        self._workers[command.wid] = worker
+        self.threads.add(thread)
+
+    def _stop(self, command: commands.Stop) -> None:
+        worker = self._workers[command.wid]
+        worker.stopping = True
+        self._ring(worker)
+
+    def _kill(self, command: commands.Kill) -> None:
+        """It ends when its present item does."""
+        worker = self._workers[command.wid]
+        worker.stopping = worker.killed = True
+        self._ring(worker)
+
+    def _resolve(self, command: commands.Resolve) -> None:
+        self.done += len(command.outcomes)  # its worker has answered each already
+
+    def _resolve_items(self, command: commands.ResolveItems) -> None:
+        assert isinstance(command.task, ChunkTask)
+        self.done += len(command.outcomes)
+        command.task.run.items_done(command.start, command.outcomes)
+
+    def _cancel(self, command: commands.Cancel | commands.Drop) -> None:
+        watched = tasks.cancel_now([task for task in command.tasks if isinstance(task, CallFuture)])
+        if watched:
+            self.callbacks.post(watched)
+        for task in command.tasks:
+            if isinstance(task, ChunkTask):
+                task.run.items_dropped(task.start, task.size)
+
+    def _fail_all(self, command: commands.FailAll) -> None:
+        for task in command.tasks:
+            self.failed += task.size
+            error = Raised(start_error(command.reason))
+            if isinstance(task, ChunkTask):
+                task.run.items_done(task.start, [error] * task.size)
+            elif isinstance(task, CallFuture):
+                self.answer(task, error)
+
+    def cancel_unleased(self, future: CallFuture[Any]) -> None:
+        """It may have come back from its worker while the request to cancel it was on its way."""
+        if not future.started:
+            watched = tasks.cancel_now((future,))
+            if watched:
+                self.callbacks.post(watched)
+
+    def _break(self, command: commands.Broken) -> None:
+        self.broken_by = command.reason
+        self.guarded = True
+
+    def _narrowed(self, command: commands.Narrowed) -> None:
+        logger.warning("no further workers can be started, going on with %d: %s", command.width, command.reason)
+
+    def _close(self, _command: commands.Closed) -> None:
+        self.closed = True
+        self.bell.put(None)
+
+    def count(self) -> EngineStats:
+        """Numbers, now; takes no lock."""
+        core = self.core
+        states = [worker.state for worker in list(core.workers.values())]
+        return EngineStats(
+            workers=core.width,
+            idle=states.count(State.IDLE),
+            busy=states.count(State.BUSY),
+            starting=states.count(State.STARTING),
+            pending=core.pending_items + len(self.inbox),
+            in_flight=core.in_flight,
+            done=self.done,
+            failed=self.failed,
+            died=0,
+        )
+
+
+def start_error(reason: object) -> BaseException:
+    """A pool's workers cannot start: why, as an exception of its own for each who asks."""
+    if isinstance(reason, BaseException):
+        error = WorkerStartError(f"workers cannot start: {type(reason).__name__}: {reason}")
+        error.__cause__ = reason
+        return error
+    return WorkerStartError(f"workers cannot start: {reason}")
+
+
+_A_CALL = Segment(deque(), None)
+
+
+def _nothing(_command: object) -> None:
+    pass

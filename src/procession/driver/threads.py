@@ -1,0 +1,260 @@
+"""The thread engine: what a pool calls, on any thread; its core is stepped by its own threads (locked.py).
+
+The driver is the thread that is there when no worker is: it starts the first one, and further ones while all are busy;
+it answers requests (cancel, shutdown) at once, whatever the workers do; and, asked by `watch`, it hands over what a
+worker has finished of a chunk while its present item runs long. A pool whose workers are all there wakes it for nothing
+else.
+"""
+
+from __future__ import annotations
+
+import itertools
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from itertools import repeat
+from queue import Empty
+from threading import get_ident
+from typing import Any
+
+from procession.backends import forksafe, tasks
+from procession.backends.base import Capabilities, EngineStats, WorkerConfig
+from procession.backends.functions import FunctionTable, ThreadFunction
+from procession.backends.tasks import CallFuture
+from procession.backends.threads import Body
+from procession.core import events
+from procession.core.task import Task
+from procession.driver import lifecycle
+from procession.driver.locked import LockedCore, in_turn, start_error
+
+TICK = 0.001
+"""Seconds between two looks at the `out` of workers, while something lies there."""
+
+_numbers = itertools.count()
+
+
+class ThreadEngine(LockedCore):
+    """Worker threads behind the contract of `backends.base.Engine`.
+
+    Args:
+        max_workers: at most so many threads, started when there is work for them.
+        config: initializer and setup.
+        thread_name_prefix: workers are called `<prefix>_0`, `<prefix>_1`, ...
+    """
+
+    capabilities = Capabilities("threads", can_kill=False, owns_workers=True, pickles=False, in_caller=False)
+
+    def __init__(self, max_workers: int, config: WorkerConfig, *, thread_name_prefix: str = "") -> None:
+        number = next(_numbers)
+        super().__init__(max_workers, config, thread_name_prefix or f"procession-{number}")
+        self.max_workers = max_workers
+        self._functions = FunctionTable()
+        self._known = self._functions.known
+        self._driver_name = f"procession-driver-{number}"
+        self._driver: threading.Thread | None = None  # made by the first post
+        self._drivers: list[threading.Thread] = []
+        self._closing = False
+        self._foreign = False
+        forksafe.on_fork(self._forked)
+
+    # -- work ------------------------------------------------------------------------------------------------------
+
+    def function(self, fn: Callable[..., Any], name: str | None = None, with_state: bool = False) -> ThreadFunction:
+        """See `Engine.function`; `with_state`: it is called with the worker's state before its arguments."""
+        known = self._known.get(id(fn))
+        if known is not None and known.fn is fn and name is None and not with_state:
+            return known
+        return self._functions.make(fn, name, with_state)
+
+    def encode(self, function: ThreadFunction, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Body:
+        """See `Engine.encode`: threads share objects, nothing is copied."""
+        return args, kwargs
+
+    def plain(self, items: list[Any]) -> bool:
+        """See `Engine.plain`."""
+        return True
+
+    def post(self, posted: Sequence[Task]) -> None:
+        """See `Engine.post`."""
+        if self.guarded:
+            self._admit()
+        any(map(in_turn, self.targets, repeat(list(posted))))
+        if self.closed:
+            self._sweep()
+
+    def post_call(self, future: CallFuture[Any]) -> None:
+        """`post` of one call, as lean as can be."""
+        future._owner = self
+        if self.guarded:
+            self._admit()
+        any(map(in_turn, self.targets, repeat(future)))
+        if self.closed:
+            self._sweep()
+
+    def cancel_group(self, group: object) -> None:
+        """See `Engine.cancel_group`."""
+        self._request(events.GroupCancelled(group))
+
+    def cancel_leased(self, future: CallFuture[Any]) -> bool:
+        """Have the engine take it back from its worker, and wait for the answer; see `tasks.LeasedCanceller`.
+
+        Where waiting would be a deadlock (a finalizer on a thread that steps the core or holds the lock of all
+        futures), the answer is False, and the future is cancelled soon if that is still possible.
+        """
+        asked = events.CancelAsked([future])
+        if self._must_not_wait():
+            self._request((asked, lambda: self.cancel_unleased(future)))
+            return False
+        answered = threading.Event()
+
+        def answer() -> None:
+            self.cancel_unleased(future)
+            answered.set()
+
+        if self._request((asked, answer)):
+            answered.wait()
+        return future.cancelled()
+
+    def _must_not_wait(self) -> bool:
+        return self.stepper == get_ident() or self._on_driver() or tasks.LOCK._is_owned()  # type: ignore[attr-defined]
+
+    def _on_driver(self) -> bool:
+        return self._driver is not None and self._driver.ident == get_ident()
+
+    def _request(self, entry: Any) -> bool:
+        """Something that the driver is to see to even when every worker is busy. False: there never was a driver."""
+        if self._driver is None or self._foreign:
+            return False
+        any(map(in_turn, (self.inbox.append, self.bell.put), repeat(entry)))
+        if self.closed:
+            self._sweep()
+        return True
+
+    # -- beginning ---------------------------------------------------------------------------------------------------
+
+    def _admit(self) -> None:
+        """Raise what a task is answered with that cannot be taken; start the driver if there is none."""
+        self._refuse()
+        if self._driver is None:
+            self._begin()
+        self.guarded = False
+        try:
+            self._refuse()
+        except BaseException:  # it ended while we began, and perhaps before there was anybody to hear of it
+            self.guarded = True
+            self._request(events.ShutdownAsked(False))
+            raise
+
+    def _refuse(self) -> None:
+        if self._foreign:
+            raise RuntimeError(
+                "this pool belongs to the parent process, which forked: make a new pool here, "
+                "or hand the work over to the parent"
+            )
+        if (broken := self.broken) is not None:
+            raise broken
+        if self._closing:
+            raise lifecycle.refusal()
+
+    def _begin(self) -> None:
+        """Start a driver. Should two be started, by threads that race or after an interrupt, the first one drives."""
+        thread = threading.Thread(target=self._drive, name=self._driver_name, daemon=True)
+        self._driver = thread
+        try:
+            thread.start()
+        except BaseException:
+            if thread.ident is None:
+                self._driver = None
+            raise
+
+    # -- the driver ----------------------------------------------------------------------------------------------------
+
+    def _drive(self) -> None:
+        self._drivers.append(threading.current_thread())
+        self._driver = self._drivers[0]
+        if self._on_driver():
+            while not self.closed:
+                self._wait()
+                with self.locked():
+                    if self.watched:
+                        self.look_around()
+                    self.settle()
+            self.guarded = True
+            self._sweep()
+            self.callbacks.close()
+
+    def _wait(self) -> None:
+        try:
+            self.bell.get(timeout=TICK if self.watched else None)
+            while not self.bell.empty():
+                self.bell.get_nowait()
+        except Empty:
+            pass
+
+    def _sweep(self) -> None:
+        """What reached the inbox after the end is answered: the core, which is closed, cancels it."""
+        with self.locked():
+            self.settle()
+
+    # -- the end -------------------------------------------------------------------------------------------------------
+
+    def shutdown(self, wait: bool, cancel: bool) -> None:
+        """See `Engine.shutdown`. On one of the engine's own threads, or where waiting would deadlock, never waits."""
+        self._closing = self.guarded = True
+        if self._foreign:
+            return
+        self._request(events.ShutdownAsked(cancel))
+        if wait:
+            self.join()
+
+    def kill(self, signum: int) -> None:
+        """Cancel what has not started, and shut down. A thread cannot be killed: what runs finishes, unwaited for."""
+        self._closing = self.guarded = True
+        if self._foreign:
+            return
+        performed = threading.Event()
+        if self._request((events.KillAsked(), performed.set)) and not self._must_not_wait():
+            performed.wait()
+
+    def join(self, timeout: float | None = None) -> bool:
+        """Wait, at most `timeout` seconds a thread, until workers, driver and callbacks are through; True if they are.
+
+        Called on one of these threads it returns False at once: it would wait for itself.
+        """
+        everyone = [*self.threads, self._driver, self.callbacks.thread]
+        if self._foreign or self._must_not_wait() or threading.current_thread() in everyone:
+            return False
+        if self._driver is not None:
+            self._driver.join(timeout)
+            if self._driver.is_alive():
+                return False
+        for thread in list(self.threads):
+            thread.join(timeout)
+        return self.callbacks.join(timeout) and not any(thread.is_alive() for thread in self.threads)
+
+    def _forked(self) -> None:
+        """In a forked child: nothing of this pool is ours."""
+        self._foreign = self._closing = self.guarded = True
+
+    # -- looking -------------------------------------------------------------------------------------------------------
+
+    @property
+    def broken(self) -> BaseException | None:
+        """Why the pool takes no more work, if its workers cannot start."""
+        return None if self.broken_by is None else start_error(self.broken_by)
+
+    @property
+    def driver_thread(self) -> threading.Thread | None:
+        """The thread that drives the pool, once there was work."""
+        return self._driver
+
+    def started_threads(self) -> set[threading.Thread]:
+        """The worker threads, once all that was asked for so far has been started."""
+        if not self._must_not_wait():
+            performed = threading.Event()
+            if self._request((None, performed.set)):
+                performed.wait()
+        return self.threads
+
+    def stats(self) -> EngineStats:
+        """See `Engine.stats`."""
+        return self.count()
