@@ -372,12 +372,38 @@ def test_the_limit_of_descriptors_is_named() -> None:
         assert not driver.of(2, Exited)
 
 
+def test_a_zygote_out_of_descriptors_says_so_and_recovers() -> None:
+    with Driver() as driver:
+        driver.start(1)
+        driver.hear(1)
+        zygote = driver.launcher._zygote.pid
+        usual = resource.prlimit(zygote, resource.RLIMIT_NOFILE)
+        for limit in range(10, 24):
+            resource.prlimit(zygote, resource.RLIMIT_NOFILE, (limit, usual[1]))
+            driver.start(limit, "echo", b"x" * 20_000)  # with a descriptor of its own
+            driver.until(lambda limit=limit: driver.of(limit, StartFailed) or driver.of(limit, Started))
+        failures = [each for each in driver.events if type(each) is StartFailed]
+        assert failures
+        assert all("RLIMIT_NOFILE" in str(each.error) for each in failures)
+        resource.prlimit(zygote, resource.RLIMIT_NOFILE, usual)
+        driver.start(99)
+        assert driver.hear(99) == "ready"
+        driver.started(99)
+
+
 def test_a_zygote_that_cannot_begin_is_not_tried_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "executable", "/bin/false")
     with Driver() as driver:
+        asked: list[int] = []
+        refused: list[str] = []
         for wid in range(20):  # more than the window
-            driver.start(wid)
-        for wid in range(20):
+            try:
+                driver.start(wid)
+                asked.append(wid)
+            except OSError as error:  # it was gone before it could be asked
+                refused.append(str(error))
+        assert all("exit code 1" in each for each in refused)
+        for wid in asked:
             failed = driver.failed(wid)
             assert failed.again is False
             assert "exit code 1" in str(failed.error)

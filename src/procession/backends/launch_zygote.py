@@ -42,6 +42,7 @@ from procession.backends.launch import (
 )
 from procession.backends.zygote_client import ZygoteClient, close_socket, context_now, readable, signal_through
 from procession.worker import zygote as wire
+from procession.worker.packets import receive, send
 
 WINDOW = 16
 
@@ -223,6 +224,10 @@ class ZygoteLauncher:
         zygote = ZygoteClient.enter(self._serve)
         try:
             connection = zygote.connect(self._preload, self._output)
+        except ConnectionError:
+            error = zygote.obituary("before it was asked")
+            zygote.leave()
+            raise error from None
         except BaseException:
             zygote.leave()
             raise
@@ -244,7 +249,7 @@ class ZygoteLauncher:
         assert self._connection is not None
         context = context_now(f"procession-{request.wid}", self._zygote.environment)
         body = marshal.dumps((self._serve, request.config, context))
-        wire.send(self._connection, (wire.SPAWN, request.wid, body), request.fds)
+        send(self._connection, (wire.SPAWN, request.wid, body), request.fds)
         self._asked.add(request.wid)
 
     def _advance(self, events: list[Event]) -> None:
@@ -266,7 +271,7 @@ class ZygoteLauncher:
         while True:
             try:
                 with forksafe.lock:
-                    message, fds = wire.receive(self._connection)
+                    message, fds = receive(self._connection)
                     for fd in fds:
                         forksafe.own(fd)
             except BlockingIOError:
@@ -291,7 +296,10 @@ class ZygoteLauncher:
                 events.append(Started(wid, pid))
             case (wire.STARTED, wid, _):
                 assert self._connection is not None
-                wire.send(self._connection, (wire.KILL, wid, int(signal.SIGKILL)))
+                try:
+                    send(self._connection, (wire.KILL, wid, int(signal.SIGKILL)))
+                except OSError:
+                    pass  # the zygote is gone; the worker finds its task pipe at an end
                 self._fail(wid, explained(OSError(24, "Too many open files")), events)
             case (wire.FAILED, wid, number, text):
                 self._fail(wid, explained(OSError(number, f"the zygote could not start a worker: {text}")), events)
@@ -306,20 +314,12 @@ class ZygoteLauncher:
         if self._connection is not None:
             self._receive(events)
         zygote = self._zygote
-        signal_through(zygote.pidfd, signal.SIGKILL)
-        readable(zygote.pidfd, 1000)
-        zygote.ended()
+        error = zygote.obituary("while it was starting this worker")
         self._disconnect()
         for wid, process in self._processes.items():
             if process.sentinel not in self._orphans:
                 self._orphans[process.sentinel] = wid
                 self._watch(process.sentinel)
-        ended = "" if zygote.exitcode is None else f" (exit code {zygote.exitcode})"
-        error: OSError
-        if zygote.ready:
-            error = ConnectionResetError(f"the zygote died{ended} while it was starting this worker")
-        else:
-            error = OSError(f"the zygote ended{ended} before it was ready; what it said is on stderr")
         for wid in sorted(self._asked):
             self._fail(wid, error, events, again=zygote.ready)
         if self._waiting and zygote.ready:

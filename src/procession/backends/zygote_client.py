@@ -31,6 +31,7 @@ from typing import Any, ClassVar
 from procession.backends import forksafe
 from procession.backends.launch import Lifeline, owned_pidfd
 from procession.worker import zygote as wire
+from procession.worker.packets import send
 
 _END_PATIENCE_MS = 2000
 
@@ -53,8 +54,14 @@ class ZygoteClient:
         self.lifeline = Lifeline.enter()
         try:
             self.control, self.pid = self._spawn(serve)
+        except BaseException:
+            self.lifeline.leave()
+            raise
+        try:
             self.pidfd = owned_pidfd(self.pid)
         except BaseException:
+            close_socket(self.control)  # at which it ends
+            os.waitpid(self.pid, 0)
             self.lifeline.leave()
             raise
 
@@ -72,18 +79,25 @@ class ZygoteClient:
     def connect(self, preload: Sequence[str], output: tuple[int, int]) -> _socket.socket:
         """A new pool's connection. Raises OSError."""
         with ZygoteClient._lock:
-            ours, theirs = _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_SEQPACKET)
+            ours, theirs = _pair()
             try:
-                forksafe.own(ours.fileno())
-                ours.setblocking(False)
                 request = (wire.POOL, 0, list(preload), _strings(sys.path))
-                wire.send(self.control, request, (theirs.fileno(), *output))
+                send(self.control, request, (theirs.fileno(), *output))
             except BaseException:
                 close_socket(ours)
                 raise
             finally:
                 theirs.close()
             return ours
+
+    def obituary(self, when: str) -> OSError:
+        """What to tell those who waited for it: a ConnectionError if another one may do better."""
+        signal_through(self.pidfd, signal.SIGKILL)
+        self._wait(1000)
+        ended = "" if self.exitcode is None else f" (exit code {self.exitcode})"
+        if self.ready:
+            return ConnectionResetError(f"the zygote died{ended} {when}")
+        return OSError(f"the zygote ended{ended} before it was ready; what it said is on stderr")
 
     def leave(self) -> None:
         """One launcher less; with the last one the zygote ends, and is waited for."""
@@ -119,9 +133,7 @@ class ZygoteClient:
         return True
 
     def _spawn(self, serve: str) -> tuple[_socket.socket, int]:
-        ours, theirs = _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_SEQPACKET)
-        forksafe.own(ours.fileno())
-        ours.setblocking(False)
+        ours, theirs = _pair()
         opened: list[int] = []
         try:
             blob = os.memfd_create("procession-start")
@@ -131,8 +143,9 @@ class ZygoteClient:
             me = os.pidfd_open(os.getpid())
             opened.append(me)
             # Above every target, so that no dup2 of the child overwrites the source of a later one.
-            sources = [_above_targets(fd) for fd in (blob, theirs.fileno(), me, self.lifeline.read)]
-            opened += sources
+            for fd in (blob, theirs.fileno(), me, self.lifeline.read):
+                opened.append(_above_targets(fd))
+            sources = opened[2:]
             targets = (wire.BLOB, wire.CONTROL, wire.PARENT, wire.LIFELINE)
             pid = os.posix_spawn(
                 sys.executable,
@@ -159,6 +172,15 @@ class ZygoteClient:
         current, cls._lock, cls._current = cls._current, threading.Lock(), None
         if current is not None:
             close_socket(current.control)
+
+
+def _pair() -> tuple[_socket.socket, _socket.socket]:
+    """Two connected ends: ours, which does not block and which a forked child does not keep, and theirs."""
+    with forksafe.lock:
+        ours, theirs = _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_SEQPACKET)
+        forksafe.own(ours.fileno())
+    ours.setblocking(False)
+    return ours, theirs
 
 
 def _flags() -> list[str]:

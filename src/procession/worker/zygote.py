@@ -15,8 +15,7 @@ Laws
 6. It ends when the parent has closed the control connection, every pool is gone, and every child is reaped; or at
    once when the parent dies. A pool that goes takes its workers with it.
 
-Protocol. A packet is a marshalled tuple; above INLINE bytes it travels in a memfd, the last descriptor of the packet,
-and only its first two items are in the packet itself: so that a receiver out of descriptors still knows whom to tell.
+Protocol. The tuples and the descriptors of packets (`procession.worker.packets`).
     at start, as descriptors     BLOB (memfd of the start dictionary), CONTROL, PARENT (its pidfd), LIFELINE (read end)
     control: POOL 0 preload path + connection, stdout, stderr      a new pool; modules to import, with which sys.path
     pool ->  SPAWN wid body      + tasks, results, tokens, page    fork a worker; `body` is for boot.from_zygote
@@ -51,72 +50,24 @@ takes a multiprocessing context, and says so.
 from __future__ import annotations
 
 import _socket
-import marshal
 import os
 import select
 import sys
 
+from procession.worker.packets import receive, send
+
 TYPE_CHECKING = False  # typing costs milliseconds; the checkers know this name
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from typing import Any, NoReturn
 
 BLOB, CONTROL, PARENT, LIFELINE = 3, 4, 5, 6
 POOL, SPAWN, KILL, READY, STARTED, FAILED, EXITED = "pool", "spawn", "kill", "ready", "started", "failed", "exited"
-INLINE = 8192
-_SPILLED = b"."  # no marshalled tuple begins with it
-_MAX_FDS = 16
 
 COMMAND = (
     f"import sys,marshal;start=marshal.load(open({BLOB},'rb'));sys.path[:]=start['path'];"
     "from procession.worker.zygote import main;main(start)"
 )
 """For `python -c`; only built-in modules are imported before sys.path is the parent's."""
-
-
-# ------------------------------------------------------------------------------------------------- packets, both sides
-
-
-def send(sock: _socket.socket, message: tuple[Any, ...], fds: Sequence[int] = ()) -> None:
-    """Send one packet; the descriptors are duplicated by the kernel. Raises OSError, BlockingIOError among them."""
-    body = marshal.dumps(message)
-    spill = -1
-    try:
-        if len(body) > INLINE:
-            spill = os.memfd_create("procession-packet")
-            with open(spill, "wb", closefd=False) as file:
-                file.write(body)
-            fds, body = (*fds, spill), _SPILLED + marshal.dumps(message[:2])
-        rights = b"".join(fd.to_bytes(4, sys.byteorder) for fd in fds)
-        sock.sendmsg([body], [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, rights)] if fds else [])
-    finally:
-        if spill >= 0:
-            os.close(spill)
-
-
-def receive(sock: _socket.socket) -> tuple[tuple[Any, ...] | None, list[int]]:
-    """Take one packet and its descriptors; None for the message at the end. Raises BlockingIOError when there is none.
-
-    When this process is out of descriptors, the last ones of a packet are missing, and of a large message all but the
-    first two items.
-    """
-    body, rights, flags, _ = sock.recvmsg(INLINE, _socket.CMSG_SPACE(_MAX_FDS * 4), _socket.MSG_CMSG_CLOEXEC)
-    fds = [
-        int.from_bytes(data[i : i + 4], sys.byteorder)
-        for level, kind, data in rights
-        if level == _socket.SOL_SOCKET and kind == _socket.SCM_RIGHTS
-        for i in range(0, len(data) - 3, 4)
-    ]
-    if not body:
-        return None, fds
-    if body.startswith(_SPILLED):
-        body = body[1:]
-        if not flags & _socket.MSG_CTRUNC:
-            with open(fds.pop(), "rb") as file:
-                file.seek(0)
-                body = file.read()
-    message: tuple[Any, ...] = marshal.loads(body)
-    return message, fds
 
 
 # ---------------------------------------------------------------------------------------------------------- the process
@@ -236,7 +187,7 @@ class _Zygote:
             self._control.close()
             self._control = None
             return
-        if len(fds) != 3:
+        if len(fds) != 3 or len(message) != 4:
             for fd in fds:
                 os.close(fd)
             return  # out of descriptors: the pool finds its connection closed
@@ -370,6 +321,10 @@ class _Zygote:
             self._pools.clear()
             gc.enable()
             boot.from_zygote(fds, output, LIFELINE, body)
+        except BaseException:
+            from procession.worker import boot
+
+            boot.complain()
         finally:
             os._exit(1)
 
