@@ -44,20 +44,27 @@ def create() -> int:
 class OutcomePage:
     """Either side's view of a page."""
 
-    __slots__ = ("_mmap", "_whole", "data", "words")
+    __slots__ = ("_mmap", "_whole", "data", "sent", "words")
 
     def __init__(self, fd: int) -> None:
+        self.sent = True  # worker: this generation has gone through the pipe
         self._mmap = mmap.mmap(fd, PAGE_SIZE)
         self._whole = memoryview(self._mmap)
         self.words = self._whole[:DATA_AT].cast("Q")
         self.data = self._whole[DATA_AT:]
 
     def begin(self, mode: int) -> int:
-        """Worker: the next generation, empty; returns its number."""
+        """Worker: the next generation, empty; returns its number.
+
+        One that ended without an outcome, because its items were taken back, was never sent and is used again: the
+        parent looks for the one after the last that it was sent.
+        """
         words = self.words
         words[COUNT] = 0
         words[MODE] = mode
-        words[GENERATION] += 1
+        if self.sent:
+            self.sent = False
+            words[GENERATION] += 1
         return words[GENERATION]
 
     def outcomes(self, generation: int, skip: int) -> tuple[int, list[tuple[int, bytes]]]:
@@ -81,7 +88,10 @@ class OutcomePage:
         self.words.release()
         self.data.release()
         self._whole.release()
-        self._mmap.close()
+        try:
+            self._mmap.close()
+        except BufferError:
+            pass  # a caller is just reading an outcome: the collector does it
 
 
 __all__ = ["CAPACITY", "COUNT", "ENDS", "ERROR", "MARSHALLED", "SLOTS", "VALUE", "OutcomePage", "create"]

@@ -256,4 +256,5 @@ class Batch:
         out = frames.frame(kind, head + dumps(outcomes, 5))
         outcomes.clear()
         self.packed = False
+        self.worker.page.sent = True
         return out
