@@ -161,7 +161,7 @@ def _make_worker_died() -> type[Any]:
 
 def _how_it_ended(exitcode: int | None) -> str:
     if exitcode is None:
-        return "died (how is not known)"
+        return "died, how is not known"
     if exitcode >= 0:
         return f"exited with code {exitcode}"
     import signal

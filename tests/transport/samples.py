@@ -1,6 +1,7 @@
 """What tests send by reference: a worker imports this module."""
 
 import dataclasses
+import os
 
 
 @dataclasses.dataclass
@@ -31,3 +32,9 @@ def read():
 
 def reader():
     return lambda: model
+
+
+def only_in(pid, kind):
+    if os.getpid() != pid:
+        raise RuntimeError("this is another process")
+    return kind("text")

@@ -12,8 +12,8 @@ import threading
 import types
 import typing
 import warnings
-import xml.etree.ElementTree as ElementTree  # noqa: F401  # named by a test, as a submodule
 import xml
+import xml.etree.ElementTree as ElementTree  # noqa: F401  # named by a test, as a submodule
 
 import pytest
 
@@ -43,7 +43,7 @@ def module_of(source, name="__main__"):
     return types.SimpleNamespace(names=names, retype=lambda more: exec(compile(more, "<cell>", "exec"), names))
 
 
-# ----------------------------------------------------------------------------------------------------------- by reference
+# --------------------------------------------------------------------------------------------------------- by reference
 
 
 def test_importable_things_go_by_reference(worker):
@@ -60,7 +60,7 @@ def test_reference_even_inside_what_goes_by_value(worker):
     assert worker(lambda x: x is samples.double, samples.double)
 
 
-# ------------------------------------------------------------------------------------------------------------- functions
+# ------------------------------------------------------------------------------------------------------------ functions
 
 
 def test_lambdas_and_closures(worker):
@@ -238,7 +238,7 @@ def test_a_bound_method_a_static_and_a_class_method(worker):
     assert type(worker(Adder.make, 4)) is Adder
 
 
-# --------------------------------------------------------------------------------------------------------------- classes
+# -------------------------------------------------------------------------------------------------------------- classes
 
 
 def test_classes_of_all_kinds(worker):
@@ -289,7 +289,7 @@ def test_dataclasses_named_tuples_enums(worker):
         a: int
         b: int = 2
 
-    Old = collections.namedtuple("Old", "x y")  # noqa: PYI024
+    Old = collections.namedtuple("Old", "x y")
 
     class Color(enum.Enum):
         RED = 1
@@ -421,13 +421,13 @@ def test_a_class_defined_in_the_worker_is_one_class_here(worker):
         class Made: ...
 
     def get():
-        return Made()  # noqa: F821
+        return Made()
 
     worker(setup)
     assert type(worker(get)) is type(worker(get))
 
 
-# ------------------------------------------------------------------------------------------------- the globals are shared
+# ----------------------------------------------------------------------------------------------- the globals are shared
 
 
 def test_an_initializer_by_value_sets_what_tasks_read(worker):
@@ -537,8 +537,12 @@ def test_a_rebound_default_cell_code(worker):
     assert worker(get) == (2, 3, 4)
 
 
+def make_getter(n):
+    return lambda: n
+
+
 def test_a_loop_variable_is_taken_at_submission(worker):
-    jobs = [worker.codec.function((lambda n: lambda: n)(n)) for n in range(3)]
+    jobs = [worker.codec.function(make_getter(n)) for n in range(3)]
     assert [worker.run(job, ()) for job in reversed(jobs)] == [2, 1, 0]
     cell = module_of("def jobs(function):\n  global i\n  for i in range(3): yield function(lambda: i)")
     entries = list(cell.names["jobs"](worker.codec.function))
@@ -557,6 +561,26 @@ def test_a_name_that_is_unbound_is_a_name_error_there(worker):
 
     with pytest.raises(NameError):
         worker(f)
+
+
+def test_functions_whose_globals_stay_in_the_worker_come_back(worker):
+    cell = module_of(
+        """
+import threading
+lock = None
+def init():
+    global lock
+    lock = threading.Lock()
+class Holder:
+    def get(self): return lock
+def locked(x): return lock.locked(), locked, Holder()
+"""
+    )
+    worker.initialize(cell.names["init"])
+    state, function, holder = worker(cell.names["locked"], cell.names["Holder"]())
+    assert state is False
+    assert function is cell.names["locked"]
+    assert type(holder) is cell.names["Holder"]
 
 
 # ---------------------------------------------------------------------------------- modules that the worker cannot find
@@ -606,7 +630,7 @@ def test_a_module_that_is_not_on_the_path(tmp_path, worker):
         del sys.modules["some.where.loose"]
 
 
-# ----------------------------------------------------------------------------------------------------------------- limits
+# --------------------------------------------------------------------------------------------------------------- limits
 
 
 def test_cloudpickle_is_not_loaded_for_functions():

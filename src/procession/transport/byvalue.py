@@ -65,6 +65,7 @@ def key_of_globals(fn: Any) -> str:
             witnesses.pop(at, None)
             if not witnesses and _unnamed.get(space, ("", None))[1] is witnesses:
                 _unnamed.pop(space, None)
+                _stamps.pop(key, None)
 
         witnesses[at] = ref(fn, gone)
     return key
@@ -127,13 +128,20 @@ def reduce_definition(pickler: Pickler, obj: Any) -> Any:
 
 
 def came_from_parent(pickler: Pickler, obj: Any) -> Any:
-    """The short way back: the parent holds this very object, under this uid or under this name. None if it does not."""
+    """The short way back: the parent has this very object, under this uid or under this name. None if it has not."""
     here = rebuild.receiver
-    if not pickler.to_parent or here is None:
+    if not pickler.to_parent or here is None or obj is pickler.root:
         return None
     uid = identity.known_uid(obj)
     if uid is not None:
-        return (rebuild.known, (uid,)) if uid in here.pinned else None
+        if identity.is_own(uid):
+            return None
+        if uid in here.pinned:
+            return rebuild.known, (uid,)
+        try:
+            return reduce_definition(pickler, obj)
+        except Exception:  # a global that it names was set here, to something that stays here
+            return rebuild.known, (uid,)
     if here.main_globals is not None and obj.__module__ in ("__main__", "__mp_main__"):
         name: str = obj.__qualname__
         if found_by_name(rebuild.Namespace(here.main_globals), name) is obj:
@@ -165,9 +173,6 @@ def reduce_function(pickler: Pickler, fn: Any) -> Any:
     modules = [each for each in values if type(each) is ModuleType]
     submodules = _reach_modules(pickler, modules, names.attributes, bindings) if modules else None
     uid = identity.uid_of(fn)
-    pinned = own is not None and not pickler.to_parent
-    if pinned:
-        identity.pin(fn, uid)
     if pickler.needs is not None:
         pickler.needs.function(fn)
     attributes = dict(fn.__dict__)
@@ -182,7 +187,6 @@ def reduce_function(pickler: Pickler, fn: Any) -> Any:
         cells,
         bindings,
         submodules,
-        pinned,
     )
     code = names.marshalled if names.marshalled is not None else fn.__code__
     return rebuild.function, (uid, home, code, closure), state, None, None, rebuild.fill_function
@@ -275,9 +279,9 @@ def reduce_class(pickler: Pickler, cls: Any) -> Any:
     bindings = []
     if own_there:
         bindings.append((cls.__qualname__, stamp(key, cls.__qualname__, cls), cls))
-    pinned = (own or own_there) and not pickler.to_parent
+    pinned = own and not pickler.to_parent
     if pinned:
-        identity.pin(cls, uid)
+        identity.pin(cls, f"{cls.__module__}:{cls.__qualname__}")
     state = uid, home, setter, attributes, bindings, pinned
     made = rebuild.make_class, (uid, home, cls.__qualname__, maker, (*args, None, extra))
     return (*made, state, None, None, rebuild.fill_class)

@@ -69,7 +69,9 @@ class Dependencies:
 
     def hold(self) -> bool:
         """Is everything still bound to what it was bound to?"""
-        return all(each.holds() for each in (*self._spaces.values(), *self._functions.values()))
+        return all(each.holds() for each in self._spaces.values()) and all(
+            each.holds() for each in self._functions.values()
+        )
 
 
 class Needs:

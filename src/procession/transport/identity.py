@@ -17,8 +17,9 @@ if TYPE_CHECKING:
 
 _names: dict[int, tuple[str, Any]] = {}  # id(object) -> its uid, and a weak reference that guards against a reused id
 _objects: dict[str, Any] = {}  # uid -> weak reference
-_pinned: dict[str, Any] = {}
+_pinned: dict[str, tuple[Any, ...]] = {}  # place -> the last classes that it had
 _numbers = count(1)
+PINNED = 4
 _prefix = ""
 
 
@@ -74,9 +75,11 @@ def is_own(uid: str) -> bool:
     return uid.startswith(own_prefix())
 
 
-def pin(obj: Any, uid: str) -> None:
-    """Keep it alive: the other side will name it by its uid alone."""
-    _pinned[uid] = obj
+def pin(obj: Any, place: str) -> None:
+    """Keep it alive, for the other side will name it by its uid alone: until its place has had PINNED later ones."""
+    last = _pinned.get(place, ())
+    if not any(each is obj for each in last):
+        _pinned[place] = (*last[1 - PINNED :], obj)
 
 
 def _dropper(table: dict[Any, Any], key: Any) -> Callable[[Any], None]:

@@ -41,7 +41,7 @@ class Pickler(CPickler):
     """Pickles one object; may be used again when that was nothing special."""
 
     to_parent = False  # True in a worker, for what goes back
-    _root: Any = MISSING  # inside a definition, everything is taken apart in place; this one has to be
+    root: Any = MISSING  # inside a definition, everything is taken apart in place; this one has to be
 
     def __init__(self, needs: Dependencies | None = None) -> None:
         self.pieces: list[bytes] = []
@@ -69,7 +69,7 @@ class Pickler(CPickler):
         short = byvalue.came_from_parent(self, fn)
         if short is not None:
             return short
-        if fn.__closure__ is None and self._root is MISSING:
+        if fn.__closure__ is None and self.root is MISSING:
             return byvalue.reduce_definition(self, fn)
         return byvalue.reduce_function(self, fn)
 
@@ -81,7 +81,7 @@ class Pickler(CPickler):
         short = byvalue.came_from_parent(self, cls)
         if short is not None:
             return short
-        if self._root is MISSING:
+        if self.root is MISSING:
             return byvalue.reduce_definition(self, cls)
         return byvalue.reduce_class(self, cls)
 
@@ -179,7 +179,7 @@ def dumps_function(fn: Any, needs: Dependencies) -> bytes:
 
 def _whole(kind: type[Pickler], obj: Any, needs: Dependencies) -> bytes:
     pickler = kind(needs)
-    pickler._root = obj
+    pickler.root = obj
     pickler.dump(obj)
     return b"".join(pickler.pieces)
 

@@ -200,7 +200,7 @@ def known(uid: str) -> Any:
     """An object that this process has sent and kept."""
     found = identity.object_of(uid)
     if found is None:
-        raise LookupError("what came back was known by a name that nobody knows any more")
+        raise LookupError("what came back stands for a function or class of this process that is gone")
     return found
 
 
@@ -260,7 +260,7 @@ def fill_function(fn: Any, state: Any) -> None:
     """The rest of a function; an original keeps what it has."""
     if fn.__name__ != _UNSET:
         return
-    names, defaults, kwdefaults, annotations, attributes, cells, bindings, _submodules, pinned = state
+    names, defaults, kwdefaults, annotations, attributes, cells, bindings, _submodules = state
     fn.__name__, fn.__qualname__, fn.__module__, doc = names
     fn.__doc__ = doc
     fn.__defaults__ = defaults
@@ -275,9 +275,6 @@ def fill_function(fn: Any, state: Any) -> None:
         each.cell_contents = content
     for shared, names_here in bindings:
         _bind(shared, names_here)
-    here = _here()
-    if pinned and here is not None and (uid := identity.known_uid(fn)) is not None:
-        here.pinned.add(uid)
 
 
 def _bind(shared: SharedModule, bindings: Sequence[tuple[str, int, Any]]) -> None:

@@ -36,6 +36,13 @@ class LoadFailed(Exception):
 
 def encode(error: BaseException, dumps: Callable[[Any], bytes]) -> bytes:
     """The bytes of an exception; never raises."""
+    try:
+        return plain_dumps(_record(error, dumps), 5)
+    except BaseException:  # whatever its class does when it is looked at
+        return plain_dumps((type.__repr__(type(error)), "", "", "", None, None), 5)
+
+
+def _record(error: BaseException, dumps: Callable[[Any], bytes]) -> tuple[Any, ...]:
     if isinstance(error, LoadFailed):
         told, base, packed, more = error.error, _POOL, None, None
         text = error.text
@@ -44,8 +51,7 @@ def encode(error: BaseException, dumps: Callable[[Any], bytes]) -> bytes:
         text = text_of(error)
         packed = _packed(error, dumps)
         more = _relatives(error, dumps) if packed is not None else None
-    record = (full_name(type(told)), text, _traceback(told), base, packed, more)
-    return plain_dumps(record, 5)
+    return full_name(type(told)), text, _traceback(told), base, packed, more
 
 
 def _packed(error: BaseException, dumps: Callable[[Any], bytes]) -> bytes | None:
@@ -107,8 +113,8 @@ def full_name(kind: type) -> str:
 def text_of(error: BaseException) -> str:
     """str(error), whatever its `__str__` does."""
     try:
-        return str(error)
-    except Exception:
+        return "".join([str(error)])  # of a subclass of str, a str
+    except BaseException:
         return "<no text: its __str__ failed>"
 
 
@@ -117,7 +123,7 @@ def _traceback(error: BaseException) -> str:
         import traceback
 
         return "".join(traceback.format_exception(type(error), error, _skip_ours(error.__traceback__)))
-    except Exception:
+    except BaseException:
         return f"{full_name(type(error))}: {text_of(error)}\n"
 
 

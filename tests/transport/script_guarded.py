@@ -1,0 +1,60 @@
+"""A program with a guard, whose workers have run it again as `__mp_main__`: run as a script by test_main.py."""
+
+import os
+
+from tests.transport.harness import Worker
+
+state = os.getpid()
+
+
+class Point:
+    def __init__(self, x):
+        self.x = x
+
+
+class Oops(ValueError):
+    pass
+
+
+def init():
+    global state
+    state = "set by init"
+
+
+def make(x):
+    return Point(x)
+
+
+def mine(point):
+    return isinstance(point, Point)
+
+
+def fail():
+    raise Oops("text")
+
+
+def pid():
+    return state
+
+
+def checks(worker):
+    yield "what the worker has is kept", worker(pid) == worker.process.pid
+    worker.initialize(init)
+    yield "initializer", worker(lambda: state) == "set by init"
+    yield "made there", type(worker(make, 1)) is Point
+    yield "sent", worker(mine, Point(1))
+    yield "class back", worker(lambda: Point) is Point
+    yield "function back", worker(lambda: make) is make
+    try:
+        worker(fail)
+    except Oops as error:
+        yield "exception", type(error) is Oops
+    else:
+        yield "exception", False
+
+
+if __name__ == "__main__":
+    with Worker(main=__file__) as worker:
+        for name, fine in checks(worker):
+            if not fine:
+                print(name)
