@@ -1,0 +1,280 @@
+"""Pool: a `concurrent.futures.Executor` over worker processes, threads, or the caller itself."""
+
+from __future__ import annotations
+
+import logging
+import signal
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from procession import cpu, options
+from procession.backends.base import Engine, WorkerConfig
+from procession.driver import lifecycle
+from procession.options import Overflow
+from procession.pool_face import PoolFace
+from procession.pool_room import Room
+
+if TYPE_CHECKING:
+    import threading
+    from multiprocessing.context import BaseContext
+
+logger = logging.getLogger("procession")
+
+SIGKILL = getattr(signal, "SIGKILL", signal.SIGTERM)
+
+
+@dataclass(frozen=True, slots=True)
+class PoolStats:
+    """A pool at one moment; never changes. Counts are of items: a call is one, a chunk of a map is as many as it holds.
+
+    What happens between two looks at one field may show in another: they are read one after another, without a lock.
+    """
+
+    backend: str
+    """ "processes", "threads" or "inline"."""
+    max_workers: int
+    """So many workers at most."""
+    workers: int
+    """Workers that there are, or are being started."""
+    idle: int
+    """Of them, waiting for work."""
+    busy: int
+    """Of them, with work in hand."""
+    starting: int
+    """Of them, not ready yet."""
+    pending: int
+    """Items that no worker has in hand."""
+    in_flight: int
+    """Items in the hands of workers, running or next."""
+    done: int
+    """Items that ran to an end: a result or an exception."""
+    failed: int
+    """Items that did not: their worker died, or none could be started."""
+    died: int
+    """Workers that died while they ran something."""
+    dropped: int
+    """Calls that `overflow` has dropped."""
+
+
+def make_engine(backend: str, max_workers: int, config: WorkerConfig, **own: Any) -> Engine:
+    """The engine of a backend, looked after when the interpreter ends; its module is imported now.
+
+    `own`: words of that backend only; None and () count as not given. Raises ValueError for an unknown backend.
+    """
+    options.check_backend(backend)
+    options.check_own(backend, own)
+    words: dict[str, Any] = {word: value for word, value in own.items() if value is not None and value != ()}
+    engine: Any
+    if backend == "threads":
+        from procession.driver.threads import ThreadEngine
+
+        engine = ThreadEngine(max_workers, config, **words)
+    elif backend == "inline":
+        from procession.backends.inline import InlineEngine
+
+        engine = InlineEngine(config, **words)
+    else:
+        from procession.driver.processes import ProcessEngine
+
+        engine = ProcessEngine(max_workers, config, **words)
+    lifecycle.register(engine)
+    made: Engine = engine
+    return made
+
+
+class Pool(PoolFace):
+    """Runs functions on workers of its own: an Executor whose tasks survive each other.
+
+    max_workers: at most so many, started when there is work for them; None: the CPUs that this process may use, by
+        affinity and by the quota of its container.
+    mp_context: start worker processes by this multiprocessing context, instead of from the zygote.
+    initializer, initargs: `initializer(*initargs)` runs once in each worker before anything else.
+    max_tasks_per_child: a worker process is replaced after so many items.
+    backend: "processes"; "threads"; or "inline", which runs each task at once where it is submitted, for debugging.
+    setup: runs once in each worker, after the initializer; what it returns is entered if it is a context manager, is
+        `procession.state()` to its tasks, and is left when the worker ends in order.
+    max_pending: calls submitted and not finished, at most; None: no bound. map and imap have bounds of their own.
+    overflow: what submit does when so many are: "block" (waits; in a thread that runs an event loop, or that the pool
+        itself needs, it raises `Full`), "raise" (`Full`), "drop_newest" (returns a cancelled Future), "drop_oldest"
+        (cancels the oldest call that has not started; if there is none, as drop_newest).
+    preload: modules that are imported once for all worker processes.
+    pickle: (inline) True copies arguments and results as processes would.
+
+    A worker that dies costs the one task that it was running (`WorkerDied`). Initializer or setup that raises breaks
+    the pool (`WorkerStartError`).
+
+    Leaving its with block waits for all that was submitted, as the standard library's executors do, and so it is after
+    SystemExit and GeneratorExit. After another exception, what has not started is cancelled, how many is logged, and
+    what runs finishes. After KeyboardInterrupt, which may come while it waits as well, the workers are killed.
+
+    A pool that is dropped without shutdown finishes its work; so does one that is there when the interpreter ends.
+    """
+
+    def __init__(
+        self,
+        max_workers: int | None = None,
+        mp_context: BaseContext | None = None,
+        initializer: Callable[..., object] | None = None,
+        initargs: tuple[Any, ...] = (),
+        *,
+        max_tasks_per_child: int | None = None,
+        backend: options.Backend = "processes",
+        setup: Callable[[], object] | None = None,
+        max_pending: int | None = None,
+        overflow: Overflow = "block",
+        preload: Sequence[str] = (),
+        **own: Any,
+    ) -> None:
+        options.check_backend(backend)
+        options.check_max_workers(max_workers)
+        options.check_worker(initializer, initargs, setup)
+        options.check_max_tasks(max_tasks_per_child)
+        options.check_pending(max_pending, overflow)
+        options.check_preload(preload)
+        own.update(mp_context=mp_context, max_tasks_per_child=max_tasks_per_child, preload=tuple(preload))
+        options.check_own(backend, own)
+        if mp_context is not None and max_tasks_per_child is not None:
+            _refuse_fork(mp_context)
+        self._backend = backend
+        self._max_workers = 1 if backend == "inline" else max_workers or cpu.available()
+        self._given_context = mp_context
+        self._recycles = max_tasks_per_child is not None
+        config = WorkerConfig(initializer, tuple(initargs), setup)
+        self._engine = make_engine(backend, self._max_workers, config, **own)
+        self._room = None if max_pending is None else Room(self._engine, max_pending, overflow)
+        lifecycle.when_dropped(self, self._engine)
+
+    def _pool(self) -> Pool:
+        return self
+
+    # -- looking -----------------------------------------------------------------------------------------------------
+
+    def stats(self) -> PoolStats:
+        """Numbers, now."""
+        numbers = self._engine.stats()
+        return PoolStats(
+            backend=self._backend,
+            max_workers=self._max_workers,
+            workers=numbers.workers,
+            idle=numbers.idle,
+            busy=numbers.busy,
+            starting=numbers.starting,
+            pending=numbers.pending,
+            in_flight=numbers.in_flight,
+            done=numbers.done,
+            failed=numbers.failed,
+            died=numbers.died,
+            dropped=0 if self._room is None else self._room.dropped,
+        )
+
+    def __repr__(self) -> str:
+        return f"<Pool of at most {self._max_workers} {self._backend} at {id(self):#x}>"
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a pool cannot be pickled: it stays in the process that made it; a task makes one of its own")
+
+    # -- the end -----------------------------------------------------------------------------------------------------
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        """Take no more work. What runs finishes; what waits runs as well, unless `cancel_futures`.
+
+        wait: return when all that is done and the workers and done-callbacks are gone. Called by a task or a
+        done-callback of this very pool it does not wait, since it would wait for itself. May be called again, and from
+        several threads.
+        """
+        self._engine.shutdown(wait, cancel_futures)
+
+    def terminate_workers(self) -> None:
+        """Send SIGTERM to every worker and shut down; what ran fails, what waited is cancelled (CPython 3.14).
+
+        Threads cannot be ended: there, what waits is cancelled, and what runs finishes without being waited for.
+        """
+        self._engine.kill(signal.SIGTERM)
+
+    def kill_workers(self) -> None:
+        """`terminate_workers` with SIGKILL (CPython 3.14)."""
+        self._engine.kill(SIGKILL)
+
+    def __exit__(
+        self, exc_type: type[BaseException] | None, exc_val: BaseException | None, exc_tb: TracebackType | None
+    ) -> None:
+        try:
+            if exc_type is None or issubclass(exc_type, (SystemExit, GeneratorExit)):
+                self.shutdown(wait=True)
+            elif issubclass(exc_type, KeyboardInterrupt):
+                self.kill_workers()
+            else:
+                self._abandon(exc_type)
+        except KeyboardInterrupt:
+            self.kill_workers()
+            raise
+
+    def _abandon(self, exc_type: type[BaseException]) -> None:
+        before = self._engine.stats()
+        self.shutdown(wait=True, cancel_futures=True)
+        after = self._engine.stats()
+        ended = after.done - before.done + after.failed - before.failed
+        cancelled = before.pending + before.in_flight - ended
+        if cancelled > 0:
+            logger.warning(
+                "%s ended the with block of %r: %d items that had not started were cancelled",
+                exc_type.__name__,
+                self,
+                cancelled,
+            )
+
+    async def __aenter__(self) -> Pool:
+        return self
+
+    async def __aexit__(
+        self, exc_type: type[BaseException] | None, exc_val: BaseException | None, exc_tb: TracebackType | None
+    ) -> None:
+        import asyncio
+
+        await asyncio.to_thread(self.__exit__, exc_type, exc_val, exc_tb)
+
+    # -- for programs that look behind the standard library's executors ------------------------------------------------
+
+    @property
+    def _processes(self) -> Any:
+        """pid -> an object with `terminate`, `kill`, `join`, `is_alive`, of the workers that there are."""
+        return self._engine.processes() if hasattr(self._engine, "processes") else None
+
+    @property
+    def _threads(self) -> set[threading.Thread]:
+        threads: set[threading.Thread] = self._engine.started_threads()
+        return threads
+
+    @property
+    def _executor_manager_thread(self) -> threading.Thread | None:
+        thread: threading.Thread | None = self._engine.driver_thread
+        return thread
+
+    @property
+    def _broken(self) -> str | bool:
+        broken = self._engine.broken
+        return False if broken is None else str(broken)
+
+    @property
+    def _mp_context(self) -> BaseContext | None:
+        """The context that starts the workers, or the one that says best how the zygote does."""
+        if self._backend != "processes":
+            return None
+        if self._given_context is not None:
+            return self._given_context
+        import multiprocessing
+
+        return multiprocessing.get_context("spawn" if self._recycles else None)
+
+
+def _refuse_fork(mp_context: BaseContext) -> None:
+    if mp_context.get_start_method(allow_none=False) == "fork":
+        raise ValueError(
+            "max_tasks_per_child is incompatible with the 'fork' multiprocessing start method; "
+            "supply a different mp_context."
+        )
+
+
+__all__ = ["Pool", "PoolStats", "make_engine"]

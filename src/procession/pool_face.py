@@ -1,0 +1,255 @@
+"""What hands work to a pool: the methods that `Pool` and the views of `options()` share."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import AsyncIterator, Callable, Hashable, Iterable, Iterator
+from concurrent.futures import Executor, Future
+from typing import TYPE_CHECKING, Any, Never, ParamSpec, TypeVar
+
+from procession import options
+from procession.backends.tasks import CallFuture
+from procession.errors import PicklingError
+from procession.observe.progress import Progress
+
+if TYPE_CHECKING:
+    from procession.pool import Pool
+    from procession.pool_room import Room
+    from procession.streams import OnError, Stream, Words
+
+P = ParamSpec("P")
+S = TypeVar("S")
+T = TypeVar("T")
+
+
+def kept_by(holder: S, pool: object) -> S:
+    """`holder`, which keeps `pool` from being dropped as long as it lives itself."""
+    weakref.finalize(holder, _nothing, pool).atexit = False
+    return holder
+
+
+def _nothing(_pool: object) -> None:
+    pass
+
+
+class PoolFace(Executor):
+    """An Executor that hands its work to one pool's engine, under the policy of a view."""
+
+    _engine: Any  # `backends.base.Engine`, and the further words that ARCHITECTURE.md lists
+    _room: Room | None = None
+    _name: str | None = None
+    _progress: Progress = False
+
+    def _pool(self) -> Pool:
+        raise NotImplementedError
+
+    # -- one call ----------------------------------------------------------------------------------------------------
+
+    def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
+        """Run `fn(*args, **kwargs)` on a worker; returns its Future, at once.
+
+        Arguments are pickled here and now where the backend pickles: what is changed later is not seen. What cannot be
+        pickled gives a future that has failed with `PicklingError`. Raises RuntimeError after shutdown and in a forked
+        child, `WorkerStartError` when workers cannot start, TypeError when `fn` is not callable. With `max_pending`
+        see `Pool`.
+        """
+        engine = self._engine
+        try:
+            function = engine.function(fn, self._name)
+            future: CallFuture[T] = CallFuture(function, engine.encode(function, args, kwargs))
+        except PicklingError as error:
+            return self._never_sent(error)
+        if self._room is None:
+            engine.post_call(future)
+        else:
+            self._room.submit(future)
+        return future
+
+    async def acall(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        """`submit`, and await the result. Cancelling the awaiting task cancels the call, if it has not started.
+
+        With `max_pending` and overflow "block" it awaits room. Raises what the call raises, and what `submit` raises.
+        """
+        import asyncio
+
+        engine = self._engine
+        function = engine.function(fn, self._name)
+        future: CallFuture[T] = CallFuture(function, engine.encode(function, args, kwargs))
+        if self._room is None:
+            engine.post_call(future)
+        else:
+            await self._room.asubmit(future)
+        return await asyncio.wrap_future(future)
+
+    def _never_sent(self, error: BaseException) -> Future[Any]:
+        self._engine.post([])  # a pool that takes no work says so first
+        future: Future[Any] = Future()
+        future.set_running_or_notify_cancel()
+        future.set_exception(error)
+        return future
+
+    # -- many --------------------------------------------------------------------------------------------------------
+
+    def map(
+        self,
+        fn: Callable[..., T],
+        *iterables: Iterable[Any],
+        timeout: float | None = None,
+        chunksize: int | None = None,
+        buffersize: int | None = None,
+        **wrong: Never,
+    ) -> Iterator[T]:
+        """`Executor.map` of CPython 3.14: results in order; all inputs are taken now unless `buffersize` is given.
+
+        timeout: seconds from this call within which results may be waited for; then TimeoutError.
+        chunksize: items a worker is given at once; None: by measured time. It changes nothing but speed.
+        buffersize: items taken in and not yet yielded, at most; None: all.
+
+        Every item before the first failure comes out; the error is raised at its place and ends the iterator; what
+        waits is cancelled then, what runs finishes.
+        """
+        if wrong:
+            options.refuse_words("map", wrong, options.MAP_MEANT)
+        from procession import streams
+
+        options.check_iterables("map", iterables)
+        function = self._engine.function(fn, self._name)
+        words: dict[str, Any] = {"timeout": timeout, "chunksize": chunksize, "buffersize": buffersize}
+        results = streams.map_(self._engine, function, iterables, progress=self._progress, **words)
+        return results if buffersize is None else kept_by(results, self._pool())
+
+    def imap(
+        self,
+        fn: Callable[..., T],
+        *iterables: Iterable[Any],
+        ordered: bool = True,
+        window: int | None = None,
+        key: Callable[..., Hashable] | None = None,
+        on_error: OnError = "raise",
+        live: bool = False,
+        chunksize: int | None = None,
+        progress: Progress = False,
+        **wrong: Never,
+    ) -> Stream:
+        """The results of `fn` over the items, lazily and bounded: endless inputs are fine. Starts at the call.
+
+        ordered: in the order of the items (False: as they finish; with `key`, in order within each key).
+        window: items taken in and not yet handed over, at most; None: as many as keep the workers busy.
+        key: `key(*args)`; items of one key run one at a time and in order.
+        on_error: "raise" (the stream ends, and what waits is cancelled), "return" (the exception in the item's place),
+            "skip", or a callable that gets a `Failure` at the item's place.
+        live: pull the input in a thread of its own, so that an input that waits holds no finished result back.
+        chunksize: items a worker is given at once; None: by measured time.
+        progress: True for a bar (needs the extra "progress"), or a callable `progress(done, total)`.
+
+        The iterator has `close()`, and is a context manager that closes it.
+        """
+        if wrong:
+            options.refuse_words("imap", wrong, options.STREAM_MEANT)
+        from procession import streams
+
+        words = streams.Words(ordered, window, key, on_error, live, chunksize, progress or self._progress)
+        return self._stream("imap", fn, iterables, words)
+
+    def imap_unordered(
+        self,
+        fn: Callable[..., T],
+        *iterables: Iterable[Any],
+        window: int | None = None,
+        key: Callable[..., Hashable] | None = None,
+        on_error: OnError = "raise",
+        live: bool = False,
+        chunksize: int | None = None,
+        progress: Progress = False,
+        **wrong: Never,
+    ) -> Stream:
+        """`imap(ordered=False)`: results as they finish."""
+        if wrong:
+            options.refuse_words("imap_unordered", wrong, options.STREAM_MEANT)
+        from procession import streams
+
+        words = streams.Words(False, window, key, on_error, live, chunksize, progress or self._progress)
+        return self._stream("imap_unordered", fn, iterables, words)
+
+    def aimap(
+        self,
+        fn: Callable[..., T],
+        *iterables: Iterable[Any] | AsyncIterator[Any],
+        ordered: bool = True,
+        window: int | None = None,
+        key: Callable[..., Hashable] | None = None,
+        on_error: OnError = "raise",
+        live: bool = False,
+        chunksize: int | None = None,
+        progress: Progress = False,
+        **wrong: Never,
+    ) -> AsyncIterator[T]:
+        """`imap` for `async for`, over synchronous or asynchronous inputs; waiting does not block the event loop."""
+        if wrong:
+            options.refuse_words("aimap", wrong, options.STREAM_MEANT)
+        from procession import streams, streams_async
+
+        words = streams.Words(ordered, window, key, on_error, live, chunksize, progress or self._progress)
+        options.check_iterables("aimap", iterables, asynchronous=True)
+        function = self._engine.function(fn, self._name)
+        return kept_by(streams_async.aimap(self._engine, function, iterables, words), self._pool())
+
+    def _stream(self, call: str, fn: Callable[..., Any], iterables: Iterable[Any], words: Words) -> Stream:
+        from procession import streams
+
+        options.check_iterables(call, iterables)
+        function = self._engine.function(fn, self._name)
+        return kept_by(streams.imap(self._engine, function, tuple(iterables), words), self._pool())
+
+    # -- policy ------------------------------------------------------------------------------------------------------
+
+    def options(self, *, name: str | None = None, progress: Progress | None = None, **wrong: Never) -> PoolView:
+        """A view of the pool: an Executor whose work is handed over under this policy. Views merge when chained.
+
+        name: what messages, stats and timelines call the tasks; None: as before.
+        progress: for its map, imap and aimap, see `imap`; None: as before.
+
+        Its shutdown, and its with block, are the pool's.
+        """
+        if wrong:
+            options.refuse_words("options", wrong, options.OPTIONS_MEANT)
+        options.check_name(name)
+        from procession.observe.progress import check_progress
+
+        if progress is not None:
+            check_progress(progress)
+        chosen = self._progress if progress is None else progress
+        return PoolView(self._pool(), name if name is not None else self._name, chosen)
+
+
+class PoolView(PoolFace):
+    """A pool under a policy; made by `options()`."""
+
+    def __init__(self, pool: Pool, name: str | None, progress: Progress) -> None:
+        self._viewed = pool
+        self._engine = pool._engine
+        self._room = pool._room
+        self._name = name
+        self._progress = progress
+
+    def _pool(self) -> Pool:
+        return self._viewed
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._viewed, name)
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        """The pool's."""
+        self._viewed.shutdown(wait, cancel_futures=cancel_futures)
+
+    def __exit__(self, *exc_info: Any) -> None:
+        self._viewed.__exit__(*exc_info)
+
+    async def __aenter__(self) -> PoolView:
+        return self
+
+    async def __aexit__(self, *exc_info: Any) -> None:
+        await self._viewed.__aexit__(*exc_info)
+
+    def __repr__(self) -> str:
+        return f"<options(name={self._name!r}) of {self._viewed!r}>"
