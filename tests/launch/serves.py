@@ -124,6 +124,19 @@ def fork_and_return(files):
     told(files)
 
 
+def fork_and_raise(files, code):
+    """As the serve loop leaves when it finds itself in a forked process: by an exception."""
+    import multiprocessing.util
+
+    multiprocessing.util.Finalize(None, print, args=("a finalizer of the worker",), exitpriority=1)
+    pid = os.fork()
+    if pid == 0:
+        raise SystemExit(code)
+    _, status = os.waitpid(pid, 0)
+    say(files, os.waitstatus_to_exitcode(status))
+    told(files)
+
+
 def leave_a_grandchild(files):
     """A process that outlives this one and holds whatever a fork holds."""
     pid = os.fork()

@@ -144,6 +144,21 @@ def test_the_same_with_multiprocessing(method: str) -> None:
         assert driver.exited(1).exitcode == 0
 
 
+@pytest.mark.parametrize("method", ["zygote", "fork", "spawn"])
+def test_a_process_that_a_task_forked_ends_without_the_exit_of_the_worker(
+    method: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    import multiprocessing
+
+    context = None if method == "zygote" else multiprocessing.get_context(method)
+    with Driver(context) as driver:
+        driver.start(1, "fork_and_raise", 5)
+        assert driver.hear(1) == 5
+        driver.let_go(1)
+        assert driver.exited(1).exitcode == 0
+    assert capfd.readouterr().out == "a finalizer of the worker\n"  # once
+
+
 @pytest.mark.parametrize("method", ["zygote", "fork", "spawn", "forkserver"])
 def test_a_grandchild_does_not_hide_the_death_of_a_worker(method: str) -> None:
     import multiprocessing

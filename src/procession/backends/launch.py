@@ -114,8 +114,9 @@ class Launcher(Protocol):
     def start(self, wid: int, files: WorkerFiles, config: dict[str, Any]) -> None:
         """Ask for worker `wid`; never waits for it. The caller may close its copies of `files` when this returns.
 
-        `config` is plain data (None, bool, int, float, str, bytes, and tuples, lists and dicts of these), handed to the
-        serve function as it is. Raises OSError, or ValueError for a config that is not plain.
+        `config` is handed to the serve function as it is. By the zygote it must be plain data (None, bool, int, float,
+        str, bytes, and tuples, lists and dicts of these), by multiprocessing what that can carry. Raises OSError, or
+        ValueError (multiprocessing: what its pickling raises) for a config that cannot travel.
         """
         ...
 

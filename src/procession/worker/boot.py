@@ -108,7 +108,12 @@ def from_mp(files: Sequence[Fd], lifeline: Fd, serve: str, config: dict[str, Any
     for fd in (*channels, lifeline.fd):
         os.set_inheritable(fd, False)
     _begin(channels, lifeline.fd)
-    load(serve)(channels, config)
+    try:
+        load(serve)(channels, config)
+    except BaseException as error:
+        if not forked:
+            raise
+        _finish(_exit_code(error))
     if forked:
         _finish(0)
 
@@ -288,20 +293,25 @@ def _after_execution(loader: Any, then: Callable[[ModuleType], None]) -> None:
 
 
 def _run(serve: str, files: WorkerFiles, config: dict[str, Any]) -> int:
-    """The exit code, as multiprocessing has it: 0, what SystemExit says, or 1 with the traceback on stderr."""
+    """Serve; the exit code."""
     try:
         load(serve)(files, config)
         return 0
-    except SystemExit as error:
-        if error.code is None:
-            return 0
-        if isinstance(error.code, int):
-            return error.code & 0xFF
-        print(error.code, file=sys.stderr)
-        return 1
-    except BaseException:
+    except BaseException as error:
+        return _exit_code(error)
+
+
+def _exit_code(error: BaseException) -> int:
+    """As multiprocessing has it: what SystemExit says, or 1 with the traceback on stderr. To be called in `except`."""
+    if not isinstance(error, SystemExit):
         complain()
         return 1
+    if error.code is None:
+        return 0
+    if isinstance(error.code, int):
+        return error.code & 0xFF
+    print(error.code, file=sys.stderr)
+    return 1
 
 
 def _finish(code: int) -> NoReturn:
