@@ -35,11 +35,12 @@ class Start(Task, Protocol):
 class Unsent:
     """An item whose arguments could not be encoded: when its turn to start comes, it fails."""
 
-    __slots__ = ("error", "index")
+    __slots__ = ("error", "index", "told")
 
     def __init__(self, index: int, error: BaseException) -> None:
         self.index = index
         self.error = error
+        self.told = False
 
 
 class Handover:
@@ -52,6 +53,7 @@ class Handover:
         self.bell = Bell()  # for takers
         self.keen = False  # takers want to hear of each outcome, not only of one whose turn it is
         self._poster = 0  # the thread that pumps, or 0
+        self._telling = False
         self._doubtful = 0  # of the first so many of `flow.starts` it is unknown whether they were posted
 
     # -- outcomes --------------------------------------------------------------------------------------------------
@@ -85,7 +87,7 @@ class Handover:
             try:
                 with self.lock:
                     before = self._poster
-                    if before and (before != me or not reentrant):
+                    if before and (before != me or not reentrant or self._telling):
                         return
                     self._poster = me
                     mine = not before
@@ -107,13 +109,14 @@ class Handover:
         if unsent:
             posted = [each for each in posted if each.__class__ is not Unsent]
         self._doubtful = len(batch)
+        refusal = None
         try:
             if posted:
                 self.engine.post(posted)
         except Exception as error:
-            self.refused(posted, error)
-        for each in unsent:
-            self.fail(each)
+            refusal = error
+        if unsent or refusal is not None:
+            self._tell(unsent, posted, refusal)
         for each in batch:  # by identity: a signal handler may have pumped meanwhile
             if starts and starts[0] is each:
                 del starts[0]
@@ -132,9 +135,24 @@ class Handover:
             posted.append(fresh)
         return posted
 
+    def _tell(self, unsent: list[Unsent], posted: list[Any], refusal: Exception | None) -> None:
+        """What was not posted has its outcome by that; what this lets start is posted by the pump that is running."""
+        self._telling = True
+        try:
+            if refusal is not None:
+                self.refused(posted, refusal)
+            for each in unsent:
+                self.fail(each)
+        finally:
+            self._telling = False
+
     def fail(self, unsent: Unsent) -> None:
-        """This item cannot be sent."""
-        self.arrived(unsent.index, [Raised(unsent.error)])
+        """This item cannot be sent; said once, however often it is tried."""
+        with self.lock:
+            if not unsent.told:
+                self.flow.done(unsent.index, [Raised(unsent.error)])
+                unsent.told = True
+        self.bell.ring()
 
     def refused(self, posted: list[Any], error: Exception) -> None:
         """The engine takes these no more, and why."""

@@ -151,11 +151,11 @@ class SpinCore(Handover):
         self.errands.close()
         self.engine.shutdown(wait=False, cancel=False)
 
-    def arrived(self, start: int, outcomes: list[Any]) -> None:
-        """See `Handover.fail`: an item that could not be sent."""
-        future = self.open.get(start)
+    def fail(self, unsent: Unsent) -> None:
+        """See `Handover.fail`."""
+        future = self.open.get(unsent.index)
         if future is not None:
-            self._answer([future], outcomes)
+            self._answer([future], [Raised(unsent.error)])
 
     def refused(self, posted: list[Any], error: Exception) -> None:
         """See `Handover.refused`."""

@@ -150,6 +150,12 @@ def imap(engine: Engine, function: Function, iterables: Sequence[Any], words: Wo
     The first window is pulled before this returns, unless `live`, where a thread pulls it.
     """
     course = make_course(engine, function, iterables, words)
+    start(course, words)
+    return Stream(course, words.on_error)
+
+
+def start(course: Course, words: Words) -> None:
+    """Have its source pulled."""
     try:
         if words.live:
             Puller(course).thread.start()
@@ -158,14 +164,16 @@ def imap(engine: Engine, function: Function, iterables: Sequence[Any], words: Wo
             course.raise_if_refused()
     except BaseException:
         course.cancel()
+        course.close_source()
         raise
-    return Stream(course, words.on_error)
 
 
-def make_course(engine: Engine, function: Function, iterables: Sequence[Any], words: Words) -> Course:
-    """What `words` ask for, nothing pulled yet."""
+def make_course(
+    engine: Engine, function: Function, iterables: Sequence[Any], words: Words, single: bool | None = None
+) -> Course:
+    """What `words` ask for, nothing pulled yet. `single`: an item is one argument, not a tuple of them."""
     if not iterables:
-        raise TypeError("imap needs at least one iterable after the function")
+        raise TypeError("at least one iterable is needed after the function")
     course = Course(
         engine,
         function,
@@ -175,6 +183,8 @@ def make_course(engine: Engine, function: Function, iterables: Sequence[Any], wo
         key=words.key,
         grain=words.chunksize,
     )
+    if single is not None:
+        course.single = single
     course.watch(Meter(words.progress, total_of(iterables), function.name))
     if callable(words.on_error):
         course.args = {}

@@ -1,0 +1,166 @@
+"""aimap: imap for coroutines, over sources that may be async themselves.
+
+Who pulls, and when: a synchronous source is pulled as imap pulls it, in the event loop's thread (the first window at
+the call) or, with live=True, on a thread of its own. An async source is awaited in the task that takes, so from the
+first `__anext__` on; with live=True in a task of its own, from the call on, which has to come from a running loop.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterable, AsyncIterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from procession.backends.base import Engine, Function
+from procession.core.flow import NOTHING
+from procession.stream_course import Course
+from procession.streams import OnError, Outlet, Words, drop, make_course, start
+
+if TYPE_CHECKING:
+    import asyncio
+
+
+def aimap(engine: Engine, function: Function, iterables: Sequence[Any], words: Words) -> AsyncStream:
+    """Start a stream and return its async iterator; see the module for who pulls."""
+    if not any(isinstance(each, AsyncIterable) for each in iterables):
+        course = make_course(engine, function, iterables, words)
+        start(course, words)
+        return AsyncStream(course, words.on_error, None)
+    course = make_course(engine, function, [()], words, single=len(iterables) == 1)
+    course.meter.total = None
+    feed = Feed(course, [_async_iterator(each) for each in iterables])
+    if words.live:
+        feed.serve()
+    return AsyncStream(course, words.on_error, feed)
+
+
+async def _follow(source: Any) -> AsyncIterator[Any]:
+    """A synchronous source among async ones."""
+    for item in source:
+        yield item
+
+
+def _async_iterator(source: Any) -> AsyncIterator[Any]:
+    return aiter(source) if isinstance(source, AsyncIterable) else _follow(source)
+
+
+class Feed:
+    """Async sources, zipped, and the course that they feed."""
+
+    def __init__(self, course: Course, sources: list[AsyncIterator[Any]]) -> None:
+        self.course = course
+        self._sources = sources
+        self._busy = False
+        self._task: asyncio.Task[None] | None = None
+
+    @property
+    def due(self) -> bool:
+        """Whether a taker should pull now."""
+        return not self._busy and self._task is None and not self.course.exhausted and self._wanted()
+
+    async def fill(self) -> None:
+        """Pull while there is room and nothing is ready; at least one item, if there is room. One task at a time."""
+        course = self.course
+        if self._busy or self._task is not None:
+            return
+        self._busy = True
+        try:
+            while self._wanted() and not course.exhausted:
+                await self._pull()
+                if course.flow.ready:
+                    break
+        finally:
+            self._busy = False
+
+    def serve(self) -> None:
+        """Pull in a task of its own."""
+        import asyncio
+
+        self._task = asyncio.get_running_loop().create_task(self._serve(), name="procession-source")
+
+    async def close(self) -> None:
+        """Pull no more; close generators."""
+        task, self._task = self._task, None
+        if task is not None and not task.done():
+            import asyncio
+
+            task.cancel()
+            await asyncio.wait((task,))
+        for source in self._sources:
+            aclose = getattr(source, "aclose", None)
+            if aclose is not None and not self._busy:
+                await aclose()
+
+    async def _serve(self) -> None:
+        course = self.course
+        while not course.exhausted:
+            await course.room.asleep(self._wanted)
+            if not course.exhausted:
+                await self._pull()
+
+    def _wanted(self) -> bool:
+        course = self.course
+        return course.exhausted or course.flow.room >= min(course.measure(), course.flow.window)
+
+    async def _pull(self) -> None:
+        course = self.course
+        item: Any = NOTHING
+        try:
+            if course.single:
+                item = await anext(self._sources[0])
+            else:
+                item = tuple([await anext(source) for source in self._sources])
+        except StopAsyncIteration:
+            course.exhausted = True
+        except Exception as error:
+            course.error = error
+            course.exhausted = True
+        else:
+            course.pulled.append(item)
+        course.advance()
+
+
+class AsyncStream(AsyncIterator[Any]):
+    """The results of an aimap. Also an async context manager, which closes it; see `streams.Stream` for the rest."""
+
+    __slots__ = ("__weakref__", "_feed", "_outlet")
+
+    def __init__(self, course: Course, on_error: OnError, feed: Feed | None) -> None:
+        self._outlet = Outlet(course, on_error)
+        self._feed = feed
+
+    def __aiter__(self) -> AsyncStream:
+        return self
+
+    async def __anext__(self) -> Any:
+        outlet, course, feed = self._outlet, self._outlet.course, self._feed
+        try:
+            while True:
+                outlet.touched = True
+                if feed is not None:
+                    await feed.fill()
+                value = outlet.next()
+                if value is not NOTHING:
+                    return value
+                await course.bell.asleep(lambda: course.stirred() or (feed is not None and feed.due))
+        except StopIteration:
+            raise StopAsyncIteration from None
+        finally:
+            if course.cancelled and feed is not None:  # a failure has ended it
+                await feed.close()
+
+    async def aclose(self) -> None:
+        """Cancel what waits, close the source, end the iteration."""
+        self._outlet.close()
+        if self._feed is not None:
+            await self._feed.close()
+
+    async def __aenter__(self) -> AsyncStream:
+        return self
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        await self.aclose()
+
+    def __del__(self) -> None:
+        outlet = getattr(self, "_outlet", None)
+        if outlet is not None:
+            drop(outlet, self)
