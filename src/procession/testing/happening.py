@@ -147,8 +147,21 @@ class Happening(Driving):
                 owned = any(process.owned() == asked.start for process in self.processes.values())
                 assert too_late or owned, f"a cancel of item {asked.start} was refused while it waited"
         self.check_work_conserving()
+        self.check_refused()
         assert self.closed <= 1, "Closed came twice"
         assert not self.closed or not self.processes, "Closed, and a worker is left"
+
+    def check_refused(self) -> None:
+        """When the pool is broken, killed or shut down with cancel, only what runs, or was said to, is still open."""
+        state = self.core.state
+        if state is PoolState.OPEN or (state is PoolState.DRAINING and not self.core.discarding):
+            return
+        known = {process.owned() for process in self.processes.values()}
+        if state is PoolState.DRAINING:
+            known |= {item for task in self.everywhere() if task.started for item in task.items}
+        for item in range(self.handed_over):
+            if self.ledger.fates[item] is Fate.OPEN and not self.ledger.started[item]:
+                assert item in known, f"item {item} still waits, and the pool is {state.name}"
 
     def check_quiet(self) -> None:
         """Nothing happens by itself any more: is all done that was asked for?"""

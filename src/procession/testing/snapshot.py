@@ -52,8 +52,8 @@ def copy_tasks(tasks: Iterable[object], memo: dict[int, ModelTask]) -> list[Mode
 
 def _copy_worker(worker: Worker, memo: dict[int, ModelTask]) -> Worker:
     new = Worker.__new__(type(worker))
-    new.wid, new.state, new.items, new.loose = worker.wid, worker.state, worker.items, worker.loose
-    new.quota, new.next_number, new.lease_items = worker.quota, worker.next_number, worker.lease_items
+    for name in Worker.__slots__:
+        setattr(new, name, getattr(worker, name))
     new.inflight = deque(copy_tasks(worker.inflight, memo))
     new.open_leases, new.story = worker.open_leases.copy(), worker.story.copy()
     new.unwanted = {}

@@ -1,0 +1,100 @@
+"""Every interleaving of small pools, walked. That the walk finds what it is for is shown in test_seeded_faults.py.
+
+The bounds are `procession.testing.scenario.BOUNDS`; the soak walks DEEP_BOUNDS as well. `pytest -s` prints the counts.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+
+import pytest
+
+from procession.testing.explorer import Action, Violation, explore
+from procession.testing.scenario import BOUNDS, DEEP_BOUNDS, Scenario
+from procession.testing.world import World
+
+
+@pytest.mark.parametrize("scenario", BOUNDS, ids=lambda scenario: scenario.name)
+def test_nothing_that_can_happen_breaks_a_law(scenario: Scenario) -> None:
+    report = explore(World(scenario), scenario.name)
+    print(f"\n{report}")
+    assert report.states > 1000
+    assert report.ends > 0
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(1200)
+@pytest.mark.parametrize("scenario", DEEP_BOUNDS, ids=lambda scenario: scenario.name)
+def test_deep(scenario: Scenario) -> None:
+    print(f"\n{explore(World(scenario), scenario.name)}")
+
+
+# ----------------------------------------------------------------------------------------------- the explorer itself
+
+
+class Counter:
+    """The smallest model: a number that may be counted up and, if it was told so, down again."""
+
+    def __init__(self, at: int = 0, *, down: bool = False, most: int = 3) -> None:
+        self.at, self.down, self.most = at, down, most
+
+    def actions(self) -> Sequence[Action]:
+        return [*([("up",)] if self.at < self.most else []), *([("down",)] if self.down and self.at == 2 else [])]
+
+    def copy(self) -> Counter:
+        return copy.copy(self)
+
+    def act(self, action: Action) -> None:
+        self.at += 1 if action == ("up",) else -1
+        assert self.at < 5, "too high"
+
+    def key(self) -> int:
+        return self.at
+
+    def narrate(self, action: Action) -> str:
+        self.at += 1 if action == ("up",) else -1
+        return f"{action[0]} to {self.at}"
+
+
+def test_a_walk_counts_states_transitions_and_ends() -> None:
+    report = explore(Counter(), "counter")
+    assert (report.states, report.transitions, report.ends, report.depth) == (4, 3, 1, 3)
+    assert str(report).startswith("counter: 4 states, 3 transitions, 1 ends, depth 3")
+
+
+def test_a_cycle_is_a_violation() -> None:
+    with pytest.raises(Violation, match="go on for ever") as caught:
+        explore(Counter(down=True))
+    assert caught.value.actions[0] == ("up",)
+
+
+def test_the_first_story_found_is_the_shortest() -> None:
+    with pytest.raises(Violation, match="too high") as caught:
+        explore(Counter(most=9))
+    assert caught.value.story == [f"up to {n}" for n in range(1, 6)]
+
+
+def test_a_walk_that_is_too_wide_says_so() -> None:
+    with pytest.raises(Violation, match="more than 2 states"):
+        explore(Counter(), limit=2)
+
+
+def test_a_copy_of_the_world_is_the_same_and_shares_nothing() -> None:
+    """`snapshot` copies by hand, for speed; a field that it forgets shows here."""
+    world = World(Scenario("x", 2, (("calls", 2), ("chunk", 3)), crashes=1, cancels=2))
+    seen = 0
+    while actions := world.actions():
+        deep = copy.deepcopy(world)
+        mine = world.copy()
+        assert vars(mine).keys() == vars(world).keys()
+        assert vars(mine.core).keys() == vars(world.core).keys()
+        assert mine.key() == world.key() == deep.key()
+        action = actions[seen % len(actions)]
+        mine.act(action)
+        assert world.key() == deep.key(), "the copy shares something"
+        assert world.actions() == actions
+        world.act(action)
+        assert mine.key() == world.key()
+        seen += 1
+    assert seen > 15
