@@ -334,6 +334,74 @@ def test_generic_classes(worker):
     assert made.items[0].__origin__ is Stack
 
 
+def test_annotations_with_type_variables(worker):
+    cell = module_of(
+        """
+import typing
+T = typing.TypeVar("T")
+P = typing.ParamSpec("P")
+Id = typing.NewType("Id", int)
+def f(x: T, y: Id, z: typing.Callable[P, T]) -> T: return x, sorted(f.__annotations__), Id(y)
+"""
+    )
+    assert worker(cell.names["f"], 1, 2, 3) == (1, ["return", "x", "y", "z"], 2)
+
+
+def test_single_dispatch(worker):
+    class Local: ...
+
+    @functools.singledispatch
+    def show(x):
+        return "other"
+
+    @show.register
+    def _(x: int):
+        return "int"
+
+    @show.register
+    def _(x: Local):
+        return "local"
+
+    show(1)
+    assert worker(lambda x: (show(1), show(x), show("")), Local()) == ("int", "local", "other")
+
+
+def test_sentinels_of_dataclasses_keep_their_identity(worker):
+    @dataclasses.dataclass
+    class Item:
+        a: int
+        b: list = dataclasses.field(default_factory=list)
+
+    def look():
+        first, second = dataclasses.fields(Item)
+        return first.default is dataclasses.MISSING, second.default is dataclasses.MISSING, Item(1).b
+
+    assert worker(look) == (True, True, [])
+
+
+def test_a_cell_that_is_typed_again(worker):
+    cell = module_of("class A:\n  def v(self): return 1\ndef make(): return A()")
+    old_class, old = cell.names["A"], worker(cell.names["make"])
+    assert type(old) is old_class
+    cell.retype("class A:\n  def v(self): return 2")
+    new = worker(cell.names["make"])
+    assert type(new) is cell.names["A"]
+    assert worker(lambda a, b: (a.v(), b.v(), type(a) is type(b)), old, new) == (1, 2, False)
+    assert type(worker(lambda a: a, old)) is old_class
+
+
+def test_the_source_of_a_cell_is_in_the_traceback(worker):
+    import linecache
+
+    source = "def fail():\n    raise ValueError(1)  # typed in\n"
+    names = {"__name__": "__main__"}
+    exec(compile(source, "<cell-7>", "exec"), names)
+    linecache.cache["<cell-7>"] = len(source), None, source.splitlines(True), "<cell-7>"
+    with pytest.raises(ValueError) as caught:
+        worker(names["fail"])
+    assert "# typed in" in caught.value.__cause__.tb
+
+
 def test_metaclasses_and_inheritance_from_importable_ones(worker):
     class Meta(type):
         def __call__(cls, *args):

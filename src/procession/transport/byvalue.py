@@ -23,9 +23,10 @@ if TYPE_CHECKING:
 
     from procession.transport.pickler import Pickler
 
-_META = ("__name__", "__file__", "__package__", "__path__")
-_NOT_SENT = frozenset({*_META, "__builtins__", "__spec__", "__loader__", "__doc__", "__cached__"})
+_META = ("__name__", "__file__", "__package__")
+_NOT_SENT = frozenset({*_META, "__path__", "__builtins__", "__spec__", "__loader__", "__doc__", "__cached__"})
 _stamps: dict[str, dict[str, tuple[int, Any, Any]]] = {}
+_LINES = 2000
 _stamp_numbers = count(1)
 _versions = count(1)
 
@@ -38,7 +39,9 @@ class Home:
 
     def __init__(self, key: str, names: dict[str, Any]) -> None:
         self.key = key
-        self.meta = {name: names[name] for name in _META if name in names}
+        self.meta = {name: names[name] for name in _META if type(names.get(name)) is str}
+        if "__path__" in names:
+            self.meta["__path__"] = list(names["__path__"])
 
     def __reduce__(self) -> Any:
         return rebuild.module, (self.key, self.meta)
@@ -176,6 +179,7 @@ def reduce_function(pickler: Pickler, fn: Any) -> Any:
     if pickler.needs is not None:
         pickler.needs.function(fn)
     attributes = dict(fn.__dict__)
+    source = _typed_in(fn.__code__.co_filename)
     if getattr(fn, "__type_params__", ()):
         attributes["__type_params__"] = fn.__type_params__
     state = (
@@ -187,9 +191,19 @@ def reduce_function(pickler: Pickler, fn: Any) -> Any:
         cells,
         bindings,
         submodules,
+        source,
     )
     code = names.marshalled if names.marshalled is not None else fn.__code__
     return rebuild.function, (uid, home, code, closure), state, None, None, rebuild.fill_function
+
+
+def _typed_in(filename: str) -> tuple[str, list[str]] | None:
+    """The source of a notebook's cell or of a prompt, for tracebacks: it is in no file, only in linecache."""
+    linecache = sys.modules.get("linecache")
+    known = None if linecache is None else linecache.cache.get(filename)
+    if known is None or len(known) != 4 or known[1] is not None or len(known[2]) > _LINES:
+        return None
+    return filename, known[2]
 
 
 def _bindings(

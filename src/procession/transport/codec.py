@@ -7,12 +7,13 @@ each entry is whole before it is stored, and a store is one instruction.
 
 from __future__ import annotations
 
+import sys
 from _pickle import loads
 from _weakref import ref
 from collections import deque
 from itertools import count
 
-from procession.transport import paths, remote
+from procession.transport import paths, rebuild, remote
 from procession.transport.dependencies import Dependencies, Needs
 from procession.transport.pickler import dumps, dumps_function
 
@@ -150,7 +151,7 @@ class Codec:
     def decode_result(self, data: bytes | bytearray | memoryview) -> Any:
         """A task's value. Raises an error that is a RemoteError and a BrokenProcessPool when it cannot be rebuilt."""
         try:
-            return loads(data)
+            return loads(data) if rebuild.receiver is None else rebuild.loads_from_below(data)
         except BaseException as error:
             raise remote.load_error("a result could not be rebuilt here", error) from error
 
@@ -205,11 +206,14 @@ def _argument_error(args: tuple[Any, ...], kwargs: Mapping[str, Any], error: Exc
 def _warn(entry: FunctionEntry) -> None:
     import warnings
 
+    level, frame = 1, sys._getframe()
+    while frame.f_back is not None and str(frame.f_globals.get("__name__")).partition(".")[0] == "procession":
+        level, frame = level + 1, frame.f_back
     warnings.warn(
         f"{entry.name} carries {len(entry.payload) / 1e6:.0f} MB of globals and closure to each worker; "
         "pass them as arguments, load them in setup=, or define the function where a worker can import it",
         RuntimeWarning,
-        stacklevel=4,
+        stacklevel=level,
     )
 
 

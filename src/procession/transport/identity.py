@@ -52,9 +52,8 @@ def known_uid(obj: Any) -> str | None:
 
 def name_it(obj: Any, uid: str) -> str:
     """From now on `obj` answers to `uid`."""
-    key = id(obj)
-    _names[key] = uid, ref(obj, _dropper(_names, key))
-    _objects[uid] = ref(obj, _dropper(_objects, uid))
+    _objects[uid] = ref(obj, _dropper(_objects, uid))  # first: who is interrupted here has named nothing
+    also(obj, uid)
     return uid
 
 

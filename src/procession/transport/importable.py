@@ -58,7 +58,7 @@ def importable(name: str) -> bool:
 def _findable(name: str, module: Any) -> bool:
     spec = getattr(module, "__spec__", None)
     if spec is None:
-        return False
+        return _made_by_an_extension(name, module)
     if spec.origin in ("built-in", "frozen"):
         return True
     path = None
@@ -102,6 +102,16 @@ def _made_by_its_parent(name: str, parent: str) -> bool:
     origin = getattr(sys.modules[name].__spec__, "origin", None)
     real = getattr(sys.modules[name].__spec__, "name", name)
     return real != name and importable(real) and origin is not None
+
+
+def _made_by_an_extension(name: str, module: Any) -> bool:
+    """A submodule without a file that C code makes when its parent is imported."""
+    parent, _, last = name.rpartition(".")
+    if not parent or not importable(parent):
+        return False
+    above = sys.modules[parent]
+    origin = getattr(above.__spec__, "origin", None)
+    return type(origin) is str and not origin.endswith((".py", ".pyc")) and getattr(above, last, None) is module
 
 
 def _same_file(one: Any, other: Any) -> bool:

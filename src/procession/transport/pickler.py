@@ -3,21 +3,11 @@
 from __future__ import annotations
 
 import sys
-from _io import TextIOWrapper
 from _pickle import Pickler as CPickler
-from functools import _lru_cache_wrapper, cached_property
-from types import (
-    CellType,
-    CodeType,
-    FunctionType,
-    GetSetDescriptorType,
-    MappingProxyType,
-    MemberDescriptorType,
-    ModuleType,
-)
+from types import FunctionType
 
-from procession.transport import byvalue, importable, rebuild
-from procession.transport.dependencies import MISSING, content_of
+from procession.transport import byvalue, importable, parts, rebuild
+from procession.transport.dependencies import MISSING
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -58,7 +48,7 @@ class Pickler(CPickler):
             return NotImplemented if obj in _OURS else self._function(obj)
         if issubclass(kind, type):
             return self._class(obj)
-        reduce = _RARE.get(kind)
+        reduce = parts.RARE.get(kind)
         if reduce is not None:
             return reduce(self, obj)
         return self._other(kind, obj)
@@ -74,7 +64,7 @@ class Pickler(CPickler):
         return byvalue.reduce_function(self, fn)
 
     def _class(self, cls: Any) -> Any:
-        if cls.__module__ == "builtins" and (reduced := _builtin_class(cls)) is not None:
+        if cls.__module__ == "builtins" and (reduced := parts.builtin_class(cls)) is not None:
             return reduced
         if not cls.__flags__ & _HEAP_TYPE or importable.by_reference(cls):
             return NotImplemented
@@ -86,11 +76,10 @@ class Pickler(CPickler):
         return byvalue.reduce_class(self, cls)
 
     def _other(self, kind: Any, obj: Any) -> Any:
-        table = byvalue.cloudpickle_table()
-        if table is not None and kind not in _NOT_CLOUDPICKLE:
-            reduce = table.get(kind)
-            if reduce is not None:
-                return reduce(obj)
+        if self.root is not MISSING or self._filled is not None:
+            reduced = parts.reduce(kind, obj)
+            if reduced is not None:
+                return reduced
         reduction = sys.modules.get("multiprocessing.reduction")
         if reduction is not None:
             reduce = reduction.ForkingPickler._extra_reducers.get(kind)
@@ -184,101 +173,7 @@ def _whole(kind: type[Pickler], obj: Any, needs: Dependencies) -> bytes:
     return b"".join(pickler.pieces)
 
 
-# ----------------------------------------------------------------------------------- types that pickle cannot do alone
-
 _HEAP_TYPE = 1 << 9
-_SINGLETONS = (type(None), type(Ellipsis), type(NotImplemented))
-
-
-def _builtin_class(cls: Any) -> Any:
-    """Classes that say that they are of builtins, and may not be there; None for one made by hand."""
-    import builtins
-    import types
-
-    if cls in _SINGLETONS or getattr(builtins, cls.__name__, None) is cls:
-        return NotImplemented
-    for name, value in vars(types).items():
-        if value is cls:
-            return getattr, (types, name)
-    return None if cls.__flags__ & _HEAP_TYPE else NotImplemented
-
-
-def _cell(pickler: Pickler, cell: Any) -> Any:
-    content = content_of(cell)
-    if content is MISSING or id(cell) in pickler.filled:
-        return rebuild.cell, ()
-    pickler.filled.add(id(cell))
-    return rebuild.cell, (), content, None, None, rebuild.fill_cell
-
-
-def _code(_: Pickler, code: Any) -> Any:
-    return byvalue.cloudpickle().Pickler._dispatch_table[CodeType](code)
-
-
-def _wrapped(_: Pickler, descriptor: Any) -> Any:
-    return type(descriptor), (descriptor.__func__,)
-
-
-def _property(_: Pickler, obj: Any) -> Any:
-    return property, (obj.fget, obj.fset, obj.fdel, obj.__doc__)
-
-
-def _descriptor(_: Pickler, obj: Any) -> Any:
-    return getattr, (obj.__objclass__, obj.__name__)
-
-
-def _lru_cache(_: Pickler, cached: Any) -> Any:
-    if importable.by_reference(cached):
-        return NotImplemented
-    state = {name: value for name, value in vars(cached).items() if name != "__wrapped__"}
-    return rebuild.lru_cache, (cached.__wrapped__, cached.cache_parameters(), state)
-
-
-def _cached_property(_: Pickler, obj: Any) -> Any:
-    return rebuild.cached_property, (obj.func, obj.attrname)
-
-
-def _proxy(_: Pickler, obj: Any) -> Any:
-    return MappingProxyType, (dict(obj),)
-
-
-def _keys(_: Pickler, obj: Any) -> Any:
-    return rebuild.dict_view, ("keys", dict.fromkeys(obj))
-
-
-def _values(_: Pickler, obj: Any) -> Any:
-    return rebuild.dict_view, ("values", dict(enumerate(obj)))
-
-
-def _items(_: Pickler, obj: Any) -> Any:
-    return rebuild.dict_view, ("items", dict(obj))
-
-
-def _text_file(_: Pickler, file: Any) -> Any:
-    for name in ("stdout", "stderr", "__stdout__", "__stderr__"):
-        if getattr(sys, name, None) is file:
-            return getattr, (sys, name)
-    return NotImplemented
-
-
-_RARE: dict[Any, Any] = {
-    CellType: _cell,
-    CodeType: _code,
-    ModuleType: byvalue.reduce_module,
-    classmethod: _wrapped,
-    staticmethod: _wrapped,
-    property: _property,
-    cached_property: _cached_property,
-    GetSetDescriptorType: _descriptor,
-    MemberDescriptorType: _descriptor,
-    MappingProxyType: _proxy,
-    type({}.keys()): _keys,
-    type({}.values()): _values,
-    type({}.items()): _items,
-    TextIOWrapper: _text_file,
-    _lru_cache_wrapper: _lru_cache,
-}
-_NOT_CLOUDPICKLE = frozenset({memoryview})
 _OURS = frozenset(value for value in vars(rebuild).values() if type(value) is FunctionType)
 
 __all__ = ["PROTOCOL", "Pickler", "dumps", "dumps_to_parent"]

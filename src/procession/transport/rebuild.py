@@ -38,6 +38,7 @@ _REMEMBERED = 1024  # definitions whose last version a worker keeps at hand
 
 _lock = RLock()  # a class is seen whole, or not at all
 _unfilled: set[str] = set()  # uids of classes that have no attributes yet
+sources: dict[str, list[str]] = {}  # what was typed in at the sender, by the name that tracebacks give it
 receiver: Receiver | None = None  # in a worker, what its parent has sent
 
 
@@ -166,6 +167,18 @@ def _here() -> Receiver | None:
     return receiver if receiver is not None and receiver.thread == get_ident() else None
 
 
+def loads_from_below(data: Any) -> Any:
+    """In a worker that has workers of its own: load what one of those sent, which is not what the parent sent."""
+    here = _here()
+    if here is None:
+        return loads(data)
+    here.thread, thread = 0, here.thread
+    try:
+        return loads(data)
+    finally:
+        here.thread = thread
+
+
 def _same_thing(ours: Any, theirs: Any) -> None:
     """A class or function kept here in place of the one the parent sent stands for it on the way back."""
     if ours is not theirs and type(ours) is type(theirs) and (uid := _uid(theirs)) is not None:
@@ -260,7 +273,7 @@ def fill_function(fn: Any, state: Any) -> None:
     """The rest of a function; an original keeps what it has."""
     if fn.__name__ != _UNSET:
         return
-    names, defaults, kwdefaults, annotations, attributes, cells, bindings, _submodules = state
+    names, defaults, kwdefaults, annotations, attributes, cells, bindings, _submodules, source = state
     fn.__name__, fn.__qualname__, fn.__module__, doc = names
     fn.__doc__ = doc
     fn.__defaults__ = defaults
@@ -275,6 +288,8 @@ def fill_function(fn: Any, state: Any) -> None:
         each.cell_contents = content
     for shared, names_here in bindings:
         _bind(shared, names_here)
+    if source is not None:
+        sources[source[0]] = source[1]
 
 
 def _bind(shared: SharedModule, bindings: Sequence[tuple[str, int, Any]]) -> None:

@@ -12,6 +12,7 @@ from _pickle import dumps as plain_dumps
 from _pickle import loads
 
 from procession.errors import RemoteError, remote_error
+from procession.transport import rebuild
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -122,6 +123,11 @@ def _traceback(error: BaseException) -> str:
     try:
         import traceback
 
+        if rebuild.sources:
+            import linecache
+
+            for name, lines in rebuild.sources.items():
+                linecache.cache.setdefault(name, (sum(map(len, lines)), None, lines, name))
         return "".join(traceback.format_exception(type(error), error, _skip_ours(error.__traceback__)))
     except BaseException:
         return f"{full_name(type(error))}: {text_of(error)}\n"
@@ -160,7 +166,7 @@ def decode(data: bytes | bytearray | memoryview) -> BaseException:
 
 def _unpacked(packed: bytes) -> BaseException | None:
     try:
-        made = loads(packed)
+        made = loads(packed) if rebuild.receiver is None else rebuild.loads_from_below(packed)
     except BaseException:
         return None
     return made if isinstance(made, BaseException) else None
