@@ -54,7 +54,7 @@ class Channel:
         self.wid = wid
         self._codec = codec
         self._hears = hears
-        self._known: set[int] = set()  # functions that this worker has been sent
+        self.known: set[int] = set()  # functions that this worker has been sent
         self._generation = 0  # of the page: the last batch that came through the pipe whole
         self._peeked = 0  # outcomes of the next one that were read from the page already
         opened: list[int] = []
@@ -120,18 +120,18 @@ class Channel:
                 whole = task.size == len(task.bodies)
                 bodies = task.bodies if whole else task.bodies[task.low : task.low + task.size]
                 groups.append((entry, bodies, frames.WHOLE_ITEMS if task.run.whole else frames.ITEMS))
-            if entry and entry not in self._known:
-                self._known.add(entry)
+            if entry and entry not in self.known:
+                self.known.add(entry)
                 out.append(_definition(function))
         out.append(frames.frame(frames.LEASE, frames.LEASE_HEAD.pack(mark) + pickle.dumps(groups, 5)))
         return self._writer.write(out[0] if len(out) == 1 else b"".join(out))
 
     def forget(self, entries: Iterable[int]) -> bool:
         """Functions that nobody can call any more."""
-        gone = [entry for entry in entries if entry in self._known]
+        gone = [entry for entry in entries if entry in self.known]
         if not gone:
             return True
-        self._known.difference_update(gone)
+        self.known.difference_update(gone)
         return self._writer.write(frames.frame(frames.FORGET, b"".join(map(frames.ENTRY_ID.pack, gone))))
 
     def stop(self) -> bool:
@@ -156,13 +156,17 @@ class Channel:
 
     # -- from the worker -----------------------------------------------------------------------------------------
 
-    def receive(self) -> None:
-        """Take what one read brings."""
+    def read(self) -> list[tuple[int, Any]]:
+        """The frames that one read brings, for `take`."""
         try:
-            for kind, payload in self._reader.read():
-                self._take(kind, payload)
+            return list(self._reader.read())
         except BlockingIOError:
-            pass
+            return []
+
+    def take(self, received: list[tuple[int, Any]]) -> None:
+        """Tell what these frames say."""
+        for kind, payload in received:
+            self._take(kind, payload)
 
     def drain(self) -> None:
         """Take all there is; the worker is gone, and what it published last may be in the page only."""

@@ -53,6 +53,8 @@ class CallFuture(Future[T]):
     _cond: threading.Condition | None = None
     _owner: LeasedCanceller | None = None
     sink: Sink | None = None
+    _lane: FastWay | None = None
+    _lane_number = 0
     size = 1
     grain = 0
     wid: int | None = None
@@ -99,7 +101,7 @@ class CallFuture(Future[T]):
 
     # -- a Future whose Condition is made when it is needed ----------------------------------------------------------
 
-    @property
+    @property  # type: ignore[override]  # a variable in the base; made on demand here
     def _condition(self) -> threading.Condition:
         cond = self._cond
         if cond is None:
@@ -109,6 +111,8 @@ class CallFuture(Future[T]):
                     self._waiters: list[Any] = []
                     self._done_callbacks: list[Callable[[Future[T]], object]] = []
                     cond = self._cond = threading.Condition()
+                    if self._lane is not None and not self.done():
+                        self._lane.cool()
         return cond
 
     def done(self) -> bool:
@@ -127,6 +131,10 @@ class CallFuture(Future[T]):
         """As `concurrent.futures.Future.result`."""
         if self._state is FINISHED and self._exception is None:
             return cast(T, self._result)
+        if self._lane is not None and timeout is None:
+            self._lane.wait(self)
+            if self._state is FINISHED and self._exception is None:
+                return cast(T, self._result)
         return super().result(timeout)
 
     def cancel(self) -> bool:
@@ -155,7 +163,19 @@ class Sink(Protocol):
     """Who is told of many futures together, more cheaply than by a callback on each."""
 
     def settled(self, futures: list[Any]) -> None:
-        """These have an outcome or were cancelled. On the engine's thread, or on that of a `cancel()`; short, no raise."""
+        """These have an outcome or were cancelled. On the engine's thread, or a `cancel()`'s; short, no raise."""
+        ...
+
+
+class FastWay(Protocol):
+    """How a caller may come to an outcome before the engine's thread does."""
+
+    def wait(self, future: CallFuture[Any]) -> None:
+        """Wait a while, and give the future its outcome if that is found."""
+        ...
+
+    def cool(self) -> None:
+        """Somebody waits for one of its futures in another way than by `wait`."""
         ...
 
 
@@ -222,6 +242,8 @@ def resolve(futures: Iterable[Task], outcomes: list[Any]) -> list[CallFuture[Any
     watched: list[CallFuture[Any]] = []
     with LOCK:
         for future, outcome in zip(cast("Iterable[CallFuture[Any]]", futures), outcomes, strict=True):
+            if future._state is FINISHED:
+                continue  # its caller has fetched the outcome itself
             if outcome.__class__ is Raised:
                 future._exception = outcome.error
             else:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from procession.core import commands
+from procession.core import commands, lending
 from procession.core.policy import MAX_LEASE, TARGET_NS, Profile
 from procession.core.task import Task
 from procession.core.worker import State, Worker
@@ -30,6 +30,9 @@ def assign(core: PoolCore) -> None:
     while core.pending:
         if core.hungry:
             lease(core, core.workers[next(reversed(core.hungry))], _share(core))
+        elif lending.idles(core):
+            lending.recall(core)
+            return
         elif core.waking:
             lease(core, core.workers[next(reversed(core.waking))], 1)
         elif core.width < core.max_workers:

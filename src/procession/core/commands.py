@@ -37,6 +37,13 @@ class Withdraw:
 
 
 @record
+class Recall:
+    """Let no caller hand anything to the lent worker any more, tell what callers have, then answer with `Recalled`."""
+
+    wid: int
+
+
+@record
 class MarkRunning:
     """This task is, as far as anybody can tell, running now."""
 
@@ -130,6 +137,7 @@ Command = (
     Spawn
     | Send
     | Withdraw
+    | Recall
     | MarkRunning
     | Resolve
     | ResolveItems

@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from procession.core import commands, events
+from procession.core import commands, events, lending
 from procession.core.state import PoolState
 from procession.core.task import Task, count_items
 from procession.core.worker import Signal
@@ -70,6 +70,9 @@ def refuse(core: PoolCore, tasks: Sequence[Task]) -> None:
 def finish_if_empty(core: PoolCore) -> None:
     """Stop the workers when nothing is left to run; say so when the last one is gone."""
     if core.state is PoolState.CLOSED or core.pending or core.in_flight:
+        return
+    if core.lent is not None:
+        lending.recall(core)
         return
     for worker in core.workers.values():
         if worker.usable:

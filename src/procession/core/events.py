@@ -65,6 +65,28 @@ class LeaseEnded:
 
 
 @record
+class Lent:
+    """An idle worker is lent to callers: they hand it single calls themselves until it is recalled."""
+
+    wid: int
+
+
+@record
+class LentTask:
+    """A caller has handed this call, which is told to be running, to the lent worker, under its next lease number."""
+
+    wid: int
+    task: Task
+
+
+@record
+class Recalled:
+    """The answer to `Recall`, or the driver's own wish: no caller will hand anything more to this worker."""
+
+    wid: int
+
+
+@record
 class Withdrawn:
     """The answer to `Withdraw`: `count` tokens were read back, so the last `count` items are the parent's again."""
 
@@ -116,6 +138,9 @@ Event = (
     | ItemsDone
     | LeaseEnded
     | Withdrawn
+    | Lent
+    | LentTask
+    | Recalled
     | Lost
     | CancelAsked
     | GroupCancelled
@@ -123,5 +148,7 @@ Event = (
     | KillAsked
 )
 
-OfWorker = WorkerReady | StartFailed | CallsDone | ItemsDone | LeaseEnded | Withdrawn | Lost
+OfWorker = (
+    WorkerReady | StartFailed | CallsDone | ItemsDone | LeaseEnded | Withdrawn | Lent | LentTask | Recalled | Lost
+)
 """What is heard of one worker, in the order in which it happened there."""

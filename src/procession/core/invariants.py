@@ -38,8 +38,6 @@ def check_worker(worker: Worker) -> None:
     assert worker.state not in (State.IDLE, State.DRAINING) or items == 0, f"{worker.state.name} with something in hand"
     assert worker.quota is None or worker.quota >= 0, "leased more than it may run in its life"
     assert not worker.unwanted or worker.loose, "somebody waits for a withdrawal that can bring nothing"
-    if worker.state is State.BUSY:
-        assert not any(task.started for task in list(worker.inflight)[1:]), "what waits was told to be running"
 
 
 def _check_index(core: PoolCore, worker: Worker) -> None:
@@ -59,6 +57,8 @@ def _check_counts(core: PoolCore) -> None:
     for index in (core.hungry, core.waking, core.thirsty, core.stealable, core.withdrawing):
         assert index.keys() <= workers.keys(), "a worker that is gone is still indexed"
     assert not core.out, "a command was decided and not given out"
+    assert core.lent is None or core.workers[core.lent].lent, "the lent worker does not know it"
+    assert sum(worker.lent for worker in workers.values()) == (core.lent is not None), "lent, and not on record"
 
 
 def _check_places(core: PoolCore) -> None:

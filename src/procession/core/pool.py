@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-from procession.core import assign, commands, ending, events, invariants, starting
+from procession.core import assign, commands, ending, events, invariants, lending, starting
 from procession.core.state import CoreError
 from procession.core.state import PoolState as PoolState
 from procession.core.task import Task, count_items
@@ -30,6 +30,8 @@ class PoolCore:
         self.thirsty: dict[int, None] = {}
         self.stealable: dict[int, None] = {}
         self.withdrawing: dict[int, None] = {}  # to be withdrawn from, one after another
+        self.lent: int | None = None  # the worker that callers use themselves, see lending.py
+        self.recalling = False
         self.calm = 0  # leases that stay small because somebody is cancelling
         self.failed_starts = 0
         self.next_wid = 0
@@ -198,6 +200,8 @@ class PoolCore:
         """It no longer counts and will not be given anything; called before its state changes."""
         if worker.usable:
             self.width -= 1
+        if worker.lent:
+            lending.end(self)
         for index in (self.hungry, self.waking, self.thirsty, self.stealable):
             index.pop(worker.wid, None)
 
@@ -216,7 +220,7 @@ class PoolCore:
         if state is State.BUSY:
             if items <= max(1, worker.lease_items >> 1) and worker.may_lease():
                 self.thirsty[wid] = None
-            if items > 1 and worker.loose:
+            if items > 1 and worker.loose and not worker.lent:
                 self.stealable[wid] = None
         elif state is State.IDLE:
             if worker.may_lease():
@@ -247,6 +251,9 @@ _HANDLERS: dict[type, Callable[[PoolCore, Any], None]] = {
     events.LeaseEnded: PoolCore.lease_ended,
     events.WorkerReady: starting.worker_ready,
     events.Withdrawn: PoolCore.withdrawn,
+    events.Lent: lending.lent,
+    events.LentTask: lending.lent_task,
+    events.Recalled: lending.recalled,
     events.Lost: PoolCore.lost,
     events.StartFailed: starting.start_failed,
     events.CancelAsked: PoolCore.cancel_asked,

@@ -88,6 +88,7 @@ class Worker:
         "inflight",
         "items",
         "lease_items",
+        "lent",
         "loose",
         "next_number",
         "open_leases",
@@ -106,6 +107,7 @@ class Worker:
         self.loose = 0  # items whose tokens may still be in the pipe
         self.quota = quota  # items it may still be leased before it is replaced; None = no limit
         self.next_number = 0
+        self.lent = False  # callers may hand it single calls, see lending.py
         self.open_leases: deque[tuple[tuple[Profile, ...], int, float]] = deque()
         self.lease_items = 0  # items in the latest lease
         self.unwanted: dict[int, object] = {}  # by id: tasks and groups in hand that are cancelled if they come back
@@ -147,13 +149,13 @@ class Worker:
     @property
     def stealable(self) -> int:
         """Items in hand that a withdrawal might bring back; 0 after one, until the next lease."""
-        if self.state is State.BUSY:
-            return min(self.loose, self.items - 1)
+        if self.state is State.BUSY:  # calls of a lent worker are told late: they have been started long ago
+            return 0 if self.lent else min(self.loose, self.items - 1)
         return self.loose if self.state is State.STARTING else 0
 
     def may_lease(self) -> bool:
-        """It is not about to be replaced, and lease numbers are free."""
-        return self.quota != 0 and len(self.open_leases) < MAX_OPEN_LEASES
+        """It is ours to give to, is not about to be replaced, and lease numbers are free."""
+        return not self.lent and self.quota != 0 and len(self.open_leases) < MAX_OPEN_LEASES
 
     def lease(self, tasks: list[Task], items: int, profiles: tuple[Profile, ...], expected_ns: float) -> int:
         """Put `tasks` (`items` items in all) in hand; returns the number that their tokens bear."""

@@ -17,10 +17,11 @@ from procession.backends.launch_zygote import ZygoteLauncher
 from procession.backends.output import OutputPump
 from procession.backends.tasks import CallFuture
 from procession.core import events
-from procession.core.pool import PoolCore
+from procession.core.pool import PoolCore, PoolState
 from procession.core.task import Task
 from procession.core.worker import State
 from procession.driver.inbox import Inbox
+from procession.driver.lane import COOL_TICKS, LONE, MAX_LONE, TICK, WORTH, Lane, Note
 from procession.driver.perform import Performer
 
 if TYPE_CHECKING:
@@ -50,6 +51,10 @@ class Driver(Performer):
         self._sources: dict[int, Callable[[int], object]] = {}
         self._first: set[int] = set()  # what workers print is shown before their results are handed over
         self.output: OutputPump | None = None
+        self.lane: Lane | None = None
+        self._lone = 0  # calls that came one at a time
+        self._lone_wanted = LONE
+        self._deferred: list[LaunchEvent] = []
         self.watch(inbox.fileno(), lambda _fd: inbox.hush())
 
     # -- descriptors ---------------------------------------------------------------------------------------------
@@ -122,6 +127,8 @@ class Driver(Performer):
                     answer()
             if self._synced and not self.starting:
                 self._release_synced()
+            if self._lone >= self._lone_wanted or self.lane is not None:
+                self._mind_lane()
 
     def _wait(self) -> None:
         inbox = self.inbox
@@ -136,6 +143,11 @@ class Driver(Performer):
             source = self._sources.get(fd)
             if source is not None:
                 source(fd)
+        if self.recall_wanted:
+            self.perform()
+        if self._deferred:
+            deferred, self._deferred = self._deferred, []
+            self.launched(deferred)
         if not ready and timeout > 0:
             self._peek()
 
@@ -143,6 +155,8 @@ class Driver(Performer):
         entries = self.inbox.entries
         waiting: list[Task] = []
         for _ in range(len(entries)):
+            if not entries:
+                break  # notes were taken out meanwhile
             entry = entries.popleft()
             if isinstance(entry, CallFuture):
                 waiting.append(entry)
@@ -154,15 +168,21 @@ class Driver(Performer):
                     waiting = []
                 self._take_request(entry)
         if waiting:
+            self._lone = self._lone + 1 if len(waiting) == 1 and not self.core.in_flight else 0
             self.step(events.Submitted(waiting))
         if self.codec.forgotten:
             self._forget_functions()
 
     def _take_request(self, entry: Any) -> None:
-        """An event for the core; (events, then) to be answered when they have been performed; or a sync."""
+        """An event for the core; (event, answer), which is called when it has been performed; a sync; a note."""
         if isinstance(entry, threading.Event):
             self._synced.append(entry)
-        elif isinstance(entry, tuple):
+            return
+        if isinstance(entry, tuple) and isinstance(entry[0], Note):
+            self._noted(entry[0])
+            return
+        self.recall_lane()
+        if isinstance(entry, tuple):
             event, answer = entry
             self.step(event)
             self._answers.append(answer)
@@ -175,13 +195,15 @@ class Driver(Performer):
             event.set()
 
     def _patience(self) -> float:
+        if self._deferred or self.recall_wanted or (self.lane is not None and self.lane.hot):
+            return TICK
         if any(self._may_hold_back(wid) for wid in self.channels):
             return PEEK_AFTER
         return -1.0
 
     def _may_hold_back(self, wid: int) -> bool:
         worker = self.core.workers.get(wid)
-        return worker is not None and worker.state is State.BUSY and worker.items > 1
+        return worker is not None and not worker.lent and worker.state is State.BUSY and worker.items > 1
 
     def _peek(self) -> None:
         """A long item must not hold back what was finished before it in its lease."""
@@ -196,6 +218,83 @@ class Driver(Performer):
         for channel in self.channels.values():
             if not channel.forget(gone):
                 self.await_room(channel)
+
+    # -- the express lane ----------------------------------------------------------------------------------------
+
+    def receive(self, channel: Channel) -> None:
+        """Read first, then the notes, then tell: a call is noted before its outcome can be there to be read."""
+        received = channel.read()
+        lane = self.lane
+        if lane is None or lane.channel is not channel:
+            channel.take(received)
+            return
+        self.read_notes()
+        channel.take(received)
+        if received and self.lane is lane:
+            lane.wake()
+
+    def read_notes(self) -> None:
+        """See `Performer`."""
+        if self.lane is None:
+            return
+        entries = self.inbox.entries
+        kept = []
+        for _ in range(len(entries)):
+            entry = entries.popleft()
+            if isinstance(entry, tuple) and isinstance(entry[0], Note):
+                self._noted(entry[0])
+            else:
+                kept.append(entry)
+        entries.extendleft(reversed(kept))
+
+    def _noted(self, note: Note) -> None:
+        lane = note.lane
+        lane.used += 1
+        lane.idle_ticks = 0
+        self.step(events.LentTask(lane.channel.wid, note.future))
+        if lane.waits > lane.seen_waits:
+            lane.seen_waits = lane.waits
+            if not lane.hot and lane is self.lane:
+                lane.hot = True
+                self.unwatch(lane.channel.results_fd)
+
+    def _mind_lane(self) -> None:
+        """Lend a worker to a program that calls one by one; look after the lane that there is."""
+        lane, core = self.lane, self.core
+        if lane is None:
+            if core.hungry and not (core.in_flight or self.inbox.entries or core.max_tasks_per_child):
+                worker = core.workers[next(reversed(core.hungry))]
+                channel = self.channels.get(worker.wid)
+                if core.state is PoolState.OPEN and channel is not None and not worker.open_leases:
+                    self.step(events.Lent(worker.wid))
+                    self.lane = Lane(self.inbox, channel, worker.next_number)
+            return
+        worker = core.workers[lane.channel.wid]
+        if lane.hot:
+            self.receive(lane.channel)
+            lane.idle_ticks += 1
+            if lane.wants_cooling or lane.idle_ticks >= COOL_TICKS:
+                lane.hot = lane.wants_cooling = False
+                self.watch_results(lane.channel)
+        lane.settled = worker.next_number - len(worker.open_leases)
+
+    def recall_lane(self) -> bool:
+        """See `Performer`. False: a caller is in the middle of handing something over; ask again soon."""
+        lane = self.lane
+        if lane is None:
+            return True
+        lane.close()
+        self.read_notes()
+        if lane.in_progress:
+            return False
+        self.lane = None
+        self._lone = 0
+        self._lone_wanted = LONE if lane.used >= WORTH else min(2 * self._lone_wanted, MAX_LONE)
+        if lane.hot:
+            self.watch_results(lane.channel)
+        self.step(events.Recalled(lane.channel.wid))
+        lane.dispose()
+        return True
 
     # -- what workers say (channel.Hears) --------------------------------------------------------------------------
 
@@ -239,6 +338,9 @@ class Driver(Performer):
     def _exited(self, event: Exited) -> None:
         """Law 6: read what it published, then count what it did not own, then decide."""
         channel = self.channels[event.wid]
+        if self.lane is not None and self.lane.channel is channel and not self.recall_lane():
+            self._deferred.append(event)
+            return
         if self.output is not None:
             self.output.drain()
         channel.drain()
@@ -253,6 +355,10 @@ class Driver(Performer):
         """The pool is closed: give back every descriptor, and answer whoever still waits."""
         if self.launcher is not None:
             self.launcher.close()
+        if self.lane is not None:
+            self.lane.close()
+            self.lane.dispose()
+            self.lane = None
         for channel in list(self.channels.values()):
             self.close_channel(channel)
         if self.output is not None:

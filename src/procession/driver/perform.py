@@ -49,6 +49,7 @@ class Performer:
         self.closed = False
         self._todo: deque[commands.Command] = deque()
         self._withdrawals: dict[int, None] = {}
+        self.recall_wanted = False
         self._performing = False
         self._perform: dict[type, Callable[[Any], None]] = {
             commands.Send: self._send,
@@ -56,6 +57,7 @@ class Performer:
             commands.ResolveItems: self._resolve_items,
             commands.MarkRunning: self._mark_running,
             commands.Withdraw: self._withdraw,
+            commands.Recall: self._recall,
             commands.Spawn: self._spawn,
             commands.Stop: self._stop,
             commands.Kill: self._kill,
@@ -86,6 +88,10 @@ class Performer:
         """Tell the core and do what it says."""
         with tasks.LOCK:  # claims and cancels exclude each other
             self._todo.extend(self.core.step(event))
+        self.perform()
+
+    def perform(self) -> None:
+        """Do what is to be done; called while that is going on, leaves it to who does it."""
         if self._performing:
             return
         self._performing = True
@@ -98,10 +104,29 @@ class Performer:
                 elif self._withdrawals:
                     wid, _ = self._withdrawals.popitem()
                     self._answer_withdrawal(wid)
+                elif self.recall_wanted:
+                    self.recall_wanted = not self.recall_lane()
+                    if self.recall_wanted:
+                        break
                 else:
                     break
         finally:
             self._performing = False
+
+    def _recall(self, _command: commands.Recall) -> None:
+        self.recall_wanted = True
+
+    def recall_lane(self) -> bool:
+        """Let no caller hand anything to the lent worker any more, and tell the core; False: not yet possible."""
+        raise NotImplementedError
+
+    def read_notes(self) -> None:
+        """Hear of what callers have handed to the lent worker."""
+        raise NotImplementedError
+
+    def receive(self, channel: Channel) -> None:
+        """There is something to read from this worker."""
+        raise NotImplementedError
 
     def _withdraw(self, command: commands.Withdraw) -> None:
         self._withdrawals[command.wid] = None
@@ -110,6 +135,7 @@ class Performer:
         channel = self.channels.get(wid)
         if channel is not None:
             count = channel.withdraw()
+            self.read_notes()  # one of these tokens may be a caller's
             with tasks.LOCK:
                 self._todo.extend(self.core.step(events.Withdrawn(wid, count)))
 
@@ -134,9 +160,14 @@ class Performer:
         channel.close_child_ends()
         self.starting.add(wid)
 
+        self.watch_results(channel)
+
+    def watch_results(self, channel: Channel) -> None:
+        """Read what the worker says when it says it."""
+
         def receive(_fd: int) -> None:
-            self.heard_at[wid] = monotonic()
-            channel.receive()
+            self.heard_at[channel.wid] = monotonic()
+            self.receive(channel)
             if channel.ended:
                 self.unwatch(channel.results_fd)  # the end is known from the reaper, not from here
 

@@ -102,6 +102,9 @@ class ProcessEngine:
     def post_call(self, future: CallFuture[Any]) -> None:
         """`post` of one call, as lean as can be."""
         future._owner = self
+        driver = self._driver
+        if driver is not None and driver.lane is not None and not self._closing and driver.lane.send(future):
+            return
         self._deliver(future)
 
     def _deliver(self, entry: Any) -> None:
@@ -156,7 +159,7 @@ class ProcessEngine:
 
     def _request(self, entry: Any) -> bool:
         inbox = self.inbox
-        if inbox is None or inbox.closed or self._foreign:
+        if inbox is None or self._foreign:
             return False
         inbox.put(entry)
         if inbox.closed:
