@@ -102,9 +102,22 @@ def _remote_class(base: str) -> type[RemoteError]:
 
 
 def _broken_process_pool() -> type[BaseException]:
+    if _too_late("concurrent.futures.process"):
+        from concurrent.futures import BrokenExecutor
+
+        return BrokenExecutor
     from concurrent.futures.process import BrokenProcessPool
 
     return BrokenProcessPool
+
+
+def _too_late(module: str) -> bool:
+    """The stdlib's pools refuse to be imported while the interpreter ends; then nobody can name their errors, either.
+
+    Not found out by trying: what else that imports runs code that makes Python forget that it ends by Ctrl-C, and
+    it would exit with 1 instead of by SIGINT.
+    """
+    return module not in sys.modules and getattr(sys.modules.get("threading"), "_SHUTTING_DOWN", False)
 
 
 # ------------------------------------------------------------------------------------------- made when first asked for
@@ -173,10 +186,18 @@ def _how_it_ended(exitcode: int | None) -> str:
     return f"was killed by {name}"
 
 
-def _make_worker_start_error() -> type[Any]:
+def _broken_thread_pool() -> type[BaseException]:
+    if _too_late("concurrent.futures.thread"):
+        return _broken_process_pool()
     from concurrent.futures.thread import BrokenThreadPool
 
-    class WorkerStartError(ProcessionError, _broken_process_pool(), BrokenThreadPool):  # type: ignore[misc]
+    return BrokenThreadPool
+
+
+def _make_worker_start_error() -> type[Any]:
+    bases = dict.fromkeys((ProcessionError, _broken_process_pool(), _broken_thread_pool()))
+
+    class WorkerStartError(*bases):  # type: ignore[misc]  # declared above
         """A worker's start, initializer or setup failed: the pool is broken; the reason is the `__cause__`."""
 
     return WorkerStartError

@@ -1,0 +1,314 @@
+"""What the failure tests let workers do. Few imports: every worker that runs one of these imports this module."""
+
+import contextlib
+import ctypes
+import itertools
+import os
+import signal
+import sys
+import threading
+import time
+from collections import deque
+
+PATIENCE = 60.0
+
+
+# ---------------------------------------------------------------------------------------------------------------- plain
+
+
+def double(x):
+    return 2 * x
+
+
+def add(a, b=0, *, c=0):
+    return a + b + c
+
+
+def pid_of_worker(_=None):
+    return os.getpid()
+
+
+def pid_of_zygote(_=None):
+    return os.getppid()
+
+
+def same(x):
+    return x
+
+
+def blob(n, seed=0):
+    return bytes([seed & 0xFF]) * n
+
+
+# --------------------------------------------------------------------------------------------- files that tell the test
+
+
+def note(path, text):
+    """One line, in one write: O_APPEND makes it whole whoever else writes."""
+    fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+    try:
+        os.write(fd, f"{text}\n".encode())
+    finally:
+        os.close(fd)
+
+
+def lines(path):
+    try:
+        with open(path) as file:
+            return file.read().splitlines()
+    except FileNotFoundError:
+        return []
+
+
+def await_file(path):
+    """Wait, in short sleeps of Python, until the test makes this file."""
+    until = time.monotonic() + PATIENCE
+    while not os.path.exists(path):
+        if time.monotonic() > until:
+            raise TimeoutError(path)
+        time.sleep(0.002)
+
+
+def noted(path, x):
+    note(path, x)
+    return x
+
+
+def held(path, gate, x=None):
+    """Say that it runs, then wait for the gate."""
+    note(path, x)
+    await_file(gate)
+    return x
+
+
+def held_blob(path, gate, size):
+    held(path, gate)
+    return blob(size)
+
+
+def barrier(path, parties):
+    """True when `parties` tasks have arrived while this one waited."""
+    note(path, os.getpid())
+    until = time.monotonic() + PATIENCE
+    while len(lines(path)) < parties:
+        if time.monotonic() > until:
+            return False
+        time.sleep(0.002)
+    return True
+
+
+# --------------------------------------------------------------------------------------------------------- one function
+# for several roles, so that all of them have one profile and share leases
+
+
+def role(what, *args):
+    return globals()[what](*args)
+
+
+def role_of(pair):
+    return role(*pair)
+
+
+# ---------------------------------------------------------------------------------------------------------------- dying
+
+
+def die(how, path=None, x=None):
+    if path is not None:
+        note(path, x)
+    if how == "SIGKILL":
+        os.kill(os.getpid(), signal.SIGKILL)
+    elif how == "SIGSEGV":
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        ctypes.string_at(0)
+    elif how == "os._exit":
+        os._exit(41)
+    raise AssertionError(how)
+
+
+def die_if(item, victim, how="SIGKILL", path=None):
+    if path is not None:
+        note(path, item)
+    if item == victim:
+        die(how)
+    return 2 * item
+
+
+def die_in_pair(args):
+    return die_if(*args)
+
+
+# -------------------------------------------------------------------------------------------------------------- raising
+
+
+def fail(text="told to"):
+    raise ValueError(text)
+
+
+def fail_if(item, victim):
+    if item == victim:
+        fail(f"item {item}")
+    return 2 * item
+
+
+# -------------------------------------------------------------------------------------------------- stuck in three ways
+
+
+def sleep_long(path):
+    note(path, os.getpid())
+    time.sleep(3600)
+
+
+def spin_python(path):
+    note(path, os.getpid())
+    while True:
+        pass
+
+
+def spin_c(path):
+    """Never ends, never lets the GIL go, never looks at signals."""
+    note(path, os.getpid())
+    deque(itertools.repeat(None), maxlen=0)
+
+
+def hold_gil_until(path, fifo):
+    """In C, with the GIL, until the test writes a byte into the fifo."""
+    fd = os.open(fifo, os.O_RDWR)  # opening both ends does not wait
+    libc = ctypes.PyDLL(None, use_errno=True)  # unlike CDLL, it keeps the GIL
+    buffer = ctypes.create_string_buffer(1)
+    note(path, os.getpid())
+    while libc.read(fd, buffer, 1) != 1:
+        pass
+    os.close(fd)
+    return "held"
+
+
+# -------------------------------------------------------------------------------------------- things that do not pickle
+
+
+class Unpicklable:
+    def __init__(self):
+        self.inner = {"handle": threading.Lock()}
+
+
+class FailsToLoad:
+    """Pickles, and cannot be rebuilt anywhere."""
+
+    def __init__(self, text="x"):
+        self.text = text
+
+    def __reduce__(self):
+        return _explode, (self.text,)
+
+
+def _explode(text):
+    raise RuntimeError(f"cannot rebuild {text}")
+
+
+class NeedsTwo(Exception):
+    """The classic: pickles as NeedsTwo(message), which lacks an argument."""
+
+    def __init__(self, a, b):
+        super().__init__(f"{a} and {b}")
+        self.a, self.b = a, b
+
+
+class HoldsLock(ValueError):
+    def __init__(self, text):
+        super().__init__(text)
+        self.lock = threading.Lock()
+
+
+def give_unpicklable(_=None):
+    return Unpicklable()
+
+
+def give_unloadable(_=None):
+    return FailsToLoad("the result")
+
+
+def raise_needs_two(_=None):
+    raise NeedsTwo("salt", "pepper")
+
+
+def raise_holds_lock(_=None):
+    raise HoldsLock("with a lock inside")
+
+
+def odd_one(item, victim, what):
+    """`what()` for the victim, else 2 * item."""
+    return globals()[what]() if item == victim else 2 * item
+
+
+# -------------------------------------------------------------------------------------------------------------- forking
+
+
+def fork_and_return(path):
+    """Both processes come back from the task; the child must not be taken for the worker."""
+    parent = os.getpid()
+    pid = os.fork()
+    if pid == 0:
+        note(path, f"child {os.getpid()}")
+        return "child"
+    _, status = os.waitpid(pid, 0)
+    return ("parent", parent, os.waitstatus_to_exitcode(status))
+
+
+def fork_and_list(path):
+    """What descriptors a forked child of a task holds, beside those of its own making."""
+    pid = os.fork()
+    if pid == 0:
+        try:
+            for name in os.listdir("/proc/self/fd"):
+                with contextlib.suppress(OSError):
+                    note(path, f"{name} {os.readlink(f'/proc/self/fd/{name}')}")
+        finally:
+            os._exit(0)
+    os.waitpid(pid, 0)
+
+
+def my_descriptors(_=None):
+    found = {}
+    for name in os.listdir("/proc/self/fd"):
+        with contextlib.suppress(OSError):
+            found[int(name)] = os.readlink(f"/proc/self/fd/{name}")
+    return found
+
+
+# ---------------------------------------------------------------------------------------------- initializers and setups
+
+
+def initialize_and_note(path):
+    note(path, os.getpid())
+
+
+def die_first_times(path, times, how="SIGKILL"):
+    """An initializer that costs the first `times` workers their life."""
+    note(path, os.getpid())
+    if len(lines(path)) <= times:
+        die(how)
+
+
+@contextlib.contextmanager
+def setup_that_dies_in_teardown(path):
+    yield "state"
+    note(path, os.getpid())
+    die("SIGKILL")
+
+
+class DyingTeardown:
+    def __init__(self, path):
+        self.path = path
+
+    def __call__(self):
+        return setup_that_dies_in_teardown(self.path)
+
+
+# --------------------------------------------------------------------------------------------------------------- output
+
+
+def speak(text):
+    print(f"out: {text}")
+    print(f"err: {text}", file=sys.stderr)
+    return text
