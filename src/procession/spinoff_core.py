@@ -146,7 +146,9 @@ class SpinCore(Handover):
         self.stir()
 
     def retire(self) -> None:
-        """Everything has its outcome and nothing comes: the workers may go."""
+        """Everything has its outcome and nothing comes: the workers may go. All errands have been posted."""
+        if self.meter:
+            self.errands.post(lambda: self._report(last=True))
         self.retired = True
         self.errands.close()
         self.engine.shutdown(wait=False, cancel=False)
@@ -204,12 +206,12 @@ class SpinCore(Handover):
         assert future._exception is not None
         return Failure(future.index, (future.item,), future._exception)
 
-    def _report(self) -> None:
+    def _report(self, last: bool = False) -> None:
         flow = self.flow
         if flow.closed:
             self.meter.total = flow.admitted
         self.meter.report(flow.finished)
-        if self.retired:
+        if last:
             self.meter.close()
 
     # -- putting ---------------------------------------------------------------------------------------------------
@@ -275,10 +277,6 @@ class SpinCore(Handover):
         count = sum([future.cancel() for future in reversed(list(self.open.values()))])
         self.stir()
         return count
-
-    def all_settled(self) -> bool:
-        """Every item that was put has its outcome."""
-        return self.flow.admitted == self.flow.finished
 
     def abandon(self) -> None:
         """The SpinOff was dropped; in a forked child it was never ours."""

@@ -21,9 +21,8 @@ def join(core: SpinCore, timeout: float | None) -> bool:
     if not core.flow.closed:
         raise RuntimeError("join() needs close() or cancel() first: until then more may be put")
     deadline = None if timeout is None else monotonic() + timeout
-    if not core.settling.sleep(core.all_settled, deadline, core.look_again):
+    if not _retired(core, deadline):
         return False
-    core.stir()
     if not core.errands.join(left(deadline)):
         return False
     if deadline is None:
@@ -39,6 +38,11 @@ def join(core: SpinCore, timeout: float | None) -> bool:
     if errors:
         raise BaseExceptionGroup(f"{len(errors)} workers failed in their teardown", errors)
     return True
+
+
+def _retired(core: SpinCore, deadline: float | None) -> bool:
+    """Wait until everything has its outcome, and what is owed for it has been posted."""
+    return core.settling.sleep(lambda: core.retired, deadline, core.look_again)
 
 
 def left(deadline: float | None) -> float | None:
@@ -108,5 +112,5 @@ def _finish_all() -> None:
     for core in cores:
         core.close()
     for core in cores:
-        core.settling.sleep(core.all_settled, None, core.look_again)
+        _retired(core, None)
         core.errands.join()
