@@ -73,7 +73,7 @@ class PoolCore:
 
     def calls_done(self, event: events.CallsDone) -> None:
         """Answer them, and see what its worker needs now."""
-        worker = self.heard(event)
+        worker = self._answering(event)
         count = len(event.outcomes)
         self.out.append(commands.Resolve(worker.finish_calls(count), event.outcomes))
         self.in_flight -= count
@@ -81,7 +81,7 @@ class PoolCore:
 
     def items_done(self, event: events.ItemsDone) -> None:
         """The same for a part of a chunk."""
-        worker = self.heard(event)
+        worker = self._answering(event)
         count = len(event.outcomes)
         task, start = worker.finish_items(count)
         self.in_flight -= count
@@ -101,6 +101,12 @@ class PoolCore:
         if self.calm:
             self.calm -= 1
         self.index(worker)
+
+    def _answering(self, event: events.CallsDone | events.ItemsDone) -> Worker:
+        worker = self.heard(event)
+        if worker.state is State.STARTING:
+            raise worker.error("it answered before it was ready")
+        return worker
 
     def _progressed(self, worker: Worker) -> None:
         self.mark_head(worker)

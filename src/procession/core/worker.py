@@ -173,7 +173,7 @@ class Worker:
 
     def end_lease(self) -> tuple[tuple[Profile, ...], int, float]:
         """It has left its oldest lease behind; returns what was known of it when it was made."""
-        if not self.open_leases:
+        if not self.open_leases or self.state is State.STARTING:
             raise self.error("it ended a lease that it never had")
         return self.open_leases.popleft()
 
