@@ -40,7 +40,7 @@ def assign(core: PoolCore) -> None:
         else:
             _top_up(core)
             return
-    if core.stealable and not core.withdrawing:
+    if core.stealable and not core.withdrawing and not core.discarding:  # where what comes back would be cancelled
         _steal(core)
 
 

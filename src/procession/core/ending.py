@@ -9,14 +9,18 @@ from typing import TYPE_CHECKING
 from procession.core import commands, events, lending
 from procession.core.state import PoolState
 from procession.core.task import Task, count_items
-from procession.core.worker import Signal
+from procession.core.worker import Signal, State
 
 if TYPE_CHECKING:
     from procession.core.pool import PoolCore
 
 
 def shutdown_asked(core: PoolCore, event: events.ShutdownAsked) -> None:
-    """No more tasks; with `cancel`, what has not started is brought back and refused."""
+    """No more tasks; with `cancel`, what has not started is brought back and refused.
+
+    What a starting worker was given is as good as running, as with the stdlib: a shutdown right after a burst of
+    submits lets those first tasks run.
+    """
     if core.state is PoolState.OPEN:
         core.state = PoolState.DRAINING
     if event.cancel and core.state is PoolState.DRAINING:
@@ -88,4 +92,5 @@ def _refuse_all(core: PoolCore) -> None:
     core.pending_items = 0
     put_back(core, list(pending))
     for worker in core.workers.values():
-        core.withdraw(worker)
+        if not (core.state is PoolState.DRAINING and worker.state is State.STARTING):
+            core.withdraw(worker)

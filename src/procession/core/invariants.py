@@ -70,7 +70,7 @@ def _check_places(core: PoolCore) -> None:
 
 def _check_work_conserving(core: PoolCore) -> None:
     """Once no withdrawal is outstanding: nothing waits, and no tail lies, while a worker idles or may be started."""
-    if core.withdrawing or not core.state.takes_back:
+    if core.withdrawing or core.discarding or not core.state.takes_back:
         return
     room = core.width < core.max_workers
     tails = [wid for wid in core.stealable if core.workers[wid].state is State.BUSY]

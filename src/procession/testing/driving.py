@@ -239,7 +239,7 @@ class Driving:
     def check_work_conserving(self) -> None:
         """Law 3: once everything is performed, no token lies with one worker while another idles or may be started."""
         core = self.core
-        if not core.state.takes_back:
+        if not core.state.takes_back or core.discarding:
             return
         idle = any(worker.state is State.IDLE and worker.may_lease() for worker in core.workers.values())
         if not idle and core.width >= core.max_workers:

@@ -159,6 +159,7 @@ class Happening(Driving):
         known = {process.owned() for process in self.processes.values()}
         if state is PoolState.DRAINING:
             known |= {item for task in self.everywhere() if task.started for item in task.items}
+            known |= {worker.inflight[0].start for worker in self.core.workers.values() if worker.items == 1}  # type: ignore[attr-defined]
         for item in range(self.handed_over):
             if self.ledger.fates[item] is Fate.OPEN and not self.ledger.started[item]:
                 assert item in known, f"item {item} still waits, and the pool is {state.name}"
