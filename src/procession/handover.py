@@ -108,12 +108,15 @@ class Handover:
         unsent = [each for each in posted if each.__class__ is Unsent]
         if unsent:
             posted = [each for each in posted if each.__class__ is not Unsent]
+        again = self._doubtful > 0
         self._doubtful = len(batch)
         refusal = None
         try:
             if posted:
                 self.engine.post(posted)
-        except Exception as error:
+        except RuntimeError as error:
+            if not again:
+                return  # a signal handler may have raised it: an engine that refuses says so again
             refusal = error
         if unsent or refusal is not None:
             self._tell(unsent, posted, refusal)
@@ -135,7 +138,7 @@ class Handover:
             posted.append(fresh)
         return posted
 
-    def _tell(self, unsent: list[Unsent], posted: list[Any], refusal: Exception | None) -> None:
+    def _tell(self, unsent: list[Unsent], posted: list[Any], refusal: RuntimeError | None) -> None:
         """What was not posted has its outcome by that; what this lets start is posted by the pump that is running."""
         self._telling = True
         try:
@@ -154,7 +157,7 @@ class Handover:
                 unsent.told = True
         self.bell.ring()
 
-    def refused(self, posted: list[Any], error: Exception) -> None:
+    def refused(self, posted: list[Any], error: RuntimeError) -> None:
         """The engine takes these no more, and why."""
         raise NotImplementedError
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 import logging
 import os
 import threading
+from _pickle import PicklingError
 from collections import deque
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
@@ -159,7 +160,7 @@ class SpinCore(Handover):
         if future is not None:
             self._answer([future], [Raised(unsent.error)])
 
-    def refused(self, posted: list[Any], error: Exception) -> None:
+    def refused(self, posted: list[Any], error: RuntimeError) -> None:
         """See `Handover.refused`."""
         self._answer(posted, [Raised(error) for _ in posted])
 
@@ -222,7 +223,7 @@ class SpinCore(Handover):
         body: object = None
         try:
             body = self.engine.encode(self.function, (item,), {})
-        except Exception as problem:
+        except PicklingError as problem:
             error = problem
         future = SinkFuture(self.function, body)
         if callable(self.words.on_error):

@@ -12,6 +12,7 @@ Laws
 from __future__ import annotations
 
 import threading
+from _pickle import PicklingError
 from collections import deque
 from collections.abc import Callable, Generator, Hashable, Iterator, Sequence
 from concurrent.futures import CancelledError
@@ -186,6 +187,8 @@ class Course(Handover):
         try:
             self.pulled.extend(islice(self.source, count))
         except Exception as error:
+            if len(self.pulled) >= count:
+                raise  # the source gave all that was asked for: this is a signal handler's
             self.error = error
             self.exhausted = True
         else:
@@ -246,7 +249,7 @@ class Course(Handover):
         for index, args in enumerate(self._calls(items), first):
             try:
                 bodies.append(encode(function, args, {}))
-            except Exception as error:
+            except PicklingError as error:
                 if bodies:
                     starts.append(StreamChunk(run, index - len(bodies), bodies, 0, len(bodies), self.grain))
                     bodies = []
@@ -269,7 +272,7 @@ class Course(Handover):
 
     # -- ending ----------------------------------------------------------------------------------------------------
 
-    def refused(self, posted: list[Any], error: Exception) -> None:
+    def refused(self, posted: list[Any], error: RuntimeError) -> None:
         """See `Handover.refused`: the stream ends with this error where these items would have been."""
         with self.lock:
             for chunk in posted:

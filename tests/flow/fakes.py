@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import CancelledError
+from pickle import PicklingError
 from typing import Any
 
 from procession.backends import tasks
@@ -40,7 +41,7 @@ class CommandEngine:
 
     def encode(self, function: ThreadFunction, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
         if any(isinstance(arg, Unsendable) for arg in args):
-            raise TypeError("cannot be sent")
+            raise PicklingError("cannot be sent")
         return args, kwargs
 
     def plain(self, items: list[Any]) -> bool:

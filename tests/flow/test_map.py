@@ -8,6 +8,7 @@ import threading
 import weakref
 from collections.abc import Iterator
 from concurrent.futures import CancelledError
+from pickle import PicklingError
 from typing import Any
 
 import pytest
@@ -104,7 +105,7 @@ def test_an_argument_that_cannot_be_encoded_fails_its_item_alone(engine: Command
     results = map_(engine, engine.function(type), [["a", Unsendable(), "b"]])
     engine.run("a", "b")
     assert next(results) is str
-    with pytest.raises(TypeError, match="cannot be sent"):
+    with pytest.raises(PicklingError, match="cannot be sent"):
         next(results)
 
 

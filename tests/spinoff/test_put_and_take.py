@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
+from pickle import PicklingError
 from typing import Any
 
 import pytest
@@ -89,10 +90,10 @@ def test_an_item_that_cannot_be_sent_fails_alone_at_its_place(engines: list[Any]
     futures = spin.put_many(["a", Unsendable(), "b"])
     engines[0].run("a", "b")
     assert spin.ready() == ["A"]
-    with pytest.raises(TypeError, match="cannot be sent"):
+    with pytest.raises(PicklingError, match="cannot be sent"):
         spin.ready()
     assert spin.ready() == ["B"]
-    assert isinstance(futures[1].exception(), TypeError)
+    assert isinstance(futures[1].exception(), PicklingError)
 
 
 def test_setup_gives_the_function_its_state() -> None:

@@ -1,0 +1,56 @@
+"""Ctrl-C at every instruction where the interpreter looks for signals, one after another, without a clock.
+
+CPython looks for signals when a Python function is entered, when a call of a C function has returned, and at the end of
+a loop's body. The first two are where a profile function is called, and one that raises does there what a raising
+signal handler does. So an operation can be repeated with an interrupt at its first such point, its second, and so on.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from types import FrameType
+from typing import Any
+
+POINTS = ("call", "c_return")
+
+
+class Interrupter:
+    """Interrupts what it runs at one chosen point inside procession."""
+
+    def __init__(self, at: int) -> None:
+        self.left = at
+        self.struck = ""
+
+    def run(self, operation: Callable[[], Any]) -> Any:
+        """`operation()`; raises KeyboardInterrupt at the chosen point, if it comes so far."""
+        if self.struck:
+            return operation()
+        sys.setprofile(self._look)
+        try:
+            return operation()
+        finally:
+            sys.setprofile(None)
+
+    def _look(self, frame: FrameType, event: str, arg: Any) -> None:
+        if event not in POINTS or "procession" not in frame.f_code.co_filename or "/tests/" in frame.f_code.co_filename:
+            return
+        if self.left == 0:
+            sys.setprofile(None)
+            self.struck = f"{event} in {frame.f_code.co_qualname}:{frame.f_lineno}"
+            raise KeyboardInterrupt(self.struck)
+        self.left -= 1
+
+
+def at_every_point(scenario: Callable[[Interrupter], None], least: int) -> None:
+    """Run `scenario` with an interrupt at each point in turn, until it runs through; `least` points, to be sure."""
+    for at in range(100_000):
+        interrupter = Interrupter(at)
+        try:
+            scenario(interrupter)
+        except BaseException as error:
+            error.add_note(f"interrupted at point {at}: {interrupter.struck or 'not at all'}")
+            raise
+        if not interrupter.struck:
+            assert at >= least, f"only {at} points were tried"
+            return
