@@ -62,8 +62,8 @@ def test_equal_reports_in_order_do_not_differ() -> None:
     ("got", "said"),
     [
         ([A, B], "2 results came through imap, and 3 in sequence"),
-        ([A, C, B], "2 results differ from those in sequence; the first is number 1, c.py in place of b.py"),
-        ([A, B, C._replace(nesting=1)], "1 results differ from those in sequence; the first is that on c.py"),
+        ([A, C, B], "2 results not equal to those in sequence; the first is number 1, c.py in place of b.py"),
+        ([A, B, C._replace(nesting=1)], "1 result not equal to those in sequence; the first is that on c.py"),
     ],
 )
 def test_a_difference_is_named(got: list[Report], said: str) -> None:

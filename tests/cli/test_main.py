@@ -19,7 +19,6 @@ from procession.cli import main
 
 if TYPE_CHECKING:
     from procession.cli.complexity import Report
-    from procession.cli.screen import Screen
 
 START = "import sys; from procession.cli import main; sys.exit(main())"
 QUICK = ("demo", "--quick")
@@ -127,36 +126,38 @@ def test_without_rich_the_extra_is_named() -> None:
 # ----------------------------------------------------------------------------------------------------- the whole of it
 
 
-def test_the_demo_piped() -> None:
-    done = piped(*QUICK)
-    assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.isascii()
-    assert "\x1b" not in done.stdout
-    lines = done.stdout.splitlines()
+@pytest.fixture(scope="module")
+def whole() -> subprocess.CompletedProcess[str]:
+    return piped(*QUICK)
+
+
+def test_the_demo_piped(whole: subprocess.CompletedProcess[str]) -> None:
+    assert (whole.returncode, whole.stderr) == (0, "")
+    assert whole.stdout.isascii()
+    assert "\x1b" not in whole.stdout
+    lines = whole.stdout.splitlines()
     assert all(line == line.rstrip() for line in lines)
     assert max(map(len, lines)) <= 80
     assert sum(line.startswith("   ok ") for line in lines) == 7
     assert lines[-1].startswith("Everything held")
-    handed_over = [line.split()[2:] for line in lines if line.startswith("   handed over")]
-    assert [row[0] for row in handed_over[:2]] == ["3", "3"]
-    assert sum("in sequence  " in line or "through imap  " in line for line in lines) == 2
-    assert sum(bool(re.search(r"\.py:\d+$", line)) for line in lines) == 10
 
 
-@pytest.mark.parametrize("part", ["reference", "stdlib"])
-def test_one_part(part: str) -> None:
-    done = piped(*QUICK, "--part", part)
-    assert (done.returncode, done.stderr) == (0, "")
-    assert ("1. The reference workload" in done.stdout) == (part == "reference")
-    assert ("2. A real job" in done.stdout) == (part == "stdlib")
-
-
-def test_each_item_has_a_bar_and_each_backend_its_workers() -> None:
-    out = piped(*QUICK, "--part", "reference", COLUMNS="120").stdout
+def test_each_item_has_a_bar_in_each_run(whole: subprocess.CompletedProcess[str]) -> None:
     for word in ("pid", "thread"):
-        first = re.findall(rf"^   {word} \d+ +(.*)$", out, re.MULTILINE)
-        bars = [int(item) for row in first for item in re.findall(r"\[(\d+)=*", row)]
+        rows = re.findall(rf"^   {word} \d+ +(.*)$", whole.stdout, re.MULTILINE)
+        bars = [int(item) for row in rows for item in re.findall(r"\[(\d+)", row)]
         assert sorted(bars) == sorted([*range(3, 31, 3)] * 3)
+
+
+def test_both_times_and_the_ten_most_complex_functions_are_printed(whole: subprocess.CompletedProcess[str]) -> None:
+    _, _, job = whole.stdout.partition("2. A real job")
+    assert re.search(r"^   in sequence +\d+\.\d\d s$", job, re.MULTILINE)
+    assert re.search(
+        r"^   through imap +\d+\.\d\d s +\d+\.\d\dx as fast, \d+ workers? on \d+ cores?$", job, re.MULTILINE
+    )
+    numbers = [int(each) for each in re.findall(r"^ +(\d+)   \S+ +\S+\.py:\d+$", job, re.MULTILINE)]
+    assert len(numbers) == 10
+    assert numbers == sorted(numbers, reverse=True)
 
 
 def test_the_demo_on_a_terminal_is_drawn_while_it_runs() -> None:
@@ -170,27 +171,22 @@ def test_the_demo_on_a_terminal_is_drawn_while_it_runs() -> None:
     assert "through imap" in seen
 
 
-def test_no_color_is_heeded_on_a_terminal() -> None:
-    with terminal(*QUICK, "--part", "reference", NO_COLOR="1") as shown:
-        seen = shown.read()
-        assert shown.end() == 0
-    assert not re.search(r"\x1b\[[0-9;]*[34][0-7][0-9;]*m", seen)
-    assert "[9=====" in seen
-
-
-def test_a_dumb_terminal_gets_plain_lines() -> None:
-    with terminal(*QUICK, "--part", "reference", TERM="dumb") as shown:
-        seen = shown.read()
-        assert shown.end() == 0
-    assert "\x1b" not in seen
-    assert "[9=====" in seen
+def test_terminals_without_colour_get_brackets() -> None:
+    words = (*QUICK, "--part", "reference")
+    with terminal(*words, NO_COLOR="1") as grey, terminal(*words, TERM="dumb") as dumb:
+        assert not re.search(r"\x1b\[[0-9;]*[34][0-7][0-9;]*m", grey.read())
+        assert "\x1b" not in dumb.read()
+        for each in (grey, dumb):
+            assert each.end() == 0
+            assert "[9=====" in each.seen
+            assert "2. A real job" not in each.seen
 
 
 def test_a_difference_ends_with_status_one(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     from procession.cli import stdlib
 
-    def backwards(screen: "Screen", files: Sequence[str], workers: int) -> tuple[list["Report"], float]:
-        return [stdlib.analyse(file) for file in reversed(files)], 1.0
+    def backwards(files: Sequence[str]) -> tuple[list["Report"], float, int]:
+        return [stdlib.analyse(file) for file in reversed(files)], 1.0, 2
 
     monkeypatch.setattr(stdlib, "parallel", backwards)
     assert main([*QUICK, "--part", "stdlib"]) == 1
@@ -206,6 +202,7 @@ def test_a_difference_ends_with_status_one(monkeypatch: pytest.MonkeyPatch, caps
     ("words", "when"),
     [
         (("--part", "reference"), "Pool(8) on processes"),
+        (("--part", "reference"), "Pool(8) on threads"),
         (("--part", "stdlib"), "is parsed"),
     ],
 )

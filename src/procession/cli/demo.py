@@ -23,12 +23,12 @@ def demo(part: str | None = None, *, quick: bool = False) -> int:
         return UNUSABLE
     from procession.cli.reference import reference
     from procession.cli.screen import Screen
-    from procession.cli.stdlib import cores, stdlib
+    from procession.cli.stdlib import cores, counted, stdlib
 
     began = time.monotonic()
     screen = Screen()
     python = sys.version.split()[0]
-    screen.heading(f"procession {__version__} on Python {python}, {cores()} cores, process {os.getpid()}")
+    screen.heading(f"procession {__version__} on Python {python}, {counted(cores(), 'core')}, process {os.getpid()}")
     good = True
     if part in (None, "reference"):
         screen.say()

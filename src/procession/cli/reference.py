@@ -7,20 +7,22 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import as_completed
 from dataclasses import dataclass, field
+from typing import Literal
 
 from procession import Pool, SpinOff
 from procession.cli.screen import Screen
 from procession.cli.timeline import Chart, Mark, Span
 from procession.cli.workload import ITEMS, LONG_ITEM, LOOKED_AT, Done, Entry, Work, limit, qualifies, read
 
-BACKENDS = ("processes", "threads")
+Backend = Literal["processes", "threads"]
+BACKENDS: tuple[Backend, ...] = ("processes", "threads")
 
 
 @dataclass
 class Run:
     """One run of the workload, while it goes on and afterwards; moments are seconds since its beginning."""
 
-    backend: str
+    backend: Backend
     began: float = field(default_factory=time.monotonic)
     wall: float = 0.0
     puts: list[Mark] = field(default_factory=list)
@@ -125,7 +127,7 @@ PARTS = (
     Part(
         "SpinOff",
         "first in, first out, beside a loop that never waits",
-        "one worker, from the first put",
+        "one worker, one by one",
         *(1, lambda work, run: on_spin_off(work, run, 1), not_in_turn),
         fed=True,
     ),
@@ -159,7 +161,7 @@ def reference(screen: Screen, second: float) -> bool:
     return good
 
 
-def show(screen: Screen, part: Part, backend: str, second: float) -> Run:
+def show(screen: Screen, part: Part, backend: Backend, second: float) -> Run:
     screen.say()
     screen.say(f"{part.name} on {backend}: {part.shows}", "bold")
     with diary(screen.live) as path:
@@ -204,7 +206,7 @@ def chart(part: Part, run: Run, best: float, path: str | None) -> Chart:
 
 
 def facts(run: Run, best: float, reason: str) -> str:
-    return f"work {run.work:.2f} s    wall {run.wall:.2f} s    limit {best:.2f} s ({reason})"
+    return f"work {run.work:.2f} s   wall {run.wall:.2f} s   limit {best:.2f} s ({reason})"
 
 
 def what_held(part: Part, run: Run) -> str:

@@ -102,14 +102,13 @@ class Screen:
         self._print(self._drawn(look()))
 
     def progress(self, items: Iterable[T], total: int, what: str) -> Iterator[T]:
-        """The items, with a bar that counts them; silent where nobody can watch."""
-        if not self.live:
-            yield from items
-            return
+        """The items, with a bar that looks like that of `imap(progress=True)`; silent where nobody can watch."""
+        from rich.console import Console
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-        columns = (TextColumn(" " * (INDENT - 1) + "{task.description}"), BarColumn(), MofNCompleteColumn())
-        with Progress(*columns, TimeElapsedColumn(), console=self._console, transient=True) as progress:
+        console = Console(stderr=True)
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+        with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
             yield from progress.track(items, total, description=what)
 
     def _print(self, text: Text) -> None:

@@ -45,12 +45,18 @@ def sequential(screen: Screen, files: Sequence[str]) -> tuple[list[Report], floa
     return reports, time.perf_counter() - began
 
 
-def parallel(screen: Screen, files: Sequence[str], workers: int) -> tuple[list[Report], float]:
-    """The same through a pool; the time is that of everything, from before there is a pool until it is gone."""
+def parallel(files: Sequence[str]) -> tuple[list[Report], float, int]:
+    """The same through a pool of processes; the reports, the seconds from before there was a pool until it was gone,
+    and how many workers it had."""
     began = time.perf_counter()
-    with Pool(workers) as pool:
-        reports = list(screen.progress(pool.imap(analyse, files), len(files), "through imap"))
-    return reports, time.perf_counter() - began
+    with Pool() as pool:
+        workers = pool.stats().max_workers
+        reports = list(pool.options(name="through imap").imap(analyse, files, progress=True))
+    return reports, time.perf_counter() - began, workers
+
+
+def counted(number: int, what: str) -> str:
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
 
 
 def cores() -> int:
@@ -66,12 +72,12 @@ def stdlib(screen: Screen, every: int = 1) -> bool:
         f"{f', every {every}th file' if every > 1 else ''}) of Python {sys.version.split()[0]} is parsed, and its "
         f"functions measured."
     )
-    workers = cores()
     expected, slow = sequential(screen, sources.files)
-    reports, quick = parallel(screen, sources.files, workers)
+    reports, quick, workers = parallel(sources.files)
     screen.say()
     screen.say(f"in sequence       {slow:6.2f} s")
-    screen.say(f"through imap      {quick:6.2f} s    {slow / quick:.2f}x as fast, {workers} workers on {cores()} cores")
+    with_what = f"{counted(workers, 'worker')} on {counted(cores(), 'core')}"
+    screen.say(f"through imap      {quick:6.2f} s    {slow / quick:.2f}x as fast, {with_what}")
     problems = differences(expected, reports)
     screen.verdict(problems, f"{len(reports):,} results, equal to those in sequence, and in the same order")
     findings(screen, sources, expected)
@@ -87,10 +93,10 @@ def differences(expected: Sequence[Report], got: Sequence[Report]) -> list[str]:
         return []
     first = unlike[0]
     return [
-        f"{len(unlike):,} results differ from those in sequence; the first is number {first}, "
+        f"{counted(len(unlike), 'result')} not equal to those in sequence; the first is number {first}, "
         f"{got[first].path} in place of {expected[first].path}"
         if got[first].path != expected[first].path
-        else f"{len(unlike):,} results differ from those in sequence; the first is that on {got[first].path}"
+        else f"{counted(len(unlike), 'result')} not equal to those in sequence; the first is that on {got[first].path}"
     ]
 
 
@@ -105,7 +111,7 @@ def findings(screen: Screen, sources: Sources, reports: Sequence[Report]) -> Non
     screen.say(f"{functions:,} functions. The deepest nesting is {deepest.nesting} blocks, in {short(deepest.path)}.")
     if broken:
         names = ", ".join(short(report.path) for report in broken)
-        screen.say(f"{len(broken)} {'file does' if len(broken) == 1 else 'files do'} not parse: {names}.", hang=2)
+        screen.say(f"{counted(len(broken), 'file')} did not parse: {names}.", hang=2)
     screen.say("The most complex functions (1 + the decisions in it, as McCabe counts):")
     rows = [
         [str(function.complexity), function.name, f"{short(path)}:{function.line}"]
