@@ -54,6 +54,8 @@ class PoolFace(Executor):
         see `Pool`.
         """
         engine = self._engine
+        if not callable(fn):
+            options.check_fn(fn)
         try:
             function = engine.function(fn, self._name)
             future: CallFuture[T] = CallFuture(function, engine.encode(function, args, kwargs))
@@ -73,13 +75,17 @@ class PoolFace(Executor):
         import asyncio
 
         engine = self._engine
-        function = engine.function(fn, self._name)
+        function = self._function(fn)
         future: CallFuture[T] = CallFuture(function, engine.encode(function, args, kwargs))
         if self._room is None:
             engine.post_call(future)
         else:
             await self._room.asubmit(future)
         return await asyncio.wrap_future(future)
+
+    def _function(self, fn: Callable[..., Any]) -> Any:
+        options.check_fn(fn)
+        return self._engine.function(fn, self._name)
 
     def _never_sent(self, error: BaseException) -> Future[Any]:
         self._engine.post([])  # a pool that takes no work says so first
@@ -113,7 +119,7 @@ class PoolFace(Executor):
         from procession import streams
 
         options.check_iterables("map", iterables)
-        function = self._engine.function(fn, self._name)
+        function = self._function(fn)
         words: dict[str, Any] = {"timeout": timeout, "chunksize": chunksize, "buffersize": buffersize}
         results = streams.map_(self._engine, function, iterables, progress=self._progress, **words)
         return results if buffersize is None else kept_by(results, self._pool())
@@ -191,14 +197,14 @@ class PoolFace(Executor):
 
         words = streams.Words(ordered, window, key, on_error, live, chunksize, progress or self._progress)
         options.check_iterables("aimap", iterables, asynchronous=True)
-        function = self._engine.function(fn, self._name)
+        function = self._function(fn)
         return kept_by(streams_async.aimap(self._engine, function, iterables, words), self._pool())
 
     def _stream(self, call: str, fn: Callable[..., Any], iterables: Iterable[Any], words: Words) -> Stream:
         from procession import streams
 
         options.check_iterables(call, iterables)
-        function = self._engine.function(fn, self._name)
+        function = self._function(fn)
         return kept_by(streams.imap(self._engine, function, tuple(iterables), words), self._pool())
 
     # -- policy ------------------------------------------------------------------------------------------------------

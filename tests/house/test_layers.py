@@ -26,7 +26,7 @@ SOURCE = Path(__file__).resolve().parents[2] / "src" / PACKAGE
 FACE = (
     *("__init__", "pool", "spinoff", "pipeline", "futures", "streams", "streams_async"),
     *("stream_course", "spinoff_core", "spinoff_ending", "spinoff_outlet", "spinoff_room", "spinoff_words"),
-    *("handover", "waiting", "errands"),
+    *("handover", "waiting", "errands", "pool_face", "pool_room"),
 )
 
 # From the roof to the ground. A module imports from its own layer and from those below.
@@ -39,7 +39,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("worker",),
     ("transport",),
     ("core",),
-    ("errors", "options", "types", "_native", "_version"),
+    ("errors", "options", "cpu", "types", "_native", "_version"),
 )
 
 # Nobody inside the package imports these, their neighbours in the layer neither.
@@ -54,7 +54,7 @@ class SideRoom:
     imported_by: tuple[str, ...]
 
 
-GROUND = ("errors", "options", "types", "_native", "_version")
+GROUND = ("errors", "options", "cpu", "types", "_native", "_version")
 SIDE_ROOMS: Mapping[str, SideRoom] = {
     # A fold over the core's events, and nothing else.
     "observe": SideRoom(

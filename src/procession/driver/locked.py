@@ -204,6 +204,8 @@ class LockedCore:
                         self._asleep.remove(worker)
                     work = self._find_work(worker)
                     if work is not None or worker.stopping:
+                        if not worker.begun.is_set():
+                            worker.begun.set()
                         return work
                 finally:
                     self.stepper = None
@@ -418,6 +420,10 @@ class LockedCore:
     def _close(self, _command: commands.Closed) -> None:
         self.closed = True
         self.bell.put(None)
+
+    def workers(self) -> list[ThreadWorker]:
+        """Those that there are now."""
+        return list(self._workers.values())
 
     def count(self) -> EngineStats:
         """Numbers, now; takes no lock."""

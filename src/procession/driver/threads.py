@@ -29,6 +29,9 @@ from procession.driver.locked import LockedCore, in_turn, start_error
 TICK = 0.001
 """Seconds between two looks at the `out` of workers, while something lies there."""
 
+BEGIN = 0.02
+"""Seconds that a shutdown with cancel gives to a thread that has just been started to take its first task."""
+
 _numbers = itertools.count()
 
 
@@ -202,9 +205,17 @@ class ThreadEngine(LockedCore):
         self._closing = self.guarded = True
         if self._foreign:
             return
+        if cancel and not self._must_not_wait():
+            self._let_begin()
         self._request(events.ShutdownAsked(cancel))
         if wait:
             self.join()
+
+    def _let_begin(self) -> None:
+        """What the stdlib would have running by now is not cancelled: new threads get a moment to take their first."""
+        self.started_threads()
+        for worker in self.workers():
+            worker.begun.wait(BEGIN)
 
     def kill(self, signum: int) -> None:
         """Cancel what has not started, and shut down. A thread cannot be killed: what runs finishes, unwaited for."""

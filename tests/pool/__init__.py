@@ -1,0 +1,1 @@
+"""The public face: words, bounds, views, typing, and how pools end."""
