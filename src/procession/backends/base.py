@@ -70,7 +70,7 @@ class Run(Protocol):
 
     function: Function
     whole: bool
-    """True: a body is the one argument itself, of a type that `Engine.plain` admits; False: what `Engine.encode` made."""
+    """True: a body is the one argument itself, of a type that `Engine.plain` admits; else what `Engine.encode` made."""
     cancelled: bool
     """No item of it is to start any more."""
 

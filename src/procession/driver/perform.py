@@ -44,6 +44,7 @@ class Performer:
         self.pids: dict[int, int] = {}
         self.heard_at: dict[int, float] = {}
         self.broken: BaseException | None = None
+        self.when_broken: Callable[[], object] = lambda: None
         self.done = self.failed = self.died = 0
         self.kill_signal = 9
         self.closed = False
@@ -251,6 +252,7 @@ class Performer:
 
     def _break(self, command: commands.Broken) -> None:
         self.broken = start_error(command.reason)
+        self.when_broken()
 
     def _narrowed(self, command: commands.Narrowed) -> None:
         logger.warning("no further workers can be started, going on with %d: %s", command.width, command.reason)

@@ -174,6 +174,7 @@ class ProcessEngine:
                 return self.inbox
             inbox = Inbox()
             driver = Driver(self.core, inbox, self.codec, self.callbacks)
+            driver.when_broken = self._close_door
             try:
                 self._arrange(driver)
                 self._driver = driver
@@ -224,6 +225,9 @@ class ProcessEngine:
             self._sweep()
             inbox.close()
             self.callbacks.close()
+
+    def _close_door(self) -> None:
+        self._closing = True
 
     def _collapse(self, driver: Driver, error: BaseException) -> None:
         """A bug of ours: every task is told so."""
