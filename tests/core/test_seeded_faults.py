@@ -44,6 +44,7 @@ CHUNK = Scenario("chunk", 1, (("chunk", 3),), crashes=1)
 ONE = Scenario("one", 1, (("calls", 1), ("calls", 3)), cancels=1)
 TWO = Scenario("two", 1, (("calls", 1), ("calls", 3)), cancels=2)
 CLOSE = Scenario("close", 2, (("chunk", 2), ("calls", 3)), cancels=1)
+LENT = Scenario("lent", 1, (("calls", 1), ("lone", 1), ("lone", 1)), lends=1)
 DISCARD = Scenario("discard", 2, (("calls", 3),), ("cancel",))
 
 # ---------------------------------------------------------------------------------------------------------- the worker
@@ -169,6 +170,32 @@ def lease_numbers_met_again(patch: Patch) -> type[World]:
 
     class Other(World):
         modulus = 2
+
+    return Other
+
+
+def recalled_before_notes_are_read(patch: Patch) -> type[World]:
+    class Other(World):
+        def perform_last(self) -> bool:
+            if not self.recall or self.lane is None:
+                return super().perform_last()
+            wid, self.lane, self.recall = self.lane, None, False
+            self.step(events.Recalled(wid))
+            return True
+
+    return Other
+
+
+def outcomes_before_notes(patch: Patch) -> type[World]:
+    """The driver hears what the lent worker says without asking first what callers gave it."""
+
+    class Other(World):
+        def musts(self) -> list[Action]:
+            deaf: list[Action] = [
+                ("hear", wid, 1) for wid, process in self.processes.items() if process.results and wid == self.lane
+            ]
+            found = super().musts()
+            return [*found, *[action for action in deaf if action not in found]]
 
     return Other
 
@@ -305,6 +332,8 @@ FAULTS = {
     ),
     "driver: data before tokens": Fault(data_before_tokens, CALLS, "no lease", "no answer"),
     "driver: lease numbers met again": Fault(lease_numbers_met_again, TWO, "starts, and it was CANCELLED before"),
+    "driver: recalled before notes are read": Fault(recalled_before_notes_are_read, LENT, "it is not lent"),
+    "driver: outcomes before notes": Fault(outcomes_before_notes, LENT, "outcomes for 0 tasks in hand"),
     "core: the tail counted from the head": Fault(tail_from_the_head, CALLS, "starts a second time"),
     "core: not released": Fault(not_released, TWO, "what waits is leased", "refused while it waited"),
     "core: stopped while busy": Fault(stopped_while_busy, CALLS, "STOP cannot happen in BUSY"),

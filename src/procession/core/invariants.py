@@ -69,8 +69,8 @@ def _check_places(core: PoolCore) -> None:
 
 
 def _check_work_conserving(core: PoolCore) -> None:
-    """Once no withdrawal is outstanding: nothing waits, and no tail lies, while a worker idles or may be started."""
-    if core.withdrawing or core.discarding or not core.state.takes_back:
+    """Unless an answer is outstanding: nothing waits, and no tail lies, while a worker idles or may be started."""
+    if core.withdrawing or core.recalling or core.discarding or not core.state.takes_back:
         return
     room = core.width < core.max_workers
     tails = [wid for wid in core.stealable if core.workers[wid].state is State.BUSY]

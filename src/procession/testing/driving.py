@@ -115,10 +115,10 @@ class Driving:
     def perform(self) -> None:
         """Do what the core said, until all is done or a worker may come between."""
         self.paused = False
-        while self.todo or self.withdrawals:
+        while self.todo or self.withdrawals or self.perform_last():
             if self.todo:
                 self.do(self.todo.popleft())
-            else:
+            elif self.withdrawals:
                 wid = next(iter(self.withdrawals))
                 if wid in self.sent:
                     self.sent.discard(wid)
@@ -127,6 +127,10 @@ class Driving:
                 del self.withdrawals[wid]
                 self.read_tokens_back(wid)
         self.sent.clear()
+
+    def perform_last(self) -> bool:
+        """When there is nothing else to perform; whether there was something."""
+        return False
 
     def do(self, command: commands.Command) -> None:
         """One command."""
@@ -149,7 +153,7 @@ class Driving:
                     self.processes[wid].condemned = True
             case commands.Closed():
                 self.closed += 1
-            case commands.Broken() | commands.Narrowed():
+            case commands.Broken() | commands.Narrowed() | commands.Recall():
                 pass
             case _:
                 self.answer(command)

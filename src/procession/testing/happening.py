@@ -5,13 +5,14 @@ from __future__ import annotations
 from procession.core import events
 from procession.core.pool import PoolCore
 from procession.core.state import PoolState
-from procession.testing.driving import Driving, Fate, Ledger
+from procession.testing.driving import Fate, Ledger
 from procession.testing.explorer import Action
+from procession.testing.lane import Lending, Mail
 from procession.testing.model import DONE, ENDED, READY, Guess, ModelTask, Phase
 from procession.testing.scenario import Scenario
 
 
-class Happening(Driving):
+class Happening(Lending):
     """The world of one scenario, and what each action does to it."""
 
     def __init__(self, scenario: Scenario) -> None:
@@ -23,8 +24,9 @@ class Happening(Driving):
         self.handed_over = 0  # items
         self.endings: tuple[str, ...] = ()
         self.calls: list[ModelTask] = []  # those handed over that have no answer
-        self.mail: list[events.CancelAsked | events.GroupCancelled] = []
+        self.mail: list[Mail] = []
         self.asking: ModelTask | None = None  # whose cancel is being answered
+        self.lends = scenario.lends
         self.cancels, self.crashes = scenario.cancels, scenario.crashes
         self.failed_starts, self.unfit = scenario.failed_starts, scenario.unfit
 
@@ -57,7 +59,8 @@ class Happening(Driving):
             case ("close", int(first)):
                 self.close(first)
             case _:
-                self.drive(action)
+                if not self.mind_lane(action):
+                    self.drive(action)
                 self.after_driving()
 
     def drive(self, action: Action) -> None:
@@ -90,10 +93,11 @@ class Happening(Driving):
         self.at += 1
         first = self.handed_over
         self.handed_over += count
-        if kind == "calls":
+        if kind in ("calls", "lone"):
             calls = [ModelTask(first + each, 1, self.profile) for each in range(count)]
             self.calls += calls
-            self.tell(events.Submitted(list(calls)))
+            if kind == "calls" or not self.hand_over(calls[0]):
+                self.tell(events.Submitted(list(calls)))
         else:
             grain = count if kind == "grain" else 0
             self.tell(events.Submitted([ModelTask(first, count, self.profile, chunk=True, grain=grain)]))

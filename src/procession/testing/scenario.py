@@ -25,6 +25,8 @@ class Scenario:
     """Cancels of single calls, and of whole chunks."""
     crashes: int = 0
     """Workers that die by themselves, at any step."""
+    lends: int = 0
+    """How often an idle worker is lent to callers. In the program, ("lone", 1) is a call that may take its lane."""
     failed_starts: int = 0
     """Processes that cannot be started."""
     unfit: int = 0
@@ -46,6 +48,7 @@ BOUNDS = (
     Scenario("calls, shut down with cancel", 2, (("calls", 3),), ("shutdown", "cancel")),
     Scenario("calls, a crash, killed", 2, (("calls", 3),), ("kill",), crashes=1),
     Scenario("a worker an item, a cancel", 2, (("calls", 3),), quota=1, cancels=1),
+    Scenario("lone calls to a lent worker, a crash", 2, (("calls", 1), ("lone", 1), ("lone", 1)), crashes=1, lends=1),
     Scenario("calls of unknown cost, a crash", 2, (("calls", 3),), crashes=1, mean_ns=UNKNOWN),
 )
 """What is walked by default: some fifteen seconds."""
@@ -65,6 +68,8 @@ DEEP_BOUNDS = (
     ),
     Scenario("one worker, five calls, two cancels, a crash", 1, (("calls", 1), ("calls", 4)), crashes=1, cancels=2),
     Scenario("two items a worker, four calls, a crash", 2, (("calls", 4),), quota=2, crashes=1),
+    Scenario("lent twice, a crash, killed", 2, (("calls", 1), *(("lone", 1),) * 3), ("kill",), crashes=1, lends=2),
+    Scenario("lent, calls, cancelled", 2, (("calls", 1), ("lone", 1), ("calls", 2)), ("cancel",), cancels=1, lends=1),
     Scenario("bad starts, all endings", 2, (("calls", 2),), ENDINGS, failed_starts=4, unfit=1),
 )
 """For a soak: minutes."""

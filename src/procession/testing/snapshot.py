@@ -72,6 +72,8 @@ def core_key(core: PoolCore) -> Key:
         core.calm > 0,
         core.failed_starts,
         core.reason is not None,
+        core.lent is not None,
+        core.recalling,
         len(core.out),
     )
 
@@ -94,6 +96,7 @@ def order(core: PoolCore, processes: dict[int, Process]) -> list[tuple[Key, int]
                 -1 if worker.quota is None else worker.quota,
                 worker.lease_items,
                 len(worker.open_leases),
+                worker.lent,
                 *[place.get(wid, -1) for place in places],
             )
         there: Key = ()

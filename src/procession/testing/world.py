@@ -42,9 +42,14 @@ class World(Happening):
         new.endings = self.endings
         new.calls = snapshot.copy_tasks([call for call in self.calls if self.wanted(call)], memo)
         new.mail = [
-            events.CancelAsked(snapshot.copy_tasks(each.tasks, memo)) if isinstance(each, events.CancelAsked) else each
+            events.CancelAsked(snapshot.copy_tasks(each.tasks, memo))
+            if isinstance(each, events.CancelAsked)
+            else events.LentTask(each.wid, snapshot.copy_tasks([each.task], memo)[0])
+            if isinstance(each, events.LentTask)
+            else each
             for each in self.mail
         ]
+        new.lends = self.lends
         new.asking = None if self.asking is None else snapshot.copy_tasks([self.asking], memo)[0]
         new.cancels, new.crashes, new.failed_starts, new.unfit = (
             self.cancels,
@@ -78,8 +83,12 @@ class World(Happening):
                 parts.append(
                     (snapshot.tasks_key([asked], names), -1 if asked.wid is None else ranks.get(asked.wid, -2))
                 )
+            elif isinstance(each, events.LentTask):
+                parts.append(snapshot.tasks_key([each.task], names))
             else:
                 parts.append(self.group_key(each.group, names))
+        out = -1 if self.out is None else names.get(self.out, -2)
+        parts.append((-1 if self.lane is None else ranks[self.lane], out, self.recall, self.lends))
         if self.asking is not None:
             parts.append(snapshot.tasks_key([self.asking], names))
         parts.append(tuple([self.ledger.fates[item] * 2 + self.ledger.started[item] for item in names if item >= 0]))
@@ -115,27 +124,29 @@ class World(Happening):
         if self.paused:
             wid = next(iter(self.withdrawals))
             return [("perform",), *self.steps_of(wid)]
-        must = self.musts()
+        lane_must, lane_may = self.lane_actions()
+        must = [*lane_must, *self.musts()]
         if not must:
             self.check_quiet()
-        return [*must, *self.user(), *self.accidents()]
+        return [*must, *lane_may, *self.user(), *self.accidents()]
 
     def musts(self) -> list[Action]:
         """What happens by itself, sooner or later."""
         found: list[Action] = []
+        noted = bool(self.notes())
         for wid, process in self.processes.items():
             if process.phase is not Phase.DEAD:
                 found += self.steps_of(wid)
                 if process.condemned:
                     found.append(("die", wid))
-            if process.results:
+            if process.results and not (wid == self.lane and noted):
                 found.append(("hear", wid, 1))
                 together = self.together(wid)
                 if together > 1:
                     found.append(("hear", wid, together))
-            elif process.phase is Phase.DEAD:
+            elif process.phase is Phase.DEAD and wid != self.lane:
                 found.append(("reap", wid))
-        if self.mail:
+        if self.mail and self.lane is None:
             found.append(("mail",))
         return found
 
@@ -153,7 +164,7 @@ class World(Happening):
         found: list[Action] = []
         if self.at < len(self.scenario.program):
             found.append(("submit", *self.scenario.program[self.at]))
-        elif not self.closed:
+        elif not self.closed and self.lane is None:
             found += [(ending,) for ending in self.scenario.endings if ending not in self.endings]
         if self.cancels:
             asked = [task for each in self.mail if isinstance(each, events.CancelAsked) for task in each.tasks]
