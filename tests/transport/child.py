@@ -59,8 +59,15 @@ def call(table, id, body):
     return table.encode_result(fn(*args, **kwargs))
 
 
+def enter(table, body):
+    from procession.worker import state
+
+    state.enter_setup(table.decode_call(body)[1][0])
+
+
 def initialize(table, body):
     _, (initializer, initargs, _), _ = table.decode_call(body)
+    table.watch(initializer)
     initializer(*initargs)
 
 

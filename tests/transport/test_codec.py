@@ -1,5 +1,6 @@
 """Entries, their life, and the bodies of calls."""
 
+import copy
 import functools
 import gc
 import pickle
@@ -11,9 +12,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from procession.errors import PicklingError
 from procession.transport.codec import PLAIN, Codec
 from procession.worker.functions import FunctionTable
 from tests.transport import samples
+from tests.transport.harness import Worker
 
 
 @pytest.fixture
@@ -130,6 +133,32 @@ def test_other_callables_have_no_number(codec):
     entry = codec.function(Unhashable())
     fn, args, kwargs = table.decode_call(codec.encode(entry, (1,), {}))
     assert fn(*args, **kwargs) == 2
+
+
+def test_any_callable_has_a_number_when_it_is_to_last(codec):
+    table = FunctionTable()
+    assert codec.lasting(samples.double) is codec.function(samples.double)
+    entry = codec.lasting(functools.partial(samples.double), with_state=True)
+    assert entry.id
+    assert entry.with_state
+    assert entry.name == "double"
+    table.define(entry.id, entry.payload)
+    assert table.get(entry.id)(4) == 8
+    assert codec.encode(entry, (1,), {}) == (1,)
+    named, id = copy.copy(entry), entry.id
+    del entry
+    assert not codec.forgotten
+    del named
+    assert list(codec.forgotten) == [id]
+    with pytest.raises(PicklingError, match=r"is a _thread\.lock"):
+        codec.lasting(functools.partial(samples.double, threading.Lock()))
+
+
+def test_a_call_that_carries_its_function_gets_the_state():
+    with Worker() as worker:
+        worker.ask("enter", worker.codec.encode_call(None, (lambda: "the state",), {}))
+        entry = worker.codec.function(functools.partial(lambda *args: args, 1), with_state=True)
+        assert worker.run(entry, worker.codec.encode(entry, (2,), {})) == (1, "the state", 2)
 
 
 def test_bodies(codec):

@@ -29,7 +29,7 @@ LARGE = 10_000_000
 class FunctionEntry:
     """A callable, ready to be sent. `id` 0: it travels inside each call."""
 
-    __slots__ = ("fn", "id", "name", "needs", "payload", "profile", "ref", "warned", "with_state")
+    __slots__ = ("fn", "id", "life", "name", "needs", "payload", "profile", "ref", "warned", "with_state")
 
     def __init__(self, id: int, name: str, payload: bytes, with_state: bool, profile: Any) -> None:
         self.id = id
@@ -38,9 +38,16 @@ class FunctionEntry:
         self.with_state = with_state
         self.profile = profile
         self.fn: Any = None
+        self.life: _Life | None = None
         self.ref: Any = None
         self.needs: Needs | None = None  # None: sent by reference, which nothing makes stale
         self.warned = False
+
+
+class _Life:
+    """Goes when an entry and its copies go."""
+
+    __slots__ = ("__weakref__",)
 
 
 class Codec:
@@ -53,6 +60,7 @@ class Codec:
         self._entries: dict[int, FunctionEntry] = {}
         self._entries_with_state: dict[int, FunctionEntry] = {}
         self._profiles: dict[int, tuple[Any, Any]] = {}
+        self._lives: dict[int, Any] = {}
 
     # -- functions ---------------------------------------------------------------------------------------------------
 
@@ -66,6 +74,31 @@ class Codec:
         if entry is not None and entry.ref() is fn and (entry.needs is None or entry.needs.hold(fn)):
             return entry
         return self._enter(fn, with_state, entries)
+
+    def lasting(self, fn: Callable[..., Any], with_state: bool = False) -> FunctionEntry:
+        """As `function`, but with an id for any callable: for many calls, whose items need not carry a function.
+
+        A partial, a bound method or an instance is pickled here and now, and copied once to each worker that calls it;
+        its id is forgotten when the entry (with its copies) is gone.
+        """
+        entry = self.function(fn, with_state)
+        if entry.id:
+            return entry
+        needs = Dependencies()
+        try:
+            payload = dumps_function(fn, needs)
+        except Exception as error:
+            raise paths.pickling_error(f"function {entry.name}", fn, error) from error
+        entry = FunctionEntry(next(self._numbers), entry.name, payload, with_state, entry.profile)
+        entry.life = _Life()
+        id, lives, forgotten = entry.id, self._lives, self.forgotten
+
+        def gone(_: Any) -> None:
+            lives.pop(id, None)
+            forgotten.append(id)
+
+        lives[id] = ref(entry.life, gone)
+        return entry
 
     def _enter(self, fn: Any, with_state: bool, entries: dict[int, FunctionEntry]) -> FunctionEntry:
         name = name_of(fn)
@@ -132,12 +165,12 @@ class Codec:
                 return dumps((args, kwargs))
             except Exception as error:
                 raise _argument_error(args, kwargs, error) from error
-        return self.encode_call(entry.fn, args, kwargs)
+        return self.encode_call(entry.fn, args, kwargs, entry.with_state)
 
-    def encode_call(self, fn: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> bytes:
+    def encode_call(self, fn: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any], with_state: bool = False) -> bytes:
         """A call with its function inside, for `FunctionTable.decode_call`. `fn` may be anything."""
         try:
-            return dumps((fn, args, kwargs))
+            return dumps((fn, args, kwargs, True) if with_state else (fn, args, kwargs))
         except Exception as error:
             where = f"function {name_of(fn)}"
             raise (paths.find(where, fn, error) or _argument_error(args, kwargs, error)) from error

@@ -6,6 +6,7 @@ from _pickle import loads
 
 from procession.transport import rebuild, remote
 from procession.transport.pickler import dumps_to_parent
+from procession.worker import state
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -66,17 +67,16 @@ class FunctionTable:
             self._receiver.collected.clear()
 
     def decode_call(self, body: bytes) -> tuple[Any, tuple[Any, ...], dict[str, Any]]:
-        """(fn, args, kwargs) of a call that carries its function. Raises LoadFailed."""
+        """(fn, args, kwargs) of a call that carries its function; the state is among them. Raises LoadFailed."""
         try:
-            call: tuple[Any, tuple[Any, ...], dict[str, Any]] = loads(body)
+            fn, args, kwargs, *with_state = loads(body)
         except BaseException as error:
             raise _load_failed("a function or an argument could not be rebuilt in the worker", error) from error
         finally:
             self._receiver.collected.clear()
-        for each in (call[0], *call[1]):
-            if callable(each):
-                self._receiver.watch(each)
-        return call
+        if with_state:
+            args = (state.state(), *args)
+        return fn, args, kwargs
 
     def watch(self, fn: Any) -> None:
         """To be called before an initializer that did not come through `decode_call` is run."""
