@@ -91,6 +91,7 @@ class Course(Handover):
         self.error: BaseException | None = None
         self.refusal: Exception | None = None
         self.cancelled = False
+        self._quiet = False  # a cancel has been carried out
         self.meter = Meter(False)
         self.args: dict[int, tuple[Any, ...]] | None = None  # kept where somebody may ask for them
         self.room = Bell()  # for a thread that pulls
@@ -103,9 +104,9 @@ class Course(Handover):
 
     @property
     def due(self) -> bool:
-        """Whether a taker that pulls should pull now."""
+        """Whether a taker that pulls should pull now, or finish what an interrupted one has left."""
         flow = self.flow
-        return not self.exhausted and flow.admitted - flow.handed <= self.low
+        return not flow.closed and flow.admitted - flow.handed <= self.low
 
     def stirred(self) -> bool:
         """See `Handover.stirred`; it may be the sleeper's turn to pull, or to report progress."""
@@ -290,16 +291,17 @@ class Course(Handover):
 
     def cancel(self) -> None:
         """Nothing of it is to start any more, and nothing is handed over. Any thread; may be called again."""
-        if self.cancelled or self.flow.ended:
+        if self._quiet or (self.flow.ended and not self.cancelled):
             return
         self.cancelled = self.exhausted = True
         for run in list(self._runs.values()):
             run.cancelled = True
+        for run in list(self._runs.values()):
+            self.engine.cancel_group(run)
         ended = FlowCore()
         ended.close()
         self.flow = ended  # what the old one holds is let go
-        for run in list(self._runs.values()):
-            self.engine.cancel_group(run)
+        self._quiet = True
         self.bell.ring()
         self.room.ring()
 

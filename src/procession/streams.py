@@ -150,12 +150,14 @@ def imap(engine: Engine, function: Function, iterables: Sequence[Any], words: Wo
     The first window is pulled before this returns, unless `live`, where a thread pulls it.
     """
     course = make_course(engine, function, iterables, words)
-    start(course, words)
-    return Stream(course, words.on_error)
+    stream = Stream(course, words.on_error)  # from here on, what is not returned is closed
+    start(stream._outlet, words)
+    return stream
 
 
-def start(course: Course, words: Words) -> None:
+def start(outlet: Outlet, words: Words) -> None:
     """Have its source pulled."""
+    course = outlet.course
     try:
         if words.live:
             Puller(course).thread.start()
@@ -163,8 +165,7 @@ def start(course: Course, words: Words) -> None:
             course.fill(at_once=True)
             course.raise_if_refused()
     except BaseException:
-        course.cancel()
-        course.close_source()
+        outlet.close()
         raise
 
 

@@ -23,8 +23,9 @@ def aimap(engine: Engine, function: Function, iterables: Sequence[Any], words: W
     """Start a stream and return its async iterator; see the module for who pulls."""
     if not any(isinstance(each, AsyncIterable) for each in iterables):
         course = make_course(engine, function, iterables, words)
-        start(course, words)
-        return AsyncStream(course, words.on_error, None)
+        stream = AsyncStream(course, words.on_error, None)
+        start(stream._outlet, words)
+        return stream
     course = make_course(engine, function, [()], words, single=len(iterables) == 1)
     course.meter.total = None
     feed = Feed(course, [_async_iterator(each) for each in iterables])

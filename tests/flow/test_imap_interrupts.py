@@ -1,0 +1,89 @@
+"""A raising signal at any instruction of next() on an imap loses no item and no result."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from procession.core.flow import NOTHING
+from procession.streams import Words, imap
+from tests.flow.fakes import CommandEngine
+from tests.flow.interrupts import Interrupter, at_every_point
+
+ITEMS = 6
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        {"window": 2},
+        {"window": 3, "ordered": False},
+        {"window": 3, "key": lambda x: x % 2},
+        {"window": 4, "chunksize": 2},
+        {"window": 2, "on_error": "return"},
+    ],
+)
+@pytest.mark.parametrize("copies", [False, True])
+def test_next_interrupted_at_every_point(words: dict[str, Any], copies: bool) -> None:
+    def scenario(interrupter: Interrupter) -> None:
+        ran: list[int] = []
+
+        def double(x: int) -> int:
+            ran.append(x)
+            return 2 * x
+
+        engine = CommandEngine()
+        if copies:
+            engine.plain = lambda items: False  # type: ignore[method-assign]
+        results = imap(engine, engine.function(double), [range(ITEMS)], Words(**words))
+        got = []
+        while True:
+            engine.on_thread()
+            try:
+                got.append(interrupter.run(results._outlet.next))
+            except KeyboardInterrupt:
+                continue
+            except StopIteration:
+                break
+            if got[-1] is NOTHING:  # where next() would sleep
+                got.pop()
+                results._outlet.course.stirred()
+            results._outlet.course.flow.check()
+        assert sorted(ran) == list(range(ITEMS)), "an item was lost, or ran twice"
+        assert sorted(got) == [2 * x for x in range(ITEMS)], "a result was lost"
+        if words.get("ordered", True):
+            assert got == sorted(got)
+
+    at_every_point(scenario, 60)
+
+
+@pytest.mark.filterwarnings("ignore:an imap")
+def test_the_call_interrupted_at_every_point_leaves_nothing_to_start() -> None:
+    def scenario(interrupter: Interrupter) -> None:
+        engine = CommandEngine()
+        try:
+            results = interrupter.run(lambda: imap(engine, engine.function(str), [range(3)], Words(window=2)))
+        except KeyboardInterrupt:
+            pass
+        else:
+            results.close()
+        assert engine.todo == []
+
+    at_every_point(scenario, 40)
+
+
+def test_closing_interrupted_at_every_point_can_be_repeated() -> None:
+    def scenario(interrupter: Interrupter) -> None:
+        engine = CommandEngine()
+        results = imap(engine, engine.function(str), [iter(range(9))], Words(window=2))
+        while True:
+            try:
+                interrupter.run(results.close)
+                break
+            except KeyboardInterrupt:
+                pass
+        assert engine.todo == []
+        assert list(results) == []
+
+    at_every_point(scenario, 8)
