@@ -10,6 +10,11 @@ Future: a real `concurrent.futures.Future`, made lazily: its Condition exists on
 If the engine's locked part comes first, the waiter sees the outcome. If the waiter's comes first, the engine finds the
 Condition and, since the waiter looks and registers while holding it, wakes it or was seen by it.
 
+Signals that raise, in the thread of a waiter: a Condition breaks when struck between its release and its wait, and stays
+locked for ever when struck in `__enter__`. So `result()` and `exception()` hold no lock while they wait, but register a
+gate of their own; and who resolves waits for a Condition's lock `LEAKED` seconds and no longer (the stdlib's `wait` and
+`as_completed` take it, and may have been struck).
+
 LOCK is reentrant: the collector may run foreign code (a `__del__` that cancels) wherever an object is made.
 """
 
@@ -17,11 +22,13 @@ from __future__ import annotations
 
 import os
 import threading
+from _thread import LockType, allocate_lock
 from collections.abc import Callable, Iterable
-from concurrent.futures import Future
+from concurrent.futures import CancelledError, Future
 from concurrent.futures._base import CANCELLED_AND_NOTIFIED, FINISHED, PENDING, RUNNING
 from itertools import groupby
 from operator import attrgetter
+from time import monotonic
 from typing import Any, Protocol, TypeVar, cast
 
 from procession.backends.base import Function, Run
@@ -32,6 +39,10 @@ from procession.types import Raised
 T = TypeVar("T")
 
 LOCK = threading.RLock()
+LEAKED = 1.0
+"""Seconds after which a Condition's lock is taken to be held by nobody who will ever release it."""
+LOOK_AGAIN = 1.0
+"""Seconds after which a waiter looks by itself: whoever was to wake it may have been struck before that."""
 _SINK = attrgetter("sink")
 
 
@@ -110,6 +121,7 @@ class CallFuture(Future[T]):
                 if cond is None:
                     self._waiters: list[Any] = []
                     self._done_callbacks: list[Callable[[Future[T]], object]] = []
+                    self._gates: list[LockType] = []
                     cond = self._cond = threading.Condition()
                     if self._lane is not None and not self.done():
                         self._lane.cool()
@@ -135,7 +147,40 @@ class CallFuture(Future[T]):
             self._lane.wait(self)
             if self._state is FINISHED and self._exception is None:
                 return cast(T, self._result)
-        return super().result(timeout)
+        error = self.exception(timeout)
+        if error is None:
+            return cast(T, self._result)
+        try:
+            raise error
+        finally:
+            del self, error  # no cycle through the traceback
+
+    def exception(self, timeout: float | None = None) -> BaseException | None:
+        """As `concurrent.futures.Future.exception`."""
+        if not self.done():
+            self._sleep(timeout)
+        if self._state is CANCELLED_AND_NOTIFIED:
+            raise CancelledError
+        return self._exception
+
+    def _sleep(self, timeout: float | None) -> None:
+        """Until it is done. Raises TimeoutError."""
+        deadline = None if timeout is None else monotonic() + timeout
+        self._condition  # noqa: B018  # by which the engine knows that somebody waits
+        gate = allocate_lock()
+        gate.acquire()
+        try:
+            self._gates.append(gate)
+            while not self.done():
+                patience = LOOK_AGAIN
+                if deadline is not None:
+                    patience = min(patience, deadline - monotonic())
+                    if patience <= 0:
+                        raise TimeoutError
+                gate.acquire(timeout=patience)
+        finally:
+            if gate in self._gates:
+                self._gates.remove(gate)
 
     def cancel(self) -> bool:
         """True when it will never run; False when it has started or is done. O(1)."""
@@ -287,12 +332,22 @@ def _announce(future: CallFuture[Any]) -> None:
     cond = future._cond
     if cond is None:
         return
-    with cond:
-        for waiter in future._waiters:
+    for gate in list(future._gates):
+        try:
+            gate.release()
+        except RuntimeError:
+            pass  # it is open
+    mine = cond.acquire(timeout=LEAKED)
+    try:
+        for waiter in list(future._waiters):
             if future._state is CANCELLED_AND_NOTIFIED:
                 waiter.add_cancelled(future)
             elif future._exception is not None:
                 waiter.add_exception(future)
             else:
                 waiter.add_result(future)
-        cond.notify_all()
+        if mine:
+            cond.notify_all()
+    finally:
+        if mine:
+            cond.release()

@@ -101,7 +101,7 @@ class Lane:
         self._numbers = deque((number,))
         self._open = deque((0,))
         self._written: deque[int] = deque(maxlen=MAX_OPEN_LEASES)
-        self._generation = channel.page.words[page.GENERATION] - number + 1
+        self._generation = channel.page.upcoming() - number
         self._epoll = select.epoll()
         forksafe.own(self._epoll.fileno())
         self._epoll.register(channel.results_fd, select.EPOLLIN | select.EPOLLET)

@@ -67,6 +67,11 @@ class OutcomePage:
             words[GENERATION] += 1
         return words[GENERATION]
 
+    def upcoming(self) -> int:
+        """Parent, while the worker idles: the generation of its next batch. One that is empty will be used again."""
+        generation = self.words[GENERATION]
+        return generation if generation and not self.words[COUNT] else generation + 1
+
     def outcomes(self, generation: int, skip: int) -> tuple[int, list[tuple[int, bytes]]]:
         """Parent: the mode and the complete outcomes of this generation after the first `skip`.
 
