@@ -33,13 +33,10 @@ def serve(questions, answers, main):
 
 def real_main(path):
     """As multiprocessing's spawn does it: the script is run again, under another name."""
-    import importlib.util
+    import multiprocessing.spawn
 
-    spec = importlib.util.spec_from_file_location("__mp_main__", path)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["__main__"] = sys.modules["__mp_main__"] = module
-    spec.loader.exec_module(module)
-    return vars(module)
+    multiprocessing.spawn._fixup_main_from_path(path)
+    return vars(sys.modules["__main__"])
 
 
 def define(table, id, payload):

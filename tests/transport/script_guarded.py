@@ -38,13 +38,17 @@ def pid():
 
 
 def checks(worker):
-    yield "what the worker has is kept", worker(pid) == worker.process.pid
+    yield "what the worker had from its start is the parent's", worker(pid) == os.getpid()
     worker.initialize(init)
     yield "initializer", worker(lambda: state) == "set by init"
+    yield "what the worker set is kept", worker(pid) == "set by init"
     yield "made there", type(worker(make, 1)) is Point
     yield "sent", worker(mine, Point(1))
     yield "class back", worker(lambda: Point) is Point
     yield "function back", worker(lambda: make) is make
+    old, globals()["Point"] = Point, type("Point", (), {"redefined": True, "__module__": "__main__"})
+    yield "redefined class", worker(lambda: (Point.redefined, Point)) == (True, Point)
+    yield "old class", type(worker(lambda p: p, old(1))) is old
     try:
         worker(fail)
     except Oops as error:

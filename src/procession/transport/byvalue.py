@@ -15,6 +15,7 @@ from procession.transport import identity, rebuild
 from procession.transport.dependencies import MISSING, Dependencies, content_of, weakly
 from procession.transport.importable import found_by_name, importable
 from procession.transport.names import names_of
+from procession.transport.shared import Namespace, digest
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -147,7 +148,7 @@ def came_from_parent(pickler: Pickler, obj: Any) -> Any:
             return rebuild.known, (uid,)
     if here.main_globals is not None and obj.__module__ in ("__main__", "__mp_main__"):
         name: str = obj.__qualname__
-        if found_by_name(rebuild.Namespace(here.main_globals), name) is obj:
+        if found_by_name(Namespace(here.main_globals), name) is obj:
             return rebuild.own_main, (name,)
     return None
 
@@ -297,7 +298,7 @@ def reduce_class(pickler: Pickler, cls: Any) -> Any:
     if pinned:
         identity.pin(cls, f"{cls.__module__}:{cls.__qualname__}")
     state = uid, home, setter, attributes, bindings, pinned
-    made = rebuild.make_class, (uid, home, cls.__qualname__, maker, (*args, None, extra))
+    made = rebuild.make_class, (uid, home, (cls.__qualname__, digest(cls)), maker, (*args, None, extra))
     return (*made, state, None, None, rebuild.fill_class)
 
 

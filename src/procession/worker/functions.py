@@ -6,6 +6,7 @@ from _pickle import loads
 
 from procession.transport import rebuild, remote
 from procession.transport.pickler import dumps_to_parent
+from procession.transport.shared import Receiver
 from procession.worker import state
 
 TYPE_CHECKING = False
@@ -17,12 +18,12 @@ class FunctionTable:
     """What the parent has sent to this process. One per process, used by the thread that made it.
 
     Args:
-        main_globals: the globals of a real `__main__` that this worker shares with its parent; functions of the
-            parent's `__main__` then run in it.
+        main_globals: the globals of this process's own `__main__`, where that is the parent's (by fork, or run again
+            by multiprocessing): functions of the parent's `__main__` then run in it, and its classes stand for theirs.
     """
 
     def __init__(self, main_globals: dict[str, Any] | None = None) -> None:
-        self._receiver = rebuild.receiver = rebuild.Receiver(main_globals)
+        self._receiver = rebuild.receiver = Receiver(main_globals)
         self._functions: dict[int, _Function] = {}
 
     def define(self, id: int, payload: bytes) -> None:
