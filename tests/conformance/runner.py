@@ -10,9 +10,11 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import faulthandler
+import gc
 import json
 import sys
 import time
+import traceback
 import unittest
 from collections.abc import Sequence
 from types import TracebackType
@@ -81,6 +83,9 @@ class Reporter(unittest.TestResult):
     def stopTest(self, test: unittest.TestCase) -> None:
         super().stopTest(test)
         seconds = time.monotonic() - self._started
+        if self._outcome == "failed":
+            # An expected failure must not keep its executor alive: the module's cleanup waits for all of their workers.
+            gc.collect()
         left = self._warnings.take()
         if left and self._outcome == "passed":
             self._outcome = "altered"
@@ -91,6 +96,7 @@ class Reporter(unittest.TestResult):
     def _failed(self, test: unittest.TestCase, err: ExcInfo) -> None:
         self._outcome = "failed"
         self._details.append(self._exc_info_to_string(err, test))  # type: ignore[attr-defined]
+        traceback.clear_frames(err[2])
 
     def addError(self, test: unittest.TestCase, err: ExcInfo) -> None:  # type: ignore[override]
         if self._index < 0 or not isinstance(test, unittest.TestCase):  # setUpModule or a module cleanup
