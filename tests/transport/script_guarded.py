@@ -1,10 +1,12 @@
 """A program with a guard, whose workers have run it again as `__mp_main__`: run as a script by test_main.py."""
 
 import os
+import threading
 
 from tests.transport.harness import Worker
 
 state = os.getpid()
+lock = threading.Lock()
 
 
 class Point:
@@ -33,6 +35,20 @@ def fail():
     raise Oops("text")
 
 
+def locked():
+    with lock:
+        return helper(), lock is not None
+
+
+def helper():
+    return lock.locked()
+
+
+class Locker:
+    def locked(self):
+        return helper()
+
+
 def pid():
     return state
 
@@ -46,6 +62,9 @@ def checks(worker):
     yield "sent", worker(mine, Point(1))
     yield "class back", worker(lambda: Point) is Point
     yield "function back", worker(lambda: make) is make
+    worker.codec.own_main = True
+    yield "a lock of its own", worker(locked) == (True, True)
+    yield "a lock of its own, in a method", worker(Locker().locked) is False
     old, globals()["Point"] = Point, type("Point", (), {"redefined": True, "__module__": "__main__"})
     yield "redefined class", worker(lambda: (Point.redefined, Point)) == (True, Point)
     yield "old class", type(worker(lambda p: p, old(1))) is old

@@ -15,7 +15,7 @@ from procession.transport import identity, rebuild
 from procession.transport.dependencies import MISSING, Dependencies, content_of, weakly
 from procession.transport.importable import found_by_name, importable
 from procession.transport.names import names_of
-from procession.transport.shared import Namespace, digest
+from procession.transport.shared import YOURS, Namespace, digest
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -97,9 +97,10 @@ def stamp(key: str, name: str, value: Any) -> int:
 class Definition:
     """A function without closure, or a class, pickled whole once and used until something that it names is rebound."""
 
-    __slots__ = ("needs", "pickled", "ref", "uid", "version")
+    __slots__ = ("lenient", "needs", "pickled", "ref", "uid", "version")
 
-    def __init__(self, obj: Any, uid: str, pickled: bytes, needs: Dependencies) -> None:
+    def __init__(self, uid: str, pickled: bytes, needs: Dependencies, lenient: bool) -> None:
+        self.lenient = lenient
         self.ref: Any = None
         self.uid = uid
         self.version = next(_versions)
@@ -113,10 +114,10 @@ _definitions: dict[int, Definition] = {}
 def reduce_definition(pickler: Pickler, obj: Any) -> Any:
     """As a pickle inside the pickle, so that thousands of tasks with an instance of one class cost one class."""
     made = _definitions.get(id(obj))
-    if made is None or made.ref() is not obj or not made.needs.hold():
+    if made is None or made.ref() is not obj or made.lenient > pickler.lenient or not made.needs.hold():
         needs = Dependencies()
         pickled = pickler.inner(obj, needs)
-        made = Definition(obj, identity.uid_of(obj), pickled, needs)
+        made = Definition(identity.uid_of(obj), pickled, needs, pickler.lenient)
         key = id(obj)
 
         def gone(dead: Any) -> None:
@@ -218,7 +219,8 @@ def _bindings(
         if pickler.needs is not None:
             pickler.needs.name(owner, namespace, name, value)
         if value is not MISSING:
-            found.append((name, stamp(key, name, value), value))
+            number = stamp(key, name, value)
+            found.append((name, number, YOURS if pickler.lenient and not pickler.can(value) else value))
     return found
 
 

@@ -15,7 +15,7 @@ from itertools import count
 
 from procession.transport import paths, rebuild, remote
 from procession.transport.dependencies import Dependencies, Needs
-from procession.transport.pickler import dumps, dumps_function
+from procession.transport.pickler import dumps, dumps_function, dumps_lenient
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -51,9 +51,16 @@ class _Life:
 
 
 class Codec:
-    """See the module. `profile_factory` makes what each entry's `profile` holds, once for each function."""
+    """See the module.
 
-    def __init__(self, profile_factory: Callable[[], Any] | None = None) -> None:
+    Args:
+        profile_factory: makes what each entry's `profile` holds, once for each function.
+        own_main: the workers have this program's `__main__` by themselves (an explicit multiprocessing context); a
+            global that cannot be pickled, a lock say, is then left to theirs. May be set later, for what follows.
+    """
+
+    def __init__(self, profile_factory: Callable[[], Any] | None = None, own_main: bool = False) -> None:
+        self.own_main = own_main
         self.forgotten: deque[int] = deque()
         self._profile = profile_factory
         self._numbers = count(1)
@@ -84,11 +91,7 @@ class Codec:
         entry = self.function(fn, with_state)
         if entry.id:
             return entry
-        needs = Dependencies()
-        try:
-            payload = dumps_function(fn, needs)
-        except Exception as error:
-            raise paths.pickling_error(f"function {entry.name}", fn, error) from error
+        payload, _ = self._payload(fn, entry.name)
         entry = FunctionEntry(next(self._numbers), entry.name, payload, with_state, entry.profile)
         entry.life = _Life()
         id, lives, forgotten = entry.id, self._lives, self.forgotten
@@ -106,11 +109,7 @@ class Codec:
             entry = FunctionEntry(0, name, b"", with_state, self._profile_of(fn))
             entry.fn = fn
             return entry
-        needs = Dependencies()
-        try:
-            payload = dumps_function(fn, needs)
-        except Exception as error:
-            raise paths.pickling_error(f"function {name}", fn, error) from error
+        payload, needs = self._payload(fn, name)
         entry = FunctionEntry(next(self._numbers), name, payload, with_state, self._profile_of(fn))
         entry.needs = needs.sealed(fn)
         old = entries.get(id(fn))
@@ -124,6 +123,19 @@ class Codec:
         if old is not None:
             self.forgotten.append(old.id)
         return entry
+
+    def _payload(self, fn: Any, name: str) -> tuple[bytes, Dependencies]:
+        needs = Dependencies()
+        try:
+            return dumps_function(fn, needs), needs
+        except Exception as error:
+            if self.own_main:
+                needs = Dependencies()
+                try:
+                    return dumps_function(fn, needs, lenient=True), needs
+                except Exception:
+                    pass
+            raise paths.pickling_error(f"function {name}", fn, error) from error
 
     def _profile_of(self, fn: Any) -> Any:
         """One for each function; a bound method, a partial and an instance share that of what they stand for."""
@@ -164,14 +176,19 @@ class Codec:
             try:
                 return dumps((args, kwargs))
             except Exception as error:
+                if self.own_main and (data := _leniently((args, kwargs))) is not None:
+                    return data
                 raise _argument_error(args, kwargs, error) from error
         return self.encode_call(entry.fn, args, kwargs, entry.with_state)
 
     def encode_call(self, fn: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any], with_state: bool = False) -> bytes:
         """A call with its function inside, for `FunctionTable.decode_call`. `fn` may be anything."""
+        call = (fn, args, kwargs, True) if with_state else (fn, args, kwargs)
         try:
-            return dumps((fn, args, kwargs, True) if with_state else (fn, args, kwargs))
+            return dumps(call)
         except Exception as error:
+            if self.own_main and (data := _leniently(call)) is not None:
+                return data
             where = f"function {name_of(fn)}"
             raise (paths.find(where, fn, error) or _argument_error(args, kwargs, error)) from error
 
@@ -222,6 +239,13 @@ def _forgetter(entries: dict[int, FunctionEntry], key: int, id: int, forgotten: 
         forgotten.append(id)
 
     return gone
+
+
+def _leniently(obj: Any) -> bytes | None:
+    try:
+        return dumps_lenient(obj)
+    except Exception:
+        return None
 
 
 def _argument_error(args: tuple[Any, ...], kwargs: Mapping[str, Any], error: Exception) -> Exception:

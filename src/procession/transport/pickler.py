@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from _pickle import Pickler as CPickler
-from types import FunctionType
+from types import FunctionType, ModuleType
 
 from procession.transport import byvalue, importable, parts, rebuild
 from procession.transport.dependencies import MISSING
@@ -31,6 +31,7 @@ class Pickler(CPickler):
     """Pickles one object; may be used again when that was nothing special."""
 
     to_parent = False  # True in a worker, for what goes back
+    lenient = False  # True: a global that cannot be pickled is left to what the worker has under that name
     root: Any = MISSING  # inside a definition, everything is taken apart in place; this one has to be
 
     def __init__(self, needs: Dependencies | None = None) -> None:
@@ -93,6 +94,16 @@ class Pickler(CPickler):
         """The pickle of a definition: whole, with all that it reaches in place."""
         return _whole(type(self), obj, needs)
 
+    def can(self, value: Any) -> bool:
+        """Can this be pickled, by itself?"""
+        if type(value) in _ATOMS:
+            return True
+        try:
+            _whole(type(self), value, None)
+        except Exception:
+            return False
+        return True
+
     def home(self, key: str, names: dict[str, Any]) -> byvalue.Home:
         """The one object of this pickle for a module."""
         if self._homes is None:
@@ -115,6 +126,12 @@ class Pickler(CPickler):
         if self._named is None:
             self._named = set()
         return self._named
+
+
+class LenientPickler(Pickler):
+    """For workers with a `__main__` of their own, after the first try has failed."""
+
+    lenient = True
 
 
 class PicklerToParent(Pickler):
@@ -161,12 +178,19 @@ def _taken(pickler: Pickler, idle: list[Pickler]) -> bytes:
     return data
 
 
-def dumps_function(fn: Any, needs: Dependencies) -> bytes:
+def dumps_function(fn: Any, needs: Dependencies, lenient: bool = False) -> bytes:
     """The pickle of a function, or a class, that is sent once and called many times; what it rests on is noted."""
-    return _whole(Pickler, fn, needs)
+    return _whole(LenientPickler if lenient else Pickler, fn, needs)
 
 
-def _whole(kind: type[Pickler], obj: Any, needs: Dependencies) -> bytes:
+def dumps_lenient(obj: Any) -> bytes:
+    """As `dumps`, for workers with a `__main__` of their own."""
+    pickler = LenientPickler()
+    pickler.dump(obj)
+    return b"".join(pickler.pieces)
+
+
+def _whole(kind: type[Pickler], obj: Any, needs: Dependencies | None) -> bytes:
     pickler = kind(needs)
     pickler.root = obj
     pickler.dump(obj)
@@ -174,6 +198,7 @@ def _whole(kind: type[Pickler], obj: Any, needs: Dependencies) -> bytes:
 
 
 _HEAP_TYPE = 1 << 9
+_ATOMS = frozenset({int, float, bool, type(None), str, bytes, FunctionType, ModuleType, type})
 _OURS = frozenset(value for value in vars(rebuild).values() if type(value) is FunctionType)
 
-__all__ = ["PROTOCOL", "Pickler", "dumps", "dumps_to_parent"]
+__all__ = ["PROTOCOL", "Pickler", "dumps", "dumps_function", "dumps_lenient", "dumps_to_parent"]

@@ -27,6 +27,16 @@ if TYPE_CHECKING:
 _MISSING = object()
 _KEPT = object()
 MAIN = "__main__"
+
+
+class Yours:
+    """In a binding: the sender could not pickle the value, and the receiver may have one of its own."""
+
+    def __reduce__(self) -> str:
+        return "YOURS"
+
+
+YOURS = Yours()
 _REMEMBERED = 1024  # definitions whose last version a worker keeps at hand
 
 
@@ -47,6 +57,8 @@ class SharedModule:
     def bind(self, name: str, stamp: int, value: Any, again: bool = False) -> None:
         """Obey the rules above; `again` is for the moment before a call (rule 3)."""
         last = self._last.get(name)
+        if value is YOURS:
+            return
         if last is None:
             if self._set_here(name):
                 self._last[name] = stamp, _KEPT
@@ -185,4 +197,4 @@ def _uid(obj: Any) -> str | None:
     return identity.known_uid(obj) if isinstance(obj, (type, FunctionType)) else None
 
 
-__all__ = ["MAIN", "Namespace", "Receiver", "SharedModule", "digest", "new_module"]
+__all__ = ["MAIN", "YOURS", "Namespace", "Receiver", "SharedModule", "digest", "new_module"]
