@@ -17,6 +17,7 @@ import threading
 from _pickle import PicklingError
 from collections import deque
 from collections.abc import Callable, Hashable
+from concurrent.futures._base import FINISHED
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -35,6 +36,9 @@ Overflow = Literal["block", "drop_oldest", "drop_newest", "raise"]
 OVERFLOW = ("block", "drop_oldest", "drop_newest", "raise")
 
 SIGKILL = 9
+
+
+_NO_WORDS: dict[str, Any] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,8 +96,11 @@ class SpinCore(Handover):
         self.dropped = self.refused_new = self.failed = 0
         self.retired = False
         self.teardown_told = 0
+        self.killed = False
         self.waiter: threading.Thread | None = None
-        self._canceller = getattr(engine, "cancel_leased", None) is not None
+        self.key = words.key
+        self.tells_items = callable(words.on_error)
+        self._canceller: Any = engine if hasattr(engine, "cancel_leased") else None
         self._pid = os.getpid()
 
     # -- outcomes --------------------------------------------------------------------------------------------------
@@ -105,13 +112,14 @@ class SpinCore(Handover):
         with self.lock:
             for future in futures:
                 index = future.index
-                if index not in unsettled or unsettled[index] is not future:
+                if unsettled.get(index) is not future:
                     continue
-                if future.cancelled():
+                if future._state is not FINISHED:
                     flow.drop(index)
                 else:
-                    self.failed += future._exception is not None
-                    flow.done(index, [future])
+                    if future._exception is not None:
+                        self.failed += 1
+                    flow.done_one(index, future)
                 del unsettled[index]  # after the call that told the flow, with no call between (law 6 of the flow)
             if self.passes:
                 passed = flow.take_all()
@@ -222,20 +230,20 @@ class SpinCore(Handover):
         error: BaseException | None = None
         body: object = None
         try:
-            body = self.engine.encode(self.function, (item,), {})
+            body = self.engine.encode(self.function, (item,), _NO_WORDS)
         except PicklingError as problem:
             error = problem
         future = SinkFuture(self.function, body)
-        if callable(self.words.on_error):
+        future.sink = self
+        future._owner = self._canceller
+        if self.tells_items:
             future.item = item
         return future, error
 
     def lane(self, item: Any) -> Hashable:
         """The key of an item; raises what the key function raises, TypeError when it cannot be hashed."""
-        key = self.words.key
-        if key is None:
-            return None
-        lane = key(item)
+        assert self.key is not None
+        lane = self.key(item)
         hash(lane)
         return lane
 
@@ -248,11 +256,11 @@ class SpinCore(Handover):
             if flow.room <= 0:
                 return False
             index = future.index = flow.admitted
-            start = future if error is None else Unsent(index, error)
-            future.sink = self
-            if self._canceller:
-                future._owner = self.engine  # type: ignore[assignment]
-            if self.words.key is None:
+            start: Any = future
+            if error is not None:
+                start = Unsent(index, error)
+                self.unsendable = True
+            if self.key is None:
                 flow.admit_one(start)
             else:
                 flow.admit_keyed(lane, start)

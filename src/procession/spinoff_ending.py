@@ -83,6 +83,7 @@ def leave(core: SpinCore, kind: type[BaseException] | None) -> None:
 
 def kill(core: SpinCore) -> None:
     """End now: nothing more starts, and what runs dies where the backend can do that."""
+    core.killed = True
     core.cancel()
     core.engine.kill(SIGKILL)
     core.errands.close()
@@ -108,7 +109,7 @@ def at_exit(core: SpinCore) -> None:
 def _finish_all() -> None:
     if lifecycle.left_by_interrupt():
         return
-    cores = [core for core in list(_cores) if core.is_ours()]
+    cores = [core for core in list(_cores) if core.is_ours() and not core.killed]
     for core in cores:
         core.close()
     for core in cores:

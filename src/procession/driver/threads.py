@@ -21,10 +21,12 @@ from procession.backends.base import Capabilities, EngineStats, WorkerConfig
 from procession.backends.functions import FunctionTable, ThreadFunction
 from procession.backends.tasks import CallFuture
 from procession.backends.threads import Body
+from procession.backends.unstruck import unstruck
 from procession.core import events
 from procession.core.task import Task
 from procession.driver import lifecycle
-from procession.driver.locked import LockedCore, in_turn, start_error
+from procession.driver.lifecycle import in_turn
+from procession.driver.locked import LockedCore, start_error
 
 TICK = 0.001
 """Seconds between two looks at the `out` of workers, while something lies there."""
@@ -55,7 +57,9 @@ class ThreadEngine(LockedCore):
         self._driver_name = f"procession-driver-{number}"
         self._driver: threading.Thread | None = None  # made by the first post
         self._drivers: list[threading.Thread] = []
+        self.last_words: tuple[list[Any], list[Any]] = ([], [])  # see `lifecycle.when_dropped`
         self._closing = False
+        self._killed = False
         self._foreign = False
         forksafe.on_fork(self._forked)
 
@@ -163,7 +167,7 @@ class ThreadEngine(LockedCore):
         thread = threading.Thread(target=self._drive, name=self._driver_name, daemon=True)
         self._driver = thread
         try:
-            thread.start()
+            unstruck(thread.start)
         except BaseException:
             if thread.ident is None:
                 self._driver = None
@@ -208,7 +212,7 @@ class ThreadEngine(LockedCore):
         if cancel and not self._must_not_wait():
             self._let_begin()
         self._request(events.ShutdownAsked(cancel))
-        if wait:
+        if wait and not self._killed:  # who was killed is not waited for, at the interpreter's end neither
             self.join()
 
     def _let_begin(self) -> None:
@@ -219,7 +223,7 @@ class ThreadEngine(LockedCore):
 
     def kill(self, signum: int) -> None:
         """Cancel what has not started, and shut down. A thread cannot be killed: what runs finishes, unwaited for."""
-        self._closing = self.guarded = True
+        self._closing = self.guarded = self._killed = True
         if self._foreign:
             return
         performed = threading.Event()
@@ -234,9 +238,10 @@ class ThreadEngine(LockedCore):
         everyone = [*self.threads, self._driver, self.callbacks.thread]
         if self._foreign or self._must_not_wait() or threading.current_thread() in everyone:
             return False
-        if self._driver is not None:
-            self._driver.join(timeout)
-            if self._driver.is_alive():
+        driver = self._driver
+        if driver is not None and driver.ident is not None:
+            driver.join(timeout)
+            if driver.is_alive():
                 return False
         for thread in list(self.threads):
             thread.join(timeout)
