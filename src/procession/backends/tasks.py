@@ -10,10 +10,10 @@ Future: a real `concurrent.futures.Future`, made lazily: its Condition exists on
 If the engine's locked part comes first, the waiter sees the outcome. If the waiter's comes first, the engine finds the
 Condition and, since the waiter looks and registers while holding it, wakes it or was seen by it.
 
-Signals that raise, in the thread of a waiter: a Condition breaks when struck between its release and its wait, and stays
-locked for ever when struck in `__enter__`. So `result()` and `exception()` hold no lock while they wait, but register a
-gate of their own; and who resolves waits for a Condition's lock `LEAKED` seconds and no longer (the stdlib's `wait` and
-`as_completed` take it, and may have been struck).
+Signals that raise, in the thread of a waiter: a Condition breaks when struck between its release and its wait, and
+stays locked for ever when struck in `__enter__`. So `result()` and `exception()` hold no lock while they wait, but
+register a gate of their own; and who resolves waits for a Condition's lock `LEAKED` seconds and no longer (the stdlib's
+`wait` and `as_completed` take it, and may have been struck).
 
 LOCK is reentrant: the collector may run foreign code (a `__del__` that cancels) wherever an object is made.
 """

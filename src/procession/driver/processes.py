@@ -14,6 +14,7 @@ from procession.backends import forksafe, tasks
 from procession.backends.base import Capabilities, EngineStats, WorkerConfig
 from procession.backends.launch import Choice, WorkerProcess, choose
 from procession.backends.tasks import CallFuture, ChunkTask
+from procession.backends.unstruck import unstruck
 from procession.core import events
 from procession.core.policy import Profile
 from procession.core.pool import PoolCore
@@ -169,9 +170,16 @@ class ProcessEngine:
     # -- beginning -----------------------------------------------------------------------------------------------
 
     def _start(self) -> Inbox:
+        """Start the driver, whole; by this very thread with a context, since `fork` comes before all threads."""
+        if self._mp_context is None:
+            unstruck(self._start_here)
+        return self._start_here()
+
+    def _start_here(self) -> Inbox:
         with self._starting:
             if self.inbox is not None:
                 return self.inbox
+            self._refuse()
             inbox = Inbox()
             driver = Driver(self.core, inbox, self.codec, self.callbacks)
             driver.when_broken = self._close_door
@@ -190,6 +198,8 @@ class ProcessEngine:
                     driver.close()
                     inbox.close()
                 raise
+            if self._closing:  # meanwhile; whoever said so did not wait, and saw no inbox
+                self._request(events.ShutdownAsked(False))
             return inbox
 
     def _arrange(self, driver: Driver) -> None:
@@ -272,15 +282,23 @@ class ProcessEngine:
     def shutdown(self, wait: bool, cancel: bool) -> None:
         """See `Engine.shutdown`."""
         self._closing = True
+        if wait:
+            self._let_start()
         if self._foreign or self.inbox is None:
             return
         self._request(events.ShutdownAsked(cancel))
         if wait:
             self.join()
 
+    def _let_start(self) -> None:
+        """If another thread is just starting the driver, wait until it has."""
+        with self._starting:
+            pass
+
     def kill(self, signum: int) -> None:
         """See `Engine.kill`."""
         self._closing = True
+        self._let_start()
         if self._foreign or self.inbox is None or self._driver is None:
             return
         self._driver.kill_signal = signum
@@ -293,7 +311,7 @@ class ProcessEngine:
     def join(self, timeout: float | None = None) -> bool:
         """Wait until the driver and the callbacks are through; True when they are."""
         thread, me = self._thread, threading.current_thread()
-        if thread is None or thread is me:
+        if thread is None or thread is me or thread.ident is None:
             return True
         thread.join(timeout)
         if thread.is_alive():
