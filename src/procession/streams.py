@@ -16,6 +16,7 @@ from time import monotonic
 from typing import Any, Literal, NoReturn
 
 from procession.backends.base import Engine, Function
+from procession.backends.unstruck import unstruck
 from procession.core.flow import NOTHING
 from procession.observe.progress import Meter, Progress, check_progress
 from procession.stream_course import Course, Puller
@@ -160,7 +161,7 @@ def start(outlet: Outlet, words: Words) -> None:
     course = outlet.course
     try:
         if words.live:
-            Puller(course).thread.start()
+            unstruck(Puller(course).thread.start)
         else:
             course.fill(at_once=True)
             course.raise_if_refused()
