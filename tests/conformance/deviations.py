@@ -47,12 +47,14 @@ DEVIATIONS: tuple[Deviation, ...] = (
         "by design",
         "Its tasks are methods of a semaphore, which does not pickle: submit finds that out at once and fails the "
         "future, and no worker is started for what will never be sent; the test counts workers.",
+        starts=("zygote", "forkserver", "spawn"),  # fork starts all its workers with the first submit
     ),
     Deviation(
         "test_shutdown.ProcessPoolShutdownTest.test_processes_terminate",
         "by design",
         "Its tasks are given a semaphore, which does not pickle: no worker is started for what will never be sent; the "
         "test counts workers.",
+        starts=("zygote", "forkserver", "spawn"),  # fork starts all its workers with the first submit
     ),
     Deviation(
         "test_shutdown.ProcessPoolShutdownTest.test_del_shutdown",

@@ -231,6 +231,8 @@ class ProcessEngine:
         finally:
             self._closing = True
             driver.close()
+            driver.config.clear()
+            self._config = WorkerConfig()  # initargs are let go now, not when the collector finds them in a cycle
             inbox.closed = True
             self._sweep()
             inbox.close()
