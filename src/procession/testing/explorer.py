@@ -112,7 +112,7 @@ class _Walk(Generic[M]):
         return Violation(cause, story, way)
 
 
-def explore(start: M, name: str = "", limit: int = 2_000_000) -> Report:
+def explore(start: Model, name: str = "", limit: int = 2_000_000) -> Report:
     """Walk everything that can follow `start`.
 
     Raises:
@@ -121,7 +121,7 @@ def explore(start: M, name: str = "", limit: int = 2_000_000) -> Report:
     began = perf_counter()
     walk = _Walk(start.copy(), Report(name), limit)
     walk.meet(start, 0, ())
-    todo: deque[tuple[M, int, int]] = deque([(start, 0, 0)])
+    todo: deque[tuple[Model, int, int]] = deque([(start, 0, 0)])
     while todo:
         state, number, depth = todo.popleft()
         try:
