@@ -24,7 +24,7 @@ def interrupted_at(step, fn):
         if "procession" not in frame.f_code.co_filename:
             return None
         frame.f_trace_opcodes = True
-        if event == "opcode":
+        if event in ("opcode", "line"):  # 3.12 has no events for opcodes when they are asked for this late
             left -= 1
             if left == 0:
                 raise Interrupt
@@ -59,6 +59,7 @@ def work(codec, table):
 
 
 @pytest.mark.timeout(300)
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # one that hits a finalizer is swallowed
 def test_interrupted_at_any_instruction():
     codec = Codec(profile_factory=object)
     table = FunctionTable()
