@@ -4,9 +4,9 @@ Laws
 1. Nothing is registered anywhere before the first engine is.
 2. When the interpreter ends, every engine drains: what was submitted runs, as with the stdlib. If it is leaving because
    of a KeyboardInterrupt, every engine is killed instead: the user has asked for an end, not for patience.
-3. A pool dropped without shutdown is shut down without waiting: its queued work runs, then its workers end. That
-   request comes from inside the garbage collector, at any bytecode of any thread, so it appends and rings and takes
-   no lock that the interrupted thread might hold.
+3. A pool dropped without shutdown is shut down without waiting: its queued work runs, then its workers end. It is
+   dropped anywhere, by the collector too, and in the main thread a signal handler may raise in whatever Python code
+   runs on that occasion, which would lose the request. So no Python code runs: see `when_dropped`.
 4. In a forked child no engine of the parent is touched: not at its exit, not by a finalizer (each engine refuses work
    there by itself, see `backends.forksafe`).
 
@@ -16,13 +16,18 @@ joins threads and before `atexit`, while new threads can still be started (until
 
 from __future__ import annotations
 
+import operator
 import os
 import signal
 import sys
 import threading
 import weakref
+from collections import deque
 from collections.abc import Callable
-from typing import Protocol
+from typing import Any, Protocol, cast
+
+in_turn: Callable[[Callable[[Any], object], Any], object] = cast(Any, operator.call)
+"""Call the one with the other; in C, so that a map over it is one step of the interpreter."""
 
 _SIGKILL = getattr(signal, "SIGKILL", signal.SIGTERM)
 
@@ -55,9 +60,27 @@ def register(engine: Closable) -> None:
         engine.shutdown(wait=False, cancel=False)
 
 
-def when_dropped(pool: object, engine: Closable) -> None:
-    """When `pool` is collected, let `engine` finish what it has and end (law 3)."""
-    weakref.finalize(pool, _let_go, engine.shutdown, os.getpid()).atexit = False
+class _Obituary(weakref.ref[Any]):
+    """A weak reference whose iterator is the attribute of that name: `iter(obituary)` runs no Python code."""
+
+    __slots__ = ("__iter__",)
+
+
+def when_dropped(pool: object, engine: Any) -> None:
+    """When `pool` is collected, let `engine` finish what it has and end (law 3).
+
+    An engine with `last_words`, a list of C functions and one of arguments, has each called with its argument, now or
+    never, wholly in C: the reference's callback is `deque.extend`, which iterates over the reference, which is a map
+    over both lists. They are read then; an engine that has begun puts its append and its ring there, and empties them
+    when it ends, so that no closed descriptor is written to. Without `last_words` its `shutdown` is called.
+    """
+    words = getattr(engine, "last_words", None)
+    if words is None:
+        weakref.finalize(pool, _let_go, engine.shutdown, os.getpid()).atexit = False
+        return
+    obituary = _Obituary(pool, cast(Any, deque[Any](maxlen=0).extend))
+    cast(Any, obituary).__iter__ = map(in_turn, *words).__iter__
+    engine.obituary = obituary  # an engine that runs outlives its pool; of one that does not, nothing is wanted
 
 
 def refusal() -> RuntimeError:

@@ -23,7 +23,6 @@ Whichever comes first, the worker sees the entry or hears the bell.
 from __future__ import annotations
 
 import logging
-import operator
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -31,7 +30,7 @@ from concurrent.futures._base import FINISHED, PENDING, RUNNING
 from contextlib import contextmanager
 from queue import SimpleQueue
 from threading import get_ident
-from typing import Any, cast
+from typing import Any
 
 from procession.backends import tasks
 from procession.backends.base import EngineStats, WorkerConfig
@@ -45,8 +44,6 @@ from procession.core.worker import State
 from procession.driver.callbacks import Callbacks
 from procession.errors import WorkerStartError
 from procession.types import Raised
-
-in_turn: Callable[[Callable[[Any], object], Any], object] = cast(Any, operator.call)  # see law 2
 
 logger = logging.getLogger("procession")
 

@@ -166,6 +166,8 @@ class ThreadEngine(LockedCore):
         """Start a driver. Should two be started, by threads that race or after an interrupt, the first one drives."""
         thread = threading.Thread(target=self._drive, name=self._driver_name, daemon=True)
         self._driver = thread
+        self.last_words[1][:] = (events.ShutdownAsked(False), None)
+        self.last_words[0][:] = (self.inbox.append, self.bell.put)
         try:
             unstruck(thread.start)
         except BaseException:
