@@ -39,15 +39,24 @@ class Copier:
 
     def freeze(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> bytes:
         """Arguments as bytes; raises PicklingError."""
-        return pickle.dumps((args, kwargs), 5)
+        try:
+            return pickle.dumps((args, kwargs), 5)
+        except Exception as error:
+            raise _pickling_error("the arguments", (args, kwargs), error) from error
 
     def thaw(self, body: bytes) -> Body:
         """What `freeze` froze, anew."""
         return cast(Body, pickle.loads(body))
 
     def copy(self, value: Any) -> Any:
-        """A result, there and back."""
-        return value if type(value) in PLAIN else pickle.loads(pickle.dumps(value, 5))
+        """A result, there and back. Raises PicklingError, and what its rebuilding raises."""
+        if type(value) in PLAIN:
+            return value
+        try:
+            data = pickle.dumps(value, 5)
+        except Exception as error:
+            raise _pickling_error("the result", value, error) from error
+        return pickle.loads(data)
 
     def copy_error(self, error: BaseException) -> BaseException:
         """An exception, there and back."""
@@ -55,6 +64,12 @@ class Copier:
 
 
 PLAIN = frozenset({int, float, bool, type(None), str, bytes})
+
+
+def _pickling_error(where: str, value: Any, error: Exception) -> Exception:
+    from procession.transport import paths
+
+    return paths.pickling_error(where, value, error)
 
 
 class InlineEngine:

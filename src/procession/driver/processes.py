@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from procession.backends import forksafe, tasks
 from procession.backends.base import Capabilities, EngineStats, WorkerConfig
-from procession.backends.launch import Choice, WorkerProcess, choose
+from procession.backends.launch import Choice, WorkerProcess, choose, explained
 from procession.backends.tasks import CallFuture, ChunkTask
 from procession.backends.unstruck import unstruck
 from procession.core import events
@@ -192,11 +192,13 @@ class ProcessEngine:
                 self._thread = thread
                 self.inbox = inbox
                 thread.start()
-            except BaseException:
+            except BaseException as error:
                 if self._thread is None or self._thread.ident is None:
                     self.inbox = self._driver = self._thread = None
                     driver.close()
                     inbox.close()
+                if isinstance(error, OSError):
+                    raise explained(error) from error
                 raise
             if self._closing:  # meanwhile; whoever said so did not wait, and saw no inbox
                 self._request(events.ShutdownAsked(False))
