@@ -1,0 +1,172 @@
+"""The consumer stops and the producer is endless: what is taken in stays bounded, in items."""
+
+import itertools
+import queue
+import threading
+import time
+
+import pytest
+
+from procession import Full, Pool, SpinOff
+from tests.failures import tasks
+from tests.failures.kit import Gate, Notes, wait_until
+
+BACKENDS = ["processes", "threads"]
+# What `None` may take in at most with two workers. Automatic, and bounded: the number is not a promise, that there is
+# one is.
+AUTOMATIC = 20_000
+
+
+class Counted:
+    """An endless source that counts what is pulled."""
+
+    def __init__(self) -> None:
+        self.pulled = 0
+        self.closed = False
+
+    def items(self):
+        try:
+            for n in itertools.count():
+                self.pulled = n + 1
+                yield n
+        finally:
+            self.closed = True
+
+    def settled(self) -> int:
+        """How many have been pulled once it stands still."""
+        last = -1
+        while last != self.pulled:
+            last = self.pulled
+            time.sleep(0.1)  # nothing announces that nothing more happens
+        return last
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("live", [False, True])
+@pytest.mark.parametrize("window", [10, None])
+def test_imap(backend: str, live: bool, window: int | None) -> None:
+    """Row: The consumer stops, the producer is endless. imap pulls its window ahead and no item more; closing it
+    closes the source."""
+    source = Counted()
+    with Pool(2, backend=backend) as pool:
+        stream = pool.imap(tasks.double, source.items(), window=window, live=live)
+        taken = [next(stream) for _ in range(5)]
+        assert taken == [0, 2, 4, 6, 8]
+        pulled = source.settled()
+        print(f"window {window}: pulled {pulled}")
+        assert pulled <= 5 + window if window else pulled <= AUTOMATIC
+        assert [next(stream) for _ in range(100)] == [2 * n for n in range(5, 105)]
+        pulled = source.settled()
+        assert pulled <= 105 + window if window else pulled <= 2 * AUTOMATIC
+        stream.close()
+        wait_until(lambda: source.closed, "the end of the source")
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_imap_behind_a_straggler(backend: str, notes: Notes, gate: Gate) -> None:
+    """Row: The consumer stops, the producer is endless. Nor is the window left when the first item is slow."""
+    source = Counted()
+    with Pool(2, backend=backend) as pool:
+        stream = pool.imap(held_first, ((n, notes.path, gate.path) for n in source.items()), window=20, live=True)
+        notes.wait(1)
+        assert source.settled() <= 20
+        gate.open()
+        assert [next(stream) for _ in range(50)] == list(range(50))
+        stream.close()
+
+
+def held_first(item: tuple[int, str, str]) -> int:
+    n, path, gate = item
+    return tasks.held(path, gate, n) if n == 0 else n
+
+
+def test_map_with_buffersize() -> None:
+    """Row: The consumer stops, the producer is endless. map(buffersize=) is bounded as in Python 3.14."""
+    source = Counted()
+    with Pool(2) as pool:
+        results = pool.map(tasks.double, source.items(), buffersize=8)
+        assert [next(results) for _ in range(10)] == [2 * n for n in range(10)]
+        assert source.settled() <= 18
+        results.close()
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_submit_with_max_pending(backend: str, notes: Notes, gate: Gate) -> None:
+    """Row: The consumer stops, the producer is endless. `max_pending` holds a producer that never stops to submit."""
+    submitted = []
+    with Pool(1, backend=backend, max_pending=5) as pool:
+
+        def produce() -> None:
+            for n in range(30):
+                submitted.append(pool.submit(tasks.held, notes.path, gate.path, n))
+
+        producer = threading.Thread(target=produce)
+        producer.start()
+        notes.wait(1)
+        wait_until(lambda: len(submitted) >= 5, "five submitted")
+        producer.join(0.2)
+        assert len(submitted) == 5
+        gate.open()
+        producer.join(60)
+        assert [future.result(60) for future in submitted] == list(range(30))
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_spinoff_blocks_then_says_full(backend: str, notes: Notes, gate: Gate) -> None:
+    """Row: The consumer stops, the producer is endless. A full spin-off blocks until `timeout`, then raises Full."""
+    with SpinOff(held_pair, backend=backend, maxsize=4) as spin:
+        for n in range(4):
+            spin.put((notes.path, gate.path, n))
+        with pytest.raises(Full) as caught:
+            spin.put((notes.path, gate.path, 9), timeout=0.05)
+        assert isinstance(caught.value, queue.Full)
+        gate.open()
+        assert [next(iter(spin)) for _ in range(4)] == [0, 1, 2, 3]
+        spin.put((notes.path, gate.path, 4))
+    assert list(spin) == [4]
+
+
+def held_pair(item: tuple[str, str, int]) -> int:
+    return tasks.held(*item)
+
+
+def test_a_spinoff_that_nobody_reads_does_not_lock_itself_up() -> None:
+    """Row: The consumer stops, the producer is endless. Full of results that nobody ever took: Full at once, with what
+    to do; no silent deadlock."""
+    with SpinOff(tasks.double, maxsize=10) as spin:
+        with pytest.raises(Full, match="on_result"):
+            for n in range(1000):
+                spin.put(n)
+        assert next(iter(spin)) == 0
+    assert list(spin) == [2 * n for n in range(1, 10)]
+
+
+def test_dropping() -> None:
+    """Row: The consumer stops, the producer is endless. `drop_newest` never blocks, never raises, and counts."""
+    with SpinOff(tasks.double, maxsize=10, overflow="drop_newest") as spin:
+        futures = [spin.put(n) for n in range(1000)]
+        dropped = [future for future in futures if future.cancelled()]
+        assert len(dropped) == 990
+        assert spin.stats().dropped == 990
+    assert list(spin) == [2 * n for n in range(10)]
+
+
+def test_fire_and_forget_accumulates_nothing() -> None:
+    """Row: The consumer stops, the producer is endless. With `iterate=False` no result is kept."""
+    with SpinOff(tasks.blob, iterate=False, maxsize=10) as spin:
+        import gc
+
+        from tests.failures.kit import resident_mib
+
+        for _ in range(20):
+            spin.put(1_000_000)
+        spin.flush(60)
+        gc.collect()
+        before = resident_mib()
+        for _ in range(200):
+            spin.put(1_000_000)
+        spin.flush(60)
+        gc.collect()
+        grown = resident_mib() - before
+        print(f"grown by {grown:.1f} MiB after 200 results of 1 MB")
+        assert grown < 50

@@ -1,0 +1,284 @@
+"""The load under which workers are killed: threads that hand work over in every way and judge each answer.
+
+Each task has a number of its own and notes its start in an O_APPEND file; each answer is filed under that number. What
+the two books must have in common is checked at the end (`Book.breaches`).
+"""
+
+import itertools
+import os
+import random
+import threading
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from itertools import repeat
+from typing import Any
+
+from procession import Pool, SpinOff, WorkerDied
+
+PATIENCE = 60.0
+"""Seconds without any answer after which something hangs."""
+
+
+# ------------------------------------------------------------------------------------------------- what workers do
+
+
+def work(number: int, path: str) -> tuple[int, bytes]:
+    """Note the start, then be one of several kinds of task, as the number has it."""
+    fd = os.open(path, os.O_WRONLY | os.O_APPEND)
+    os.write(fd, f"{number} {os.getpid()}\n".encode())
+    os.close(fd)
+    kind = number * 2654435761 % 97
+    if kind < 8:
+        time.sleep(kind / 1000)
+    elif kind < 12:
+        until = time.perf_counter() + 0.003
+        while time.perf_counter() < until:
+            pass
+    elif kind < 14:
+        sum(repeat(1, 400_000))  # in C, with the GIL
+    elif kind == 14:
+        return number, payload(number, 1_000_000)
+    elif kind < 20:
+        return number, payload(number, 20_000)
+    return number, b""
+
+
+def work_of(pair: tuple[int, str]) -> tuple[int, bytes]:
+    return work(*pair)
+
+
+def payload(number: int, size: int) -> bytes:
+    return bytes([number & 0xFF]) * size
+
+
+def right(number: int, value: Any) -> bool:
+    kind = number * 2654435761 % 97
+    size = 1_000_000 if kind == 14 else 20_000 if 14 < kind < 20 else 0
+    return value == (number, payload(number, size))
+
+
+# ------------------------------------------------------------------------------------------------------- the books
+
+RIGHT, DIED, CANCELLED, UNKNOWN = 1, 2, 3, 4
+
+
+class Book:
+    """Every task's number and what became of it."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self.numbers = itertools.count()
+        self.answers = bytearray(1 << 16)
+        self.wrong: list[str] = []
+        self.counts: Counter[str] = Counter()
+        self.moved = time.monotonic()
+        self._lock = threading.Lock()
+        os.close(os.open(path, os.O_CREAT | os.O_WRONLY, 0o600))
+
+    def number(self) -> int:
+        number = next(self.numbers)
+        if number >= len(self.answers):
+            with self._lock:
+                while number >= len(self.answers):
+                    self.answers.extend(bytes(len(self.answers)))
+        return number
+
+    def file(self, who: str, number: int, answer: Any) -> None:
+        """`answer`: a value, an exception, or CANCELLED."""
+        self.moved = time.monotonic()
+        if self.answers[number]:
+            self.wrong.append(f"{who}: task {number} was answered twice")
+        if answer is CANCELLED:
+            self.answers[number] = CANCELLED
+            self.counts["cancelled"] += 1
+        elif isinstance(answer, WorkerDied):
+            self.answers[number] = DIED
+            with self._lock:
+                self.counts["died"] += 1
+        elif right(number, answer):
+            self.answers[number] = RIGHT
+        else:
+            self.wrong.append(f"{who}: task {number} was answered by {str(answer)[:200]!r}")
+
+    def breaches(self) -> Iterator[str]:
+        """What may not be, over all tasks."""
+        yield from self.wrong[:20]
+        starts = bytearray(len(self.answers))
+        with open(self.path) as file:
+            for line in file:
+                number = int(line.split()[0])
+                starts[number] = min(starts[number] + 1, 255)
+        total = next(self.numbers)
+        self.counts["tasks"] = total
+        self.counts["started"] = sum(1 for n in range(total) if starts[n])
+        for number in range(total):
+            answer, started = self.answers[number], starts[number]
+            if started > 1:
+                yield f"task {number} was started {started} times"
+            if answer == RIGHT and not started:
+                yield f"task {number} was answered and never started"
+            if answer == CANCELLED and started:
+                yield f"task {number} was cancelled and started"
+            if not answer:
+                yield f"task {number} has no answer (started {started} times)"
+
+
+# ------------------------------------------------------------------------------------------------------ the threads
+
+
+class Load:
+    """Threads that work until `stop`; a shared pool, which is replaced now and then."""
+
+    def __init__(self, book: Book, seed: object, workers: int) -> None:
+        self.book = book
+        self.seed = seed
+        self.workers = workers
+        self.stop = threading.Event()
+        self.broken: list[str] = []
+        self.pool = self.new_pool(self.rng("first pool"))
+        ways = [self.submit, self.submit, self.cancel, self.imap, self.map, self.spin_one, self.spin_many, self.recycle]
+        self.threads = [
+            threading.Thread(target=self._run, args=(way, f"{way.__name__}-{n}"), name=f"{way.__name__}-{n}")
+            for n, way in enumerate(ways)
+        ]
+
+    def rng(self, who: str) -> random.Random:
+        return random.Random(f"{self.seed}/{who}")
+
+    def new_pool(self, rng: random.Random) -> Pool:
+        self.book.counts["pools"] += 1
+        return Pool(self.workers, max_tasks_per_child=rng.choice([None, None, 50, 500]))
+
+    def start(self) -> None:
+        for thread in self.threads:
+            thread.start()
+
+    def finish(self) -> bool:
+        """Stop, and wait for the last answers; False when a thread hangs."""
+        self.stop.set()
+        deadline = time.monotonic() + PATIENCE
+        for thread in self.threads:
+            thread.join(max(0.0, deadline - time.monotonic()))
+        return not any(thread.is_alive() for thread in self.threads)
+
+    def _run(self, way: Callable[[random.Random, str], None], who: str) -> None:
+        rng = self.rng(who)
+        try:
+            while not self.stop.is_set():
+                way(rng, who)
+                if rng.random() < 0.1:
+                    self.stop.wait(rng.uniform(0, 0.3))  # so that workers are idle at times
+        except BaseException as error:
+            self.broken.append(f"{who} ended by {type(error).__name__}: {error}")
+            import traceback
+
+            traceback.print_exc()
+
+    def _settle(self, who: str, futures: deque[tuple[int, Future[Any]]], most: int) -> None:
+        while len(futures) > most:
+            number, future = futures.popleft()
+            try:
+                answer: Any = future.result(PATIENCE)
+            except BaseException as error:
+                answer = error
+            self.book.file(who, number, answer)
+
+    def submit(self, rng: random.Random, who: str) -> None:
+        """A burst on the shared pool."""
+        pool, book = self.pool, self.book
+        futures: deque[tuple[int, Future[Any]]] = deque()
+        for _ in range(rng.choice([1, 10, 100, 1000])):
+            number = book.number()
+            futures.append((number, pool.submit(work, number, book.path)))
+            self._settle(who, futures, 300)
+        self._settle(who, futures, 0)
+
+    def cancel(self, rng: random.Random, who: str) -> None:
+        """A burst, of which some is cancelled at once, some a little later."""
+        pool, book = self.pool, self.book
+        waiting: deque[tuple[int, Future[Any]]] = deque()
+        burst = [(number := book.number(), pool.submit(work, number, book.path)) for _ in range(rng.randrange(100))]
+        for number, future in rng.sample(burst, len(burst) // 2):
+            if future.cancel():
+                book.file(who, number, CANCELLED)
+        waiting.extend((number, future) for number, future in burst if not future.cancelled())
+        self._settle(who, waiting, 0)
+
+    def imap(self, rng: random.Random, who: str) -> None:
+        """A stream on the shared pool; in order, or each once."""
+        pool, book = self.pool, self.book
+        pulled: list[int] = []
+
+        def source() -> Iterator[int]:
+            for _ in range(rng.choice([10, 300, 3000])):
+                if self.stop.is_set():
+                    return
+                pulled.append(number := book.number())
+                yield number
+
+        ordered, live = rng.random() < 0.7, rng.random() < 0.3
+        words: dict[str, Any] = {"window": rng.choice([None, 8, 200]), "chunksize": rng.choice([None, None, 1, 25])}
+        stream = pool.imap(work, source(), repeat(book.path), on_error="return", ordered=ordered, live=live, **words)
+        handed = 0
+        for answer in stream:
+            if isinstance(answer, WorkerDied):
+                number = pulled[answer.index]  # type: ignore[index]
+            else:
+                number = answer[0]
+            if ordered and number != pulled[handed]:
+                book.wrong.append(f"{who}: out of order at {handed}")
+            book.file(who, number, answer)
+            handed += 1
+        if handed != len(pulled):
+            book.wrong.append(f"{who}: {len(pulled)} items went into a stream and {handed} came out")
+
+    def map(self, rng: random.Random, who: str) -> None:
+        """The stdlib's map: right up to the first failure, then that."""
+        pool, book = self.pool, self.book
+        numbers = [book.number() for _ in range(rng.choice([10, 200, 1000]))]
+        results = pool.map(work, numbers, repeat(book.path), chunksize=rng.choice([None, None, 1, 50]))
+        done = 0
+        try:
+            for number, answer in zip(numbers, results, strict=True):
+                book.file(who, number, answer)
+                done += 1
+        except WorkerDied as error:
+            book.file(who, numbers[done], error)
+            for number in numbers[done + 1 :]:
+                book.answers[number] = UNKNOWN  # cancelled, or run and not handed over
+
+    def spin_one(self, rng: random.Random, who: str) -> None:
+        self._spin(rng, who, 1)
+
+    def spin_many(self, rng: random.Random, who: str) -> None:
+        self._spin(rng, who, rng.choice([2, 3]))
+
+    def _spin(self, rng: random.Random, who: str, workers: int) -> None:
+        """A spin-off: put, take what is ready, then the rest; strictly in order."""
+        book, numbers = self.book, deque[int]()
+
+        def take(answers: Any) -> None:
+            for answer in answers:
+                book.file(who, numbers.popleft(), answer)
+
+        self.book.counts["spin-offs"] += 1
+        with SpinOff(work_of, workers=workers, on_error="return", maxsize=5000) as spin:
+            for n in range(rng.choice([50, 1000, 4000])):
+                numbers.append(number := book.number())
+                spin.put((number, book.path))
+                if n % 16 == 0:
+                    take(spin.ready())
+                if n % 64 == 63:
+                    self.stop.wait(0.002)
+                if self.stop.is_set():
+                    break
+        take(spin)
+        if numbers:
+            book.wrong.append(f"{who}: {len(numbers)} items of a spin-off were not handed over")
+
+    def recycle(self, rng: random.Random, who: str) -> None:
+        """Replace the shared pool; the old one is dropped, and ends when its last user lets it go."""
+        if not self.stop.wait(rng.uniform(0.5, 5)):
+            self.pool = self.new_pool(rng)
