@@ -12,6 +12,9 @@ Laws
 from __future__ import annotations
 
 import threading
+from _thread import get_ident
+from collections import deque
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 from procession.backends import tasks
@@ -54,6 +57,7 @@ class Handover:
         self.keen = False  # takers want to hear of each outcome, not only of one whose turn it is
         self._poster = 0  # the thread that pumps, or 0
         self._telling = False
+        self.unsendable = False  # there may be an Unsent among `flow.starts`
         self._doubtful = 0  # of the first so many of `flow.starts` it is unknown whether they were posted
 
     # -- outcomes --------------------------------------------------------------------------------------------------
@@ -80,35 +84,32 @@ class Handover:
     def pump(self) -> None:
         """Post what may start, unless somebody is at it, who will then see it."""
         starts = self.flow.starts
-        me = threading.get_ident()
-        reentrant = not self.engine.capabilities.in_caller
+        me = get_ident()
         while starts:
             mine = False
             try:
                 with self.lock:
                     before = self._poster
-                    if before and (before != me or not reentrant or self._telling):
+                    if before and (before != me or self._telling or self.engine.capabilities.in_caller):
                         return
                     self._poster = me
                     mine = not before
                 while starts:
-                    self._post_all()
+                    self._post_all(starts)
             finally:
                 if mine:
                     self._poster = 0
 
-    def _post_all(self) -> None:
-        starts = self.flow.starts
-        with self.lock:
-            batch = list(starts)
-        posted = batch
-        if self._doubtful:
-            batch = batch[: self._doubtful]
+    def _post_all(self, starts: deque[Any]) -> None:
+        batch = posted = list(starts)  # one step of the interpreter: others append meanwhile
+        again = self._doubtful
+        unsent: Sequence[Unsent] = ()
+        if again:
+            batch = batch[:again]
             posted = self._renew(batch)
-        unsent = [each for each in posted if each.__class__ is Unsent]
-        if unsent:
+        if self.unsendable:
+            unsent = [each for each in posted if each.__class__ is Unsent]
             posted = [each for each in posted if each.__class__ is not Unsent]
-        again = self._doubtful > 0
         self._doubtful = len(batch)
         refusal = None
         try:
@@ -138,7 +139,7 @@ class Handover:
             posted.append(fresh)
         return posted
 
-    def _tell(self, unsent: list[Unsent], posted: list[Any], refusal: RuntimeError | None) -> None:
+    def _tell(self, unsent: Sequence[Unsent], posted: list[Any], refusal: RuntimeError | None) -> None:
         """What was not posted has its outcome by that; what this lets start is posted by the pump that is running."""
         self._telling = True
         try:

@@ -76,7 +76,7 @@ class SpinOff(Generic[R]):
         spinoff_words.check(fn, workers, words, progress)
         config = spinoff_words.worker_config(setup, initializer, initargs)
         engine = _make_engine(backend, workers, config)
-        function = engine.function(fn, name, with_state=setup is not None)
+        function = engine.function(fn, name, with_state=setup is not None, many=True)
         self._core = SpinCore(engine, function, words, Meter(progress, None, function.name))
         self._outlet = SpinOutlet(self._core) if words.iterate else None
         weakref.finalize(self, self._core.abandon).atexit = False
@@ -93,8 +93,8 @@ class SpinOff(Generic[R]):
         what `key` raises. An item that cannot be pickled fails by its Future.
         """
         core = self._core
-        deadline = None if timeout is None else monotonic() + timeout
-        lane = core.lane(item)
+        deadline: float | None = None if timeout is None else monotonic() + timeout
+        lane = None if core.key is None else core.lane(item)
         future, error = core.make(item)
         while not core.admit(future, error, lane):
             if (dropped := self._overflow(future)) is not None:
@@ -109,7 +109,7 @@ class SpinOff(Generic[R]):
         core = self._core
         futures: list[Future[R]] = []
         for item in items:
-            lane = core.lane(item)
+            lane = None if core.key is None else core.lane(item)
             future, error = core.make(item)
             if core.admit(future, error, lane):
                 futures.append(future)
@@ -124,7 +124,7 @@ class SpinOff(Generic[R]):
     async def aput(self, item: Any) -> Future[R]:
         """`put` for coroutines: where put would block, it awaits room, however long that takes."""
         core = self._core
-        lane = core.lane(item)
+        lane = None if core.key is None else core.lane(item)
         future, error = core.make(item)
         while not core.admit(future, error, lane):
             if (dropped := self._overflow(future)) is not None:
@@ -140,6 +140,7 @@ class SpinOff(Generic[R]):
         if overflow == "raise":
             raise Full(f"{core.flow.window} items are taken in and not yet handed over (overflow='raise')")
         if overflow == "drop_newest" or (overflow == "drop_oldest" and not spinoff_room.drop_oldest(core)):
+            future.sink = None
             future.cancel()
             core.refused_new += 1
             return future

@@ -49,13 +49,15 @@ class SpinOutlet:
         """All that is ready; see `SpinOff.ready`."""
         core = self._core
         flow = core.flow
+        if not flow.ready:
+            if flow.starts:
+                core.pump()
+            return []
         got: deque[SinkFuture] = deque()
         try:
             with core.lock:
                 got = flow.take_all()
             if not got:
-                if flow.starts:
-                    core.pump()
                 return []
             self._taken()
             values = [future._result for future in got if future._exception is None]

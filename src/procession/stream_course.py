@@ -231,6 +231,7 @@ class Course(Handover):
             (start,) = self._chunks(index, [item])
         except Exception as error:
             lane, start = object(), Unsent(index, error)
+            self.unsendable = True
         with self.lock:
             self.flow.admit_keyed(lane, start)
             del self.pulled[0]
@@ -255,6 +256,7 @@ class Course(Handover):
                     starts.append(StreamChunk(run, index - len(bodies), bodies, 0, len(bodies), self.grain))
                     bodies = []
                 starts.append(Unsent(index, error))
+                self.unsendable = True
         if bodies:
             starts.append(StreamChunk(run, first + len(items) - len(bodies), bodies, 0, len(bodies), self.grain))
         return starts

@@ -36,8 +36,8 @@ class CommandEngine:
         self.inbox: list[Task] = []
         self._functions = FunctionTable()
 
-    def function(self, fn: Callable[..., Any], name: str | None = None, with_state: bool = False) -> ThreadFunction:
-        return self._functions.make(fn, name, with_state)
+    def function(self, fn: Callable[..., Any], name: str | None = None, **words: bool) -> ThreadFunction:
+        return self._functions.make(fn, name, words.get("with_state", False))
 
     def encode(self, function: ThreadFunction, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
         if any(isinstance(arg, Unsendable) for arg in args):

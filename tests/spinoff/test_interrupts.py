@@ -60,7 +60,7 @@ def test_put_interrupted_at_every_point(engines: list[Any], words: dict[str, Any
         assert all(future.done() for future in futures)
         assert engines[-1].shutdowns
 
-    at_every_point(scenario, 40)
+    at_every_point(scenario, 25)
 
 
 @pytest.mark.parametrize("words", [{}, {"ordered": False}, {"key": lambda x: x % 2}])
@@ -81,7 +81,7 @@ def test_taking_interrupted_at_every_point(engines: list[Any], words: dict[str, 
         assert sorted(got) == [0, 2, 4, 6]
         assert list(spin) == []
 
-    at_every_point(scenario, 15)
+    at_every_point(scenario, 10)
 
 
 def test_cancelling_interrupted_at_every_point(engines: list[Any]) -> None:

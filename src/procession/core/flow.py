@@ -95,11 +95,6 @@ class FlowCore:
         """Nothing is left and nothing comes any more."""
         return self.closed and self.admitted == self.handed
 
-    @property
-    def unstarted(self) -> bool:
-        """Something is still to be fetched from `starts`, or held back by its key."""
-        return bool(self.starts) or len(self.lane_of) > len(self.lanes)
-
     # -- going in ------------------------------------------------------------------------------------------------
 
     def admit(self, count: int = 1) -> int:
@@ -147,6 +142,16 @@ class FlowCore:
             self.line += ((start, outcomes),)
         self.finished += count
 
+    def done_one(self, index: int, outcome: Any) -> None:
+        """`done` of one item."""
+        if self.lane_of:
+            self._leave_lane(index)
+        if self.ordered:
+            self.runs[index] = [outcome]
+        else:
+            self.line += ((index, [outcome]),)
+        self.finished += 1
+
     def drop(self, index: int) -> None:
         """This item, which has no outcome, will never have one: it does not run and is not handed over."""
         if self.lane_of:
@@ -161,11 +166,9 @@ class FlowCore:
 
     def drop_ready(self) -> Any:
         """Drop the oldest outcome that waits to be handed over; returns it, or NOTHING."""
-        if not self.ordered or self.ready:
-            outcome = self.take()
-            if outcome is not NOTHING:
-                self.dropped += 1
-                return outcome
+        if (not self.ordered or self.ready) and (outcome := self.take()) is not NOTHING:
+            self.dropped += 1
+            return outcome
         for start in sorted(self.runs):
             run = self.runs[start]
             for at, outcome in enumerate(run):
