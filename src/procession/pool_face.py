@@ -55,7 +55,7 @@ class PoolFace(Executor):
         """
         engine = self._engine
         if not callable(fn):
-            options.check_fn(fn)
+            options.check_fn(fn)  # type: ignore[unreachable]  # for those without a type checker
         try:
             function = engine.function(fn, self._name)
             future: CallFuture[T] = CallFuture(function, engine.encode(function, args, kwargs))
@@ -75,7 +75,7 @@ class PoolFace(Executor):
         import asyncio
 
         engine = self._engine
-        function = self._function(fn)
+        function = self._function(fn, many=False)
         future: CallFuture[T] = CallFuture(function, engine.encode(function, args, kwargs))
         if self._room is None:
             engine.post_call(future)
@@ -83,9 +83,9 @@ class PoolFace(Executor):
             await self._room.asubmit(future)
         return await asyncio.wrap_future(future)
 
-    def _function(self, fn: Callable[..., Any]) -> Any:
+    def _function(self, fn: Callable[..., Any], many: bool = True) -> Any:
         options.check_fn(fn)
-        return self._engine.function(fn, self._name)
+        return self._engine.function(fn, self._name, many=many)
 
     def _never_sent(self, error: BaseException) -> Future[Any]:
         self._engine.post([])  # a pool that takes no work says so first

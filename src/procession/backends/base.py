@@ -95,10 +95,13 @@ class Engine(Protocol):
     teardown_errors: Sequence[BaseException]
     """What the teardowns of setups raised; complete when `shutdown(wait=True)` has returned."""
 
-    def function(self, fn: Callable[..., Any], name: str | None = None, with_state: bool = False) -> Function:
+    def function(
+        self, fn: Callable[..., Any], name: str | None = None, with_state: bool = False, many: bool = False
+    ) -> Function:
         """Make `fn` ready; cheap when asked again for the same function.
 
-        `with_state`: the worker calls `fn(state(), *args, **kwargs)`, with what its setup gave.
+        `with_state`: the worker calls `fn(state(), *args, **kwargs)`, with what its setup gave. `many`: it is for many
+        calls, as of a map; whatever kind of callable it is, it is copied once, not with each call.
         """
         ...
 

@@ -24,7 +24,8 @@ from procession.backends.base import Capabilities, EngineStats, Function, Worker
 from procession.backends.functions import FunctionTable, ThreadFunction
 from procession.backends.tasks import LOCK, CallFuture, ChunkTask
 from procession.core.task import Task
-from procession.errors import WorkerStartError
+from procession.errors import RemoteError, WorkerStartError
+from procession.transport import paths, pickler, remote
 from procession.types import Raised
 from procession.worker import state
 
@@ -35,41 +36,42 @@ FLUSH_NS = 1_000_000
 
 
 class Copier:
-    """Copies what goes in and what comes out, as a process boundary would."""
+    """Copies what goes in and what comes out, with the pickler of the process backend."""
 
     def freeze(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> bytes:
         """Arguments as bytes; raises PicklingError."""
-        try:
-            return pickle.dumps((args, kwargs), 5)
-        except Exception as error:
-            raise _pickling_error("the arguments", (args, kwargs), error) from error
+        return self._dumps("the arguments", (args, kwargs))
 
     def thaw(self, body: bytes) -> Body:
-        """What `freeze` froze, anew."""
-        return cast(Body, pickle.loads(body))
+        """What `freeze` froze, anew; an error of a rebuilding is a RemoteError and a BrokenProcessPool, as there."""
+        return cast(Body, self._loads("an argument", body))
 
     def copy(self, value: Any) -> Any:
-        """A result, there and back. Raises PicklingError, and what its rebuilding raises."""
-        if type(value) in PLAIN:
-            return value
-        try:
-            data = pickle.dumps(value, 5)
-        except Exception as error:
-            raise _pickling_error("the result", value, error) from error
-        return pickle.loads(data)
+        """A result, there and back. Raises as the two above."""
+        return value if type(value) in PLAIN else self._loads("a result", self._dumps("the result", value))
 
     def copy_error(self, error: BaseException) -> BaseException:
-        """An exception, there and back."""
-        return error
+        """An exception, there and back; a RemoteError when it cannot be rebuilt. Never raises."""
+        if isinstance(error, (KeyboardInterrupt, SystemExit, RemoteError)):
+            return error
+        return remote.decode(remote.encode(error, pickler.dumps))
+
+    @staticmethod
+    def _dumps(what: str, value: Any) -> bytes:
+        try:
+            return pickler.dumps(value)
+        except Exception as error:
+            raise paths.pickling_error(what, value, error) from error
+
+    @staticmethod
+    def _loads(what: str, data: bytes) -> Any:
+        try:
+            return pickle.loads(data)
+        except Exception as error:
+            raise remote.load_error(f"{what} could not be rebuilt", error) from error
 
 
 PLAIN = frozenset({int, float, bool, type(None), str, bytes})
-
-
-def _pickling_error(where: str, value: Any, error: Exception) -> Exception:
-    from procession.transport import paths
-
-    return paths.pickling_error(where, value, error)
 
 
 class InlineEngine:
@@ -98,7 +100,9 @@ class InlineEngine:
 
     # -- functions and bodies ----------------------------------------------------------------------------------------
 
-    def function(self, fn: Callable[..., Any], name: str | None = None, with_state: bool = False) -> Function:
+    def function(
+        self, fn: Callable[..., Any], name: str | None = None, with_state: bool = False, many: bool = False
+    ) -> Function:
         """See `Engine.function`."""
         known = self._functions.known.get(id(fn))
         if known is not None and known.fn is fn and name is None and not with_state:

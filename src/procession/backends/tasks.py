@@ -112,8 +112,8 @@ class CallFuture(Future[T]):
 
     # -- a Future whose Condition is made when it is needed ----------------------------------------------------------
 
-    @property  # type: ignore[override]  # a variable in the base; made on demand here
-    def _condition(self) -> threading.Condition:
+    @property  # a variable in the base; made on demand here
+    def _condition(self) -> threading.Condition:  # type: ignore[override]
         cond = self._cond
         if cond is None:
             with LOCK:
@@ -141,13 +141,15 @@ class CallFuture(Future[T]):
 
     def result(self, timeout: float | None = None) -> T:
         """As `concurrent.futures.Future.result`."""
-        if self._state is FINISHED and self._exception is None:
-            return cast(T, self._result)
-        if self._lane is not None and timeout is None:
+        if self._lane is not None and timeout is None and self._state is not FINISHED:
             self._lane.wait(self)
-            if self._state is FINISHED and self._exception is None:
-                return cast(T, self._result)
+        if self._state is FINISHED and self._exception is None:
+            if self._lane is not None:
+                self._lane.answered(self)
+            return cast(T, self._result)
         error = self.exception(timeout)
+        if self._lane is not None:
+            self._lane.answered(self)
         if error is None:
             return cast(T, self._result)
         try:
@@ -217,6 +219,10 @@ class FastWay(Protocol):
 
     def wait(self, future: CallFuture[Any]) -> None:
         """Wait a while, and give the future its outcome if that is found."""
+        ...
+
+    def answered(self, future: CallFuture[Any]) -> None:
+        """A caller has the outcome of this future, and may use the way again."""
         ...
 
     def cool(self) -> None:

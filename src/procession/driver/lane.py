@@ -181,6 +181,11 @@ class Lane:
                 future.body = None
         self._renew(number)
 
+    def answered(self, future: CallFuture[Any]) -> None:
+        """A caller has got its outcome from the driver."""
+        future._lane = None
+        self._renew(future._lane_number)
+
     def _renew(self, number: int) -> None:
         """The caller that used `number` has its answer, so the worker is idle: the next number may be used."""
         if number != self._number:

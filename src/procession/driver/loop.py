@@ -17,12 +17,12 @@ from procession.backends.launch_zygote import ZygoteLauncher
 from procession.backends.output import OutputPump
 from procession.backends.tasks import CallFuture
 from procession.core import events
-from procession.core.pool import PoolCore, PoolState
+from procession.core.pool import PoolCore
 from procession.core.task import Task
 from procession.core.worker import State
 from procession.driver.inbox import Inbox
-from procession.driver.lane import COOL_TICKS, LONE, MAX_LONE, TICK, WORTH, Lane, Note
-from procession.driver.perform import Performer
+from procession.driver.lane import TICK, Note
+from procession.driver.lanes import LaneKeeper
 
 if TYPE_CHECKING:
     from multiprocessing.context import BaseContext
@@ -36,24 +36,19 @@ PEEK_AFTER = 0.005
 logger = logging.getLogger("procession")
 
 
-class Driver(Performer):
-    """One pool's loop; `Performer` has its core and what is done for it."""
+class Driver(LaneKeeper):
+    """One pool's loop; `Performer` has its core and what is done for it, `LaneKeeper` the worker that is lent."""
 
     def __init__(self, core: PoolCore, inbox: Inbox, codec: Codec, callbacks: Callbacks) -> None:
-        super().__init__(core, codec, callbacks)
-        self.inbox = inbox
+        super().__init__(core, codec, callbacks, inbox)
         self.start_errors: dict[int, BaseException] = {}
         self.teardown_errors: list[BaseException] = []
-        self._answers: list[Callable[[], object]] = []  # to be called when what was asked with them is performed
         self._synced: list[threading.Event] = []
         self._epoll = select.epoll()
         forksafe.own(self._epoll.fileno())
         self._sources: dict[int, Callable[[int], object]] = {}
         self._first: set[int] = set()  # what workers print is shown before their results are handed over
         self.output: OutputPump | None = None
-        self.lane: Lane | None = None
-        self._lone = 0  # calls that came one at a time
-        self._lone_wanted = LONE
         self._deferred: list[LaunchEvent] = []
         self.watch(inbox.fileno(), lambda _fd: inbox.hush())
 
@@ -121,14 +116,9 @@ class Driver(Performer):
         while not self.closed:
             self._wait()
             self._read_inbox()
-            if self._answers:
-                answers, self._answers = self._answers, []
-                for answer in answers:
-                    answer()
             if self._synced and not self.starting:
                 self._release_synced()
-            if self._lone >= self._lone_wanted or self.lane is not None:
-                self._mind_lane()
+            self.mind_lane()
 
     def _wait(self) -> None:
         inbox = self.inbox
@@ -168,24 +158,24 @@ class Driver(Performer):
                     waiting = []
                 self._take_request(entry)
         if waiting:
-            self._lone = self._lone + 1 if len(waiting) == 1 and not self.core.in_flight else 0
+            self.count_lone(len(waiting))
             self.step(events.Submitted(waiting))
         if self.codec.forgotten:
             self._forget_functions()
 
     def _take_request(self, entry: Any) -> None:
-        """An event for the core; (event, answer), which is called when it has been performed; a sync; a note."""
+        """An event for the core; (event, answer), called when that has been performed; a sync; a caller's note."""
         if isinstance(entry, threading.Event):
             self._synced.append(entry)
             return
         if isinstance(entry, tuple) and isinstance(entry[0], Note):
-            self._noted(entry[0])
+            self.noted(entry[0])
             return
         self.recall_lane()
         if isinstance(entry, tuple):
             event, answer = entry
             self.step(event)
-            self._answers.append(answer)
+            answer()
         else:
             self.step(entry)
 
@@ -219,83 +209,6 @@ class Driver(Performer):
             if not channel.forget(gone):
                 self.await_room(channel)
 
-    # -- the express lane ----------------------------------------------------------------------------------------
-
-    def receive(self, channel: Channel) -> None:
-        """Read first, then the notes, then tell: a call is noted before its outcome can be there to be read."""
-        received = channel.read()
-        lane = self.lane
-        if lane is None or lane.channel is not channel:
-            channel.take(received)
-            return
-        self.read_notes()
-        channel.take(received)
-        if received and self.lane is lane:
-            lane.wake()
-
-    def read_notes(self) -> None:
-        """See `Performer`."""
-        if self.lane is None:
-            return
-        entries = self.inbox.entries
-        kept = []
-        for _ in range(len(entries)):
-            entry = entries.popleft()
-            if isinstance(entry, tuple) and isinstance(entry[0], Note):
-                self._noted(entry[0])
-            else:
-                kept.append(entry)
-        entries.extendleft(reversed(kept))
-
-    def _noted(self, note: Note) -> None:
-        lane = note.lane
-        lane.used += 1
-        lane.idle_ticks = 0
-        self.step(events.LentTask(lane.channel.wid, note.future))
-        if lane.waits > lane.seen_waits:
-            lane.seen_waits = lane.waits
-            if not lane.hot and lane is self.lane:
-                lane.hot = True
-                self.unwatch(lane.channel.results_fd)
-
-    def _mind_lane(self) -> None:
-        """Lend a worker to a program that calls one by one; look after the lane that there is."""
-        lane, core = self.lane, self.core
-        if lane is None:
-            if core.hungry and not (core.in_flight or self.inbox.entries or core.max_tasks_per_child):
-                worker = core.workers[next(reversed(core.hungry))]
-                channel = self.channels.get(worker.wid)
-                if core.state is PoolState.OPEN and channel is not None and not worker.open_leases:
-                    self.step(events.Lent(worker.wid))
-                    self.lane = Lane(self.inbox, channel, worker.next_number)
-            return
-        worker = core.workers[lane.channel.wid]
-        if lane.hot:
-            self.receive(lane.channel)
-            lane.idle_ticks += 1
-            if lane.wants_cooling or lane.idle_ticks >= COOL_TICKS:
-                lane.hot = lane.wants_cooling = False
-                self.watch_results(lane.channel)
-        lane.settled = worker.next_number - len(worker.open_leases)
-
-    def recall_lane(self) -> bool:
-        """See `Performer`. False: a caller is in the middle of handing something over; ask again soon."""
-        lane = self.lane
-        if lane is None:
-            return True
-        lane.close()
-        self.read_notes()
-        if lane.in_progress:
-            return False
-        self.lane = None
-        self._lone = 0
-        self._lone_wanted = LONE if lane.used >= WORTH else min(2 * self._lone_wanted, MAX_LONE)
-        if lane.hot:
-            self.watch_results(lane.channel)
-        self.step(events.Recalled(lane.channel.wid))
-        lane.dispose()
-        return True
-
     # -- what workers say (channel.Hears) --------------------------------------------------------------------------
 
     def ready(self, wid: int) -> None:
@@ -305,10 +218,6 @@ class Driver(Performer):
     def start_failed(self, wid: int, error: BaseException) -> None:
         """Told to the core when the process is gone: what its initializer left behind is then complete."""
         self.start_errors[wid] = error
-
-    def calls_done(self, wid: int, outcomes: list[Any]) -> None:
-        """See `channel.Hears`."""
-        self.step(events.CallsDone(wid, outcomes))
 
     def items_done(self, wid: int, outcomes: list[Any]) -> None:
         """See `channel.Hears`."""
@@ -367,6 +276,4 @@ class Driver(Performer):
         fd = self._epoll.fileno()
         forksafe.disown(fd)
         self._epoll.close()
-        for answer in self._answers:
-            answer()
         self._release_synced()

@@ -48,7 +48,7 @@ class Performer:
         self.done = self.failed = self.died = 0
         self.kill_signal = 9
         self.closed = False
-        self._todo: deque[commands.Command] = deque()
+        self.todo: deque[commands.Command] = deque()
         self._withdrawals: dict[int, None] = {}
         self.recall_wanted = False
         self._performing = False
@@ -88,7 +88,7 @@ class Performer:
     def step(self, event: events.Event) -> None:
         """Tell the core and do what it says."""
         with tasks.LOCK:  # claims and cancels exclude each other
-            self._todo.extend(self.core.step(event))
+            self.todo.extend(self.core.step(event))
         self.perform()
 
     def perform(self) -> None:
@@ -97,7 +97,7 @@ class Performer:
             return
         self._performing = True
         try:
-            todo = self._todo
+            todo = self.todo
             while True:
                 if todo:
                     command = todo.popleft()
@@ -138,7 +138,7 @@ class Performer:
             count = channel.withdraw()
             self.read_notes()  # one of these tokens may be a caller's
             with tasks.LOCK:
-                self._todo.extend(self.core.step(events.Withdrawn(wid, count)))
+                self.todo.extend(self.core.step(events.Withdrawn(wid, count)))
 
     # -- workers -------------------------------------------------------------------------------------------------
 
@@ -156,7 +156,7 @@ class Performer:
                 self.close_channel(channel)
             reason = explained(error) if isinstance(error, OSError) else error
             with tasks.LOCK:
-                self._todo.extend(self.core.step(events.StartFailed(wid, reason, fatal=False)))
+                self.todo.extend(self.core.step(events.StartFailed(wid, reason, fatal=False)))
             return
         channel.close_child_ends()
         self.starting.add(wid)

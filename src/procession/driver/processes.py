@@ -12,21 +12,19 @@ from typing import TYPE_CHECKING, Any, cast
 
 from procession.backends import forksafe, tasks
 from procession.backends.base import Capabilities, EngineStats, WorkerConfig
-from procession.backends.launch import Choice, WorkerProcess, choose, explained
-from procession.backends.tasks import CallFuture, ChunkTask
+from procession.backends.launch import WorkerProcess, explained
+from procession.backends.tasks import CallFuture
 from procession.backends.unstruck import unstruck
 from procession.core import events
 from procession.core.policy import Profile
 from procession.core.pool import PoolCore
 from procession.core.task import Task
-from procession.core.worker import State
+from procession.driver import leftovers
+from procession.driver.arrange import arrange, counted
 from procession.driver.callbacks import Callbacks
 from procession.driver.inbox import Inbox
 from procession.driver.loop import Driver
-from procession.errors import ProcessionError
 from procession.transport.codec import Codec, FunctionEntry
-from procession.types import Raised
-from procession.worker.loop import prepare
 
 if TYPE_CHECKING:
     from multiprocessing.context import BaseContext
@@ -80,9 +78,11 @@ class ProcessEngine:
 
     # -- work ----------------------------------------------------------------------------------------------------
 
-    def function(self, fn: Callable[..., Any], name: str | None = None, with_state: bool = False) -> FunctionEntry:
+    def function(
+        self, fn: Callable[..., Any], name: str | None = None, with_state: bool = False, many: bool = False
+    ) -> FunctionEntry:
         """See `Engine.function`."""
-        entry = self.codec.function(fn, with_state)
+        entry = self.codec.lasting(fn, with_state) if many else self.codec.function(fn, with_state)
         if name is not None:
             entry = copy.copy(entry)
             entry.name = name
@@ -184,7 +184,7 @@ class ProcessEngine:
             driver = Driver(self.core, inbox, self.codec, self.callbacks)
             driver.when_broken = self._close_door
             try:
-                self._arrange(driver)
+                arrange(driver, self.codec, self._config, self._mp_context, self._preload)
                 self._driver = driver
                 if driver.launcher is not None and driver.launcher.eager:
                     driver.step(events.StartWorkers(self.max_workers))
@@ -204,24 +204,6 @@ class ProcessEngine:
                 self._request(events.ShutdownAsked(False))
             return inbox
 
-    def _arrange(self, driver: Driver) -> None:
-        """How workers will start, and with what."""
-        config = self._config
-        choice = choose(self._mp_context, config.initargs, config.initializer)
-        start = (config.initializer, config.initargs, config.setup)
-        if choice.context is None:
-            driver.start_by_zygote(self._preload)
-            if config.initializer is not None or config.setup is not None:
-                driver.config["start_pickled"] = self.codec.encode(self.codec.function(prepare), start, {})
-        else:
-            self._arrange_context(driver, choice, start)
-
-    def _arrange_context(self, driver: Driver, choice: Choice, start: tuple[Any, ...]) -> None:
-        assert choice.context is not None
-        driver.start_by_context(choice.context)
-        driver.config["start"] = start
-        driver.config["own_main"] = True
-
     # -- the driver's thread -------------------------------------------------------------------------------------
 
     def _run(self, driver: Driver, inbox: Inbox) -> None:
@@ -229,7 +211,7 @@ class ProcessEngine:
             driver.run()
         except BaseException as error:
             logger.critical("procession's driver has failed; its pool is lost", exc_info=True)
-            self._collapse(driver, error)
+            driver.broken = leftovers.collapse(self.core, error)
         finally:
             self._closing = True
             driver.close()
@@ -243,43 +225,9 @@ class ProcessEngine:
     def _close_door(self) -> None:
         self._closing = True
 
-    def _collapse(self, driver: Driver, error: BaseException) -> None:
-        """A bug of ours: every task is told so."""
-        story = ProcessionError(f"procession's driver has failed: {type(error).__name__}: {error}")
-        story.__cause__ = error
-        driver.broken = story
-        lost: list[Task] = [*self.core.pending]
-        for worker in self.core.workers.values():
-            lost.extend(worker.inflight)
-        for task in lost:
-            self._answer(task, Raised(story))
-
     def _sweep(self) -> None:
-        """Whatever reached the inbox after the end is answered."""
-        inbox = self.inbox
-        while inbox is not None and inbox.entries:
-            try:
-                entry = inbox.entries.popleft()
-            except IndexError:
-                return
-            late = RuntimeError("cannot schedule new futures after shutdown")
-            if isinstance(entry, threading.Event):
-                entry.set()
-            elif isinstance(entry, tuple):
-                entry[1]()
-            elif isinstance(entry, CallFuture):
-                self._answer(entry, Raised(self.broken or late))
-            elif isinstance(entry, list):
-                for task in entry:
-                    self._answer(task, Raised(self.broken or late))
-
-    def _answer(self, task: Task, outcome: Raised) -> None:
-        if isinstance(task, CallFuture):
-            if not task.done():
-                for future in tasks.resolve([task], [outcome]):
-                    tasks.run_callbacks(future)
-        elif isinstance(task, ChunkTask):
-            task.run.items_done(task.start, [outcome] * task.size)
+        if self.inbox is not None:
+            leftovers.sweep(self.inbox, self.broken)
 
     # -- ending --------------------------------------------------------------------------------------------------
 
@@ -363,16 +311,5 @@ class ProcessEngine:
 
     def stats(self) -> EngineStats:
         """See `Engine.stats`."""
-        states = [worker.state for worker in list(self.core.workers.values())]
-        driver = self._driver
-        return EngineStats(
-            workers=self.core.width,
-            idle=states.count(State.IDLE),
-            busy=states.count(State.BUSY),
-            starting=states.count(State.STARTING),
-            pending=self.core.pending_items + (len(self.inbox.entries) if self.inbox is not None else 0),
-            in_flight=self.core.in_flight,
-            done=driver.done if driver is not None else 0,
-            failed=driver.failed if driver is not None else 0,
-            died=driver.died if driver is not None else 0,
-        )
+        pending = self.core.pending_items + (len(self.inbox.entries) if self.inbox is not None else 0)
+        return counted(self.core, pending, self._driver)

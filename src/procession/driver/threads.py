@@ -65,7 +65,9 @@ class ThreadEngine(LockedCore):
 
     # -- work ------------------------------------------------------------------------------------------------------
 
-    def function(self, fn: Callable[..., Any], name: str | None = None, with_state: bool = False) -> ThreadFunction:
+    def function(
+        self, fn: Callable[..., Any], name: str | None = None, with_state: bool = False, many: bool = False
+    ) -> ThreadFunction:
         """See `Engine.function`; `with_state`: it is called with the worker's state before its arguments."""
         known = self._known.get(id(fn))
         if known is not None and known.fn is fn and name is None and not with_state:

@@ -1,0 +1,128 @@
+"""When a worker is lent, and what the driver does about it; the lane itself is in lane.py."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from procession.backends import tasks
+from procession.backends.channel import Channel
+from procession.core import events
+from procession.core.pool import PoolCore, PoolState
+from procession.core.worker import State
+from procession.driver.inbox import Inbox
+from procession.driver.lane import COOL_TICKS, LONE, MAX_LONE, WORTH, Lane, Note
+from procession.driver.perform import Performer
+
+if TYPE_CHECKING:
+    from procession.driver.callbacks import Callbacks
+    from procession.transport.codec import Codec
+
+
+class LaneKeeper(Performer):
+    """A performer that lends a worker to callers who call one by one."""
+
+    def __init__(self, core: PoolCore, codec: Codec, callbacks: Callbacks, inbox: Inbox) -> None:
+        super().__init__(core, codec, callbacks)
+        self.inbox = inbox
+        self.lane: Lane | None = None
+        self._lone = 0  # calls that came one at a time
+        self._lone_wanted = LONE
+
+    def receive(self, channel: Channel) -> None:
+        """Read first, then the notes, then tell: a call is noted before its outcome can be there to be read."""
+        received = channel.read()
+        lane = self.lane
+        if lane is None or lane.channel is not channel:
+            channel.take(received)
+            return
+        self.read_notes()
+        channel.take(received)
+        if received and self.lane is lane:
+            lane.wake()
+
+    def read_notes(self) -> None:
+        """See `Performer`."""
+        if self.lane is None:
+            return
+        entries = self.inbox.entries
+        kept = []
+        for _ in range(len(entries)):
+            entry = entries.popleft()
+            if isinstance(entry, tuple) and isinstance(entry[0], Note):
+                self.noted(entry[0])
+            else:
+                kept.append(entry)
+        entries.extendleft(reversed(kept))
+
+    def noted(self, note: Note) -> None:
+        """A caller has handed something over: the core is told, and the lane is hot if callers wait on it."""
+        lane = note.lane
+        lane.used += 1
+        self._lone = 0
+        lane.idle_ticks = 0
+        self.step(events.LentTask(lane.channel.wid, note.future))
+        if lane.waits > lane.seen_waits:
+            lane.seen_waits = lane.waits
+            if not lane.hot and lane is self.lane:
+                lane.hot = True
+                self.unwatch(lane.channel.results_fd)
+
+    def count_lone(self, submitted: int) -> None:
+        """So many tasks came together; one that finds the pool idle comes alone."""
+        self._lone = self._lone + 1 if submitted == 1 and not self.core.in_flight else 0
+
+    def calls_done(self, wid: int, outcomes: list[Any]) -> None:
+        """See `channel.Hears`. A lone caller finds the lane open when it wakes up, or it would always be too early."""
+        with tasks.LOCK:
+            self.todo.extend(self.core.step(events.CallsDone(wid, outcomes)))
+        if self._lone >= self._lone_wanted and self.lane is None:
+            self._lend(wid)
+        self.perform()
+
+    def _lend(self, wid: int) -> None:
+        """Lend this worker, whose last outcome has just come, if the pool is idle now."""
+        core, channel = self.core, self.channels.get(wid)
+        if core.in_flight or core.state is not PoolState.OPEN or core.max_tasks_per_child or self.inbox.entries:
+            return
+        if wid in core.hungry and channel is not None:
+            self._lone = 0
+            with tasks.LOCK:
+                self.todo.extend(core.step(events.Lent(wid)))
+            self.lane = Lane(self.inbox, channel, core.workers[wid].next_number)
+
+    def mind_lane(self) -> None:
+        """Look after the lane, if there is one."""
+        lane = self.lane
+        if lane is None:
+            return
+        if lane.hot:
+            self.receive(lane.channel)
+            if self.lane is not lane:
+                return  # it was recalled over what was read
+            lane.idle_ticks += 1
+            if lane.wants_cooling or lane.idle_ticks >= COOL_TICKS:
+                lane.hot = lane.wants_cooling = False
+                self.watch_results(lane.channel)
+        worker = self.core.workers[lane.channel.wid]
+        if not lane.hot and self._lone >= LONE and worker.state is State.IDLE:
+            self.recall_lane()  # lone calls come, and do not take it
+        else:
+            lane.settled = worker.next_number - len(worker.open_leases)
+
+    def recall_lane(self) -> bool:
+        """See `Performer`. False: a caller is in the middle of handing something over; ask again soon."""
+        lane = self.lane
+        if lane is None:
+            return True
+        lane.close()
+        self.read_notes()
+        if lane.in_progress:
+            return False
+        self.lane = None
+        self._lone = 0
+        self._lone_wanted = LONE if lane.used >= WORTH else min(2 * self._lone_wanted, MAX_LONE)
+        if lane.hot:
+            self.watch_results(lane.channel)
+        self.step(events.Recalled(lane.channel.wid))
+        lane.dispose()
+        return True
