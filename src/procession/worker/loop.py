@@ -172,6 +172,8 @@ class Batch:
                 break
             try:
                 value = invoke(bodies.pop())
+                if boot.forked:
+                    raise SystemExit(0)
                 if type(value) in PLAIN:
                     data = marshal_dumps(value)
                     start = self.end
@@ -188,9 +190,9 @@ class Batch:
                     self.publish(page.VALUE, worker.table.encode_result(value))
                 del value
             except BaseException as error:
+                if boot.forked:  # a process that the task forked came back from it: the page is the worker's alone
+                    raise SystemExit(0) from None
                 self.publish(page.ERROR, worker.table.encode_error(error))
-            if boot.forked:
-                raise SystemExit(0)  # a process that the task forked came back from it: it is not the worker
             items += 1
         return items
 
