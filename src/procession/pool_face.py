@@ -136,7 +136,7 @@ class PoolFace(Executor):
         chunksize: int | None = None,
         progress: Progress = False,
         **wrong: Never,
-    ) -> Stream:
+    ) -> Stream[T]:
         """The results of `fn` over the items, lazily and bounded: endless inputs are fine. Starts at the call.
 
         ordered: in the order of the items (False: as they finish; with `key`, in order within each key).
@@ -168,7 +168,7 @@ class PoolFace(Executor):
         chunksize: int | None = None,
         progress: Progress = False,
         **wrong: Never,
-    ) -> Stream:
+    ) -> Stream[T]:
         """`imap(ordered=False)`: results as they finish."""
         if wrong:
             options.refuse_words("imap_unordered", wrong, options.STREAM_MEANT)
@@ -200,7 +200,7 @@ class PoolFace(Executor):
         function = self._function(fn)
         return kept_by(streams_async.aimap(self._engine, function, iterables, words), self._pool())
 
-    def _stream(self, call: str, fn: Callable[..., Any], iterables: Iterable[Any], words: Words) -> Stream:
+    def _stream(self, call: str, fn: Callable[..., T], iterables: Iterable[Any], words: Words) -> Stream[T]:
         from procession import streams
 
         options.check_iterables(call, iterables)

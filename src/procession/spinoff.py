@@ -7,15 +7,16 @@ from collections.abc import AsyncIterator, Callable, Hashable, Iterable, Iterato
 from concurrent.futures import Future
 from time import monotonic
 from types import TracebackType
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Never, TypeVar
 
-from procession import spinoff_ending, spinoff_room, spinoff_words
+from procession import options, spinoff_ending, spinoff_room, spinoff_words
 from procession.backends.base import Engine, WorkerConfig
 from procession.core.flow import NOTHING
 from procession.errors import Full
 from procession.handover import SinkFuture
 from procession.observe.progress import Meter, Progress
-from procession.spinoff_core import Overflow, SpinCore, SpinOffStats, Words
+from procession.options import Backend, Overflow
+from procession.spinoff_core import SpinCore, SpinOffStats, Words
 from procession.spinoff_outlet import SpinOutlet
 from procession.streams import OnError
 
@@ -31,7 +32,7 @@ class SpinOff(Generic[R]):
     fn: called as `fn(item)`, or as `fn(state, item)` when `setup` is given, where `state` is what `setup()` returned
         (or entered, if it is a context manager) in that worker.
     workers: how many. One runs strictly in order; more of them run side by side and hand over in order.
-    backend: "processes", "threads", "inline" or another that is installed.
+    backend: "processes", "threads", or "inline", which runs each item at once in the thread that puts it.
     maxsize: items taken in and not yet handed over, at most; 0 = no bound.
     overflow: what `put` does when that many are: "block" (waits), "drop_oldest" (the oldest item that has not started,
         else the oldest result that nobody took, else the new item), "drop_newest" (the new item), "raise" (`Full`).
@@ -56,7 +57,7 @@ class SpinOff(Generic[R]):
         fn: Callable[..., R],
         *,
         workers: int = 1,
-        backend: str = "processes",
+        backend: Backend = "processes",
         maxsize: int = 1000,
         overflow: Overflow = "block",
         iterate: bool = True,
@@ -69,9 +70,10 @@ class SpinOff(Generic[R]):
         initargs: tuple[Any, ...] = (),
         progress: Progress = False,
         name: str | None = None,
-        **wrong: object,
+        **wrong: Never,
     ) -> None:
-        spinoff_words.refuse_wrong(wrong)
+        options.refuse_words("SpinOff", wrong, spinoff_words.MEANT)
+        options.check_name(name)
         words = Words(maxsize, overflow, iterate and on_result is None, on_result, on_error, ordered, key)
         spinoff_words.check(fn, workers, words, progress)
         config = spinoff_words.worker_config(setup, initializer, initargs)

@@ -19,7 +19,7 @@ from collections import deque
 from collections.abc import Callable, Hashable
 from concurrent.futures._base import FINISHED
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 from procession.backends import tasks
 from procession.backends.base import Engine, EngineStats, Function
@@ -27,13 +27,11 @@ from procession.core.flow import NOTHING, UNBOUNDED, FlowCore
 from procession.errands import Errands
 from procession.handover import Handover, SinkFuture, Unsent
 from procession.observe.progress import Meter
+from procession.options import Overflow
 from procession.types import Failure, Raised
 from procession.waiting import Bell
 
 logger = logging.getLogger("procession")
-
-Overflow = Literal["block", "drop_oldest", "drop_newest", "raise"]
-OVERFLOW = ("block", "drop_oldest", "drop_newest", "raise")
 
 SIGKILL = 9
 

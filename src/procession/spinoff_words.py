@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from procession import options
 from procession.backends.base import WorkerConfig
 from procession.observe.progress import check_progress
-from procession.spinoff_core import OVERFLOW, Words
+from procession.spinoff_core import Words
 from procession.streams import check_on_error
 
 MEANT = {
@@ -28,21 +29,13 @@ MEANT = {
 }
 
 
-def refuse_wrong(wrong: dict[str, object]) -> None:
-    """TypeError for words that SpinOff does not know, naming the right one where it is known."""
-    for word in wrong:
-        meant = f"; use {MEANT[word]}=" if word in MEANT else ""
-        raise TypeError(f"SpinOff() got an unexpected keyword argument {word!r}{meant}")
-
-
 def check(fn: Any, workers: Any, words: Words, progress: Any) -> None:
     """Raise TypeError or ValueError for what makes no sense, naming the word and what would be right."""
-    if not callable(fn):
-        raise TypeError(f"fn must be callable, not {type(fn).__name__}")
+    options.check_fn(fn)
     _integer("workers", workers, 1)
     _integer("maxsize", words.maxsize, 0, "; 0 means no bound")
-    if words.overflow not in OVERFLOW:
-        raise ValueError(f"overflow must be one of {', '.join(map(repr, OVERFLOW))}; got {words.overflow!r}")
+    if words.overflow not in options.OVERFLOW:
+        raise ValueError(f"overflow must be one of {', '.join(map(repr, options.OVERFLOW))}; got {words.overflow!r}")
     check_on_error(words.on_error)
     check_progress(progress)
     _callable("on_result", words.on_result)
@@ -51,11 +44,8 @@ def check(fn: Any, workers: Any, words: Words, progress: Any) -> None:
 
 def worker_config(setup: Any, initializer: Any, initargs: Any) -> WorkerConfig:
     """The three as one. TypeError for what is not callable, or no tuple."""
-    _callable("setup", setup)
-    _callable("initializer", initializer)
-    if not isinstance(initargs, tuple):
-        raise TypeError(f"initargs must be a tuple, not {type(initargs).__name__}")
-    return WorkerConfig(initializer, initargs, setup)
+    options.check_worker(initializer, initargs, setup)
+    return WorkerConfig(initializer, tuple(initargs), setup)
 
 
 def _integer(name: str, value: Any, least: int, hint: str = "") -> None:

@@ -314,7 +314,7 @@ class Course(Handover):
         for source in self.sources:
             if isinstance(source, Generator) or getattr(source, "closes_as_source", False):
                 try:
-                    source.close()  # type: ignore[attr-defined]
+                    source.close()
                 except ValueError:
                     pass  # it is running, in this very thread: it cannot be closed from inside
 

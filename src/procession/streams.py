@@ -13,7 +13,7 @@ import warnings
 from collections.abc import Callable, Generator, Hashable, Iterator, Sequence, Sized
 from dataclasses import dataclass
 from time import monotonic
-from typing import Any, Literal, NoReturn
+from typing import Any, Literal, NoReturn, TypeVar
 
 from procession.backends.base import Engine, Function
 from procession.backends.unstruck import unstruck
@@ -21,6 +21,8 @@ from procession.core.flow import NOTHING
 from procession.observe.progress import Meter, Progress, check_progress
 from procession.stream_course import Course, Puller
 from procession.types import Failure, Raised
+
+R = TypeVar("R")
 
 OnError = Literal["raise", "return", "skip"] | Callable[[Failure], object]
 ON_ERROR = ("raise", "return", "skip")
@@ -145,13 +147,13 @@ class Words:
             raise TypeError(f"key must be a callable that gives an item's key, or None; got {self.key!r}")
 
 
-def imap(engine: Engine, function: Function, iterables: Sequence[Any], words: Words) -> Stream:
+def imap(engine: Engine, function: Function, iterables: Sequence[Any], words: Words) -> Stream[Any]:
     """Start a stream and return its iterator.
 
     The first window is pulled before this returns, unless `live`, where a thread pulls it.
     """
     course = make_course(engine, function, iterables, words)
-    stream = Stream(course, words.on_error)  # from here on, what is not returned is closed
+    stream: Stream[Any] = Stream(course, words.on_error)  # from here on, what is not returned is closed
     start(stream._outlet, words)
     return stream
 
@@ -275,7 +277,7 @@ class Outlet:
         self.course.meter.close()
 
 
-class Stream(Iterator[Any]):
+class Stream(Iterator[R]):
     """The results of an imap, as they are asked for. Also a context manager, which closes it.
 
     Any thread may take, several at once too: each result goes to one of them. A thread that runs an event loop may
@@ -294,20 +296,20 @@ class Stream(Iterator[Any]):
     def __init__(self, course: Course, on_error: OnError) -> None:
         self._outlet = Outlet(course, on_error)
 
-    def __iter__(self) -> Stream:
+    def __iter__(self) -> Stream[R]:
         return self
 
-    def __next__(self) -> Any:
+    def __next__(self) -> R:
         outlet = self._outlet
         while (value := outlet.next()) is NOTHING:
             outlet.course.bell.sleep(outlet.course.stirred)
-        return value
+        return value  # type: ignore[no-any-return]
 
     def close(self) -> None:
         """See the class. May be called again, by any thread."""
         self._outlet.close()
 
-    def __enter__(self) -> Stream:
+    def __enter__(self) -> Stream[R]:
         return self
 
     def __exit__(self, *exc_info: object) -> None:

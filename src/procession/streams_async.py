@@ -7,8 +7,8 @@ first `__anext__` on; with live=True in a task of its own, from the call on, whi
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, AsyncIterator, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from procession.backends.base import Engine, Function
 from procession.core.flow import NOTHING
@@ -18,12 +18,14 @@ from procession.streams import OnError, Outlet, Words, drop, make_course, start
 if TYPE_CHECKING:
     import asyncio
 
+R = TypeVar("R")
 
-def aimap(engine: Engine, function: Function, iterables: Sequence[Any], words: Words) -> AsyncStream:
+
+def aimap(engine: Engine, function: Function, iterables: Sequence[Any], words: Words) -> AsyncStream[Any]:
     """Start a stream and return its async iterator; see the module for who pulls."""
     if not any(isinstance(each, AsyncIterable) for each in iterables):
         course = make_course(engine, function, iterables, words)
-        stream = AsyncStream(course, words.on_error, None)
+        stream: AsyncStream[Any] = AsyncStream(course, words.on_error, None)
         start(stream._outlet, words)
         return stream
     course = make_course(engine, function, [()], words, single=len(iterables) == 1)
@@ -87,9 +89,8 @@ class Feed:
             task.cancel()
             await asyncio.wait((task,))
         for source in self._sources:
-            aclose = getattr(source, "aclose", None)
-            if aclose is not None and not self._busy:
-                await aclose()
+            if isinstance(source, (AsyncGenerator, AsyncStream)) and not self._busy:
+                await source.aclose()
 
     async def _serve(self) -> None:
         course = self.course
@@ -120,7 +121,7 @@ class Feed:
         course.advance()
 
 
-class AsyncStream(AsyncIterator[Any]):
+class AsyncStream(AsyncIterator[R]):
     """The results of an aimap. Also an async context manager, which closes it; see `streams.Stream` for the rest."""
 
     __slots__ = ("__weakref__", "_feed", "_outlet")
@@ -129,10 +130,10 @@ class AsyncStream(AsyncIterator[Any]):
         self._outlet = Outlet(course, on_error)
         self._feed = feed
 
-    def __aiter__(self) -> AsyncStream:
+    def __aiter__(self) -> AsyncStream[R]:
         return self
 
-    async def __anext__(self) -> Any:
+    async def __anext__(self) -> R:
         outlet, course, feed = self._outlet, self._outlet.course, self._feed
         try:
             while True:
@@ -141,7 +142,7 @@ class AsyncStream(AsyncIterator[Any]):
                     await feed.fill()
                 value = outlet.next()
                 if value is not NOTHING:
-                    return value
+                    return value  # type: ignore[no-any-return]
                 await course.bell.asleep(lambda: course.stirred() or (feed is not None and feed.due))
         except StopIteration:
             raise StopAsyncIteration from None
@@ -155,7 +156,7 @@ class AsyncStream(AsyncIterator[Any]):
         if self._feed is not None:
             await self._feed.close()
 
-    async def __aenter__(self) -> AsyncStream:
+    async def __aenter__(self) -> AsyncStream[R]:
         return self
 
     async def __aexit__(self, *exc_info: object) -> None:
