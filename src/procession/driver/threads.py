@@ -143,7 +143,7 @@ class ThreadEngine(LockedCore):
     def _admit(self) -> None:
         """Raise what a task is answered with that cannot be taken; start the driver if there is none."""
         self._refuse()
-        if self._driver is None:
+        if self._driver is None or self._driver.ident is None:
             self._begin()
         self.guarded = False
         try:
@@ -165,17 +165,16 @@ class ThreadEngine(LockedCore):
             raise lifecycle.refusal()
 
     def _begin(self) -> None:
-        """Start a driver. Should two be started, by threads that race or after an interrupt, the first one drives."""
+        """Start a driver. Should two be started, by threads that race or after an interrupt, the first one drives.
+
+        Struck here, it is not known whether it will live: `_driver` stays, so that a shutdown is left for it to read,
+        and has no `ident` yet, so that the next post starts another.
+        """
         thread = threading.Thread(target=self._drive, name=self._driver_name, daemon=True)
-        self._driver = thread
         self.last_words[1][:] = (events.ShutdownAsked(False), None)
         self.last_words[0][:] = (self.inbox.append, self.bell.put)
-        try:
-            unstruck(thread.start)
-        except BaseException:
-            if thread.ident is None:
-                self._driver = None
-            raise
+        self._driver = thread
+        unstruck(thread.start)
 
     # -- the driver ----------------------------------------------------------------------------------------------------
 
