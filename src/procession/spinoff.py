@@ -91,8 +91,9 @@ class SpinOff(Generic[R]):
 
         When it is full, see `overflow`: "block" waits, at most `timeout` seconds (None: as long as it takes), then
         raises `Full`. It raises `Full` at once where waiting would be for ever, because what fills it is results and
-        nobody takes them, and in a thread that runs an event loop (see `aput`). Raises RuntimeError after the end, and
-        what `key` raises. An item that cannot be pickled fails by its Future.
+        nobody takes them (after 2 s, if the putting thread is the only one that ever took any), and in a thread that
+        runs an event loop (see `aput`). Raises RuntimeError after the end, and what `key` raises. An item that cannot
+        be pickled fails by its Future.
         """
         core = self._core
         deadline: float | None = None if timeout is None else monotonic() + timeout
@@ -184,6 +185,7 @@ class SpinOff(Generic[R]):
     @property
     def _out(self) -> SpinOutlet:
         outlet = self._outlet
+        self._core.refuse_foreign()
         if outlet is None:
             raise TypeError("this SpinOff has iterate=False (or on_result=): there are futures, but nothing to iterate")
         return outlet

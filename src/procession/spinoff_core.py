@@ -248,6 +248,7 @@ class SpinCore(Handover):
     def admit(self, future: SinkFuture, error: BaseException | None, lane: Hashable) -> bool:
         """Take it in if there is room. Raises RuntimeError after the end."""
         flow = self.flow
+        self.refuse_foreign()
         with self.lock:
             if flow.closed:
                 raise RuntimeError("cannot put into a SpinOff after close() or cancel()")
@@ -291,8 +292,13 @@ class SpinCore(Handover):
             self.close()
 
     def is_ours(self) -> bool:
-        """False in a forked child."""
+        """False in a forked child, where whoever held the lock may not exist."""
         return self._pid == os.getpid()
+
+    def refuse_foreign(self) -> None:
+        """RuntimeError in a forked child: nothing of this works there."""
+        if self._pid != os.getpid():
+            raise RuntimeError("this SpinOff belongs to the parent process, which forked: make a new one here")
 
     def stats(self) -> SpinOffStats:
         """See `SpinOffStats`."""

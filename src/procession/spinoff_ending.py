@@ -18,6 +18,7 @@ _hooked = False
 
 def join(core: SpinCore, timeout: float | None) -> bool:
     """Wait for the end and the teardown; see `SpinOff.join`."""
+    core.refuse_foreign()
     if not core.flow.closed:
         raise RuntimeError("join() needs close() or cancel() first: until then more may be put")
     deadline = None if timeout is None else monotonic() + timeout
@@ -64,7 +65,9 @@ def _engine_ended(core: SpinCore, deadline: float) -> bool:
 
 
 def leave(core: SpinCore, kind: type[BaseException] | None) -> None:
-    """The end of a with block that an exception of this kind left."""
+    """The end of a with block that an exception of this kind left; of none in a forked child."""
+    if not core.is_ours():
+        return
     if kind is not None and issubclass(kind, KeyboardInterrupt):
         kill(core)
         return

@@ -203,6 +203,8 @@ class Course(Handover):
                 self._send(list(self.pulled))
             else:
                 self._send_keyed(self.pulled[0], self.key)
+        if self.flow.starts:
+            self.pump()
         if self.exhausted and not self.flow.closed:
             self.end_input()
 
@@ -235,7 +237,6 @@ class Course(Handover):
         with self.lock:
             self.flow.admit_keyed(lane, start)
             del self.pulled[0]
-        self.pump()
 
     # -- bodies ----------------------------------------------------------------------------------------------------
 

@@ -214,12 +214,12 @@ class Outlet:
         outcome: Any = NOTHING
         try:
             while True:
-                if course.due:
+                if flow.admitted - flow.handed <= course.low and not flow.closed:  # `due`, without the call
                     course.fill()
                 with course.lock:
                     outcome = flow.take()
                     index = flow.place - 1
-                if course.meter:
+                if course.keen:
                     course.meter.report(flow.finished)
                 if outcome is NOTHING:
                     if flow.ended:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 import subprocess
 import sys
 import threading
@@ -130,3 +131,20 @@ def test_a_program_that_is_interrupted_ends(tmp_path: Path) -> None:
         check=False,
     )
     assert "KeyboardInterrupt" in done.stderr
+
+
+def test_in_a_forked_child_it_refuses_and_leaves_its_block_at_once() -> None:
+    with SpinOff(work.double) as spin:
+        spin.put(1)
+        pid = os.fork()
+        if pid == 0:
+            answers = []
+            for use in (lambda: spin.put(2), spin.ready, lambda: next(spin)):
+                try:
+                    use()
+                except RuntimeError as error:
+                    answers.append("parent process" in str(error))
+            spin.__exit__(None, None, None)
+            os._exit(0 if answers == [True] * 3 else 1)
+        assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+    assert list(spin) == [2]
