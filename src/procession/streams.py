@@ -12,7 +12,6 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Generator, Hashable, Iterator, Sequence, Sized
 from dataclasses import dataclass
-from itertools import repeat, starmap
 from time import monotonic
 from typing import Any, Literal, NoReturn, TypeVar
 
@@ -101,12 +100,11 @@ def _results(course: Course, deadline: float | None, *, lazy: bool) -> Generator
             run = course.next_run(lazy)
             if meter:
                 meter.report(flow.finished)
-            if run is not None:  # last first; no reference is kept to what is yielded
-                if Raised in map(type, run):
-                    while run[-1].__class__ is not Raised:
-                        yield run.pop()
-                    raise run.pop().error
-                yield from starmap(run.pop, repeat((), len(run)))
+            if run is not None:
+                while run:  # last first; no reference is kept to what is yielded
+                    if run[-1].__class__ is Raised:
+                        raise run.pop().error
+                    yield run.pop()
             elif flow.ended:
                 break
             elif not course.bell.sleep(course.stirred, deadline):
