@@ -133,6 +133,7 @@ def test_a_program_that_is_interrupted_ends(tmp_path: Path) -> None:
     assert "KeyboardInterrupt" in done.stderr
 
 
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 def test_in_a_forked_child_it_refuses_and_leaves_its_block_at_once() -> None:
     with SpinOff(work.double) as spin:
         spin.put(1)
