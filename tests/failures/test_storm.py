@@ -33,34 +33,29 @@ class Thunder(BaseException):
 
 
 class Storm:
-    """Raises in the main thread until `over`; `count` says how often."""
+    """Raises in the main thread for so many seconds, then no more; `count` says how often."""
 
     def __init__(self, rng: random.Random, seconds: float) -> None:
         self.rng = rng
         self.until = time.monotonic() + seconds
         self.count = 0
-        self.calm = True
+        self.begun = False
 
-    def __enter__(self) -> "Storm":
-        self.before = signal.signal(signal.SIGALRM, self.strike)
-        self.calm = False
-        self.arm()
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self.calm = True
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, self.before)
+    def begin(self) -> None:
+        """Again and again is no harm: whoever calls this may be struck in it."""
+        if not self.begun:
+            signal.signal(signal.SIGALRM, self.strike)
+            self.begun = True
+            self.arm()
 
     def arm(self) -> None:
         signal.setitimer(signal.ITIMER_REAL, self.rng.uniform(0.0002, 0.002))
 
     def strike(self, signum: int, frame: object) -> None:
-        if self.calm:
-            return
-        self.count += 1
-        self.arm()
-        raise Thunder
+        if self.rages():
+            self.count += 1
+            self.arm()
+            raise Thunder
 
     def rages(self) -> bool:
         return time.monotonic() < self.until
@@ -70,6 +65,7 @@ class Storm:
 def storm(seconds: float = SECONDS) -> Iterator[Callable[[Callable[[], object]], None]]:
     """Gives `during(body)`: call `body` again and again while it rages, whatever is raised into it."""
     it = Storm(seeded(), seconds)
+    handler = signal.getsignal(signal.SIGALRM)
     before, unraised = sys.unraisablehook, []  # it strikes in finalizers, too, where nothing can be raised
 
     def unraisable(what: Any) -> None:
@@ -77,25 +73,34 @@ def storm(seconds: float = SECONDS) -> Iterator[Callable[[Callable[[], object]],
 
     sys.unraisablehook = unraisable
 
+    def again_and_again(body: Callable[[], object]) -> None:
+        while True:
+            try:
+                it.begin()
+                while it.rages():
+                    try:
+                        body()
+                    except Thunder:
+                        pass
+                return
+            except Thunder:  # it struck between the lines
+                pass
+
     def during(body: Callable[[], object]) -> None:
         while True:
             try:
-                with it:
-                    while it.rages():
-                        try:
-                            body()
-                        except Thunder:
-                            pass
-                    it.calm = True
+                again_and_again(body)
                 break
-            except Thunder:  # it struck between the lines
-                continue
+            except Thunder:  # and between those
+                pass
         print(f"struck {it.count} times")
         assert it.count > 10
 
     try:
         yield during
     finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, handler)
         gc.collect()
         sys.unraisablehook = before
     assert set(unraised) <= {Thunder}
