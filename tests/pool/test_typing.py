@@ -1,0 +1,65 @@
+"""What the type checkers of a user make of the public face."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PROGRAM = """
+from collections.abc import Iterator
+from concurrent.futures import Executor, Future
+
+from procession import Pool
+from procession.futures import ProcessPoolExecutor, ThreadPoolExecutor, as_completed
+
+
+def f(x: int, y: str = "") -> int:
+    return x
+
+
+with Pool(2, backend="threads") as pool:
+    future = pool.submit(f, 1, y="a")
+    reveal_type(future)
+    reveal_type(future.result())
+    reveal_type(pool.map(f, [1, 2]))
+    reveal_type(pool.options(name="x").submit(f, 1))
+    executor: Executor = pool
+    results: Iterator[object] = pool.imap(f, [1], window=3)
+
+
+async def main() -> None:
+    reveal_type(await pool.acall(f, 1))
+
+
+for executor in (ProcessPoolExecutor(2), ThreadPoolExecutor(2, "name")):
+    reveal_type([each.result() for each in as_completed([executor.submit(f, 1)])])
+
+pool.submit(f, "one")  # wrong
+pool.submit(f, 1, z=2)  # wrong
+pool.imap(f, [1], chunk_size=2)  # wrong
+Pool(backend="celery")  # wrong
+"""
+REVEALED = (
+    'Revealed type is "concurrent.futures._base.Future[int]"',
+    'Revealed type is "int"',
+    'Revealed type is "typing.Iterator[int]"',
+    'Revealed type is "concurrent.futures._base.Future[int]"',
+    'Revealed type is "int"',
+    'Revealed type is "list[int]"',
+)
+
+
+@pytest.mark.slow
+def test_mypy_infers_and_refuses(tmp_path: Path) -> None:
+    pytest.importorskip("mypy")
+    file = tmp_path / "program.py"
+    file.write_text(PROGRAM)
+    words = [sys.executable, "-m", "mypy", "--strict", "--no-incremental", "--cache-dir", str(tmp_path / "cache")]
+    done = subprocess.run([*words, str(file)], cwd=tmp_path, capture_output=True, text=True, timeout=110, check=False)
+    lines = done.stdout.replace("builtins.", "").splitlines()
+    revealed = [line.partition("note: ")[2] for line in lines if "Revealed" in line]
+    assert revealed == list(REVEALED), done.stdout
+    wrong = {number for number, line in enumerate(PROGRAM.splitlines(), 1) if line.endswith("# wrong")}
+    errors = {int(line.split(":")[1]) for line in lines if ": error: " in line}
+    assert errors == wrong, done.stdout
