@@ -32,11 +32,15 @@ class WorkerReady:
 
 @record
 class StartFailed:
-    """A worker could not be started (`fatal` False: try again, a few times) or its initializer or setup raised."""
+    """A worker could not be started (`fatal` False: try again, a few times) or its initializer or setup raised.
+
+    `again`: the cause is gone, and this does not count.
+    """
 
     wid: int
     reason: object
     fatal: bool
+    again: bool = False
 
 
 @record

@@ -18,6 +18,7 @@ class PoolCore:
 
     def __init__(self, max_workers: int, *, max_tasks_per_child: int | None = None) -> None:
         self.max_workers = max_workers
+        self.wanted_workers = max_workers  # before workers that could not be started made it less
         self.max_tasks_per_child = max_tasks_per_child
         self.state = PoolState.OPEN
         self.pending: deque[Task] = deque()

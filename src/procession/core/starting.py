@@ -25,6 +25,7 @@ def worker_ready(core: PoolCore, event: events.WorkerReady) -> None:
     """It will run what it was given while it started."""
     worker = core.heard(event)
     core.failed_starts = 0
+    core.max_workers = core.wanted_workers  # what narrowed the pool may be over: the next time tells
     worker.signal(Signal.READY)
     if worker.items and worker.state is State.IDLE:
         worker.signal(Signal.LEASED)
@@ -45,7 +46,7 @@ def start_failed(core: PoolCore, event: events.StartFailed) -> None:
         return
     core.take_back(worker, worker.items)
     core.bury(worker, Signal.START_FAILED)
-    if wanted:
+    if wanted and not event.again:
         start_has_failed(core, event.reason)
 
 

@@ -241,8 +241,29 @@ class Driver(LaneKeeper):
             elif isinstance(event, Exited):
                 self._exited(event)
             elif isinstance(event, StartFailed):
-                self.close_channel(self.channels[event.wid])
-                self.step(events.StartFailed(event.wid, event.error, fatal=False))
+                self._not_started(event)
+
+    def _not_started(self, event: StartFailed) -> None:
+        """Nobody knows of such a process; but it may exist, if the zygote died between the fork and saying so.
+
+        Then it has our channels, and may be ready, or even be running something. So the same as for a death: read, take
+        back the tokens, decide. READY is sent before a token is taken: whoever took one has been heard by now. When the
+        channel is closed it finds no token and its task pipe at an end, and ends by itself.
+        """
+        channel = self.channels[event.wid]
+        if self.lane is not None and self.lane.channel is channel and not self.recall_lane():
+            self._deferred.append(event)
+            return
+        channel.drain()
+        unowned = channel.withdraw()
+        worker = self.core.workers[event.wid]
+        if worker.state is State.STARTING and unowned < worker.items:
+            channel.drain()
+        if worker.state in (State.IDLE, State.BUSY):
+            self.step(events.Lost(event.wid, unowned, None))
+        else:
+            self.step(events.StartFailed(event.wid, event.error, fatal=False, again=event.again))
+        self.close_channel(channel)
 
     def _exited(self, event: Exited) -> None:
         """Law 6: read what it published, then count what it did not own, then decide."""

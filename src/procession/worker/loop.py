@@ -41,7 +41,10 @@ def serve(files: boot.WorkerFiles, config: dict[str, Any]) -> None:
         frames.write_all(files.results, frames.frame(frames.START_FAILED, worker.table.encode_error(error)))
         return
     frames.write_all(files.results, frames.frame(frames.READY))
-    worker.run()
+    try:
+        worker.run()
+    except BrokenPipeError:
+        return  # the parent has let go of this worker, and reads nothing any more
     try:
         state.teardown()
     except BaseException as error:
