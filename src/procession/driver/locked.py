@@ -340,7 +340,8 @@ class LockedCore:
     def _send(self, command: commands.Send) -> None:
         worker = self._workers.get(command.wid)
         if worker is not None:  # else it could not be started, and the core has taken this back
-            worker.told = command.tasks[0] is worker.direct
+            if command.tasks[0] is worker.direct:
+                worker.told = True
             worker.issue(command.tasks)
             self._ring(worker)
 
