@@ -145,6 +145,7 @@ class ThreadEngine(LockedCore):
         self._refuse()
         if self._driver is None or self._driver.ident is None:
             self._begin()
+            self._have_one()
         self.guarded = False
         try:
             self._refuse()
@@ -175,6 +176,12 @@ class ThreadEngine(LockedCore):
         self.last_words[0][:] = (self.inbox.append, self.bell.put)
         self._driver = thread
         unstruck(thread.start)
+
+    def _have_one(self) -> None:
+        """A program may end right after its first submit, and from then on 3.12 starts no thread: have one before."""
+        started = threading.Event()
+        if not self._must_not_wait() and self._request((events.StartWorkers(1), started.set)):
+            started.wait()
 
     # -- the driver ----------------------------------------------------------------------------------------------------
 
