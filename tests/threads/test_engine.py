@@ -275,3 +275,32 @@ def test_every_instruction_of_submit_may_be_struck() -> None:
         assert at > 50
         engine_of(pool).started_threads()
         assert pool.stats().pending == 0
+
+
+def test_a_bug_of_ours_hangs_nobody(caplog: pytest.LogCaptureFixture) -> None:
+    """Should the core fail, every task is told so, and the pool ends."""
+    pool = Pool(1, backend="threads")
+    blocker = Blocker()
+    running = pool.submit(blocker)
+    assert blocker.runs.wait(PATIENCE)
+    waiting = [pool.submit(abs, -n) for n in range(5)]
+    engine = engine_of(pool)
+    engine.started_threads()
+
+    def fail(_event: object) -> Any:
+        raise AssertionError("a law was broken")
+
+    engine.core.step = fail  # type: ignore[method-assign]
+    results = pool.map(abs, [1, 2])
+    engine.cancel_group(None)  # something to step for
+    for future in waiting:
+        with pytest.raises(Exception, match="a law was broken"):
+            future.result(PATIENCE)
+    blocker.go.set()
+    assert running.result(PATIENCE) == "done"
+    with pytest.raises(Exception, match="a law was broken"):
+        list(results)
+    with pytest.raises(Exception, match="a law was broken"):
+        pool.submit(abs, 1)
+    pool.shutdown()
+    assert "its pool is lost" in caplog.text

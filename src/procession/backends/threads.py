@@ -147,7 +147,7 @@ class ThreadWorker:
                 items = self._run_lease(work)
             else:
                 items = 1
-                self._run_call(work)
+                host.answer(work, self._invoke(work))
             work = None
             work = host.next_work(self, items, perf_counter_ns() - began)
         host.gone(self, self._teardown())
@@ -182,7 +182,7 @@ class ThreadWorker:
         return None
 
     def _run_calls(self, segment: Segment) -> int:
-        take, run, publish = segment.tokens.popleft, self._run_call, self.out.append
+        take, invoke, answer, publish = segment.tokens.popleft, self._invoke, self.host.answer, self.out.append
         items = 0
         while True:
             try:
@@ -191,24 +191,23 @@ class ThreadWorker:
                 return items
             future._state = RUNNING  # its token is ours: nobody else changes its state any more
             future.started = True
-            run(future)
-            del future
-            publish(None)
+            outcome = invoke(future)
+            publish(None)  # first: whoever hears of the answer finds that this worker may be free
+            answer(future, outcome)
+            del future, outcome
             items += 1
 
-    def _run_call(self, future: CallFuture[Any]) -> None:
+    def _invoke(self, future: CallFuture[Any]) -> Any:
         function = cast(ThreadFunction, future.function)
         future.function = function.shell
         args, kwargs = future.body
         future.body = None
         try:
             if function.with_state:
-                outcome = function.fn(state.state(), *args, **kwargs)
-            else:
-                outcome = function.fn(*args, **kwargs)
+                return function.fn(state.state(), *args, **kwargs)
+            return function.fn(*args, **kwargs)
         except BaseException as error:
-            outcome = _raised(error)
-        self.host.answer(future, outcome)
+            return _raised(error)
 
     def _run_items(self, segment: Segment, run: Run) -> int:
         host, tokens, publish = self.host, segment.tokens, self.out.append

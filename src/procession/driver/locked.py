@@ -10,7 +10,7 @@ Laws
    every worker looks at the inbox before it takes its next lease.
 4. A worker with nothing in hand that finds one call in the inbox, and nothing else there, runs it without asking the
    core, which could decide nothing else; that halves a round trip. Before the core decides anything while that call
-   runs, it is told of it (`_sync`); if it has finished by then, only its cost is noted.
+   runs, it is told of it (`sync`); if it has finished by then, only its cost is noted.
 5. No user code runs under the lock, except what the collector runs wherever it likes: `stepper` says whose lock it is,
    so that a finalizer that cancels or shuts down does not wait for itself.
 
@@ -26,19 +26,18 @@ import logging
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
-from concurrent.futures._base import FINISHED, PENDING, RUNNING
+from concurrent.futures._base import FINISHED
 from contextlib import contextmanager
 from queue import SimpleQueue
 from threading import get_ident
-from typing import Any
+from typing import Any, cast
 
 from procession.backends import tasks
 from procession.backends.base import EngineStats, WorkerConfig
 from procession.backends.tasks import CallFuture, ChunkTask
-from procession.backends.threads import Segment, ThreadWorker, Work
+from procession.backends.threads import ThreadWorker
 from procession.core import commands, events
 from procession.core.pool import PoolCore
-from procession.core.state import PoolState
 from procession.core.task import Task
 from procession.core.worker import State
 from procession.driver.callbacks import Callbacks
@@ -49,7 +48,7 @@ logger = logging.getLogger("procession")
 
 
 class LockedCore:
-    """One pool of threads: its core, its workers, and the door to both. The host of its workers (`threads.Host`)."""
+    """One pool of threads: its core, its workers, and the door to both."""
 
     def __init__(self, max_workers: int, config: WorkerConfig, thread_name_prefix: str) -> None:
         self.core = PoolCore(max_workers)
@@ -64,15 +63,16 @@ class LockedCore:
         self.targets: list[Callable[[Any], object]] = [self.inbox.append, self._ring_driver]
         self.watched = False
         self.closed = False
+        self.lost = False  # see `_collapse`
         self.broken_by: object = None
         self.guarded = True  # a post has to ask first whether it may
         self.stepper: int | None = None
         self.teardown_errors: list[BaseException] = []
         self.done = self.failed = 0
-        self._lock = threading.Lock()
-        self._workers: dict[int, ThreadWorker] = {}
-        self._asleep: list[ThreadWorker] = []
-        self._direct: dict[ThreadWorker, CallFuture[Any]] = {}  # calls that run and that the core does not know
+        self.lock = threading.Lock()
+        self.workers: dict[int, ThreadWorker] = {}
+        self.asleep: list[ThreadWorker] = []
+        self.direct: dict[ThreadWorker, CallFuture[Any]] = {}  # calls that run and that the core does not know
         self._todo: deque[commands.Command] = deque()
         self._withdrawals: dict[int, None] = {}
         self._perform: dict[type, Callable[[Any], None]] = {
@@ -97,7 +97,7 @@ class LockedCore:
     @contextmanager
     def locked(self) -> Iterator[None]:
         """Hold the lock, and say who does."""
-        with self._lock:
+        with self.lock:
             self.stepper = get_ident()
             try:
                 yield
@@ -108,14 +108,14 @@ class LockedCore:
         """Read the inbox, and leave `targets` as the state of things wants them. The lock is held."""
         while True:
             if self.inbox:
-                self._read()
-            if not self._aim() or not self.inbox:
+                self.read()
+            if not self.aim() or not self.inbox:
                 return
 
-    def _aim(self) -> bool:
+    def aim(self) -> bool:
         """Who is woken by the next post? True if that is somebody new: what came before has not rung him."""
-        if self._asleep:
-            ring = self._asleep[-1].ring
+        if self.asleep:
+            ring = self.asleep[-1].ring
         elif self.core.width < self.core.max_workers and not self.closed:
             ring = self._ring_driver
         else:
@@ -126,7 +126,11 @@ class LockedCore:
         self.targets[1:] = () if ring is None else (ring,)
         return ring is not None
 
-    def _read(self) -> None:
+    def read(self) -> None:
+        """Do what the inbox says; before that, hear what workers have finished, since they may be free by then."""
+        for worker in self.workers.values():
+            if worker.out:
+                self.harvest(worker)
         take = self.inbox.popleft
         entries = [take() for _ in range(len(self.inbox))]
         waiting: list[Task] = []
@@ -153,18 +157,27 @@ class LockedCore:
 
     def step(self, event: events.Event) -> None:
         """Tell the core and do what it says; withdrawals last, and answered at once. The lock is held."""
-        if self._direct:
-            self._sync()
+        if not self.lost:
+            try:
+                if self.direct:
+                    self.sync()
+                self._take(event)
+                self._perform_all()
+                return
+            except BaseException as error:
+                self._collapse(error)
+        if isinstance(event, events.Submitted):
+            self._fail_all(commands.FailAll(event.tasks, self.broken_by))
+
+    def _perform_all(self) -> None:
         todo = self._todo
-        with tasks.LOCK:  # claims and cancels exclude each other
-            todo.extend(self.core.step(event))
         while True:
             if todo:
                 command = todo.popleft()
                 self._perform[command.__class__](command)
             elif self._withdrawals:
                 wid, _ = self._withdrawals.popitem()
-                if (worker := self._workers.get(wid)) is not None:
+                if (worker := self.workers.get(wid)) is not None:
                     self._take(events.Withdrawn(wid, worker.withdraw()))
             else:
                 return
@@ -174,88 +187,9 @@ class LockedCore:
         with tasks.LOCK:
             self._todo.extend(self.core.step(event))
 
-    # -- what workers say (threads.Host) -----------------------------------------------------------------------------
-
-    def ready(self, worker: ThreadWorker) -> None:
-        """See `threads.Host`."""
-        with self.locked():
-            self.step(events.WorkerReady(worker.wid))
-            self.settle()
-
-    def start_failed(self, worker: ThreadWorker, error: BaseException) -> None:
-        """See `threads.Host`."""
-        with self.locked():
-            self.step(events.StartFailed(worker.wid, error, fatal=True))
-        self.gone(worker, None)
-
-    def next_work(self, worker: ThreadWorker, items: int | None, busy_ns: int) -> Work | None:
-        """See `threads.Host`."""
-        while True:
-            with self._lock:
-                self.stepper = worker.ident
-                try:
-                    if items is not None:
-                        self._work_done(worker, items, busy_ns)
-                        items = None
-                    elif worker in self._asleep:
-                        self._asleep.remove(worker)
-                    work = self._find_work(worker)
-                    if work is not None or worker.stopping:
-                        if not worker.begun.is_set():
-                            worker.begun.set()
-                        return work
-                finally:
-                    self.stepper = None
-            worker.bell.get()
-
-    def _find_work(self, worker: ThreadWorker) -> Work | None:
-        """What it has in hand, or one call straight from the inbox; if there is nothing, it counts as asleep."""
-        if not worker.bell.empty():  # how often it was rung does not matter
-            worker.bell = SimpleQueue()
-            worker.ring = worker.bell.put
-        while True:
-            if worker.leases:
-                self._aim()
-                return worker.leases[0]
-            if worker.stopping:
-                self._aim()
-                return None
-            if self.inbox:
-                call = self._take_directly(worker)
-                if call is not None:
-                    self._aim()
-                    return call
-                self._read()
-            else:
-                self._asleep.append(worker)
-                self._aim()
-                if not self.inbox:
-                    return None
-                self._asleep.remove(worker)
-
-    def _take_directly(self, worker: ThreadWorker) -> CallFuture[Any] | None:
-        """Law 4: the one call in the inbox, when the core could only decide that this worker runs it."""
-        inbox, core = self.inbox, self.core
-        if len(inbox) != 1 or worker.wid not in core.hungry or core.state is not PoolState.OPEN:
-            return None
-        call = inbox[0]
-        if call.__class__ is list and len(call) == 1:
-            call = call[0]
-        if not isinstance(call, CallFuture):
-            return None
-        inbox.popleft()
-        with tasks.LOCK:
-            if call._state is not PENDING or call.wid is not None:  # cancelled; or here twice (see `handover`)
-                return None
-            call.wid = worker.wid
-            call._state = RUNNING
-        call.started = True
-        worker.direct = self._direct[worker] = call
-        return call
-
-    def _sync(self) -> None:
+    def sync(self) -> None:
         """Tell the core of the calls that run without its knowing, before it decides anything."""
-        unknown, self._direct = self._direct, {}
+        unknown, self.direct = self.direct, {}
         hungry = self.core.hungry
         for worker, call in unknown.items():
             del hungry[worker.wid]  # it is there: no step came between
@@ -263,21 +197,13 @@ class LockedCore:
             call.release()  # to be claimed anew
             self.step(events.Submitted([call]))
 
-    def _work_done(self, worker: ThreadWorker, items: int, busy_ns: int) -> None:
-        call, worker.direct = worker.direct, None
-        if call is not None:
-            if self._direct.pop(worker, None) is not None or not worker.told:  # the core never knew
-                call.profile.observe(1, busy_ns)
-                self.done += 1
-                return
-            worker.told = False
-            worker.current = _A_CALL
-            worker.out.append(None)
-        worker.leases.popleft()
-        if self.inbox:  # before the core hears that the worker is free: else it would look for work at other workers'
-            self._read()
-        self._harvest(worker)
-        self.step(events.LeaseEnded(worker.wid, items, busy_ns))
+    def harvest(self, worker: ThreadWorker) -> None:
+        """Tell the core what the worker has finished since the last time."""
+        if worker.out:
+            segment, outcomes = worker.harvest()
+            assert segment is not None
+            calls = segment.run is None
+            self.step(events.CallsDone(worker.wid, outcomes) if calls else events.ItemsDone(worker.wid, outcomes))
 
     def answer(self, future: CallFuture[Any], outcome: Any) -> None:
         """See `threads.Host`. This is `tasks.resolve`, for one future that has no sink."""
@@ -295,50 +221,25 @@ class LockedCore:
         if future._cond is not None and future._done_callbacks:
             self.callbacks.post([future])
 
-    def flush(self, worker: ThreadWorker) -> None:
-        """See `threads.Host`."""
-        with self.locked():
-            self._harvest(worker)
-
-    def watch(self) -> None:
-        """See `threads.Host`."""
-        self.watched = True
-        self.bell.put(None)
-
-    def look_around(self) -> None:
-        """Take what lies in the `out` of any worker; the next look is needed only if there was something.
-
-        `watched` goes down first: a worker that publishes after this look sees that, and asks for another.
-        """
-        self.watched = False
-        for worker in list(self._workers.values()):
-            if worker.out:
-                self._harvest(worker)
-                self.watched = True
-
-    def gone(self, worker: ThreadWorker, teardown_error: BaseException | None) -> None:
-        """See `threads.Host`."""
-        if teardown_error is not None:
-            self.teardown_errors.append(teardown_error)
-            logger.error("the teardown of worker %d raised", worker.wid, exc_info=teardown_error)
-        with self.locked():
-            self._harvest(worker)
-            self.step(events.Lost(worker.wid, worker.withdraw(), 0))
-            del self._workers[worker.wid]
-            self.settle()
-
-    def _harvest(self, worker: ThreadWorker) -> None:
-        """Tell the core what the worker has finished since the last time."""
-        if worker.out:
-            segment, outcomes = worker.harvest()
-            assert segment is not None
-            calls = segment.run is None
-            self.step(events.CallsDone(worker.wid, outcomes) if calls else events.ItemsDone(worker.wid, outcomes))
+    def _collapse(self, error: BaseException) -> None:
+        """A bug of ours: say so to every task that has not started, and let the workers end."""
+        logger.critical("procession's core has failed; its pool is lost", exc_info=error)
+        self.broken_by = error
+        self.guarded = self.lost = True
+        left: list[Task] = [*self.core.pending]
+        for worker in self.workers.values():
+            worker.withdraw()
+            left += self.core.workers[worker.wid].inflight if worker.wid in self.core.workers else ()
+            worker.stopping = worker.killed = True
+            self._ring(worker)
+        left += [task for entry in self.inbox for task in (entry if isinstance(entry, list) else [entry])]
+        self._fail_all(commands.FailAll([task for task in left if getattr(task, "started", True) is not True], error))
+        self._close(commands.Closed())
 
     # -- commands ----------------------------------------------------------------------------------------------------
 
     def _send(self, command: commands.Send) -> None:
-        worker = self._workers.get(command.wid)
+        worker = self.workers.get(command.wid)
         if worker is not None:  # else it could not be started, and the core has taken this back
             if command.tasks[0] is worker.direct:
                 worker.told = True
@@ -346,15 +247,15 @@ class LockedCore:
             self._ring(worker)
 
     def _ring(self, worker: ThreadWorker) -> None:
-        if worker in self._asleep:
-            self._asleep.remove(worker)
+        if worker in self.asleep:
+            self.asleep.remove(worker)
             worker.ring(None)
 
     def _withdraw(self, command: commands.Withdraw) -> None:
         self._withdrawals[command.wid] = None
 
     def _spawn(self, command: commands.Spawn) -> None:
-        worker = ThreadWorker(command.wid, self, self.config)
+        worker = ThreadWorker(command.wid, cast(Any, self), self.config)  # a ThreadHost
         name = f"{self.prefix}_{command.wid}"
         thread = threading.Thread(target=worker.serve, name=name, daemon=True)
         try:
@@ -362,17 +263,17 @@ class LockedCore:
         except RuntimeError as error:  # the system has no thread left, or the interpreter is going
             self._take(events.StartFailed(command.wid, error, fatal=False))
             return
-        self._workers[command.wid] = worker
+        self.workers[command.wid] = worker
         self.threads.add(thread)
 
     def _stop(self, command: commands.Stop) -> None:
-        worker = self._workers[command.wid]
+        worker = self.workers[command.wid]
         worker.stopping = True
         self._ring(worker)
 
     def _kill(self, command: commands.Kill) -> None:
         """It ends when its present item does."""
-        worker = self._workers[command.wid]
+        worker = self.workers[command.wid]
         worker.stopping = worker.killed = True
         self._ring(worker)
 
@@ -398,7 +299,7 @@ class LockedCore:
             error = Raised(start_error(command.reason))
             if isinstance(task, ChunkTask):
                 task.run.items_done(task.start, [error] * task.size)
-            elif isinstance(task, CallFuture):
+            elif isinstance(task, CallFuture) and not task.done():
                 self.answer(task, error)
 
     def cancel_unleased(self, future: CallFuture[Any]) -> None:
@@ -418,10 +319,6 @@ class LockedCore:
     def _close(self, _command: commands.Closed) -> None:
         self.closed = True
         self.bell.put(None)
-
-    def workers(self) -> list[ThreadWorker]:
-        """Those that there are now."""
-        return list(self._workers.values())
 
     def count(self) -> EngineStats:
         """Numbers, now; takes no lock."""
@@ -447,9 +344,6 @@ def start_error(reason: object) -> BaseException:
         error.__cause__ = reason
         return error
     return WorkerStartError(f"workers cannot start: {reason}")
-
-
-_A_CALL = Segment(deque(), None)
 
 
 def _nothing(_command: object) -> None:

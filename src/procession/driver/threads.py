@@ -26,7 +26,8 @@ from procession.core import events
 from procession.core.task import Task
 from procession.driver import lifecycle
 from procession.driver.lifecycle import in_turn
-from procession.driver.locked import LockedCore, start_error
+from procession.driver.locked import start_error
+from procession.driver.thread_host import ThreadHost
 
 TICK = 0.001
 """Seconds between two looks at the `out` of workers, while something lies there."""
@@ -37,7 +38,7 @@ BEGIN = 0.02
 _numbers = itertools.count()
 
 
-class ThreadEngine(LockedCore):
+class ThreadEngine(ThreadHost):
     """Worker threads behind the contract of `backends.base.Engine`.
 
     Args:
@@ -228,7 +229,7 @@ class ThreadEngine(LockedCore):
     def _let_begin(self) -> None:
         """What the stdlib would have running by now is not cancelled: new threads get a moment to take their first."""
         self.started_threads()
-        for worker in self.workers():
+        for worker in list(self.workers.values()):
             worker.begun.wait(BEGIN)
 
     def kill(self, signum: int) -> None:
