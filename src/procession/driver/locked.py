@@ -216,6 +216,8 @@ class LockedCore:
                 else:
                     future._result = outcome
                 future._state = FINISHED
+            if (gate := getattr(future, "gate", None)) is not None:  # see `driver.threads.Gates`
+                gate.release()
             if future._cond is not None:
                 tasks._announce(future)
         if future._cond is not None and future._done_callbacks:
