@@ -26,7 +26,6 @@ import logging
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
-from concurrent.futures._base import FINISHED
 from contextlib import contextmanager
 from queue import SimpleQueue
 from threading import get_ident
@@ -34,27 +33,25 @@ from typing import Any, cast
 
 from procession.backends import tasks
 from procession.backends.base import EngineStats, WorkerConfig
-from procession.backends.tasks import CallFuture, ChunkTask
+from procession.backends.tasks import CallFuture
 from procession.backends.threads import ThreadWorker
 from procession.core import commands, events
 from procession.core.pool import PoolCore
 from procession.core.task import Task
 from procession.core.worker import State
-from procession.driver.callbacks import Callbacks
-from procession.errors import WorkerStartError
-from procession.types import Raised
+from procession.driver.answers import Answers
 
 logger = logging.getLogger("procession")
 
 
-class LockedCore:
+class LockedCore(Answers):
     """One pool of threads: its core, its workers, and the door to both."""
 
     def __init__(self, max_workers: int, config: WorkerConfig, thread_name_prefix: str) -> None:
+        super().__init__()
         self.core = PoolCore(max_workers)
         self.config = config
         self.prefix = thread_name_prefix
-        self.callbacks = Callbacks()
         self.threads: set[threading.Thread] = set()
         self.inbox: deque[Any] = deque()
         self.bell: SimpleQueue[object] = SimpleQueue()  # the driver's
@@ -68,7 +65,6 @@ class LockedCore:
         self.guarded = True  # a post has to ask first whether it may
         self.stepper: int | None = None
         self.teardown_errors: list[BaseException] = []
-        self.done = self.failed = 0
         self.lock = threading.Lock()
         self.workers: dict[int, ThreadWorker] = {}
         self.asleep: list[ThreadWorker] = []
@@ -77,16 +73,16 @@ class LockedCore:
         self._withdrawals: dict[int, None] = {}
         self._perform: dict[type, Callable[[Any], None]] = {
             commands.Send: self._send,
-            commands.Resolve: self._resolve,
-            commands.ResolveItems: self._resolve_items,
+            commands.Resolve: self.count_done,
+            commands.ResolveItems: self.answer_items,
             commands.MarkRunning: _nothing,  # a worker does that itself, when it is true
             commands.Withdraw: self._withdraw,
             commands.Spawn: self._spawn,
             commands.Stop: self._stop,
             commands.Kill: self._kill,
-            commands.Cancel: self._cancel,
-            commands.Drop: self._cancel,
-            commands.FailAll: self._fail_all,
+            commands.Cancel: self.cancel,
+            commands.Drop: self.cancel,
+            commands.FailAll: self.fail_all,
             commands.Broken: self._break,
             commands.Narrowed: self._narrowed,
             commands.Closed: self._close,
@@ -167,7 +163,7 @@ class LockedCore:
             except BaseException as error:
                 self._collapse(error)
         if isinstance(event, events.Submitted):
-            self._fail_all(commands.FailAll(event.tasks, self.broken_by))
+            self.fail_all(commands.FailAll(event.tasks, self.broken_by))
 
     def _perform_all(self) -> None:
         todo = self._todo
@@ -205,24 +201,6 @@ class LockedCore:
             calls = segment.run is None
             self.step(events.CallsDone(worker.wid, outcomes) if calls else events.ItemsDone(worker.wid, outcomes))
 
-    def answer(self, future: CallFuture[Any], outcome: Any) -> None:
-        """See `threads.Host`. This is `tasks.resolve`, for one future that has no sink."""
-        if future.sink is not None:
-            tasks.resolve((future,), [outcome])
-        else:
-            with tasks.LOCK:
-                if outcome.__class__ is Raised:
-                    future._exception = outcome.error
-                else:
-                    future._result = outcome
-                future._state = FINISHED
-            if (gate := getattr(future, "gate", None)) is not None:  # see `driver.threads.Gates`
-                gate.release()
-            if future._cond is not None:
-                tasks._announce(future)
-        if future._cond is not None and future._done_callbacks:
-            self.callbacks.post([future])
-
     def _collapse(self, error: BaseException) -> None:
         """A bug of ours: say so to every task that has not started, and let the workers end."""
         logger.critical("procession's core has failed; its pool is lost", exc_info=error)
@@ -235,7 +213,7 @@ class LockedCore:
             worker.stopping = worker.killed = True
             self._ring(worker)
         left += [task for entry in self.inbox for task in (entry if isinstance(entry, list) else [entry])]
-        self._fail_all(commands.FailAll([task for task in left if getattr(task, "started", True) is not True], error))
+        self.fail_all(commands.FailAll([task for task in left if getattr(task, "started", True) is not True], error))
         self._close(commands.Closed())
 
     # -- commands ----------------------------------------------------------------------------------------------------
@@ -279,38 +257,6 @@ class LockedCore:
         worker.stopping = worker.killed = True
         self._ring(worker)
 
-    def _resolve(self, command: commands.Resolve) -> None:
-        self.done += len(command.outcomes)  # its worker has answered each already
-
-    def _resolve_items(self, command: commands.ResolveItems) -> None:
-        assert isinstance(command.task, ChunkTask)
-        self.done += len(command.outcomes)
-        command.task.run.items_done(command.start, command.outcomes)
-
-    def _cancel(self, command: commands.Cancel | commands.Drop) -> None:
-        watched = tasks.cancel_now([task for task in command.tasks if isinstance(task, CallFuture)])
-        if watched:
-            self.callbacks.post(watched)
-        for task in command.tasks:
-            if isinstance(task, ChunkTask):
-                task.run.items_dropped(task.start, task.size)
-
-    def _fail_all(self, command: commands.FailAll) -> None:
-        for task in command.tasks:
-            self.failed += task.size
-            error = Raised(start_error(command.reason))
-            if isinstance(task, ChunkTask):
-                task.run.items_done(task.start, [error] * task.size)
-            elif isinstance(task, CallFuture) and not task.done():
-                self.answer(task, error)
-
-    def cancel_unleased(self, future: CallFuture[Any]) -> None:
-        """It may have come back from its worker while the request to cancel it was on its way."""
-        if not future.started:
-            watched = tasks.cancel_now((future,))
-            if watched:
-                self.callbacks.post(watched)
-
     def _break(self, command: commands.Broken) -> None:
         self.broken_by = command.reason
         self.guarded = True
@@ -337,15 +283,6 @@ class LockedCore:
             failed=self.failed,
             died=0,
         )
-
-
-def start_error(reason: object) -> BaseException:
-    """A pool's workers cannot start: why, as an exception of its own for each who asks."""
-    if isinstance(reason, BaseException):
-        error = WorkerStartError(f"workers cannot start: {type(reason).__name__}: {reason}")
-        error.__cause__ = reason
-        return error
-    return WorkerStartError(f"workers cannot start: {reason}")
 
 
 def _nothing(_command: object) -> None:

@@ -26,8 +26,8 @@ from procession.backends.unstruck import unstruck
 from procession.core import events
 from procession.core.task import Task
 from procession.driver import lifecycle
+from procession.driver.answers import start_error
 from procession.driver.lifecycle import in_turn
-from procession.driver.locked import start_error
 from procession.driver.thread_host import ThreadHost
 
 TICK = 0.001

@@ -1,0 +1,86 @@
+"""How the tasks of a thread engine are answered: by a worker, a command of the core, or the end of the pool."""
+
+from __future__ import annotations
+
+from concurrent.futures._base import FINISHED
+from typing import Any
+
+from procession.backends import tasks
+from procession.backends.tasks import CallFuture, ChunkTask
+from procession.core import commands
+from procession.driver.callbacks import Callbacks
+from procession.errors import WorkerStartError
+from procession.types import Raised
+
+
+class Answers:
+    """Resolves calls, tells runs, posts callbacks, and counts."""
+
+    def __init__(self) -> None:
+        self.callbacks = Callbacks()
+        self.done = self.failed = 0
+
+    def answer(self, future: CallFuture[Any], outcome: Any) -> None:
+        """See `threads.Host`. This is `tasks.resolve`, for one future that has no sink."""
+        if future.sink is not None:
+            tasks.resolve((future,), [outcome])
+        else:
+            with tasks.LOCK:
+                if outcome.__class__ is Raised:
+                    future._exception = outcome.error
+                else:
+                    future._result = outcome
+                watched = future._cond is not None
+                if not watched:
+                    future._state = FINISHED
+            if watched:
+                tasks.finish(future, FINISHED)
+            if (gate := getattr(future, "gate", None)) is not None:  # see `driver.threads.Gates`
+                gate.release()
+        if future._cond is not None and future._done_callbacks:
+            self.callbacks.post([future])
+
+    def count_done(self, command: commands.Resolve) -> None:
+        """These calls are answered."""
+        self.done += len(command.outcomes)  # its worker has answered each already
+
+    def answer_items(self, command: commands.ResolveItems) -> None:
+        """A chunk's items have outcomes: told to its run."""
+        assert isinstance(command.task, ChunkTask)
+        self.done += len(command.outcomes)
+        command.task.run.items_done(command.start, command.outcomes)
+
+    def cancel(self, command: commands.Cancel | commands.Drop) -> None:
+        """These will never run."""
+        watched = tasks.cancel_now([task for task in command.tasks if isinstance(task, CallFuture)])
+        if watched:
+            self.callbacks.post(watched)
+        for task in command.tasks:
+            if isinstance(task, ChunkTask):
+                task.run.items_dropped(task.start, task.size)
+
+    def fail_all(self, command: commands.FailAll) -> None:
+        """These will never run, and why."""
+        for task in command.tasks:
+            self.failed += task.size
+            error = Raised(start_error(command.reason))
+            if isinstance(task, ChunkTask):
+                task.run.items_done(task.start, [error] * task.size)
+            elif isinstance(task, CallFuture) and not task.done():
+                self.answer(task, error)
+
+    def cancel_unleased(self, future: CallFuture[Any]) -> None:
+        """It may have come back from its worker while the request to cancel it was on its way."""
+        if not future.started:
+            watched = tasks.cancel_now((future,))
+            if watched:
+                self.callbacks.post(watched)
+
+
+def start_error(reason: object) -> BaseException:
+    """A pool's workers cannot start: why, as an exception of its own for each who asks."""
+    if isinstance(reason, BaseException):
+        error = WorkerStartError(f"workers cannot start: {type(reason).__name__}: {reason}")
+        error.__cause__ = reason
+        return error
+    return WorkerStartError(f"workers cannot start: {reason}")
