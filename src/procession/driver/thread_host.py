@@ -92,7 +92,7 @@ class ThreadHost(LockedCore):
             return None
         inbox.popleft()
         with tasks.LOCK:
-            if call._state is not PENDING or call.wid is not None:  # cancelled; or here twice (see `handover`)
+            if call._state is not PENDING or call._doomed or call.wid is not None:  # cancelled; or twice (`handover`)
                 return None
             call.wid = worker.wid
             call._state = RUNNING
