@@ -5,10 +5,12 @@ Future: a real `concurrent.futures.Future`, made lazily: its Condition exists on
 *resolving*, so that a waiter either sees the outcome or is seen by who resolves:
 
     waiter: under LOCK make the Condition; take it; look at the state; register; sleep
-    engine: under LOCK set the outcome and look for a Condition; if there is one: take it, notify
+    engine: under LOCK look for a Condition; if there is none: set the outcome and the state
+            else, without LOCK: take it; set the state; notify
 
 If the engine's locked part comes first, the waiter sees the outcome. If the waiter's comes first, the engine finds the
-Condition and, since the waiter looks and registers while holding it, wakes it or was seen by it.
+Condition, and changes the state only while it holds it: a waiter that looks and registers while it holds it is told of
+just what it saw undone. (The stdlib's `wait` counts; told of one that it saw done, it would return too early.)
 
 Signals that raise, in the thread of a waiter: a Condition breaks when struck between its release and its wait, and
 stays locked for ever when struck in `__enter__`. So `result()` and `exception()` hold no lock while they wait, but
@@ -63,6 +65,7 @@ class CallFuture(Future[T]):
     _exception: BaseException | None = None
     _cond: threading.Condition | None = None
     _owner: LeasedCanceller | None = None
+    _doomed = False  # it will be cancelled as soon as its Condition can be had
     sink: Sink | None = None
     _lane: FastWay | None = None
     _lane_number = 0
@@ -85,7 +88,7 @@ class CallFuture(Future[T]):
 
     def claim(self, wid: int) -> bool:
         """See `core.task.Task`; the caller holds LOCK."""
-        if self._state is PENDING or self._state is RUNNING:
+        if (self._state is PENDING or self._state is RUNNING) and not self._doomed:
             self.wid = wid
             return True
         return False
@@ -187,23 +190,25 @@ class CallFuture(Future[T]):
     def cancel(self) -> bool:
         """True when it will never run; False when it has started or is done. O(1)."""
         with LOCK:
-            if self._state is PENDING and self.wid is None:
-                self._state = CANCELLED_AND_NOTIFIED
-            elif self._state is not PENDING:
+            if self._doomed:
+                return True
+            if self._state is not PENDING:
                 return self._state is CANCELLED_AND_NOTIFIED
-        if self._state is CANCELLED_AND_NOTIFIED:
-            if self._tell():
-                self._invoke_callbacks()  # type: ignore[attr-defined]  # not in typeshed
-            return True
-        owner = self._owner
-        return owner is not None and owner.cancel_leased(self)
+            waiting = self.wid is None
+            watched = waiting and self.doom()
+        if not waiting:
+            owner = self._owner
+            return owner is not None and owner.cancel_leased(self)
+        if watched and _tell([self], CANCELLED_AND_NOTIFIED):
+            self._invoke_callbacks()  # type: ignore[attr-defined]  # not in typeshed
+        return True
 
-    def _tell(self) -> bool:
-        """It has its outcome: tell who waits for it. True when it has callbacks to be run."""
-        if self.sink is not None:
-            self.sink.settled([self])
-        _announce(self)
-        return self._cond is not None and bool(self._done_callbacks)
+    def doom(self) -> bool:
+        """It will never run; the caller holds LOCK. True: it is done only when `_tell` has told who waits."""
+        self._doomed = True
+        if self._cond is None:
+            self._state = CANCELLED_AND_NOTIFIED
+        return self._cond is not None or self.sink is not None
 
 
 class Sink(Protocol):
@@ -299,32 +304,34 @@ def resolve(futures: Iterable[Task], outcomes: list[Any]) -> list[CallFuture[Any
                 future._exception = outcome.error
             else:
                 future._result = outcome
-            future._state = FINISHED
             future.body = None
-            if future._cond is not None or future.sink is not None:
+            if future._cond is None:
+                future._state = FINISHED
+                if future.sink is not None:
+                    watched.append(future)
+            else:
                 watched.append(future)
-    return _tell(watched)
+    return _tell(watched, FINISHED)
 
 
 def cancel_now(futures: Iterable[Task]) -> list[CallFuture[Any]]:
     """These calls will never run, whatever they were told before; returns those with callbacks to be run."""
-    cancelled: list[CallFuture[Any]] = []
+    watched: list[CallFuture[Any]] = []
     with LOCK:
         for future in cast("Iterable[CallFuture[Any]]", futures):
             if not future.done() and future.wid is None:  # in a worker's hands: posted twice by an interrupted caller
-                future._state = CANCELLED_AND_NOTIFIED
                 future.body = None
-                if future._cond is not None or future.sink is not None:
-                    cancelled.append(future)
-    return _tell(cancelled)
+                if future.doom():
+                    watched.append(future)
+    return _tell(watched, CANCELLED_AND_NOTIFIED)
 
 
-def _tell(watched: list[CallFuture[Any]]) -> list[CallFuture[Any]]:
-    """Tell sinks and waiters; returns those with callbacks to be run."""
+def _tell(watched: list[CallFuture[Any]], state: str) -> list[CallFuture[Any]]:
+    """Finish those that have a Condition, and tell sinks; returns those with callbacks to be run."""
+    for future in watched:
+        finish(future, state)
     for sink, settled in groupby([each for each in watched if each.sink is not None], key=_SINK):
         sink.settled(list(settled))
-    for future in watched:
-        _announce(future)
     return [future for future in watched if future._cond is not None and future._done_callbacks]
 
 
@@ -333,20 +340,21 @@ def run_callbacks(future: CallFuture[Any]) -> None:
     future._invoke_callbacks()  # type: ignore[attr-defined]
 
 
-def _announce(future: CallFuture[Any]) -> None:
-    """Wake who waits for it, as `Future.set_result` and `set_running_or_notify_cancel` do."""
+def finish(future: CallFuture[Any], state: str) -> None:
+    """Set its final state and wake who waits for it: one step for whoever holds its Condition.
+
+    The stdlib's `wait` counts, while it holds the Conditions of all its futures, how many are not done, and expects to
+    be told of just as many.
+    """
     cond = future._cond
     if cond is None:
+        future._state = state
         return
-    for gate in list(future._gates):
-        try:
-            gate.release()
-        except RuntimeError:
-            pass  # it is open
     mine = cond.acquire(timeout=LEAKED)
     try:
+        future._state = state
         for waiter in list(future._waiters):
-            if future._state is CANCELLED_AND_NOTIFIED:
+            if state is CANCELLED_AND_NOTIFIED:
                 waiter.add_cancelled(future)
             elif future._exception is not None:
                 waiter.add_exception(future)
@@ -357,3 +365,8 @@ def _announce(future: CallFuture[Any]) -> None:
     finally:
         if mine:
             cond.release()
+    for gate in list(future._gates):
+        try:
+            gate.release()
+        except RuntimeError:
+            pass  # it is open
