@@ -19,7 +19,10 @@ SCRIPTS = {"import": HERE / "launch.py", "main": HERE / "workloads.py"}
 def child_environment() -> dict[str, str]:
     """Ours, with the folder above `benchmarks/` on the path of every process below."""
     path = [str(HERE.parent), os.environ.get("PYTHONPATH", "")]
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, path))}
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, path))}
+    # Peers come with their bytecode from pip; ours, in a checkout, may write its own.
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)
+    return environment
 
 
 def run_cell(cell: Cell, limit: float, scratch: Path) -> Outcome:

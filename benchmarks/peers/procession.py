@@ -22,8 +22,8 @@ class ProcessionPeer(ExecutorPeer):
         return self.library().Pool(workers)
 
     def open_spinoff(self, fn: Work, maxsize: int | None) -> None:
-        words = {} if maxsize is None else {"maxsize": maxsize}
-        spin = self.pool = self.library().SpinOff(fn, **words)
+        # Without bound, as the opponent's queue: one thread that puts and takes cannot wait for itself to take.
+        spin = self.pool = self.library().SpinOff(fn, maxsize=0)
         # Instance attributes over the methods of the base: the loop calls the library's own methods.
         vars(self).update(put=spin.put, ready=spin.ready, close=self._end_spinoff)
 

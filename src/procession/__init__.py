@@ -6,10 +6,10 @@ Every name below is loaded when it is first used: importing this package does no
 from __future__ import annotations
 
 from importlib import import_module
-from typing import TYPE_CHECKING
 
 from procession._version import __version__
 
+TYPE_CHECKING = False  # typing costs a worker's zygote ten milliseconds; the checkers know this name
 if TYPE_CHECKING:
     from concurrent.futures import CancelledError
 

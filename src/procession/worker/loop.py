@@ -15,14 +15,17 @@ import functools
 import os
 import sys
 from _pickle import dumps
-from collections.abc import Callable
 from marshal import dumps as marshal_dumps
 from time import perf_counter_ns
-from typing import Any
 
 from procession.transport import frames, page
 from procession.worker import boot, state, stdio
 from procession.worker.functions import FunctionTable
+
+TYPE_CHECKING = False  # typing costs a worker milliseconds; the checkers know this name
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
 
 PLAIN = frozenset({int, float, bool, type(None), str, bytes})
 
