@@ -39,6 +39,7 @@ from procession.core import commands, events
 from procession.core.pool import PoolCore
 from procession.core.task import Task
 from procession.core.worker import State
+from procession.driver import lifecycle
 from procession.driver.answers import Answers
 
 logger = logging.getLogger("procession")
@@ -262,7 +263,9 @@ class LockedCore(Answers):
         self.guarded = True
 
     def _narrowed(self, command: commands.Narrowed) -> None:
-        logger.warning("no further workers can be started, going on with %d: %s", command.width, command.reason)
+        if not lifecycle.exiting:  # else it is as it has to be: from 3.12 on, no thread is started any more then
+            text = "no further workers can be started, going on with %d: %s"
+            logger.warning(text, command.width, command.reason)
 
     def _close(self, _command: commands.Closed) -> None:
         self.closed = True
