@@ -19,12 +19,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures._base import RUNNING
 from functools import partial
 from queue import SimpleQueue
-from threading import Event, get_ident
+from threading import get_ident
 from time import perf_counter_ns
 from typing import Any, Protocol, cast
 
 from procession.backends.base import Run, WorkerConfig
 from procession.backends.functions import ThreadFunction
+from procession.backends.gate import Gate
 from procession.backends.tasks import CallFuture, ChunkTask
 from procession.core.task import Task
 from procession.types import Raised
@@ -99,7 +100,7 @@ class ThreadWorker:
         self.leases: deque[list[Segment]] = deque()  # the first is the one being run, until it is done
         self.current: Segment | None = None  # whose outcomes lie in `out`; changes only while that is empty
         self.out: deque[Any] = deque()
-        self.begun = Event()  # it has taken its first lease
+        self.begun = Gate()  # it has taken its first lease
         self.stopping = False
         self.killed = False
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import threading
 from typing import Any
 
 from procession.backends import tasks
+from procession.backends.gate import Gate
 from procession.backends.tasks import CallFuture, ChunkTask
 from procession.core.pool import PoolCore
 from procession.core.task import Task
@@ -38,8 +38,8 @@ def sweep(inbox: Inbox, broken: BaseException | None) -> None:
 
 
 def _answer_entry(entry: Any, error: BaseException) -> None:
-    if isinstance(entry, threading.Event):
-        entry.set()
+    if isinstance(entry, Gate):
+        entry.open()
     elif isinstance(entry, CallFuture):
         answer(entry, error)
     elif isinstance(entry, list):

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import logging
 import select
-import threading
 from collections.abc import Callable, Sequence
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from procession.backends import forksafe
 from procession.backends.channel import Channel
+from procession.backends.gate import Gate
 from procession.backends.launch import Event as LaunchEvent
 from procession.backends.launch import Exited, Started, StartFailed
 from procession.backends.launch_zygote import ZygoteLauncher
@@ -43,7 +43,7 @@ class Driver(LaneKeeper):
         super().__init__(core, codec, callbacks, inbox)
         self.start_errors: dict[int, BaseException] = {}
         self.teardown_errors: list[BaseException] = []
-        self._synced: list[threading.Event] = []
+        self._synced: list[Gate] = []
         self._epoll = select.epoll()
         forksafe.own(self._epoll.fileno())
         self._sources: dict[int, Callable[[int], object]] = {}
@@ -165,7 +165,7 @@ class Driver(LaneKeeper):
 
     def _take_request(self, entry: Any) -> None:
         """An event for the core; (event, answer), called when that has been performed; a sync; a caller's note."""
-        if isinstance(entry, threading.Event):
+        if isinstance(entry, Gate):
             self._synced.append(entry)
             return
         if isinstance(entry, tuple) and isinstance(entry[0], Note):
@@ -182,7 +182,7 @@ class Driver(LaneKeeper):
     def _release_synced(self) -> None:
         synced, self._synced = self._synced, []
         for event in synced:
-            event.set()
+            event.open()
 
     def _patience(self) -> float:
         if self._deferred or self.recall_wanted or (self.lane is not None and self.lane.hot):

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from procession.backends import forksafe, tasks
 from procession.backends.base import Capabilities, EngineStats, WorkerConfig
+from procession.backends.gate import Gate
 from procession.backends.launch import WorkerProcess, explained
 from procession.backends.tasks import CallFuture
 from procession.backends.unstruck import unstruck
@@ -144,14 +145,14 @@ class ProcessEngine:
         """Have the driver take the task back, and wait for its answer; see `tasks.LeasedCanceller`."""
         if threading.current_thread() is self._thread:
             return False
-        answered = threading.Event()
+        answered = Gate()
 
         def answer() -> None:
             if future.wid is None and not future.started:
                 watched = tasks.cancel_now([future])  # it came back while this was on its way
                 if watched:
                     self.callbacks.post(watched)
-            answered.set()
+            answered.open()
 
         if not self._request((events.CancelAsked([future]), answer)):
             return future.cancelled()
@@ -296,7 +297,7 @@ class ProcessEngine:
         if driver is None or driver.launcher is None:
             return {}
         if threading.current_thread() is not self._thread:
-            started = threading.Event()
+            started = Gate()
             if self._request(started):
                 started.wait()
         found = {}

@@ -48,8 +48,8 @@ class ThreadHost(LockedCore):
                         self.asleep.remove(worker)
                     work = self._find_work(worker)
                     if work is not None or worker.stopping:
-                        if not worker.begun.is_set():
-                            worker.begun.set()
+                        if not worker.begun.opened:
+                            worker.begun.open()
                         return work
                 finally:
                     self.stepper = None

@@ -20,6 +20,7 @@ from typing import Any
 from procession.backends import forksafe, tasks
 from procession.backends.base import Capabilities, EngineStats, WorkerConfig
 from procession.backends.functions import FunctionTable, ThreadFunction
+from procession.backends.gate import Gate
 from procession.backends.tasks import CallFuture
 from procession.backends.threads import Body
 from procession.backends.unstruck import unstruck
@@ -145,11 +146,11 @@ class ThreadEngine(ThreadHost):
         if self._must_not_wait():
             self._request((asked, lambda: self.cancel_unleased(future)))
             return False
-        answered = threading.Event()
+        answered = Gate()
 
         def answer() -> None:
             self.cancel_unleased(future)
-            answered.set()
+            answered.open()
 
         if self._request((asked, answer)):
             answered.wait()
@@ -211,8 +212,8 @@ class ThreadEngine(ThreadHost):
 
     def _have_one(self) -> None:
         """A program may end right after its first submit, and from then on 3.12 starts no thread: have one before."""
-        started = threading.Event()
-        if not self._must_not_wait() and self._request((events.StartWorkers(1), started.set)):
+        started = Gate()
+        if not self._must_not_wait() and self._request((events.StartWorkers(1), started.open)):
             started.wait()
 
     # -- the driver ----------------------------------------------------------------------------------------------------
@@ -268,8 +269,8 @@ class ThreadEngine(ThreadHost):
         self._closing = self.guarded = self._killed = True
         if self._foreign:
             return
-        performed = threading.Event()
-        if self._request((events.KillAsked(), performed.set)) and not self._must_not_wait():
+        performed = Gate()
+        if self._request((events.KillAsked(), performed.open)) and not self._must_not_wait():
             performed.wait()
 
     def join(self, timeout: float | None = None) -> bool:
@@ -308,8 +309,8 @@ class ThreadEngine(ThreadHost):
     def started_threads(self) -> set[threading.Thread]:
         """The worker threads, once all that was asked for so far has been started."""
         if not self._must_not_wait():
-            performed = threading.Event()
-            if self._request((None, performed.set)):
+            performed = Gate()
+            if self._request((None, performed.open)):
                 performed.wait()
         return self.threads
 
