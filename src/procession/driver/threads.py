@@ -180,12 +180,12 @@ class ThreadEngine(ThreadHost):
             self._begin()
             self._have_one()
         self.guarded = False
-        try:
-            self._refuse()
-        except BaseException:  # it ended while we began, and perhaps before there was anybody to hear of it
+        if self._closing:  # it ended while we began, and perhaps before there was anybody to hear of it
             self.guarded = True
             self._request(events.ShutdownAsked(False))
-            raise
+            self._refuse()
+        if self.broken_by is not None:
+            self.guarded = True  # this task is answered so, and the next one is refused
 
     def _refuse(self) -> None:
         if self._foreign:
