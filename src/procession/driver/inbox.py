@@ -38,9 +38,13 @@ class Inbox:
 
     def put(self, entry: Any) -> None:
         """Leave an entry."""
-        self.entries.append(entry)
-        if self.asleep:
+        try:
+            self.entries.append(entry)
+            if self.asleep:
+                self.ring()
+        except BaseException:  # a signal handler has raised between the two: whoever sleeps must still be woken
             self.ring()
+            raise
 
     def ring(self) -> None:
         """Wake the driver; a full pipe has woken it already, a closed one has no driver."""

@@ -114,9 +114,7 @@ class ProcessEngine:
         if self._closing or inbox is None:
             self._refuse()
             inbox = self._start()
-        inbox.entries.append(entry)
-        if inbox.asleep:
-            inbox.ring()
+        inbox.put(entry)
         if inbox.closed:
             self._sweep()
 
