@@ -74,7 +74,6 @@ class ProcessEngine:
         self._thread: threading.Thread | None = None
         self._closing = False
         self._foreign = False
-        self._last_processes: dict[int, WorkerProcess] = {}
         forksafe.on_fork(self._forked)
 
     # -- work ----------------------------------------------------------------------------------------------------
