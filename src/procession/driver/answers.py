@@ -1,24 +1,32 @@
-"""How the tasks of a thread engine are answered: by a worker, a command of the core, or the end of the pool."""
+"""How an engine's tasks are answered: by a worker, a command of the core, or the end of the pool; and how many were."""
 
 from __future__ import annotations
 
 from concurrent.futures._base import FINISHED
 from typing import Any
 
+from procession import errors
 from procession.backends import tasks
+from procession.backends.base import EngineStats
 from procession.backends.tasks import CallFuture, ChunkTask
 from procession.core import commands
+from procession.core.pool import PoolCore
+from procession.core.worker import State
 from procession.driver.callbacks import Callbacks
-from procession.errors import WorkerStartError
 from procession.types import Raised
 
 
 class Answers:
     """Resolves calls, tells runs, posts callbacks, and counts."""
 
-    def __init__(self) -> None:
-        self.callbacks = Callbacks()
-        self.done = self.failed = 0
+    def __init__(self, callbacks: Callbacks) -> None:
+        self.callbacks = callbacks
+        self.done = self.failed = self.died = 0
+
+    def call_back(self, watched: list[CallFuture[Any]]) -> None:
+        """These have callbacks to be run."""
+        if watched:
+            self.callbacks.post(watched)
 
     def answer(self, future: CallFuture[Any], outcome: Any) -> None:
         """See `threads.Host`. This is `tasks.resolve`, for one future that has no sink."""
@@ -52,9 +60,7 @@ class Answers:
 
     def cancel(self, command: commands.Cancel | commands.Drop) -> None:
         """These will never run."""
-        watched = tasks.cancel_now([task for task in command.tasks if isinstance(task, CallFuture)])
-        if watched:
-            self.callbacks.post(watched)
+        self.call_back(tasks.cancel_now([task for task in command.tasks if isinstance(task, CallFuture)]))
         for task in command.tasks:
             if isinstance(task, ChunkTask):
                 task.run.items_dropped(task.start, task.size)
@@ -72,15 +78,29 @@ class Answers:
     def cancel_unleased(self, future: CallFuture[Any]) -> None:
         """It may have come back from its worker while the request to cancel it was on its way."""
         if not future.started:
-            watched = tasks.cancel_now((future,))
-            if watched:
-                self.callbacks.post(watched)
+            self.call_back(tasks.cancel_now((future,)))
 
 
 def start_error(reason: object) -> BaseException:
     """A pool's workers cannot start: why, as an exception of its own for each who asks."""
     if isinstance(reason, BaseException):
-        error = WorkerStartError(f"workers cannot start: {type(reason).__name__}: {reason}")
+        error = errors.WorkerStartError(f"workers cannot start: {type(reason).__name__}: {reason}")
         error.__cause__ = reason
         return error
-    return WorkerStartError(f"workers cannot start: {reason}")
+    return errors.WorkerStartError(f"workers cannot start: {reason}")
+
+
+def numbers(core: PoolCore, waiting: int, answers: Answers | None) -> EngineStats:
+    """A pool now, read without a lock; `waiting`: what the core has not been told of yet."""
+    states = [worker.state for worker in list(core.workers.values())]
+    return EngineStats(
+        workers=core.width,
+        idle=states.count(State.IDLE),
+        busy=states.count(State.BUSY),
+        starting=states.count(State.STARTING),
+        pending=core.pending_items + waiting,
+        in_flight=core.in_flight,
+        done=0 if answers is None else answers.done,
+        failed=0 if answers is None else answers.failed,
+        died=0 if answers is None else answers.died,
+    )

@@ -1,14 +1,12 @@
-"""How a pool's workers will start, and with what; and how many there are."""
+"""How a pool's workers will start, and with what."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from procession.backends.base import EngineStats, WorkerConfig
+from procession.backends.base import WorkerConfig
 from procession.backends.launch import choose
-from procession.core.pool import PoolCore
-from procession.core.worker import State
 from procession.driver.loop import Driver
 from procession.worker.loop import prepare
 
@@ -37,19 +35,3 @@ def arrange(
         driver.start_by_context(chosen)
         driver.config["start"] = start
         driver.config["own_main"] = True
-
-
-def counted(core: PoolCore, pending: int, driver: Driver | None) -> EngineStats:
-    """The numbers of a pool, now; read without a lock."""
-    states = [worker.state for worker in list(core.workers.values())]
-    return EngineStats(
-        workers=core.width,
-        idle=states.count(State.IDLE),
-        busy=states.count(State.BUSY),
-        starting=states.count(State.STARTING),
-        pending=pending,
-        in_flight=core.in_flight,
-        done=driver.done if driver is not None else 0,
-        failed=driver.failed if driver is not None else 0,
-        died=driver.died if driver is not None else 0,
-    )

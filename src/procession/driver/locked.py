@@ -38,9 +38,9 @@ from procession.backends.threads import ThreadWorker
 from procession.core import commands, events
 from procession.core.pool import PoolCore
 from procession.core.task import Task
-from procession.core.worker import State
 from procession.driver import lifecycle
-from procession.driver.answers import Answers
+from procession.driver.answers import Answers, numbers
+from procession.driver.callbacks import Callbacks
 
 logger = logging.getLogger("procession")
 
@@ -49,7 +49,7 @@ class LockedCore(Answers):
     """One pool of threads: its core, its workers, and the door to both."""
 
     def __init__(self, max_workers: int, config: WorkerConfig, thread_name_prefix: str) -> None:
-        super().__init__()
+        super().__init__(Callbacks())
         self.core = PoolCore(max_workers)
         self.config = config
         self.prefix = thread_name_prefix
@@ -273,19 +273,7 @@ class LockedCore(Answers):
 
     def count(self) -> EngineStats:
         """Numbers, now; takes no lock."""
-        core = self.core
-        states = [worker.state for worker in list(core.workers.values())]
-        return EngineStats(
-            workers=core.width,
-            idle=states.count(State.IDLE),
-            busy=states.count(State.BUSY),
-            starting=states.count(State.STARTING),
-            pending=core.pending_items + len(self.inbox),
-            in_flight=core.in_flight,
-            done=self.done,
-            failed=self.failed,
-            died=0,
-        )
+        return numbers(self.core, len(self.inbox), self)
 
 
 def _nothing(_command: object) -> None:

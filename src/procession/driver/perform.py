@@ -8,6 +8,7 @@ must include everything that the core has decided to send.
 from __future__ import annotations
 
 import logging
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable
 from time import monotonic
@@ -20,7 +21,7 @@ from procession.backends.launch import Launcher, explained
 from procession.backends.tasks import CallFuture, ChunkTask
 from procession.core import commands, events
 from procession.core.pool import PoolCore
-from procession.core.task import Task
+from procession.driver.answers import Answers, start_error
 from procession.types import Raised
 
 if TYPE_CHECKING:
@@ -30,13 +31,13 @@ if TYPE_CHECKING:
 logger = logging.getLogger("procession")
 
 
-class Performer:
+class Performer(Answers, ABC):
     """A core, the channels of its workers, and the hand that moves them."""
 
     def __init__(self, core: PoolCore, codec: Codec, callbacks: Callbacks) -> None:
+        super().__init__(callbacks)
         self.core = core
         self.codec = codec
-        self.callbacks = callbacks
         self.config: dict[str, Any] = {}
         self.launcher: Launcher | None = None
         self.channels: dict[int, Channel] = {}
@@ -45,7 +46,6 @@ class Performer:
         self.heard_at: dict[int, float] = {}
         self.broken: BaseException | None = None
         self.when_broken: Callable[[], object] = lambda: None
-        self.done = self.failed = self.died = 0
         self.kill_signal = 9
         self.closed = False
         self.todo: deque[commands.Command] = deque()
@@ -55,33 +55,33 @@ class Performer:
         self._perform: dict[type, Callable[[Any], None]] = {
             commands.Send: self._send,
             commands.Resolve: self._resolve,
-            commands.ResolveItems: self._resolve_items,
+            commands.ResolveItems: self.answer_items,
             commands.MarkRunning: self._mark_running,
             commands.Withdraw: self._withdraw,
             commands.Recall: self._recall,
             commands.Spawn: self._spawn,
             commands.Stop: self._stop,
             commands.Kill: self._kill,
-            commands.Cancel: self._cancel,
-            commands.Drop: self._cancel,
+            commands.Cancel: self.cancel,
+            commands.Drop: self.cancel,
             commands.FailItem: self._fail_item,
-            commands.FailAll: self._fail_all,
+            commands.FailAll: self.fail_all,
             commands.Broken: self._break,
             commands.Narrowed: self._narrowed,
             commands.Closed: self._close,
         }
 
+    @abstractmethod
     def watch(self, fd: int, source: Callable[[int], object]) -> None:
         """Call `source(fd)` when `fd` is readable."""
-        raise NotImplementedError
 
+    @abstractmethod
     def unwatch(self, fd: int) -> None:
         """No longer."""
-        raise NotImplementedError
 
+    @abstractmethod
     def await_room(self, channel: Channel) -> None:
         """Go on sending when the task pipe takes more."""
-        raise NotImplementedError
 
     # -- the step ------------------------------------------------------------------------------------------------
 
@@ -117,17 +117,17 @@ class Performer:
     def _recall(self, _command: commands.Recall) -> None:
         self.recall_wanted = True
 
+    @abstractmethod
     def recall_lane(self) -> bool:
         """Let no caller hand anything to the lent worker any more, and tell the core; False: not yet possible."""
-        raise NotImplementedError
 
+    @abstractmethod
     def read_notes(self) -> None:
         """Hear of what callers have handed to the lent worker."""
-        raise NotImplementedError
 
+    @abstractmethod
     def receive(self, channel: Channel) -> None:
         """There is something to read from this worker."""
-        raise NotImplementedError
 
     def _withdraw(self, command: commands.Withdraw) -> None:
         self._withdrawals[command.wid] = None
@@ -201,52 +201,22 @@ class Performer:
 
     def _resolve(self, command: commands.Resolve) -> None:
         self.done += len(command.outcomes)
-        watched = tasks.resolve(command.tasks, command.outcomes)
-        if watched:
-            self.callbacks.post(watched)
-
-    def _resolve_items(self, command: commands.ResolveItems) -> None:
-        assert isinstance(command.task, ChunkTask)
-        self.done += len(command.outcomes)
-        command.task.run.items_done(command.start, command.outcomes)
+        self.call_back(tasks.resolve(command.tasks, command.outcomes))
 
     def _mark_running(self, command: commands.MarkRunning) -> None:
         if isinstance(command.task, CallFuture):
             command.task.mark_running()
 
-    def _fail(self, task: Task, start: int, count: int, error: BaseException) -> None:
-        self.failed += count
-        if isinstance(task, CallFuture):
-            watched = tasks.resolve([task], [Raised(error)])
-            if watched:
-                self.callbacks.post(watched)
-        elif isinstance(task, ChunkTask):
-            task.run.items_done(start, [Raised(error) for _ in range(count)])
-
     def _fail_item(self, command: commands.FailItem) -> None:
+        task, pid = command.task, self.pids.get(command.wid)
         self.died += 1
-        task = command.task
+        self.failed += 1
         if isinstance(task, CallFuture):
-            name, index = task.function.name, None
+            self.answer(task, Raised(errors.WorkerDied(task.function.name, command.exitcode, pid=pid)))
         else:
             assert isinstance(task, ChunkTask)
-            name, index = task.run.function.name, command.start
-        pid = self.pids.get(command.wid)
-        self._fail(task, command.start, 1, errors.WorkerDied(name, command.exitcode, pid=pid, index=index))
-
-    def _fail_all(self, command: commands.FailAll) -> None:
-        for task in command.tasks:
-            error = start_error(command.reason)
-            self._fail(task, getattr(task, "start", 0), task.size, error)
-
-    def _cancel(self, command: commands.Cancel | commands.Drop) -> None:
-        calls = [task for task in command.tasks if isinstance(task, CallFuture)]
-        watched = tasks.cancel_now(calls)
-        if watched:
-            self.callbacks.post(watched)
-        for task in command.tasks:
-            if isinstance(task, ChunkTask):
-                task.run.items_dropped(task.start, task.size)
+            error = errors.WorkerDied(task.run.function.name, command.exitcode, pid=pid, index=command.start)
+            task.run.items_done(command.start, [Raised(error)])
 
     # -- the pool ------------------------------------------------------------------------------------------------
 
@@ -259,15 +229,3 @@ class Performer:
 
     def _close(self, _command: commands.Closed) -> None:
         self.closed = True
-
-
-def start_error(reason: object) -> BaseException:
-    """A pool's workers cannot start: why, as an exception of its own for each who asks."""
-    if isinstance(reason, BaseException):
-        error = errors.WorkerStartError(f"workers cannot start: {type(reason).__name__}: {reason}")
-        error.__cause__ = reason
-        return error
-    return errors.WorkerStartError(f"workers cannot start: {reason}")
-
-
-__all__ = ["Performer", "start_error"]

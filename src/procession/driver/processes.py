@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
-from procession.backends import forksafe, tasks
+from procession.backends import forksafe
 from procession.backends.base import Capabilities, EngineStats, WorkerConfig
 from procession.backends.gate import Gate
 from procession.backends.launch import WorkerProcess, explained
@@ -21,7 +21,8 @@ from procession.core.policy import Profile
 from procession.core.pool import PoolCore
 from procession.core.task import Task
 from procession.driver import leftovers
-from procession.driver.arrange import arrange, counted
+from procession.driver.answers import numbers
+from procession.driver.arrange import arrange
 from procession.driver.callbacks import Callbacks
 from procession.driver.inbox import Inbox
 from procession.driver.loop import Driver
@@ -142,13 +143,11 @@ class ProcessEngine:
         """Have the driver take the task back, and wait for its answer; see `tasks.LeasedCanceller`."""
         if threading.current_thread() is self._thread:
             return False
-        answered = Gate()
+        answered, driver = Gate(), self._driver
 
         def answer() -> None:
-            if future.wid is None and not future.started:
-                watched = tasks.cancel_now([future])  # it came back while this was on its way
-                if watched:
-                    self.callbacks.post(watched)
+            if driver is not None:
+                driver.cancel_unleased(future)
             answered.open()
 
         if not self._request((events.CancelAsked([future]), answer)):
@@ -309,5 +308,5 @@ class ProcessEngine:
 
     def stats(self) -> EngineStats:
         """See `Engine.stats`."""
-        pending = self.core.pending_items + (len(self.inbox.entries) if self.inbox is not None else 0)
-        return counted(self.core, pending, self._driver)
+        waiting = len(self.inbox.entries) if self.inbox is not None else 0
+        return numbers(self.core, waiting, self._driver)
