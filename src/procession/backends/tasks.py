@@ -24,7 +24,6 @@ from __future__ import annotations
 
 import os
 import threading
-from _thread import LockType, allocate_lock
 from collections.abc import Callable, Iterable
 from concurrent.futures import CancelledError, Future
 from concurrent.futures._base import CANCELLED_AND_NOTIFIED, FINISHED, PENDING, RUNNING
@@ -34,6 +33,7 @@ from time import monotonic
 from typing import Any, Protocol, TypeVar, cast
 
 from procession.backends.base import Function, Run
+from procession.backends.gate import Gate
 from procession.core.policy import Profile
 from procession.core.task import Task
 from procession.types import Raised
@@ -124,7 +124,7 @@ class CallFuture(Future[T]):
                 if cond is None:
                     self._waiters: list[Any] = []
                     self._done_callbacks: list[Callable[[Future[T]], object]] = []
-                    self._gates: list[LockType] = []
+                    self._gates: list[Gate] = []
                     cond = self._cond = threading.Condition()
                     if self._lane is not None and not self.done():
                         self._lane.cool()
@@ -172,8 +172,7 @@ class CallFuture(Future[T]):
         """Until it is done. Raises TimeoutError."""
         deadline = None if timeout is None else monotonic() + timeout
         self._condition  # noqa: B018  # by which the engine knows that somebody waits
-        gate = allocate_lock()
-        gate.acquire()
+        gate = Gate()
         try:
             self._gates.append(gate)
             while not self.done():
@@ -182,7 +181,7 @@ class CallFuture(Future[T]):
                     patience = min(patience, deadline - monotonic())
                     if patience <= 0:
                         raise TimeoutError
-                gate.acquire(timeout=patience)
+                gate.wait(patience)
         finally:
             if gate in self._gates:
                 self._gates.remove(gate)
@@ -366,7 +365,4 @@ def finish(future: CallFuture[Any], state: str) -> None:
         if mine:
             cond.release()
     for gate in list(future._gates):
-        try:
-            gate.release()
-        except RuntimeError:
-            pass  # it is open
+        gate.open()

@@ -8,8 +8,10 @@ has such things done by another one, and waits; struck while it waits, it leaves
 from __future__ import annotations
 
 import threading
-from _thread import allocate_lock, start_new_thread
+from _thread import start_new_thread
 from collections.abc import Callable
+
+from procession.backends.gate import Gate
 
 
 def unstruck(action: Callable[[], object]) -> None:
@@ -18,8 +20,7 @@ def unstruck(action: Callable[[], object]) -> None:
         action()
         return
     failed: list[BaseException] = []
-    done = allocate_lock()
-    done.acquire()
+    done = Gate()
 
     def act() -> None:
         try:
@@ -27,9 +28,9 @@ def unstruck(action: Callable[[], object]) -> None:
         except BaseException as error:
             failed.append(error)
         finally:
-            done.release()
+            done.open()
 
     start_new_thread(act, ())  # one call of C: struck before it, nothing has begun
-    done.acquire()
+    done.wait()
     if failed:
         raise failed.pop()

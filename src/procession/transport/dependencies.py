@@ -104,15 +104,8 @@ class Needs:
                 or fn.__kwdefaults__ is not self.kwdefaults
             ):
                 return False
-            if self.strong or self.weak:
-                names = fn.__globals__
-                for name, value in self.strong:
-                    if names.get(name, MISSING) is not value:
-                        return False
-                for name, weak in self.weak:
-                    value = names.get(name)
-                    if value is None or weak() is not value:
-                        return False
+            if (self.strong or self.weak) and not _bound(fn.__globals__, self.strong, self.weak):
+                return False
             if self.cells and not cells_hold(fn.__closure__, self.cells):
                 return False
         return not self.others or all(other.holds() for other in self.others)
@@ -138,14 +131,19 @@ class _Space:
         if owner is None:
             return False
         names = owner.__globals__ if type(owner) is FunctionType else owner.__dict__
-        for name, value in self.strong:
-            if names.get(name, MISSING) is not value:
-                return False
-        for name, weak in self.weak:
-            value = names.get(name)
-            if value is None or weak() is not value:
-                return False
-        return True
+        return _bound(names, self.strong, self.weak)
+
+
+def _bound(names: dict[str, Any], strong: list[tuple[str, Any]], weak: list[tuple[str, Any]]) -> bool:
+    """Is each of these names still what it was?"""
+    for name, value in strong:
+        if names.get(name, MISSING) is not value:
+            return False
+    for name, ref_to in weak:
+        value = names.get(name)
+        if value is None or ref_to() is not value:
+            return False
+    return True
 
 
 class _Function:
