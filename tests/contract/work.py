@@ -35,10 +35,13 @@ def leave(code: int) -> None:
 
 
 def pass_gate(arrivals: str, tickets: str, value: Any = None) -> Any:
-    """Say that it runs, wait for a ticket, return `value`. Works across threads and processes, and without polling."""
-    with open(arrivals, "wb", 0) as out:
-        out.write(b".")
+    """Say that it runs, wait for a ticket, return `value`. Works across threads and processes, and without polling.
+
+    The tickets are opened first: what was written stays there for this reader when the writer has gone.
+    """
     with open(tickets, "rb", 0) as tickets_file:
+        with open(arrivals, "wb", 0) as out:
+            out.write(b".")
         tickets_file.read(1)
     return value
 
