@@ -15,6 +15,7 @@ from collections import deque
 from collections.abc import Callable
 from time import monotonic
 
+from procession.backends.joinable import JoinableThread
 from procession.waiting import Bell
 
 IDLE = 2.0
@@ -40,7 +41,7 @@ class Errands:
         self._queue.append(errand)
         with self._lock:
             if self._thread is None:
-                thread = threading.Thread(target=self._serve, name=self._name, daemon=True)
+                thread = JoinableThread(self._serve, self._name)
                 try:
                     thread.start()
                 except RuntimeError:  # the interpreter is going

@@ -7,6 +7,7 @@ import threading
 import weakref
 from time import monotonic
 
+from procession.backends.joinable import JoinableThread
 from procession.driver import lifecycle
 from procession.spinoff_core import SIGKILL, SpinCore
 
@@ -56,9 +57,7 @@ def _engine_ended(core: SpinCore, deadline: float) -> bool:
     with core.lock:
         waiter = core.waiter
         if waiter is None:
-            waiter = core.waiter = threading.Thread(
-                target=core.engine.shutdown, args=(True, False), name="procession-join", daemon=True
-            )
+            waiter = core.waiter = JoinableThread(core.engine.shutdown, "procession-join", (True, False))
             waiter.start()
     waiter.join(left(deadline))
     return not waiter.is_alive()

@@ -11,17 +11,21 @@ import itertools
 import random
 import signal
 import sys
+import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator
+from concurrent.futures import wait
 from contextlib import contextmanager
 from typing import Any
 
 import pytest
 
 from procession import Full, Pool, SpinOff
+from procession.backends import condition
+from procession.backends import tasks as backend_tasks
 from tests.failures import tasks
-from tests.failures.kit import seeded
+from tests.failures.kit import Gate, Notes, seeded
 
 BACKENDS = ["processes", "threads"]
 SECONDS = 0.8  # for each of six places, on two backends: about 10 s of storm in all
@@ -107,6 +111,33 @@ def storm(seconds: float = SECONDS) -> Iterator[Callable[[Callable[[], object]],
 
 
 pytestmark = pytest.mark.timeout(method="thread")
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_locks_left_behind(backend: str, notes: Notes, gate: Gate, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Row: Signals that raise in the main thread. `concurrent.futures.wait`, struck while it acquires its futures,
+    leaves their locks held: they resolve all the same, and not each of them after a wait of its own."""
+    monkeypatch.setattr(condition, "LOOK", 0.02)
+    waited: list[float | None] = []
+
+    class Watched(condition.FutureCondition):
+        def acquire(self, blocking: bool = True, timeout: float = -1) -> bool:
+            if blocking and threading.current_thread() is not leaver:
+                waited.append(timeout)
+            return super().acquire(blocking, timeout)
+
+    monkeypatch.setattr(backend_tasks, "FutureCondition", Watched)
+    with Pool(1, backend=backend) as pool:
+        futures = [pool.submit(tasks.held, notes.path, gate.path, n) for n in range(500)]
+        notes.wait(1)
+        leaver = threading.Thread(target=lambda: [future._condition.acquire() for future in futures])
+        leaver.start()
+        leaver.join()
+        gate.open()
+        assert [future.result(60) for future in futures] == list(range(500))
+        assert 1 <= len(waited) <= condition.LOOKS, "found out once"
+        fresh = [pool.submit(tasks.double, n) for n in range(500)]
+        assert len(wait(fresh, 60).done) == 500
 
 
 @pytest.mark.parametrize("backend", BACKENDS)

@@ -14,7 +14,7 @@ just what it saw undone. (The stdlib's `wait` counts; told of one that it saw do
 
 Signals that raise, in the thread of a waiter: a Condition breaks when struck between its release and its wait, and
 stays locked for ever when struck in `__enter__`. So `result()` and `exception()` hold no lock while they wait, but
-register a gate of their own; and who resolves waits for a Condition's lock `LEAKED` seconds and no longer (the stdlib's
+register a gate of their own; and who resolves waits for a Condition's lock for some seconds and no longer (the stdlib's
 `wait` and `as_completed` take it, and may have been struck).
 
 LOCK is reentrant: the collector may run foreign code (a `__del__` that cancels) wherever an object is made.
@@ -33,6 +33,7 @@ from time import monotonic
 from typing import Any, Protocol, TypeVar, cast
 
 from procession.backends.base import Function, Run
+from procession.backends.condition import NOBODY, SETTLED, FutureCondition
 from procession.backends.gate import Gate
 from procession.core.policy import Profile
 from procession.core.task import Task
@@ -41,8 +42,6 @@ from procession.types import Raised
 T = TypeVar("T")
 
 LOCK = threading.RLock()
-LEAKED = 1.0
-"""Seconds after which a Condition's lock is taken to be held by nobody who will ever release it."""
 LOOK_AGAIN = 1.0
 """Seconds after which a waiter looks by itself: whoever was to wake it may have been struck before that."""
 _SINK = attrgetter("sink")
@@ -63,7 +62,10 @@ class CallFuture(Future[T]):
     _state: str = PENDING
     _result: Any = None
     _exception: BaseException | None = None
-    _cond: threading.Condition | None = None
+    _cond: FutureCondition | None = None
+    _waiters: Any = NOBODY
+    _done_callbacks: list[Callable[[Future[T]], object]]
+    _gates: list[Gate]
     _owner: LeasedCanceller | None = None
     _doomed = False  # it will be cancelled as soon as its Condition can be had
     sink: Sink | None = None
@@ -116,19 +118,23 @@ class CallFuture(Future[T]):
     # -- a Future whose Condition is made when it is needed ----------------------------------------------------------
 
     @property  # a variable in the base; made on demand here
-    def _condition(self) -> threading.Condition:  # type: ignore[override]
+    def _condition(self) -> Any:  # type: ignore[override]
         cond = self._cond
-        if cond is None:
-            with LOCK:
-                cond = self._cond
-                if cond is None:
-                    self._waiters: list[Any] = []
-                    self._done_callbacks: list[Callable[[Future[T]], object]] = []
-                    self._gates: list[Gate] = []
-                    cond = self._cond = threading.Condition()
-                    if self._lane is not None and not self.done():
-                        self._lane.cool()
-        return cond
+        if cond is not None:
+            return cond
+        if self.done():
+            return SETTLED
+        with LOCK:
+            if self._cond is None:
+                if self.done():
+                    return SETTLED
+                self._waiters = []
+                self._done_callbacks = []
+                self._gates = []
+                self._cond = FutureCondition()
+                if self._lane is not None:
+                    self._lane.cool()
+            return self._cond
 
     def done(self) -> bool:
         """True when it has an outcome or was cancelled."""
@@ -171,7 +177,8 @@ class CallFuture(Future[T]):
     def _sleep(self, timeout: float | None) -> None:
         """Until it is done. Raises TimeoutError."""
         deadline = None if timeout is None else monotonic() + timeout
-        self._condition  # noqa: B018  # by which the engine knows that somebody waits
+        if self._condition is SETTLED:  # else the engine knows now that somebody waits
+            return
         gate = Gate()
         try:
             self._gates.append(gate)
@@ -349,7 +356,7 @@ def finish(future: CallFuture[Any], state: str) -> None:
     if cond is None:
         future._state = state
         return
-    mine = cond.acquire(timeout=LEAKED)
+    mine = cond.seize()
     try:
         future._state = state
         for waiter in list(future._waiters):

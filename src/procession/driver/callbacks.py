@@ -17,6 +17,7 @@ from collections.abc import Iterable
 from queue import SimpleQueue
 from typing import Any
 
+from procession.backends.joinable import JoinableThread
 from procession.backends.tasks import CallFuture, run_callbacks
 
 _numbers = itertools.count(1)
@@ -64,9 +65,7 @@ class Callbacks:
         return self._thread
 
     def _start(self) -> bool:
-        thread = threading.Thread(
-            target=_serve, args=(self._queue,), name=f"procession-callbacks-{next(_numbers)}", daemon=True
-        )
+        thread = JoinableThread(_serve, f"procession-callbacks-{next(_numbers)}", (self._queue,))
         try:
             thread.start()
         except RuntimeError:  # the interpreter is going, or the system has no thread left

@@ -33,6 +33,7 @@ from typing import Any, cast
 
 from procession.backends import tasks
 from procession.backends.base import EngineStats, WorkerConfig
+from procession.backends.joinable import JoinableThread
 from procession.backends.tasks import CallFuture
 from procession.backends.threads import ThreadWorker
 from procession.core import commands, events
@@ -224,13 +225,21 @@ class LockedCore(Answers):
         if worker is not None:  # else it could not be started, and the core has taken this back
             if command.tasks[0] is worker.direct:
                 worker.told = True
+            asleep = self._rouse(worker)  # first: who counts those asleep without the lock counts on them
             worker.issue(command.tasks)
-            self._ring(worker)
+            if asleep:
+                worker.ring(None)
 
     def _ring(self, worker: ThreadWorker) -> None:
+        if self._rouse(worker):
+            worker.ring(None)
+
+    def _rouse(self, worker: ThreadWorker) -> bool:
+        """It counts as awake from here on; True if it was not and has to be rung."""
         if worker in self.asleep:
             self.asleep.remove(worker)
-            worker.ring(None)
+            return True
+        return False
 
     def _withdraw(self, command: commands.Withdraw) -> None:
         self._withdrawals[command.wid] = None
@@ -238,7 +247,7 @@ class LockedCore(Answers):
     def _spawn(self, command: commands.Spawn) -> None:
         worker = ThreadWorker(command.wid, cast(Any, self), self.config)  # a ThreadHost
         name = f"{self.prefix}_{command.wid}"
-        thread = threading.Thread(target=worker.serve, name=name, daemon=True)
+        thread = JoinableThread(worker.serve, name)
         try:
             thread.start()
         except RuntimeError as error:  # the system has no thread left, or the interpreter is going

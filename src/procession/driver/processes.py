@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, cast
 from procession.backends import forksafe
 from procession.backends.base import Capabilities, EngineStats, WorkerConfig
 from procession.backends.gate import Gate
+from procession.backends.joinable import JoinableThread
 from procession.backends.launch import WorkerProcess, explained
 from procession.backends.tasks import CallFuture
 from procession.backends.unstruck import unstruck
@@ -185,7 +186,7 @@ class ProcessEngine:
                 self._driver = driver
                 if driver.launcher is not None and driver.launcher.eager:
                     driver.step(events.StartWorkers(self.max_workers))
-                thread = threading.Thread(target=self._run, args=(driver, inbox), name=self._name, daemon=True)
+                thread = JoinableThread(self._run, self._name, (driver, inbox))
                 self._thread = thread
                 self.inbox = inbox
                 thread.start()

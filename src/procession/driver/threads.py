@@ -21,6 +21,7 @@ from procession.backends import forksafe, tasks
 from procession.backends.base import Capabilities, EngineStats, WorkerConfig
 from procession.backends.functions import FunctionTable, ThreadFunction
 from procession.backends.gate import Gate
+from procession.backends.joinable import JoinableThread
 from procession.backends.tasks import CallFuture
 from procession.backends.threads import Body
 from procession.backends.unstruck import unstruck
@@ -90,6 +91,7 @@ class ThreadEngine(ThreadHost):
         self._driver: threading.Thread | None = None  # made by the first post
         self._drivers: list[threading.Thread] = []
         self.last_words: tuple[list[Any], list[Any]] = ([], [])  # see `lifecycle.when_dropped`
+        self._growing = True
         self._closing = False
         self._killed = False
         self._foreign = False
@@ -121,6 +123,8 @@ class ThreadEngine(ThreadHost):
         any(map(in_turn, self.targets, repeat(list(posted))))
         if self.closed:
             self._sweep()
+        elif self._growing:
+            self._grow(len(posted))
 
     def post_call(self, future: CallFuture[Any]) -> None:
         """`post` of one call, as lean as can be."""
@@ -131,6 +135,8 @@ class ThreadEngine(ThreadHost):
         any(map(in_turn, self.targets, repeat(future)))
         if self.closed:
             self._sweep()
+        elif self._growing:
+            self._grow(1)
 
     def cancel_group(self, group: object) -> None:
         """See `Engine.cancel_group`."""
@@ -178,7 +184,6 @@ class ThreadEngine(ThreadHost):
         self._refuse()
         if self._driver is None or self._driver.ident is None:
             self._begin()
-            self._have_one()
         self.guarded = False
         if self._closing:  # it ended while we began, and perhaps before there was anybody to hear of it
             self.guarded = True
@@ -204,17 +209,28 @@ class ThreadEngine(ThreadHost):
         Struck here, it is not known whether it will live: `_driver` stays, so that a shutdown is left for it to read,
         and has no `ident` yet, so that the next post starts another.
         """
-        thread = threading.Thread(target=self._drive, name=self._driver_name, daemon=True)
+        thread = JoinableThread(self._drive, self._driver_name)
         self.last_words[1][:] = (events.ShutdownAsked(False), None)
         self.last_words[0][:] = (self.inbox.append, self.bell.put)
         self._driver = thread
         unstruck(thread.start)
 
-    def _have_one(self) -> None:
-        """A program may end right after its first submit, and from then on 3.12 starts no thread: have one before."""
-        started = Gate()
-        if not self._must_not_wait() and self._request((events.StartWorkers(1), started.open)):
-            started.wait()
+    def _grow(self, posted: int) -> None:
+        """So many tasks have just been posted: return when the thread that they need has been started.
+
+        A program may end right after a submit, and from then on 3.12 starts no thread. As with the stdlib, it is there
+        when submit returns. Nothing needs to be started for what lies in the inbox, when as many workers are asleep,
+        and for what does not lie there any more, when nobody is about to tell the core of it (law 1 of locked.py).
+        """
+        waiting = len(self.inbox)
+        if self.core.width >= self.core.max_workers:
+            self._growing = False
+        elif posted == 1 and (waiting <= len(self.asleep) if waiting else not self.lock.locked()):
+            return
+        elif not self._must_not_wait():
+            settled = Gate()
+            if self._request((None, settled.open)):
+                settled.wait()
 
     # -- the driver ----------------------------------------------------------------------------------------------------
 
