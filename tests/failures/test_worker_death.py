@@ -2,13 +2,15 @@
 
 import signal
 from concurrent.futures.process import BrokenProcessPool
+from functools import partial
 from itertools import repeat
 
 import pytest
 
 from procession import Pool, SpinOff, WorkerDied
+from procession.transport import page
 from tests.failures import tasks
-from tests.failures.kit import Gate, Notes, kill, wait_until
+from tests.failures.kit import Gate, Notes, kill, seeded, wait_until
 
 WAYS = ["SIGKILL", "SIGSEGV", "os._exit"]
 
@@ -105,6 +107,27 @@ def test_map(chunksize: int | None, notes: Notes) -> None:
         lives_with(pool, 2)
     started = notes.lines()
     assert len(started) == len(set(started))
+
+
+def test_every_kind_of_outcome_survives() -> None:
+    """Row: A worker dies. What the items before it in its chunk returned comes out unchanged, whatever its kind: small
+    integers to their bounds, which the page keeps in a word, larger ones, plain values, objects and exceptions."""
+    rng = seeded()
+    kinds = [
+        *(page.LEAST - 1, page.LEAST, -1, 0, 1, page.MOST, page.MOST + 1, 2**200, -(2**200)),
+        *(True, False, None, 1.5, float("inf"), "", "text", b"", bytes(5000), [1, {2: (3,)}], {4}, tasks.note),
+        *(ValueError("no"), KeyError(3)),
+    ]
+    for size in (1, 40, page.SLOTS + 10):
+        values = rng.choices(kinds, k=size)
+        with Pool(1) as pool:
+            got = list(
+                pool.imap(partial(tasks.give_or_die, values), range(size + 1), on_error="return", chunksize=size + 1)
+            )
+        assert isinstance(got.pop(), WorkerDied)
+        assert [f"{type(each).__name__} {each!r}" for each in got] == [
+            f"{type(each).__name__} {each!r}" for each in values
+        ]
 
 
 def test_unordered() -> None:

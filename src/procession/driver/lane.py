@@ -166,10 +166,14 @@ class Lane:
         except ValueError:
             pass  # the lane was closed: page and epoll are gone
 
-    def _take(self, future: CallFuture[Any], number: int, end: int) -> None:
-        if end & 3 != page.MARSHALLED:
+    def _take(self, future: CallFuture[Any], number: int, word: int) -> None:
+        kind = word & 3
+        if kind == page.INTEGER:
+            value = word >> page.VALUE_SHIFT
+        elif kind == page.MARSHALLED:
+            value = marshal.loads(bytes(self.channel.page.data[: word >> 2]))
+        else:
             return  # rebuilding it may run the program's code, which the driver will do, once
-        value = marshal.loads(bytes(self.channel.page.data[: end >> 2]))
         if self.channel.page.words[page.GENERATION] != self._generation + number:
             return  # the driver has given the worker something else meanwhile: these may have been other bytes
         with tasks.LOCK:

@@ -5,7 +5,8 @@ Layout (little words of 8 bytes, then bytes):
     word 0      generation: counts the batches of outcomes that this page has held
     word 1      count: outcomes of this generation that are complete
     word 2      what they are outcomes of (a mode of `frames`)
-    words 3..   for each outcome its end in the data area, times 4, plus its kind
+    words 3..   for each outcome: its kind (2 bits), its end in the data area (18 bits), and if it is a small integer,
+                which takes nothing there, its value (44 bits)
     then        the data area
 
 The worker writes an outcome's bytes, then its end, then the count: whatever instruction it is killed at, the outcomes
@@ -20,6 +21,7 @@ stores. After a death nothing is concurrent.
 
 from __future__ import annotations
 
+import marshal
 import mmap
 import os
 
@@ -32,6 +34,12 @@ CAPACITY = PAGE_SIZE - DATA_AT
 MARSHALLED = 0
 VALUE = 1
 ERROR = 2
+INTEGER = 3
+
+VALUE_SHIFT = 20
+END_MASK = (1 << VALUE_SHIFT - 2) - 1
+LEAST, MOST = -1 << 43, (1 << 43) - 1
+"""The integers that a word holds."""
 
 
 def create() -> int:
@@ -50,7 +58,7 @@ class OutcomePage:
         self.sent = True  # worker: this generation has gone through the pipe
         self._mmap = mmap.mmap(fd, PAGE_SIZE)
         self._whole = memoryview(self._mmap)
-        self.words = self._whole[:DATA_AT].cast("Q")
+        self.words = self._whole[:DATA_AT].cast("q")
         self.data = self._whole[DATA_AT:]
 
     def begin(self, mode: int) -> int:
@@ -82,9 +90,12 @@ class OutcomePage:
             return 0, []
         found: list[tuple[int, bytes]] = []
         for index in range(skip, words[COUNT]):
-            start = words[ENDS + index - 1] >> 2 if index else 0
-            end = words[ENDS + index]
-            found.append((end & 3, bytes(self.data[start : end >> 2])))
+            start = words[ENDS + index - 1] >> 2 & END_MASK if index else 0
+            word = words[ENDS + index]
+            if word & 3 == INTEGER:
+                found.append((MARSHALLED, marshal.dumps(word >> VALUE_SHIFT)))
+            else:
+                found.append((word & 3, bytes(self.data[start : word >> 2])))
         mode = words[MODE]
         return (mode, found) if words[GENERATION] == generation else (0, [])
 
@@ -97,6 +108,3 @@ class OutcomePage:
             self._mmap.close()
         except BufferError:
             pass  # a caller is just reading an outcome: the collector does it
-
-
-__all__ = ["CAPACITY", "COUNT", "ENDS", "ERROR", "MARSHALLED", "SLOTS", "VALUE", "OutcomePage", "create"]

@@ -158,47 +158,46 @@ class Batch:
         """Run items while there are tokens; returns how many.
 
         Every step here is paid for each no-op of a map, so it is all in one place: the token, the call, and for a
-        plain value what `publish` does for others. The order of the three stores is the promise.
+        small integer what `store` does for others. The order of the stores is the promise.
         """
-        worker, invoke = self.worker, self.invoker()
-        read, tokens = os.read, worker.tokens
-        data_area, words, outcomes = worker.page.data, worker.page.words, self.outcomes
+        worker, invoke, items = self.worker, self.invoker(), 0
+        read, tokens, words, outcomes = os.read, worker.tokens, worker.page.words, self.outcomes
+        token, worker.held = worker.held, None
         bodies = self.bodies
         bodies.reverse()  # popped, not iterated: arguments are freed as soon as their item is done
-        items = 0
+        count, tail = 0, page.INTEGER
         while bodies:
             try:
-                token = read(tokens, 1) if worker.held is None else worker.held
+                token = token or read(tokens, 1)
             except BlockingIOError:
                 self.withdrawn = True
                 break
-            worker.held = None
             if token != mark:
                 worker.held, self.withdrawn = token, True
                 break
+            token = None
             try:
                 value = invoke(bodies.pop())
                 if boot.forked:
                     raise SystemExit(0)
-                if type(value) in PLAIN:
-                    data = marshal_dumps(value)
-                    start = self.end
-                    self.end = end = start + len(data)
+                if type(value) is int and count < page.SLOTS and page.LEAST <= value <= page.MOST:
                     outcomes.append(value)
-                    count = len(outcomes)
-                    if end <= page.CAPACITY and count <= page.SLOTS:
-                        data_area[start:end] = data
-                        words[count + page.ENDS - 1] = end << 2  # MARSHALLED
-                        words[page.COUNT] = count
-                    else:
-                        self.overflow()
+                    words[count + page.ENDS] = value << page.VALUE_SHIFT | tail
+                    count += 1
+                    words[page.COUNT] = count
                 else:
-                    self.publish(page.VALUE, worker.table.encode_result(value))
+                    if type(value) in PLAIN:
+                        outcomes.append(value)
+                        self.store(page.MARSHALLED, marshal_dumps(value))
+                    else:
+                        self.publish(page.VALUE, worker.table.encode_result(value))
+                    count, tail = len(outcomes), self.end << 2 | page.INTEGER
                 del value
             except BaseException as error:
                 if boot.forked:  # a process that the task forked came back from it: the page is the worker's alone
                     raise SystemExit(0) from None
                 self.publish(page.ERROR, worker.table.encode_error(error))
+                count, tail = len(outcomes), self.end << 2 | page.INTEGER
             items += 1
         return items
 
@@ -235,9 +234,13 @@ class Batch:
         return invoke
 
     def publish(self, kind: int, data: bytes) -> None:
-        """Into the page: the bytes, their end, the count. What does not fit goes through the pipe, with all before."""
+        """Keep an outcome for the frame, and put it into the page."""
         self.packed = True
         self.outcomes.append((kind, data))
+        self.store(kind, data)
+
+    def store(self, kind: int, data: bytes) -> None:
+        """Into the page: the bytes, their end, the count. What does not fit goes through the pipe, with all before."""
         start, count = self.end, len(self.outcomes)
         self.end = end = start + len(data)
         if end > page.CAPACITY or count > page.SLOTS:
