@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import signal
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -15,6 +14,7 @@ from procession.driver import lifecycle
 from procession.options import Overflow
 from procession.pool_face import PoolFace
 from procession.pool_room import Room
+from procession.record import frozen
 
 if TYPE_CHECKING:
     import threading
@@ -25,7 +25,7 @@ logger = logging.getLogger("procession")
 SIGKILL = getattr(signal, "SIGKILL", signal.SIGTERM)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class PoolStats:
     """A pool at one moment; never changes. Counts are of items: a call is one, a chunk of a map is as many as it holds.
 

@@ -18,7 +18,6 @@ from _pickle import PicklingError
 from collections import deque
 from collections.abc import Callable, Hashable
 from concurrent.futures._base import FINISHED
-from dataclasses import dataclass
 from typing import Any
 
 from procession.backends import tasks
@@ -28,6 +27,7 @@ from procession.errands import Errands
 from procession.handover import Handover, SinkFuture, Unsent
 from procession.observe.progress import Meter
 from procession.options import Overflow
+from procession.record import frozen, record
 from procession.types import Failure, Raised
 from procession.waiting import Bell
 
@@ -39,7 +39,7 @@ SIGKILL = 9
 _NO_WORDS: dict[str, Any] = {}
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SpinOffStats:
     """A SpinOff at one moment."""
 
@@ -63,7 +63,7 @@ class SpinOffStats:
     """Its workers."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Words:
     """How a SpinOff treats its items."""
 
@@ -90,6 +90,7 @@ class SpinCore(Handover):
         self.settling = Bell()  # for those who wait for items to finish
         self.errands = Errands(function.name)
         self.passes = passes
+        self.owed: deque[SinkFuture] = deque()  # failures that nobody takes and that are to be told
         self.takers: dict[threading.Thread, None] = {}
         self.dropped = self.refused_new = self.failed = 0
         self.retired = False
@@ -106,7 +107,6 @@ class SpinCore(Handover):
     def settled(self, futures: list[SinkFuture]) -> None:
         """See `tasks.Sink`."""
         flow, unsettled = self.flow, self.open
-        passed: deque[SinkFuture] = deque()
         with self.lock:
             for future in futures:
                 index = future.index
@@ -120,27 +120,30 @@ class SpinCore(Handover):
                     flow.done_one(index, future)
                 del unsettled[index]  # after the call that told the flow, with no call between (law 6 of the flow)
             if self.passes:
-                passed = flow.take_all()
-        for future in passed:
-            if future._exception is not None:
-                self._owe(future)
+                self.owed += [future for future in flow.take_all() if future._exception is not None]
         self.stir()
 
     def stir(self) -> None:
         """Something has changed: whoever waits for it is to look."""
         flow = self.flow
+        idle = flow.admitted == flow.finished
+        last = idle and flow.closed and not self.retired
+        if last:
+            with self.lock:
+                pass  # whoever finished the last item has left what is owed for it
         if flow.starts:
             self.pump()
         if self.words.on_result is not None and flow.ready:
             self.errands.post(self.deliver)
+        if self.owed:
+            self.errands.post(self._tell_owed)
         if self.meter:
             self.errands.post(self._report)
-        idle = flow.admitted == flow.finished
         if self.bell.sleepers and (flow.ready or flow.ended):
             self.bell.ring()
         if self.room.sleepers and (flow.room > 0 or flow.closed or idle):
             self.room.ring()
-        if idle and flow.closed and not self.retired:
+        if last:
             self.retire()
         if self.settling.sleepers:
             self.settling.ring()
@@ -153,7 +156,7 @@ class SpinCore(Handover):
         self.stir()
 
     def retire(self) -> None:
-        """Everything has its outcome and nothing comes: the workers may go. All errands have been posted."""
+        """Everything has its outcome and nothing comes: the workers may go. `stir` has posted all errands."""
         if self.meter:
             self.errands.post(lambda: self._report(last=True))
         self.retired = True
@@ -195,9 +198,14 @@ class SpinCore(Handover):
             else:
                 self._failed(future)
 
-    def _owe(self, future: SinkFuture) -> None:
-        if self.words.on_error not in ("skip", "return"):
-            self.errands.post(lambda: self._failed(future))
+    def _tell_owed(self) -> None:
+        """Tell of the failures that nobody takes; an errand."""
+        try:
+            while self.owed:
+                self._failed(self.owed.popleft())
+        finally:
+            if self.owed:  # on_error has raised
+                self.errands.post(self._tell_owed)
 
     def _failed(self, future: SinkFuture) -> None:
         """A failure that nobody can be given; an errand."""

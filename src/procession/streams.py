@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Generator, Hashable, Iterator, Sequence, Sized
-from dataclasses import dataclass
 from time import monotonic
 from typing import Any, Literal, NoReturn, TypeVar
 
@@ -19,6 +18,7 @@ from procession.backends.base import Engine, Function
 from procession.backends.unstruck import unstruck
 from procession.core.flow import NOTHING
 from procession.observe.progress import Meter, Progress, check_progress
+from procession.record import record
 from procession.stream_course import Course, Puller
 from procession.types import Failure, Raised
 
@@ -126,7 +126,7 @@ def total_of(iterables: Sequence[Any]) -> int | None:
 # -- imap ----------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Words:
     """The words of imap, as API.md has them; refused here when they make no sense, naming the word."""
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
+from procession.record import frozen
 
-@dataclass(frozen=True, slots=True)
+
+@frozen
 class Failure:
     """One item that failed, as an `on_error=` callable receives it. A record, not an exception."""
 

@@ -39,7 +39,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("worker",),
     ("transport",),
     ("core",),
-    ("errors", "options", "cpu", "types", "_native", "_version"),
+    ("errors", "options", "cpu", "types", "record", "_native", "_version"),
 )
 
 # Nobody inside the package imports these, their neighbours in the layer neither.
@@ -54,7 +54,7 @@ class SideRoom:
     imported_by: tuple[str, ...]
 
 
-GROUND = ("errors", "options", "cpu", "types", "_native", "_version")
+GROUND = ("errors", "options", "cpu", "types", "record", "_native", "_version")
 SIDE_ROOMS: Mapping[str, SideRoom] = {
     # A fold over the core's events, and nothing else.
     "observe": SideRoom(

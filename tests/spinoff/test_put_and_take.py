@@ -231,6 +231,17 @@ def test_iterate_false_logs_failures(caplog: pytest.LogCaptureFixture) -> None:
     assert record.exc_info is not None
 
 
+def test_what_is_owed_for_the_last_item_comes_before_the_end() -> None:
+    """The program closes while a worker answers the last item: whoever sees the end first waits for the other."""
+    told: list[int] = []
+    for _ in range(200):
+        with SpinOff(
+            no_fives, iterate=False, backend="threads", on_error=lambda failure: told.append(failure.index)
+        ) as spin:
+            spin.put_many([4, 5])
+    assert told == [1] * 200
+
+
 def test_iterate_false_and_on_error(caplog: pytest.LogCaptureFixture) -> None:
     failures: list[Failure] = []
     with SpinOff(no_fives, iterate=False, backend="threads", on_error=failures.append) as spin:

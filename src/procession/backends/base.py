@@ -13,11 +13,11 @@ Who calls what, on which thread:
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
 from procession.core.policy import Profile
 from procession.core.task import Task
+from procession.record import frozen, record
 
 
 class Capabilities(NamedTuple):
@@ -34,7 +34,7 @@ class Capabilities(NamedTuple):
     """Tasks run in the thread that hands them over."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class WorkerConfig:
     """What a worker does before its first task and after its last."""
 
@@ -43,7 +43,7 @@ class WorkerConfig:
     setup: Callable[[], object] | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class EngineStats:
     """Numbers of one engine at one moment."""
 

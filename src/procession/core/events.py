@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from procession.core.record import record
 from procession.core.task import Task
+from procession.record import record
 
 
 @record

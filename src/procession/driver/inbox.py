@@ -1,10 +1,10 @@
 """Where user threads leave what they want, and the bell that wakes the driver.
 
-Appending to a deque and reading a flag are single steps of the interpreter, so that nothing is lost to a signal that
-raises between them, and no lock is held that a signal handler, a finalizer or a forked child could find taken.
+Appending and ringing are one step of the interpreter, a map over `targets` that runs wholly in C: no signal that raises
+comes between them, and no lock is held that a signal handler, a finalizer or a forked child could find taken.
 
-    user:    append; then, if `asleep`, ring
-    driver:  set `asleep`; look at the deque; if it is empty, wait for the bell; clear `asleep`
+    user:    append; then, if the bell is among `targets`, ring
+    driver:  put the bell among `targets`; look at the deque; if it is empty, wait for the bell; take the bell away
 
 Whatever the order of these steps, the driver either sees the entry or hears the bell. The end is settled alike:
 
@@ -16,6 +16,9 @@ from __future__ import annotations
 
 import os
 from collections import deque
+from collections.abc import Callable
+from functools import partial
+from operator import call
 from typing import Any
 
 from procession.backends import forksafe
@@ -24,13 +27,14 @@ from procession.backends import forksafe
 class Inbox:
     """Entries for the driver, in order; any thread, any time."""
 
-    __slots__ = ("_ring_fd", "_wake_fd", "asleep", "closed", "entries")
+    __slots__ = ("_bell", "_ring_fd", "_wake_fd", "closed", "entries", "targets")
 
     def __init__(self) -> None:
         self.entries: deque[Any] = deque()
-        self.asleep = False
         self.closed = False
         self._wake_fd, self._ring_fd = forksafe.pipe(os.O_CLOEXEC | os.O_NONBLOCK)
+        self._bell = (partial(os.write, self._ring_fd),)
+        self.targets: list[Callable[[Any], object]] = [self.entries.append]
 
     def fileno(self) -> int:
         """Readable when the bell has rung."""
@@ -39,12 +43,18 @@ class Inbox:
     def put(self, entry: Any) -> None:
         """Leave an entry."""
         try:
-            self.entries.append(entry)
-            if self.asleep:
-                self.ring()
-        except BaseException:  # a signal handler has raised between the two: whoever sleeps must still be woken
-            self.ring()
-            raise
+            any(map(call, self.targets, (entry, b"!")))
+        except OSError:
+            pass  # see `ring`
+
+    @property
+    def asleep(self) -> bool:
+        """Whether the driver wants to be woken."""
+        return len(self.targets) > 1
+
+    @asleep.setter
+    def asleep(self, value: bool) -> None:
+        self.targets[1:] = self._bell if value else ()
 
     def ring(self) -> None:
         """Wake the driver; a full pipe has woken it already, a closed one has no driver."""

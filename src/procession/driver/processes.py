@@ -7,7 +7,7 @@ import itertools
 import logging
 import signal
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 from procession.backends import forksafe
@@ -64,6 +64,7 @@ class ProcessEngine:
     ) -> None:
         self.max_workers = max_workers
         self.codec = Codec(Profile)
+        self.encode = self.codec.encode  # see `Engine.encode`; the codec's own, which saves each submit a frame
         self.callbacks = Callbacks()
         self.inbox: Inbox | None = None
         self.core = PoolCore(max_workers, max_tasks_per_child=max_tasks_per_child)
@@ -90,10 +91,6 @@ class ProcessEngine:
             entry.name = name
         return entry
 
-    def encode(self, function: FunctionEntry, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> object:
-        """See `Engine.encode`."""
-        return self.codec.encode(function, args, kwargs)
-
     def plain(self, items: list[Any]) -> bool:
         """See `Engine.plain`."""
         return self.codec.plain(items)
@@ -105,10 +102,15 @@ class ProcessEngine:
     def post_call(self, future: CallFuture[Any]) -> None:
         """`post` of one call, as lean as can be."""
         future._owner = self
-        driver = self._driver
-        if driver is not None and driver.lane is not None and not self._closing and driver.lane.send(future):
+        driver, inbox = self._driver, self.inbox
+        if driver is None or inbox is None or self._closing:
+            self._deliver(future)
             return
-        self._deliver(future)
+        if driver.lane is not None and driver.lane.send(future):
+            return
+        inbox.put(future)
+        if inbox.closed:
+            self._sweep()
 
     def _deliver(self, entry: Any) -> None:
         inbox = self.inbox
