@@ -18,10 +18,10 @@ import os
 from collections import deque
 from collections.abc import Callable
 from functools import partial
-from operator import call
 from typing import Any
 
 from procession.backends import forksafe
+from procession.driver.lifecycle import in_turn
 
 
 class Inbox:
@@ -43,7 +43,7 @@ class Inbox:
     def put(self, entry: Any) -> None:
         """Leave an entry."""
         try:
-            any(map(call, self.targets, (entry, b"!")))
+            any(map(in_turn, self.targets, (entry, b"!")))
         except OSError:
             pass  # see `ring`
 
