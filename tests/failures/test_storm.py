@@ -25,7 +25,7 @@ from procession import Full, Pool, SpinOff
 from procession.backends import condition
 from procession.backends import tasks as backend_tasks
 from tests.failures import tasks
-from tests.failures.kit import Gate, Notes, seeded
+from tests.failures.kit import Gate, Notes, seeded, wait_until
 
 BACKENDS = ["processes", "threads"]
 SECONDS = 0.8  # for each of six places, on two backends: about 10 s of storm in all
@@ -158,6 +158,21 @@ def test_submit(backend: str) -> None:
             assert future.result(60) == 2 * n
         assert pool.submit(tasks.double, 4).result(60) == 8
         assert pool.stats().pending == 0
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_dropping(backend: str) -> None:
+    """Row: Signals that raise in the main thread. Over pools that are dropped, whose finalizers it strikes, too: each
+    ends all the same, with its driver and its workers."""
+    before = threading.active_count()
+    with storm() as during:
+
+        def body() -> None:
+            assert Pool(1, backend=backend).submit(tasks.double, 2).result(60) == 4
+
+        during(body)
+    gc.collect()
+    wait_until(lambda: threading.active_count() == before, "the end of all drivers")
 
 
 @pytest.mark.parametrize("backend", BACKENDS)

@@ -77,6 +77,7 @@ class ProcessEngine:
         self._thread: threading.Thread | None = None
         self._closing = False
         self._foreign = False
+        self.last_words: tuple[list[Any], list[Any]] = ([], [])  # see `lifecycle.when_dropped`
         forksafe.on_fork(self._forked)
 
     # -- work ----------------------------------------------------------------------------------------------------
@@ -188,12 +189,15 @@ class ProcessEngine:
                 self._driver = driver
                 if driver.launcher is not None and driver.launcher.eager:
                     driver.step(events.StartWorkers(self.max_workers))
+                for mine, words in zip(self.last_words, inbox.last_words(events.ShutdownAsked(False)), strict=True):
+                    mine[:] = words
                 thread = JoinableThread(self._run, self._name, (driver, inbox))
                 self._thread = thread
                 self.inbox = inbox
                 thread.start()
             except BaseException as error:
                 if self._thread is None or self._thread.ident is None:
+                    self.last_words[0].clear()
                     self.inbox = self._driver = self._thread = None
                     driver.close()
                     inbox.close()
@@ -214,6 +218,7 @@ class ProcessEngine:
             driver.broken = leftovers.collapse(self.core, error)
         finally:
             self._closing = True
+            self.last_words[0].clear()
             driver.close()
             driver.config.clear()
             self._config = WorkerConfig()  # initargs are let go now, not when the collector finds them in a cycle
@@ -275,6 +280,7 @@ class ProcessEngine:
         """In a forked child: nothing of this pool is ours."""
         self._foreign = True
         self._closing = True
+        self.last_words[0].clear()
         self.inbox = self._driver = self._thread = None
         self._starting = threading.RLock()
 

@@ -38,6 +38,9 @@ TICK = 0.001
 PATIENCE = 0.05
 """Seconds that a caller waits at a gate before it waits as others do."""
 
+STARTED = 1.0
+"""Seconds that a post waits for the thread it needs: always enough, and an end where the caller holds what it needs."""
+
 BEGIN = 0.02
 """Seconds that a shutdown with cancel gives to a thread that has just been started to take its first task."""
 
@@ -230,7 +233,7 @@ class ThreadEngine(ThreadHost):
         elif not self._must_not_wait():
             settled = Gate()
             if self._request((None, settled.open)):
-                settled.wait()
+                settled.wait(STARTED)
 
     # -- the driver ----------------------------------------------------------------------------------------------------
 
