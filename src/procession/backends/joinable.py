@@ -3,10 +3,13 @@
 In CPython 3.11 and 3.12 a `Thread.join` that a KeyboardInterrupt strikes marks the thread as ended, whatever it does:
 its lock is found locked, which is how a running thread's is, and taken for acquired. The next `join`, that of
 `kill_workers` or of the interpreter's exit, then returns at once.
+
+In a forked child the thread does not exist, and `join` returns at once, as it does there of any thread.
 """
 
 from __future__ import annotations
 
+import os
 import threading
 
 from procession.backends.gate import Gate
@@ -20,6 +23,7 @@ class JoinableThread(threading.Thread):
     def __init__(self, target: object, name: str, args: tuple[object, ...] = ()) -> None:
         super().__init__(target=target, name=name, args=args, daemon=True)  # type: ignore[arg-type]
         self._joiners = []
+        self._pid = os.getpid()
 
     def run(self) -> None:
         """See `threading.Thread`."""
@@ -33,7 +37,8 @@ class JoinableThread(threading.Thread):
     def join(self, timeout: float | None = None) -> None:
         """See `threading.Thread`."""
         joiners = self._joiners
-        if joiners is not None and self.ident is not None and threading.current_thread() is not self:
+        runs = joiners is not None and self.ident is not None and self._pid == os.getpid()
+        if joiners is not None and runs and threading.current_thread() is not self:
             gate = Gate()
             joiners.append(gate)
             if self._joiners is not None:
