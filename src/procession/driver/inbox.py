@@ -47,9 +47,10 @@ class Inbox:
         except OSError:
             pass  # see `ring`
 
-    def last_words(self, entry: Any) -> tuple[list[Callable[[Any], object]], list[Any]]:
-        """What is to be called with what, to leave this entry and ring in any case; see `lifecycle.when_dropped`."""
-        return [self.entries.append, *self._bell], [entry, b"!"]
+    def tell_last(self, entry: Any, words: tuple[list[Any], list[Any]]) -> None:
+        """Make `words` leave this entry, and ring in any case; see `lifecycle.when_dropped`."""
+        words[1][:] = (entry, b"!")
+        words[0][:] = (self.entries.append, *self._bell)
 
     @property
     def asleep(self) -> bool:

@@ -105,8 +105,7 @@ class ProcessEngine:
         future._owner = self
         driver, inbox = self._driver, self.inbox
         if driver is None or inbox is None or self._closing:
-            self._deliver(future)
-            return
+            return self._deliver(future)
         if driver.lane is not None and driver.lane.send(future):
             return
         inbox.put(future)
@@ -189,8 +188,7 @@ class ProcessEngine:
                 self._driver = driver
                 if driver.launcher is not None and driver.launcher.eager:
                     driver.step(events.StartWorkers(self.max_workers))
-                for mine, words in zip(self.last_words, inbox.last_words(events.ShutdownAsked(False)), strict=True):
-                    mine[:] = words
+                inbox.tell_last(events.ShutdownAsked(False), self.last_words)
                 thread = JoinableThread(self._run, self._name, (driver, inbox))
                 self._thread = thread
                 self.inbox = inbox
