@@ -88,6 +88,14 @@ def refusal() -> RuntimeError:
     return RuntimeError(f"cannot schedule new futures after {'interpreter ' if exiting else ''}shutdown")
 
 
+def foreign() -> RuntimeError:
+    """What a submit gets in a forked child."""
+    return RuntimeError(
+        "this pool belongs to the parent process, which forked: make a new pool here, "
+        "or hand the work over to the parent"
+    )
+
+
 def left_by_interrupt() -> bool:
     """True when the interpreter ends because nobody caught a KeyboardInterrupt.
 

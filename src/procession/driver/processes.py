@@ -21,7 +21,7 @@ from procession.core import events
 from procession.core.policy import Profile
 from procession.core.pool import PoolCore
 from procession.core.task import Task
-from procession.driver import leftovers
+from procession.driver import leftovers, lifecycle
 from procession.driver.answers import numbers
 from procession.driver.arrange import arrange
 from procession.driver.callbacks import Callbacks
@@ -77,7 +77,8 @@ class ProcessEngine:
         self._thread: threading.Thread | None = None
         self._closing = False
         self._foreign = False
-        self.last_words: tuple[list[Any], list[Any]] = ([], [])  # see `lifecycle.when_dropped`
+        self._dropped: list[None] = []  # not empty: the pool was, before the driver had begun
+        self.last_words: tuple[list[Any], list[Any]] = ([self._dropped.append], [None])  # see `lifecycle.when_dropped`
         forksafe.on_fork(self._forked)
 
     # -- work ----------------------------------------------------------------------------------------------------
@@ -124,14 +125,11 @@ class ProcessEngine:
     def _refuse(self) -> None:
         """Raise what a task is answered with that cannot be taken, if so it is."""
         if self._foreign:
-            raise RuntimeError(
-                "this pool belongs to the parent process, which forked: make a new pool here, "
-                "or hand the work over to the parent"
-            )
+            raise lifecycle.foreign()
         if self.broken is not None:
             raise self.broken
         if self._closing:
-            raise RuntimeError("cannot schedule new futures after shutdown")
+            raise lifecycle.refusal()
 
     @property
     def broken(self) -> BaseException | None:
@@ -202,7 +200,7 @@ class ProcessEngine:
                 if isinstance(error, OSError):
                     raise explained(error) from error
                 raise
-            if self._closing:  # meanwhile; whoever said so did not wait, and saw no inbox
+            if self._closing or self._dropped:  # meanwhile; whoever said so did not wait, and saw no inbox
                 self._request(events.ShutdownAsked(False))
             return inbox
 

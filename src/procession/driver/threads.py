@@ -197,10 +197,7 @@ class ThreadEngine(ThreadHost):
 
     def _refuse(self) -> None:
         if self._foreign:
-            raise RuntimeError(
-                "this pool belongs to the parent process, which forked: make a new pool here, "
-                "or hand the work over to the parent"
-            )
+            raise lifecycle.foreign()
         if (broken := self.broken) is not None:
             raise broken
         if self._closing:
