@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import threading
 from _thread import get_ident
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Sequence
 from typing import Any, Protocol
@@ -46,7 +47,7 @@ class Unsent:
         self.told = False
 
 
-class Handover:
+class Handover(ABC):
     """A flow, its lock, the bell for those who wait, and the engine on which its items run."""
 
     def __init__(self, engine: Engine, flow: FlowCore) -> None:
@@ -158,9 +159,9 @@ class Handover:
                 unsent.told = True
         self.bell.ring()
 
+    @abstractmethod
     def refused(self, posted: list[Any], error: RuntimeError) -> None:
         """The engine takes these no more, and why."""
-        raise NotImplementedError
 
 
 class NoRun:

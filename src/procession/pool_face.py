@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import weakref
+from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Callable, Hashable, Iterable, Iterator
 from concurrent.futures import Executor, Future
 from typing import TYPE_CHECKING, Any, Never, ParamSpec, TypeVar
@@ -32,7 +33,7 @@ def _nothing(_pool: object) -> None:
     pass
 
 
-class PoolFace(Executor):
+class PoolFace(Executor, ABC):
     """An Executor that hands its work to one pool's engine, under the policy of a view."""
 
     _engine: Any  # `backends.base.Engine`, and the further words that ARCHITECTURE.md lists
@@ -40,8 +41,8 @@ class PoolFace(Executor):
     _name: str | None = None
     _progress: Progress = False
 
-    def _pool(self) -> Pool:
-        raise NotImplementedError
+    @abstractmethod
+    def _pool(self) -> Pool: ...
 
     # -- one call ----------------------------------------------------------------------------------------------------
 

@@ -5,23 +5,15 @@ from __future__ import annotations
 import asyncio
 import gc
 import threading
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 
-from procession.backends.base import WorkerConfig
 from procession.driver.threads import ThreadEngine
 from procession.streams import Words
 from procession.streams_async import AsyncStream, aimap
 from tests.flow.fakes import CommandEngine
-
-
-@pytest.fixture
-def threads() -> Iterator[ThreadEngine]:
-    engine = ThreadEngine(3, WorkerConfig())
-    yield engine
-    engine.shutdown(wait=True, cancel=False)
 
 
 def double(x: int) -> int:

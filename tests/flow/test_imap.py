@@ -13,7 +13,6 @@ from typing import Any
 
 import pytest
 
-from procession.backends.base import WorkerConfig
 from procession.backends.inline import InlineEngine
 from procession.core.policy import Profile
 from procession.driver.threads import ThreadEngine
@@ -26,13 +25,6 @@ from tests.flow.fakes import CommandEngine, Unsendable
 @pytest.fixture
 def engine() -> CommandEngine:
     return CommandEngine()
-
-
-@pytest.fixture
-def threads() -> Iterator[ThreadEngine]:
-    engine = ThreadEngine(3, WorkerConfig())
-    yield engine
-    engine.shutdown(wait=True, cancel=False)
 
 
 def double(x: int) -> int:

@@ -210,8 +210,10 @@ class Channel:
         else:
             self._hears.items_done(self.wid, outcomes)
 
-    def _unpack(self, kind_and_data: tuple[int, bytes]) -> Any:
+    def _unpack(self, kind_and_data: tuple[int, Any]) -> Any:
         kind, data = kind_and_data
+        if kind == page.INTEGER:
+            return data
         if kind == page.MARSHALLED:
             return marshal.loads(data)
         if kind == page.ERROR:

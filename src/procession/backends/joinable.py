@@ -37,8 +37,8 @@ class JoinableThread(threading.Thread):
     def join(self, timeout: float | None = None) -> None:
         """See `threading.Thread`."""
         joiners = self._joiners
-        runs = joiners is not None and self.ident is not None and self._pid == os.getpid()
-        if joiners is not None and runs and threading.current_thread() is not self:
+        ours = self._pid == os.getpid() and threading.current_thread() is not self
+        if joiners is not None and self.ident is not None and ours:
             gate = Gate()
             joiners.append(gate)
             if self._joiners is not None:

@@ -21,7 +21,6 @@ stores. After a death nothing is concurrent.
 
 from __future__ import annotations
 
-import marshal
 import mmap
 import os
 
@@ -80,20 +79,21 @@ class OutcomePage:
         generation = self.words[GENERATION]
         return generation if generation and not self.words[COUNT] else generation + 1
 
-    def outcomes(self, generation: int, skip: int) -> tuple[int, list[tuple[int, bytes]]]:
-        """Parent: the mode and the complete outcomes of this generation after the first `skip`.
+    def outcomes(self, generation: int, skip: int) -> tuple[int, list[tuple[int, bytes | int]]]:
+        """Parent: the mode and the complete outcomes of this generation after the first `skip`: kinds, and their bytes
+        or the integer itself.
 
         None of them when it is another generation's time.
         """
         words = self.words
         if words[GENERATION] != generation:
             return 0, []
-        found: list[tuple[int, bytes]] = []
+        found: list[tuple[int, bytes | int]] = []
         for index in range(skip, words[COUNT]):
             start = words[ENDS + index - 1] >> 2 & END_MASK if index else 0
             word = words[ENDS + index]
             if word & 3 == INTEGER:
-                found.append((MARSHALLED, marshal.dumps(word >> VALUE_SHIFT)))
+                found.append((INTEGER, word >> VALUE_SHIFT))
             else:
                 found.append((word & 3, bytes(self.data[start : word >> 2])))
         mode = words[MODE]
