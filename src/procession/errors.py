@@ -2,6 +2,9 @@
 
     ProcessionError
      ├── WorkerDied(BrokenProcessPool)          the worker died while it ran this task; only this task is lost
+     │    ├── PoisonTask                        it killed its worker at every try
+     │    └── MemoryLimit(+ MemoryError)        it was killed, because it used more than max_memory_per_child
+     ├── TaskTimeout(TimeoutError)              it ran, or waited to run, for longer than it may
      ├── WorkerStartError(BrokenProcessPool, BrokenThreadPool)
      │                                          start, initializer or setup failed: the pool is broken
      ├── RemoteError(+ the nearest built-in)    something that was raised elsewhere and cannot be rebuilt here
@@ -133,6 +136,11 @@ if TYPE_CHECKING:
             task: the name of the task's function.
             index: the item's place in its stream, or None.
             pid: the worker's process id, or None.
+            arguments: what it was called with, shortened; None when that is not known.
+            stack: the Python stacks of the worker's threads when it crashed, the one at fault last; "" when there are
+                none (SIGKILL leaves no time for it).
+            peak_rss: the most memory that the worker had resident, in bytes; None when it is not known.
+            oom: whether the kernel's OOM killer did it; None when that cannot be known.
         """
 
         exitcode: int | None
@@ -140,9 +148,59 @@ if TYPE_CHECKING:
         task: str
         index: int | None
         pid: int | None
+        arguments: str | None
+        stack: str
+        peak_rss: int | None
+        oom: bool | None
 
         def __init__(
-            self, task: str, exitcode: int | None, pid: int | None = None, index: int | None = None
+            self,
+            task: str,
+            exitcode: int | None,
+            pid: int | None = None,
+            index: int | None = None,
+            arguments: str | None = None,
+            stack: str = "",
+            peak_rss: int | None = None,
+            oom: bool | None = None,
+        ) -> None: ...
+
+    class PoisonTask(WorkerDied):
+        """This task killed its worker at every try that `retries=` gave it. Its notes tell of each."""
+
+    class MemoryLimit(WorkerDied, MemoryError):
+        """The worker that ran this task was killed, because it exceeded the ceiling of `max_memory_per_child`."""
+
+    class TaskTimeout(ProcessionError, TimeoutError):
+        """This task ran for longer than its `timeout`, or waited to be started for longer than its `queue_timeout`.
+
+        Attributes:
+            where: "running" or "queued".
+            seconds: so long it had run, or waited.
+            limit: so long it was allowed to.
+            task, index, arguments, pid: as of `WorkerDied`.
+            stack: the Python stacks of the worker's threads, at the end of its time; "" when there are none.
+        """
+
+        where: str
+        seconds: float
+        limit: float
+        task: str
+        index: int | None
+        arguments: str | None
+        stack: str
+        pid: int | None
+
+        def __init__(
+            self,
+            task: str,
+            where: str,
+            seconds: float,
+            limit: float,
+            index: int | None = None,
+            arguments: str | None = None,
+            stack: str = "",
+            pid: int | None = None,
         ) -> None: ...
 
     class WorkerStartError(ProcessionError, BrokenProcessPool, BrokenThreadPool):
@@ -153,37 +211,27 @@ if TYPE_CHECKING:
 
 
 def _make_worker_died() -> type[Any]:
-    class WorkerDied(ProcessionError, _broken_process_pool()):  # type: ignore[misc]  # declared above
-        """The worker that ran this task died. Only this task is lost; the pool lives."""
+    from procession import task_errors
 
-        def __init__(self, task: str, exitcode: int | None, pid: int | None = None, index: int | None = None) -> None:
-            Exception.__init__(self, task, exitcode, pid, index)
-            self.task = task
-            self.exitcode = exitcode
-            self.pid = pid
-            self.index = index
-            self.signal = -exitcode if exitcode is not None and exitcode < 0 else None
-
-        def __str__(self) -> str:
-            what = self.task if self.index is None else f"{self.task}[{self.index}]"
-            who = f"the worker running {what}" + ("" if self.pid is None else f" (pid {self.pid})")
-            return f"{who} {_how_it_ended(self.exitcode)}; only this task is lost"
-
-    return WorkerDied
+    return task_errors.worker_died(ProcessionError, _broken_process_pool())
 
 
-def _how_it_ended(exitcode: int | None) -> str:
-    if exitcode is None:
-        return "died, how is not known"
-    if exitcode >= 0:
-        return f"exited with code {exitcode}"
-    import signal
+def _make_poison_task() -> type[Any]:
+    from procession import task_errors
 
-    try:
-        name = signal.Signals(-exitcode).name
-    except ValueError:
-        name = f"signal {-exitcode}"
-    return f"was killed by {name}"
+    return task_errors.poison_task(__getattr__("WorkerDied"))
+
+
+def _make_memory_limit() -> type[Any]:
+    from procession import task_errors
+
+    return task_errors.memory_limit(__getattr__("WorkerDied"))
+
+
+def _make_task_timeout() -> type[Any]:
+    from procession import task_errors
+
+    return task_errors.task_timeout(ProcessionError)
 
 
 def _broken_thread_pool() -> type[BaseException]:
@@ -214,12 +262,17 @@ def _make_full() -> type[Any]:
 
 _MAKERS: dict[str, Callable[[], type[Any]]] = {
     "Full": _make_full,
+    "MemoryLimit": _make_memory_limit,
+    "PoisonTask": _make_poison_task,
+    "TaskTimeout": _make_task_timeout,
     "WorkerDied": _make_worker_died,
     "WorkerStartError": _make_worker_start_error,
 }
 
 
 def __getattr__(name: str) -> Any:
+    if name in globals():
+        return globals()[name]  # made meanwhile
     maker = _MAKERS.get(name)
     if maker is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
@@ -235,9 +288,12 @@ def __dir__() -> list[str]:
 
 __all__ = [
     "Full",
+    "MemoryLimit",
     "PicklingError",
+    "PoisonTask",
     "ProcessionError",
     "RemoteError",
+    "TaskTimeout",
     "WorkerDied",
     "WorkerStartError",
     "remote_error",

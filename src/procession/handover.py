@@ -170,6 +170,7 @@ class NoRun:
     function: Any = None
     whole = True
     cancelled = True
+    rules = None
 
     def items_done(self, start: int, outcomes: list[Any]) -> None:
         """Nobody waits for them."""

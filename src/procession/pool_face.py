@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any, Never, ParamSpec, TypeVar
 
 from procession import options
 from procession.backends.tasks import CallFuture
+from procession.core.rules import Rules
 from procession.errors import PicklingError
 from procession.observe.progress import Progress
+from procession.policies import NO_POLICY, Backoff, Policy, RetryOn, policy
 
 if TYPE_CHECKING:
     from procession.pool import Pool
@@ -40,6 +42,8 @@ class PoolFace(Executor, ABC):
     _room: Room | None = None
     _name: str | None = None
     _progress: Progress = False
+    _policy: Policy = NO_POLICY
+    _rules: Rules | None = None
 
     @abstractmethod
     def _pool(self) -> Pool: ...
@@ -62,6 +66,8 @@ class PoolFace(Executor, ABC):
             future: CallFuture[T] = CallFuture(function, engine.encode(function, args, kwargs))
         except PicklingError as error:
             return self._never_sent(error)
+        if self._rules is not None:
+            future.rules = self._rules
         if self._room is None:
             engine.post_call(future)
         else:
@@ -69,7 +75,7 @@ class PoolFace(Executor, ABC):
         return future
 
     async def acall(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
-        """`submit`, and await the result. Cancelling the awaiting task cancels the call, if it has not started.
+        """`submit`, and await the result. Cancelling the awaiting task cancels the call, as its `Future.cancel` does.
 
         With `max_pending` and overflow "block" it awaits room. Raises what the call raises, and what `submit` raises.
         """
@@ -78,6 +84,8 @@ class PoolFace(Executor, ABC):
         engine = self._engine
         function = self._function(fn, many=False)
         future: CallFuture[T] = CallFuture(function, engine.encode(function, args, kwargs))
+        if self._rules is not None:
+            future.rules = self._rules
         if self._room is None:
             engine.post_call(future)
         else:
@@ -122,7 +130,8 @@ class PoolFace(Executor, ABC):
         options.check_iterables("map", iterables)
         function = self._function(fn)
         words: dict[str, Any] = {"timeout": timeout, "chunksize": chunksize, "buffersize": buffersize}
-        results = streams.map_(self._engine, function, iterables, progress=self._progress, **words)
+        words.update(progress=self._progress, rules=self._rules)
+        results = streams.map_(self._engine, function, iterables, **words)
         return results if buffersize is None else kept_by(results, self._pool())
 
     def imap(
@@ -155,7 +164,7 @@ class PoolFace(Executor, ABC):
             options.refuse_words("imap", wrong, options.STREAM_MEANT)
         from procession import streams
 
-        words = streams.Words(ordered, window, key, on_error, live, chunksize, progress or self._progress)
+        words = streams.Words(ordered, window, key, on_error, live, chunksize, progress or self._progress, self._rules)
         return self._stream("imap", fn, iterables, words)
 
     def imap_unordered(
@@ -175,7 +184,7 @@ class PoolFace(Executor, ABC):
             options.refuse_words("imap_unordered", wrong, options.STREAM_MEANT)
         from procession import streams
 
-        words = streams.Words(False, window, key, on_error, live, chunksize, progress or self._progress)
+        words = streams.Words(False, window, key, on_error, live, chunksize, progress or self._progress, self._rules)
         return self._stream("imap_unordered", fn, iterables, words)
 
     def aimap(
@@ -196,7 +205,7 @@ class PoolFace(Executor, ABC):
             options.refuse_words("aimap", wrong, options.STREAM_MEANT)
         from procession import streams, streams_async
 
-        words = streams.Words(ordered, window, key, on_error, live, chunksize, progress or self._progress)
+        words = streams.Words(ordered, window, key, on_error, live, chunksize, progress or self._progress, self._rules)
         options.check_iterables("aimap", iterables, asynchronous=True)
         function = self._function(fn)
         return kept_by(streams_async.aimap(self._engine, function, iterables, words), self._pool())
@@ -210,13 +219,40 @@ class PoolFace(Executor, ABC):
 
     # -- policy ------------------------------------------------------------------------------------------------------
 
-    def options(self, *, name: str | None = None, progress: Progress | None = None, **wrong: Never) -> PoolView:
+    def options(
+        self,
+        *,
+        timeout: float | None = None,
+        queue_timeout: float | None = None,
+        grace: float | None = None,
+        retries: int | None = None,
+        retry_on: RetryOn | None = None,
+        backoff: Backoff | None = None,
+        priority: int | None = None,
+        name: str | None = None,
+        progress: Progress | None = None,
+        **wrong: Never,
+    ) -> PoolView:
         """A view of the pool: an Executor whose work is handed over under this policy. Views merge when chained.
 
-        name: what messages, stats and timelines call the tasks; None: as before.
-        progress: for its map, imap and aimap, see `imap`; None: as before.
+        None means: as before. Times are in seconds.
 
-        Its shutdown, and its with block, are the pool's.
+        timeout: one run of a task may take so long, from its start. Then it fails with `TaskTimeout`, which shows where
+            it was, and its worker is killed and replaced.
+        queue_timeout: a task may wait for its first run so long, from the submit; then it fails with `TaskTimeout`.
+        grace: before a worker is killed, for a timeout or a cancel, its task is asked to end by itself
+            (`procession.cancelled()`), and gets so long.
+        retries: so many further runs of a task that fails; the last outcome is the task's, and the errors of the others
+            are its notes. One that kills its worker every time fails with `PoisonTask`.
+        retry_on: the exception class, or classes, after which there is a further run; else Exception, which includes
+            `WorkerDied` and `TaskTimeout`.
+        backoff: the wait before a further run: seconds, doubled each time and lengthened by up to a quarter at random
+            (the same in each run of a program); or a callable that is given 1, 2, ... and returns seconds. Else none.
+        priority: higher first. A point is worth a second of waiting.
+        name: what messages, stats and timelines call the tasks.
+        progress: for its map, imap and aimap, see `imap`.
+
+        Its shutdown, and its with block, are the pool's. Raises TypeError and ValueError for what makes no sense.
         """
         if wrong:
             options.refuse_words("options", wrong, options.OPTIONS_MEANT)
@@ -225,19 +261,33 @@ class PoolFace(Executor, ABC):
 
         if progress is not None:
             check_progress(progress)
+        said = policy(
+            timeout=timeout,
+            queue_timeout=queue_timeout,
+            grace=grace,
+            retries=retries,
+            retry_on=retry_on,
+            backoff=backoff,
+            priority=priority,
+        )
         chosen = self._progress if progress is None else progress
-        return PoolView(self._pool(), name if name is not None else self._name, chosen)
+        name = name if name is not None else self._name
+        return PoolView(self._pool(), name, chosen, self._policy.merged(said))
 
 
 class PoolView(PoolFace):
     """A pool under a policy; made by `options()`."""
 
-    def __init__(self, pool: Pool, name: str | None, progress: Progress) -> None:
+    def __init__(self, pool: Pool, name: str | None, progress: Progress, policy: Policy) -> None:
         self._viewed = pool
         self._engine = pool._engine
         self._room = pool._room
         self._name = name
         self._progress = progress
+        self._policy = policy
+        self._rules = policy.rules()
+        if self._rules is not None:
+            self._engine.obey()
 
     def _pool(self) -> Pool:
         return self._viewed

@@ -85,7 +85,7 @@ class Room:
         with self._lock:
             oldest = list(self._pending)
         for future in oldest:
-            if future.cancel():
+            if future.cancel_unstarted():
                 self.settled([future])
                 self.dropped += 1
                 return True

@@ -16,7 +16,7 @@ SELF_WAIT = 2.0
 def drop_oldest(core: SpinCore) -> bool:
     """Make room: see API.md, semantics 3. False when there is nothing to drop."""
     for future in list(core.open.values()):
-        if future.cancel():
+        if future.cancel_unstarted():
             core.dropped += 1
             return True
     with core.lock:

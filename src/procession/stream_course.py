@@ -23,6 +23,7 @@ from typing import Any
 from procession.backends.base import Engine, Function
 from procession.core.flow import NOTHING, UNBOUNDED, FlowCore
 from procession.core.policy import Profile
+from procession.core.rules import Rules
 from procession.handover import Handover, StreamChunk, Unsent
 from procession.observe.progress import Meter
 from procession.types import Raised
@@ -45,12 +46,13 @@ PATIENCE_NS = 2_000_000
 class StreamRun:
     """A stream as the engine sees it (`backends.base.Run`): one for whole bodies, one for encoded ones."""
 
-    __slots__ = ("cancelled", "course", "function", "whole")
+    __slots__ = ("cancelled", "course", "function", "rules", "whole")
 
     def __init__(self, course: Course, function: Function, whole: bool) -> None:
         self.course = course
         self.function = function
         self.whole = whole
+        self.rules = course.rules
         self.cancelled = False
 
     def items_done(self, start: int, outcomes: list[Any]) -> None:
@@ -91,6 +93,8 @@ class Course(Handover):
         self.error: BaseException | None = None
         self.refusal: Exception | None = None
         self.cancelled = False
+        self.rules: Rules | None = None
+        self.kills = False  # a cancel ends what runs, too
         self._quiet = False  # a cancel has been carried out
         self.meter = Meter(False)
         self.args: dict[int, tuple[Any, ...]] | None = None  # kept where somebody may ask for them
@@ -293,14 +297,17 @@ class Course(Handover):
             raise self.refusal
 
     def cancel(self) -> None:
-        """Nothing of it is to start any more, and nothing is handed over. Any thread; may be called again."""
+        """Nothing of it is to start any more, and nothing is handed over. Any thread; may be called again.
+
+        What runs is ended, too, if it is an imap's.
+        """
         if self._quiet or (self.flow.ended and not self.cancelled):
             return
         self.cancelled = self.exhausted = True
         for run in list(self._runs.values()):
             run.cancelled = True
         for run in list(self._runs.values()):
-            self.engine.cancel_group(run)
+            self.engine.cancel_group(run, self.kills)
         ended = FlowCore()
         ended.close()
         self.flow = ended  # what the old one holds is let go

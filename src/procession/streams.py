@@ -17,6 +17,7 @@ from typing import Any, Literal, NoReturn, TypeVar
 from procession.backends.base import Engine, Function
 from procession.backends.unstruck import unstruck
 from procession.core.flow import NOTHING
+from procession.core.rules import Rules
 from procession.observe.progress import Meter, Progress, check_progress
 from procession.record import record
 from procession.stream_course import Course, Puller
@@ -61,6 +62,7 @@ def map_(
     chunksize: int | None = None,
     buffersize: int | None = None,
     progress: Progress = False,
+    rules: Rules | None = None,
 ) -> Generator[Any, None, None]:
     """`concurrent.futures.Executor.map` of CPython 3.14 over one engine.
 
@@ -76,6 +78,7 @@ def map_(
         raise ValueError("buffersize must be None or > 0")
     check_progress(progress)
     course = Course(engine, function, iterables, window=buffersize, grain=chunksize)
+    course.rules = rules
     course.watch(Meter(progress, total_of(iterables), function.name))
     try:
         if buffersize is None:
@@ -137,6 +140,7 @@ class Words:
     live: bool = False
     chunksize: int | None = None
     progress: Progress = False
+    rules: Rules | None = None
 
     def __post_init__(self) -> None:
         check_positive("window", self.window, "automatic")
@@ -189,6 +193,7 @@ def make_course(
     )
     if single is not None:
         course.single = single
+    course.rules, course.kills = words.rules, True
     course.watch(Meter(words.progress, total_of(iterables), function.name))
     if callable(words.on_error):
         course.args = {}
@@ -283,7 +288,8 @@ class Stream(Iterator[R]):
     Any thread may take, several at once too: each result goes to one of them. A thread that runs an event loop may
     take, too, and blocks its loop while it waits; `Pool.aimap` does not.
 
-    `close()` cancels what has not started (what runs, finishes and is forgotten), and closes the source if that is a
+    `close()` cancels what has not started, ends what runs (worker processes are killed for it, and replaced; threads
+    finish, and are forgotten), and closes the source if that is a
     generator or another stream; iterating then ends. With live=False the source is pulled, and closed, in the thread
     that takes or closes; with live=True in a thread of its own. One that is dropped is closed; one that was never
     iterated warns of it (RuntimeWarning), for its work was for nobody.

@@ -21,7 +21,7 @@ def test_a_worker_is_started_for_each_task_up_to_the_limit() -> None:
     found = stage.submit(*stage.calls(3))
     assert names(found) == ["Spawn", "Send", "Spawn", "Send"]
     assert sent(found) == [(0, 1), (1, 1)]
-    assert stage.core.pending_items == 1
+    assert stage.core.line.items == 1
 
 
 def test_an_idle_worker_comes_before_a_new_one() -> None:
@@ -72,7 +72,7 @@ def test_idle_workers_share() -> None:
     many = Stage(3, mean_ns=CHEAP)
     many.idle(3)
     assert [items for _, items in sent(many.submit(*many.calls(90)))][:3] == [30, 20, 14]
-    assert many.core.pending_items > 0, "the rest balances what turns out to be slow"
+    assert many.core.line.items > 0, "the rest balances what turns out to be slow"
 
 
 def test_what_could_be_started_has_its_share() -> None:
@@ -105,8 +105,8 @@ def test_a_tail_is_stolen_for_an_idle_worker() -> None:
     stage = Stage(2, mean_ns=CHEAP)
     stage.idle(2)
     sizes = sent(stage.submit(*stage.calls(24)))
-    assert stage.core.pending_items == 0 or sizes
-    while stage.core.pending:  # worker 1 is quick, worker 0 hangs
+    assert stage.core.line.items == 0 or sizes
+    while stage.core.line.items:  # worker 1 is quick, worker 0 hangs
         stage.done(1, stage.worker(1).items)
     assert stage.worker(0).items > 1
     found = stage.done(1, stage.worker(1).items)
@@ -115,7 +115,7 @@ def test_a_tail_is_stolen_for_an_idle_worker() -> None:
     back = stage.worker(0).items - 1
     found = stage.withdrawn(0, back)
     assert sent(found)[0][0] == 1
-    assert stage.worker(0).items + stage.worker(1).items + stage.core.pending_items == back + 1
+    assert stage.worker(0).items + stage.worker(1).items + stage.core.line.items == back + 1
 
 
 def test_who_had_nothing_to_give_is_not_asked_again_until_it_gets_more() -> None:
@@ -133,7 +133,7 @@ def test_the_fullest_is_asked_first_and_then_the_next() -> None:
     stage = Stage(3, mean_ns=CHEAP)
     stage.idle(3)
     stage.submit(*stage.calls(20))
-    while stage.core.pending:
+    while stage.core.line.items:
         stage.done(2, stage.worker(2).items)
     fuller, other = (0, 1) if stage.worker(0).items > stage.worker(1).items else (1, 0)
     found = stage.done(2, stage.worker(2).items)
@@ -201,5 +201,5 @@ def test_a_chunk_is_cut_where_a_lease_ends_and_goes_on_in_place() -> None:
     chunk = stage.chunk(10)
     (send,) = only(stage.submit(chunk, *stage.calls(1)), commands.Send)
     assert [list(task.items) for task in send.tasks] == [[1, 2, 3, 4, 5, 6]]
-    assert [list(task.items) for task in stage.core.pending] == [[7, 8, 9, 10], [11]]  # type: ignore[attr-defined]
-    assert all(task.wid is None for task in stage.core.pending)
+    assert [list(task.items) for task in stage.core.line] == [[7, 8, 9, 10], [11]]  # type: ignore[attr-defined]
+    assert all(task.wid is None for task in stage.core.line)

@@ -37,7 +37,7 @@ def test_a_cancelled_call_comes_back_and_the_others_keep_their_order() -> None:
     assert names(found) == ["Cancel", "Send"]
     assert found[0] == commands.Cancel([task])
     assert hand(stage) == [1, 2]
-    assert [each.start for each in stage.core.pending] == [4]  # type: ignore[attr-defined]
+    assert [each.start for each in stage.core.line] == [4]  # type: ignore[attr-defined]
 
 
 def test_a_cancel_that_is_too_late_leaves_nothing_behind() -> None:

@@ -16,6 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from procession.core.policy import Profile
+from procession.core.rules import Rules
 from procession.core.task import Task
 from procession.record import frozen, record
 
@@ -73,6 +74,8 @@ class Run(Protocol):
     """True: a body is the one argument itself, of a type that `Engine.plain` admits; else what `Engine.encode` made."""
     cancelled: bool
     """No item of it is to start any more."""
+    rules: Rules | None
+    """What was asked for its items, if anything."""
 
     def items_done(self, start: int, outcomes: list[Any]) -> None:
         """Items `start`, `start + 1`, ... have these outcomes: a value, or a `Raised`. May come in any order.
@@ -117,8 +120,12 @@ class Engine(Protocol):
         """Hand tasks over. Raises RuntimeError after shutdown or in a forked child, BrokenExecutor when broken."""
         ...
 
-    def cancel_group(self, group: object) -> None:
-        """Nothing of this group (a Run whose `cancelled` is set already) is to start any more."""
+    def obey(self) -> None:
+        """From now on, tasks may come that have rules."""
+        ...
+
+    def cancel_group(self, group: object, kill: bool = False) -> None:
+        """Nothing of this group (a Run whose `cancelled` is set already) is to start any more; `kill`: nor to go on."""
         ...
 
     def shutdown(self, wait: bool, cancel: bool) -> None:

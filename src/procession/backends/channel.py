@@ -1,7 +1,7 @@
 """The parent's end of one worker: its pipes, its tokens, its page, and what it has been told.
 
 Descriptors in the parent, per worker: the write end of the task pipe, the read end of the result pipe, both ends of
-the token pipe, the page (mapped; its descriptor is closed once the worker has it), and the launcher's pidfd.
+the token pipe, the page (which is mapped, too), and the launcher's pidfd.
 """
 
 from __future__ import annotations
@@ -64,6 +64,7 @@ class Channel:
             self.tokens_read, self.tokens_write = _pipe(opened)
             page_fd = forksafe.adopt(page.create)
             opened.append(page_fd)
+            self._page_fd = page_fd
             self.page = page.OutcomePage(page_fd)
         except BaseException:
             for fd in opened:
@@ -81,12 +82,12 @@ class Channel:
 
     def close_child_ends(self) -> None:
         """The launcher has passed them on."""
-        for fd in (self.child.tasks, self.child.results, self.child.page):
+        for fd in (self.child.tasks, self.child.results):
             forksafe.close(fd)
 
     def close(self) -> None:
         """The worker is gone and everything it left has been read."""
-        for fd in (self.tasks_fd, self.results_fd, self.tokens_read, self.tokens_write):
+        for fd in (self.tasks_fd, self.results_fd, self.tokens_read, self.tokens_write, self._page_fd):
             forksafe.close(fd)
         self.page.close()
 
@@ -166,9 +167,29 @@ class Channel:
             self._take(kind, payload)
 
     def drain(self) -> None:
-        """Take all there is; the worker is gone, and what it published last may be in the page only."""
+        """Take all there is in the pipe, then what is in the page only."""
         self._reader.drain(self._take)
         self.peek()
+
+    def catch_up(self) -> bool:
+        """Take all that the worker has published, wherever it lies, while it goes on; whether anything came.
+
+        It may publish in the page, and send that through the pipe, between a look at the pipe and one at the page: then
+        the page shows a later generation than the one that is expected, and the pipe is looked at again.
+        """
+        before = self._reader.received
+        while True:
+            self.drain()
+            if self.page.words[page.GENERATION] <= self._generation + 1 or self.ended:
+                return self._reader.received > before
+
+    def stacks(self) -> str:
+        """What faulthandler has written in the worker since the last `rewind`."""
+        return page.stacks(self._page_fd)
+
+    def rewind(self) -> None:
+        """Forget what it has written."""
+        page.rewind(self._page_fd)
 
     @property
     def ended(self) -> bool:

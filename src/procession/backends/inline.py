@@ -248,7 +248,10 @@ class InlineEngine:
 
     # -- ending ------------------------------------------------------------------------------------------------------
 
-    def cancel_group(self, group: object) -> None:
+    def obey(self) -> None:
+        """See `Engine.obey`."""
+
+    def cancel_group(self, group: object, kill: bool = False) -> None:
         """See `Engine.cancel_group`: nothing waits here, and what runs looks at its run."""
 
     def shutdown(self, wait: bool, cancel: bool) -> None:

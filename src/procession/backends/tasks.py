@@ -36,6 +36,7 @@ from procession.backends.base import Function, Run
 from procession.backends.condition import NOBODY, SETTLED, FutureCondition
 from procession.backends.gate import Gate
 from procession.core.policy import Profile
+from procession.core.rules import Rules
 from procession.core.task import Task
 from procession.types import Raised
 
@@ -76,6 +77,11 @@ class CallFuture(Future[T]):
     wid: int | None = None
     started: bool | None = False
     group: object = None
+    rules: Rules | None = None
+    tries = 0
+    due: int | None = None
+    final = False
+    attempts: Attempts | None = None
 
     def __init__(self, function: Function, body: Any) -> None:  # the base's makes a Condition: not called
         self.function = function
@@ -98,6 +104,12 @@ class CallFuture(Future[T]):
     def release(self) -> None:
         """See `core.task.Task`."""
         self.wid = None
+
+    def again(self, index: int) -> Task:
+        """See `core.task.Task`."""
+        self.size, self.wid, self.started, self.due = 1, None, False, None
+        self.tries += 1
+        return self
 
     def split(self, count: int) -> Task:
         """A call has one item."""
@@ -174,6 +186,11 @@ class CallFuture(Future[T]):
             raise CancelledError
         return self._exception
 
+    def await_end(self) -> None:
+        """Until it is done, however."""
+        if not self.done():
+            self._sleep(None)
+
     def _sleep(self, timeout: float | None) -> None:
         """Until it is done. Raises TimeoutError."""
         deadline = None if timeout is None else monotonic() + timeout
@@ -194,17 +211,28 @@ class CallFuture(Future[T]):
                 self._gates.remove(gate)
 
     def cancel(self) -> bool:
-        """True when it will never run; False when it has started or is done. O(1)."""
+        """True when it is cancelled. O(1) for what waits.
+
+        Of what runs a worker process is killed, and replaced; it is gone when this returns. A thread cannot be killed:
+        False, but `procession.cancelled()` is True in the task from now on. False, too, when it is done.
+        """
+        return self._cancel(True)
+
+    def cancel_unstarted(self) -> bool:
+        """`cancel`, that leaves what runs alone: False then."""
+        return self._cancel(False)
+
+    def _cancel(self, kill: bool) -> bool:
         with LOCK:
             if self._doomed:
                 return True
-            if self._state is not PENDING:
+            if self.done() or (self._state is not PENDING and not kill):
                 return self._state is CANCELLED_AND_NOTIFIED
-            waiting = self.wid is None
+            waiting = self.wid is None and self._state is PENDING
             watched = waiting and self.doom()
         if not waiting:
             owner = self._owner
-            return owner is not None and owner.cancel_leased(self)
+            return owner is not None and owner.cancel_leased(self, kill)
         if watched and _tell([self], CANCELLED_AND_NOTIFIED):
             self._invoke_callbacks()  # type: ignore[attr-defined]  # not in typeshed
         return True
@@ -244,15 +272,26 @@ class FastWay(Protocol):
 class LeasedCanceller(Protocol):
     """An engine that can take a task back from a worker that has not started it."""
 
-    def cancel_leased(self, future: CallFuture[Any]) -> bool:
-        """Waits for the answer. True: it was cancelled and will never run."""
+    def cancel_leased(self, future: CallFuture[Any], kill: bool) -> bool:
+        """Waits for the answer. True: it was cancelled, and does not run; `kill`: not any more."""
         ...
+
+
+class Attempts:
+    """The runs of an item that failed and were followed by another."""
+
+    __slots__ = ("deaths", "last", "notes")
+
+    def __init__(self) -> None:
+        self.notes: list[str] = []
+        self.deaths = 0  # of workers
+        self.last: BaseException | None = None  # what the last one came to
 
 
 class ChunkTask:
     """Consecutive items of a run, or what is left of them."""
 
-    __slots__ = ("bodies", "grain", "low", "run", "size", "start", "wid")
+    __slots__ = ("attempts", "bodies", "due", "final", "grain", "low", "run", "size", "start", "tries", "wid")
 
     started: bool | None = None
 
@@ -264,11 +303,20 @@ class ChunkTask:
         self.size = size
         self.grain = grain
         self.wid: int | None = None
+        self.tries = 0
+        self.due: int | None = None
+        self.final = False
+        self.attempts: Attempts | None = None
 
     @property
     def profile(self) -> Profile:
         """See `core.task.Task`."""
         return self.run.function.profile
+
+    @property
+    def rules(self) -> Rules | None:
+        """See `core.task.Task`."""
+        return self.run.rules
 
     @property
     def group(self) -> object:
@@ -287,8 +335,15 @@ class ChunkTask:
     def split(self, count: int) -> ChunkTask:
         """See `core.task.Task`."""
         rest = ChunkTask(self.run, self.start + count, self.bodies, self.low + count, self.size - count, self.grain)
+        rest.due, rest.final = self.due, self.final
         self.size = count
         return rest
+
+    def again(self, index: int) -> ChunkTask:
+        """See `core.task.Task`."""
+        item = ChunkTask(self.run, index, self.bodies, self.low - self.start + index, 1, self.grain)
+        item.tries, item.attempts = self.tries + 1, self.attempts
+        return item
 
     def advance(self, count: int) -> int:
         """See `core.task.Task`."""
@@ -304,8 +359,8 @@ def resolve(futures: Iterable[Task], outcomes: list[Any]) -> list[CallFuture[Any
     watched: list[CallFuture[Any]] = []
     with LOCK:
         for future, outcome in zip(cast("Iterable[CallFuture[Any]]", futures), outcomes, strict=True):
-            if future._state is FINISHED:
-                continue  # its caller has fetched the outcome itself
+            if future._state is FINISHED or future._doomed:
+                continue  # its caller has fetched the outcome itself; or it was cancelled by its own consent
             if outcome.__class__ is Raised:
                 future._exception = outcome.error
             else:

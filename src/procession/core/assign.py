@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from procession.core import commands, lending
+from procession.core import commands, ending, lending, supervising
 from procession.core.policy import MAX_LEASE, TARGET_NS, Profile
 from procession.core.task import Task
 from procession.core.worker import State, Worker
@@ -27,7 +27,7 @@ CALM = 64
 
 def assign(core: PoolCore) -> None:
     """Give out what waits; called after every event."""
-    while core.pending:
+    while core.line.items:
         if core.hungry:
             lease(core, core.workers[next(reversed(core.hungry))], _share(core))
         elif lending.idles(core):
@@ -57,12 +57,12 @@ def _steal(core: PoolCore) -> None:
 def _share(core: PoolCore) -> int:
     """What one idle worker may take so that every other that idles, or may be started, gets something as well."""
     takers = len(core.hungry) + len(core.waking) + core.max_workers - core.width
-    return -(-core.pending_items // takers)
+    return -(-core.line.items // takers)
 
 
 def _top_up(core: PoolCore) -> None:
     """Nobody idles: workers about to run dry get a successor, where that is worth it."""
-    while core.pending and core.thirsty and core.pending[0].profile.worth_prefetching():
+    while core.line.items and core.thirsty and core.line.front[0].profile.worth_prefetching():
         lease(core, core.workers[next(iter(core.thirsty))])
 
 
@@ -93,6 +93,8 @@ def _hand(core: PoolCore, worker: Worker, batch: Batch) -> None:
     if tasks:
         core.in_flight += items
         number = worker.lease(tasks, items, profiles, expected_ns)
+        if core.ruled:
+            supervising.watch(worker, tasks)
         core.out.append(commands.Send(worker.wid, number, tasks, items))
         if worker.items == items:
             core.mark_head(worker)
@@ -104,7 +106,7 @@ def _collect(core: PoolCore, wid: int, limit: int) -> Batch:
 
     The loop runs once a call, up to 4,096 times a lease: what can be said once a kind of task is not said once a call.
     """
-    if core.pending_items == 1:
+    if core.line.items == 1:
         return _collect_last(core, wid)
     tasks: list[Task] = []
     dropped: list[Task] = []
@@ -112,8 +114,8 @@ def _collect(core: PoolCore, wid: int, limit: int) -> Batch:
     profile: Profile | None = None
     items = counted = 0  # taken; of them in `spent`
     spent = cost = 0.0
-    waiting = core.pending_items
-    pending = core.pending
+    waiting = core.line.items
+    pending = core.line.front
     popleft, take = pending.popleft, tasks.append
     while pending and items < limit:
         task = popleft()
@@ -139,18 +141,22 @@ def _collect(core: PoolCore, wid: int, limit: int) -> Batch:
             _cut(core, task, size)
         take(task)
         items += size
-    core.pending_items = waiting - items
+    core.line.items = waiting - items
+    if core.ruled:
+        core.line.choose()
     if dropped:
-        core.out.append(commands.Drop(dropped))
+        ending.drop(core, dropped)
     return tasks, items, profiles, spent + cost * (items - counted)
 
 
 def _collect_last(core: PoolCore, wid: int) -> Batch:
     """The only item that waits: a round trip at a time is worth a short way."""
-    task = core.pending.popleft()
-    core.pending_items = 0
+    task = core.line.front.popleft()
+    core.line.items = 0
+    if core.ruled:
+        core.line.choose()
     if not task.claim(wid):
-        core.out.append(commands.Drop([task]))
+        ending.drop(core, [task])
         return [], 0, (), 0.0
     profile = task.profile
     return [task], 1, (profile,), profile.cost_of(1)
@@ -160,7 +166,7 @@ def _cut(core: PoolCore, task: Task, count: int) -> None:
     """Leave what is beyond `count` items of `task` at the front of the line."""
     rest = task.split(count)
     rest.release()
-    core.pending.appendleft(rest)
+    core.line.front.appendleft(rest)
 
 
 def _allowance(core: PoolCore, task: Task, spent: float, waiting: int) -> int:

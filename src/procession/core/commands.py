@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from procession.core.rules import Cause
 from procession.core.task import Task
 from procession.record import record
 
@@ -34,6 +35,22 @@ class Withdraw:
     """
 
     wid: int
+
+
+@record
+class Look:
+    """Tell all that this worker has published, wherever it lies, then answer with `Looked`, before anything else."""
+
+    wid: int
+
+
+@record
+class Ask:
+    """Let the item that runs there, the first unanswered one of `task`, know that it is to end, and why."""
+
+    wid: int
+    task: Task
+    cause: Cause
 
 
 @record
@@ -69,12 +86,39 @@ class ResolveItems:
 
 @record
 class FailItem:
-    """The first unanswered item of this task was running when its worker ended with `exitcode` (None: unknown)."""
+    """Item `start` of this task, which has been taken out of it, was running when its worker ended.
+
+    `exitcode`: None where it is unknown. `again`: the task of its next run, where there is to be one.
+    """
 
     task: Task
     start: int
     wid: int
     exitcode: int | None
+    cause: Cause = Cause.DIED
+    again: Task | None = None
+
+
+@record
+class TryAgain:
+    """A run of the item of `task` had this outcome; it will have another run."""
+
+    task: Task
+    outcome: Any
+
+
+@record
+class GiveUp:
+    """These tasks will not have the further run that they wait for: the outcome of their last one stands."""
+
+    tasks: Sequence[Task]
+
+
+@record
+class Expire:
+    """These tasks have waited too long for their first run, and will not have it."""
+
+    tasks: Sequence[Task]
 
 
 @record
@@ -108,9 +152,10 @@ class Stop:
 
 @record
 class Kill:
-    """Kill the worker now."""
+    """Kill the worker now; `cause`: what for, if for what it runs."""
 
     wid: int
+    cause: Cause | None = None
 
 
 @record
@@ -137,11 +182,16 @@ Command = (
     Spawn
     | Send
     | Withdraw
+    | Look
+    | Ask
     | Recall
     | MarkRunning
     | Resolve
     | ResolveItems
     | FailItem
+    | TryAgain
+    | GiveUp
+    | Expire
     | Cancel
     | FailAll
     | Drop

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from procession.core import commands, events, lending
+from procession.core import commands, events, lending, retrying
 from procession.core.state import PoolState
-from procession.core.task import Task, count_items
+from procession.core.task import Task
 from procession.core.worker import Signal, State
 
 if TYPE_CHECKING:
@@ -57,12 +56,16 @@ def put_back(core: PoolCore, tasks: Sequence[Task]) -> None:
     if core.discarding:
         refuse(core, [task for task in tasks if not task.started])
         tasks = [task for task in tasks if task.started]  # the user was told: it may only run
-    core.pending.extendleft(reversed(tasks))
-    core.pending_items += count_items(tasks)
+    core.line.put_back(tasks)
 
 
 def refuse(core: PoolCore, tasks: Sequence[Task]) -> None:
-    """These never run: failed with the reason where the pool is broken, else cancelled."""
+    """These run no more: failed with the reason where the pool is broken, else cancelled; or as their last run said."""
+    if core.ruled:
+        again = [task for task in tasks if task.tries]
+        if again:
+            core.out.append(commands.GiveUp(again))
+        tasks = [task for task in tasks if not task.tries]
     if not tasks:
         return
     if core.reason is not None and core.state is not PoolState.KILLED:
@@ -71,9 +74,23 @@ def refuse(core: PoolCore, tasks: Sequence[Task]) -> None:
         core.out.append(commands.Cancel(tasks))
 
 
+def drop(core: PoolCore, tasks: Sequence[Task]) -> None:
+    """These were cancelled before."""
+    if tasks:
+        core.out.append(commands.Drop(tasks))
+
+
+def cancel(core: PoolCore, tasks: Sequence[Task]) -> None:
+    """These were cancelled while a worker had them, and came back; where the pool is broken they fail as all do."""
+    if core.reason is not None and core.state is not PoolState.KILLED:
+        core.out.append(commands.FailAll(tasks, core.reason))
+    else:
+        core.out.append(commands.Cancel(tasks))
+
+
 def finish_if_empty(core: PoolCore) -> None:
     """Stop the workers when nothing is left to run; say so when the last one is gone."""
-    if core.state is PoolState.CLOSED or core.pending or core.in_flight:
+    if core.state is PoolState.CLOSED or core.line.items or core.in_flight or core.delayed:
         return
     if core.lent is not None:
         lending.recall(core)
@@ -88,9 +105,8 @@ def finish_if_empty(core: PoolCore) -> None:
 
 def _refuse_all(core: PoolCore) -> None:
     """What waits is refused now, and what is in hand but has not started when it comes back, which is asked for."""
-    pending, core.pending = core.pending, deque()
-    core.pending_items = 0
-    put_back(core, list(pending))
+    retrying.give_up(core)
+    put_back(core, core.line.take_all())
     for worker in core.workers.values():
         if not (core.state is PoolState.DRAINING and worker.state is State.STARTING):
             core.withdraw(worker)

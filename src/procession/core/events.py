@@ -11,9 +11,20 @@ from procession.record import record
 
 @record
 class Submitted:
-    """Tasks were handed over, in this order."""
+    """Tasks were handed over, in this order. `ruled`: some of them, now or ever before, have rules."""
 
     tasks: Sequence[Task]
+    ruled: bool = False
+
+
+@record
+class Clock:
+    """It is now `now`, in nanoseconds of a clock that never goes back.
+
+    Told before what time matters for: ruled tasks, looks, deaths and failures of ruled tasks, and when `alarm` is over.
+    """
+
+    now: int
 
 
 @record
@@ -45,10 +56,14 @@ class StartFailed:
 
 @record
 class CallsDone:
-    """The oldest `len(outcomes)` tasks in flight on a worker, calls all of them, have these outcomes."""
+    """The oldest `len(outcomes)` tasks in flight on a worker, calls all of them, have these outcomes.
+
+    `failed`: the places of those that are errors after which their rules want another run, in order.
+    """
 
     wid: int
     outcomes: list[Any]
+    failed: Sequence[int] = ()
 
 
 @record
@@ -57,6 +72,8 @@ class ItemsDone:
 
     wid: int
     outcomes: list[Any]
+    failed: Sequence[int] = ()
+    """As of `CallsDone`."""
 
 
 @record
@@ -99,6 +116,17 @@ class Withdrawn:
 
 
 @record
+class Looked:
+    """The answer to `Look`, and to `PoolCore.watched`: all that this worker had published by now has been told.
+
+    `moved`: something came from it since the last time, if only a part of an outcome.
+    """
+
+    wid: int
+    moved: bool = False
+
+
+@record
 class Lost:
     """A worker is gone. Its results were drained and its tokens read back (`unowned` of them) before this."""
 
@@ -109,16 +137,18 @@ class Lost:
 
 @record
 class CancelAsked:
-    """Somebody wants these tasks, which are in flight but perhaps not started, not to run."""
+    """Somebody wants these tasks, which are in flight but perhaps not started, not to run; `kill`: nor to go on."""
 
     tasks: Sequence[Task]
+    kill: bool = False
 
 
 @record
 class GroupCancelled:
-    """No task of this group is to start any more; they refuse to be claimed already."""
+    """No task of this group is to start any more, or with `kill` to go on; they refuse to be claimed already."""
 
     group: object
+    kill: bool = False
 
 
 @record
@@ -135,6 +165,7 @@ class KillAsked:
 
 Event = (
     Submitted
+    | Clock
     | StartWorkers
     | WorkerReady
     | StartFailed
@@ -145,6 +176,7 @@ Event = (
     | Lent
     | LentTask
     | Recalled
+    | Looked
     | Lost
     | CancelAsked
     | GroupCancelled
@@ -153,6 +185,6 @@ Event = (
 )
 
 OfWorker = (
-    WorkerReady | StartFailed | CallsDone | ItemsDone | LeaseEnded | Withdrawn | Lent | LentTask | Recalled | Lost
+    WorkerReady | StartFailed | CallsDone | ItemsDone | LeaseEnded | Withdrawn | Lent | LentTask | Recalled | Looked | Lost
 )
 """What is heard of one worker, in the order in which it happened there."""

@@ -38,6 +38,11 @@ def check_worker(worker: Worker) -> None:
     assert worker.state not in (State.IDLE, State.DRAINING) or items == 0, f"{worker.state.name} with something in hand"
     assert worker.quota is None or worker.quota >= 0, "leased more than it may run in its life"
     assert not worker.unwanted or worker.loose, "somebody waits for a withdrawal that can bring nothing"
+    assert worker.mortal <= worker.unwanted.keys(), "to be ended, and nobody wants it back"
+    sentence = worker.sentence
+    if sentence is not None:
+        assert worker.finished <= sentence.mark, "what was to end is through, and the worker is still under sentence"
+        assert not sentence.executed or worker.state is State.DYING, "executed, and it lives"
 
 
 def _check_index(core: PoolCore, worker: Worker) -> None:
@@ -45,6 +50,7 @@ def _check_index(core: PoolCore, worker: Worker) -> None:
     assert (wid in core.hungry) == worker.hungry, f"worker {wid}: hungry {worker.hungry}"
     assert (wid in core.waking) == worker.waking, f"worker {wid}: waking {worker.waking}"
     assert (wid in core.thirsty) == worker.thirsty, f"worker {wid}: thirsty {worker.thirsty}"
+    assert (wid in core.watched) == worker.watched, f"worker {wid}: watched {worker.watched}"
     assert (wid in core.stealable) == (worker.stealable > 0), f"worker {wid}: stealable {worker.stealable}"
 
 
@@ -53,8 +59,8 @@ def _check_counts(core: PoolCore) -> None:
     assert core.width == sum(worker.usable for worker in workers.values()), "width"
     assert core.width <= core.max_workers, "more workers than allowed"
     assert core.in_flight == sum(worker.items for worker in workers.values()), "in_flight"
-    assert core.pending_items == count_items(core.pending), "pending_items"
-    for index in (core.hungry, core.waking, core.thirsty, core.stealable, core.withdrawing):
+    core.line.check()
+    for index in (core.hungry, core.waking, core.thirsty, core.stealable, core.watched, core.withdrawing):
         assert index.keys() <= workers.keys(), "a worker that is gone is still indexed"
     assert not core.out, "a command was decided and not given out"
     assert core.lent is None or core.workers[core.lent].lent, "the lent worker does not know it"
@@ -62,10 +68,11 @@ def _check_counts(core: PoolCore) -> None:
 
 
 def _check_places(core: PoolCore) -> None:
-    everywhere = [id(task) for task in core.pending]
+    everywhere = [id(task) for task in core.line]
+    everywhere += [id(task) for _, _, task in core.delayed]
     everywhere += [id(task) for worker in core.workers.values() for task in worker.inflight]
     assert len(everywhere) == len(set(everywhere)), "a task is in two places"
-    assert all(task.wid is None and task.size > 0 for task in core.pending), "what waits is leased or empty"
+    assert all(task.wid is None and task.size > 0 for task in core.line), "what waits is leased or empty"
 
 
 def _check_work_conserving(core: PoolCore) -> None:
@@ -74,18 +81,20 @@ def _check_work_conserving(core: PoolCore) -> None:
         return
     room = core.width < core.max_workers
     tails = [wid for wid in core.stealable if core.workers[wid].state is State.BUSY]
-    assert not core.pending or not (core.hungry or core.waking or room), "work waits while a worker idles"
+    assert not core.line.items or not (core.hungry or core.waking or room), "work waits while a worker idles"
     assert not core.hungry or not core.stealable, "a tail lies with one worker while another idles"
     assert not room or not tails, "a tail lies behind a running task while a worker could be started"
 
 
 def _check_end(core: PoolCore) -> None:
     if not core.state.takes_back:
-        assert not core.pending, f"{core.state.name}, and something waits"
+        assert not core.line.items, f"{core.state.name}, and something waits"
+        assert not core.delayed, f"{core.state.name}, and something waits for its next run"
     if core.discarding:
-        assert all(task.started for task in core.pending), "cancelled by shutdown, and it still waits"
+        assert all(task.started for task in core.line), "cancelled by shutdown, and it still waits"
+        assert not core.delayed, "cancelled by shutdown, and it still waits for its next run"
     if core.state is PoolState.CLOSED:
         assert not core.workers, "CLOSED with a worker"
     elif core.state is not PoolState.OPEN:
-        assert core.workers or core.pending, f"{core.state.name} with nothing left"
-        assert core.pending or core.in_flight or not core.width, "nothing to run, and workers were not stopped"
+        assert core.workers or core.line.items or core.delayed, f"{core.state.name} with nothing left"
+        assert core.line.items or core.delayed or core.in_flight or not core.width, "nothing to run, and workers were not stopped"

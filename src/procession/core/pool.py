@@ -6,10 +6,22 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-from procession.core import assign, commands, ending, events, invariants, lending, starting
+from procession.core import (
+    assign,
+    cancelling,
+    commands,
+    ending,
+    events,
+    invariants,
+    lending,
+    retrying,
+    starting,
+    supervising,
+)
+from procession.core.line import Line
 from procession.core.state import CoreError
 from procession.core.state import PoolState as PoolState
-from procession.core.task import Task, count_items
+from procession.core.task import Task
 from procession.core.worker import Signal, State, Worker
 
 
@@ -21,8 +33,12 @@ class PoolCore:
         self.wanted_workers = max_workers  # before workers that could not be started made it less
         self.max_tasks_per_child = max_tasks_per_child
         self.state = PoolState.OPEN
-        self.pending: deque[Task] = deque()
-        self.pending_items = 0
+        self.line = Line()
+        self.now = 0  # as of the last `Clock`
+        self.ruled = False  # there are, or have been, tasks with rules
+        self.delayed: list[tuple[int, int, Task]] = []  # a heap: when its next run is due, a number, the task
+        self.sweeps: dict[int, int] = {}  # by `queue_ns`: when to look for who has waited so long
+        self.sequence = 0
         self.workers: dict[int, Worker] = {}
         self.width = 0  # workers that count: STARTING, IDLE, BUSY
         self.in_flight = 0  # items in the hands of workers
@@ -30,11 +46,13 @@ class PoolCore:
         self.waking: dict[int, None] = {}
         self.thirsty: dict[int, None] = {}
         self.stealable: dict[int, None] = {}
+        self.watched: dict[int, None] = {}
         self.withdrawing: dict[int, None] = {}  # to be withdrawn from, one after another
         self.lent: int | None = None  # the worker that callers use themselves, see lending.py
         self.recalling = False
         self.calm = 0  # leases that stay small because somebody is cancelling
         self.failed_starts = 0
+        self.barren = 0  # workers that died ready and in vain, one after another
         self.next_wid = 0
         self.reason: object = None  # why it is broken
         self.discarding = False  # shut down with cancel: what comes back unstarted is cancelled
@@ -44,7 +62,7 @@ class PoolCore:
     def step(self, event: events.Event) -> list[commands.Command]:
         """Take one event; returns what is to be done about it, in order. A `Withdraw` is the last, and the only one."""
         _HANDLERS[event.__class__](self, event)
-        if self.pending or self.stealable:
+        if self.line.items or self.stealable:
             assign.assign(self)
         if self.state is not PoolState.OPEN:
             ending.finish_if_empty(self)
@@ -58,6 +76,10 @@ class PoolCore:
         if worker.loose:
             self.withdrawing[worker.wid] = None
 
+    def alarm(self) -> int | None:
+        """When `Clock` is to be told next, at the latest; None: never."""
+        return retrying.alarm(self) if self.ruled else None
+
     def check(self) -> None:
         """The invariants of the pool; run after every event in tests."""
         invariants.check(self)
@@ -66,27 +88,44 @@ class PoolCore:
 
     def submitted(self, event: events.Submitted) -> None:
         """They wait, unless nothing will ever run again."""
+        self.ruled = self.ruled or event.ruled
         if self.discarding or not self.state.takes_back:
             ending.refuse(self, event.tasks)
-        else:
-            self.pending.extend(event.tasks)
-            self.pending_items += count_items(event.tasks)
+            return
+        if self.ruled:
+            retrying.arrived(self, event.tasks)
+        self.line.extend(event.tasks, self.ruled)
 
     def calls_done(self, event: events.CallsDone) -> None:
         """Answer them, and see what its worker needs now."""
         worker = self._answering(event)
         count = len(event.outcomes)
-        self.out.append(commands.Resolve(worker.finish_calls(count), event.outcomes))
+        tasks, outcomes = worker.finish_calls(count), event.outcomes
         self.in_flight -= count
+        if event.failed:
+            again = retrying.after_errors(self, [(task, 0) for task in tasks], outcomes, event.failed)
+            tasks = [task for place, task in enumerate(tasks) if place not in again]
+            outcomes = [outcome for place, outcome in enumerate(outcomes) if place not in again]
+        if tasks:
+            self.out.append(commands.Resolve(tasks, outcomes))
         self._progressed(worker)
 
     def items_done(self, event: events.ItemsDone) -> None:
         """The same for a part of a chunk."""
         worker = self._answering(event)
-        count = len(event.outcomes)
+        outcomes = event.outcomes
+        count = len(outcomes)
         task, start = worker.finish_items(count)
         self.in_flight -= count
-        self.out.append(commands.ResolveItems(task, start, event.outcomes))
+        told = 0
+        if event.failed:
+            items = [(task, start + place) for place in range(count)]
+            for place in sorted(retrying.after_errors(self, items, outcomes, event.failed)):
+                if place > told:
+                    self.out.append(commands.ResolveItems(task, start + told, outcomes[told:place]))
+                told = place + 1
+        if told < count:
+            self.out.append(commands.ResolveItems(task, start + told, outcomes[told:] if told else outcomes))
         self._progressed(worker)
 
     def lease_ended(self, event: events.LeaseEnded) -> None:
@@ -105,11 +144,14 @@ class PoolCore:
 
     def _answering(self, event: events.CallsDone | events.ItemsDone) -> Worker:
         worker = self.heard(event)
+        self.barren = 0
         if worker.state is State.STARTING:
             raise worker.error("it answered before it was ready")
         return worker
 
     def _progressed(self, worker: Worker) -> None:
+        if worker.sentence is not None:
+            supervising.progressed(worker, worker.sentence)
         self.mark_head(worker)
         if worker.quota == 0 and worker.state is State.IDLE:
             self.stop(worker)
@@ -121,53 +163,30 @@ class PoolCore:
         if worker.state is State.BUSY and worker.inflight[0].started is False:
             self.out.append(commands.MarkRunning(worker.inflight[0]))
 
-    # -- withdrawal and cancel -----------------------------------------------------------------------------------
-
-    def cancel_asked(self, event: events.CancelAsked) -> None:
-        """Bring back what these tasks' workers have not started; what was answered or lost meanwhile needs nothing."""
-        for task in event.tasks:
-            worker = None if task.wid is None else self.workers.get(task.wid)
-            if worker is not None and worker.loose and not task.started:
-                worker.unwanted[id(task)] = task
-                self.withdraw(worker)
-                self.calm = assign.CALM
-
-    def group_cancelled(self, event: events.GroupCancelled) -> None:
-        """Its tasks refuse to be claimed from now on; bring back those that are in hand."""
-        group = event.group
-        for worker in self.workers.values():
-            if worker.loose and any(task.group is group for task in worker.inflight):
-                worker.unwanted[id(group)] = group
-                self.withdraw(worker)
-        gone = [task for task in self.pending if task.group is group]
-        if gone:
-            self.pending = deque(task for task in self.pending if task.group is not group)
-            self.pending_items -= count_items(gone)
-            self.out.append(commands.Drop(gone))
+    # -- withdrawal ----------------------------------------------------------------------------------------------
 
     def withdrawn(self, event: events.Withdrawn) -> None:
-        """Put back, or cancel, what was read back."""
+        """Put back, or answer, what was read back."""
         worker = self.heard(event)
+        sentence = worker.sentence
         self.take_back(worker, event.count)
+        if worker.mortal:
+            cancelling.end_what_stayed(self, worker)
+        if sentence is not None and worker.sentence is sentence:
+            supervising.withdrawn(self, worker, sentence)
         self.index(worker)
-        if self.pending and self.pending[0].started and worker.hungry:
+        front = self.line.front
+        if front and front[0].started and worker.hungry:
             assign.lease(self, worker, 1)  # told to be running: it goes to the worker that was about to start it
 
     def take_back(self, worker: Worker, count: int) -> None:
-        """Tasks that no worker owns any more: cancelled if so asked, else first in the line again."""
+        """Tasks that no worker owns any more: answered if they are not to run, else first in the line again."""
         self.in_flight -= count
         back = worker.take_back(count)
         self.withdrawing.pop(worker.wid, None)
-        unwanted, worker.unwanted = worker.unwanted, {}  # those that did not come back have started: too late
-        if unwanted:
-            cancelled = [task for task in back if id(task) in unwanted]
-            dropped = [task for task in back if task.group is not None and id(task.group) in unwanted]
-            gone = {id(task) for task in (*cancelled, *dropped)}
-            back = [task for task in back if id(task) not in gone]
-            if cancelled:
-                ending.refuse(self, cancelled)
-            if dropped:
-                self.out.append(commands.Drop(dropped))
+        back = cancelling.sort_out(self, worker, back)
+        if self.ruled:
+            back = retrying.in_time(self, back)
         ending.put_back(self, back)
 
     # -- workers -------------------------------------------------------------------------------------------------
@@ -191,11 +210,16 @@ class PoolCore:
             raise worker.error(f"it died owning {worker.items} items; a token is taken one at a time")
         if worker.items:
             self.in_flight -= 1
+            cause = supervising.cause_of_loss(worker)
             task, start = worker.finish_items(1)
-            self.out.append(commands.FailItem(task, start, worker.wid, event.exitcode))
+            again = retrying.after_loss(self, task, start, cause)
+            self.out.append(commands.FailItem(task, start, worker.wid, event.exitcode, cause, again))
+        in_vain = not worker.finished and worker.state in (State.IDLE, State.BUSY)
         self.bury(worker, Signal.LOST)
         if never_ready:
             starting.start_has_failed(self, f"it ended with exit code {event.exitcode} before it was ready")
+        elif in_vain:
+            starting.died_in_vain(self, event.exitcode)
 
     def stop(self, worker: Worker) -> None:
         """It has nothing in hand and is to finish."""
@@ -209,7 +233,7 @@ class PoolCore:
             self.width -= 1
         if worker.lent:
             lending.end(self)
-        for index in (self.hungry, self.waking, self.thirsty, self.stealable):
+        for index in (self.hungry, self.waking, self.thirsty, self.stealable, self.watched):
             index.pop(worker.wid, None)
 
     def bury(self, worker: Worker, signal: Signal) -> None:
@@ -218,12 +242,16 @@ class PoolCore:
         self.graves.append(worker)
 
     def index(self, worker: Worker) -> None:
-        """Keep the four sets that save every step from looking at all workers; `check` compares with the properties."""
+        """Keep the sets that save every step from looking at all workers; `check` compares with the properties."""
         wid, state, items = worker.wid, worker.state, worker.items
         self.hungry.pop(wid, None)
         self.waking.pop(wid, None)
         self.thirsty.pop(wid, None)
         self.stealable.pop(wid, None)
+        if self.ruled:
+            self.watched.pop(wid, None)
+            if worker.watched:
+                self.watched[wid] = None
         if state is State.BUSY:
             if items <= max(1, worker.lease_items >> 1) and worker.may_lease():
                 self.thirsty[wid] = None
@@ -253,6 +281,7 @@ class PoolCore:
 _HANDLERS: dict[type, Callable[[PoolCore, Any], None]] = {
     events.Submitted: PoolCore.submitted,
     events.StartWorkers: starting.start_workers,
+    events.Clock: retrying.clock,
     events.CallsDone: PoolCore.calls_done,
     events.ItemsDone: PoolCore.items_done,
     events.LeaseEnded: PoolCore.lease_ended,
@@ -261,10 +290,11 @@ _HANDLERS: dict[type, Callable[[PoolCore, Any], None]] = {
     events.Lent: lending.lent,
     events.LentTask: lending.lent_task,
     events.Recalled: lending.recalled,
+    events.Looked: supervising.looked,
     events.Lost: PoolCore.lost,
     events.StartFailed: starting.start_failed,
-    events.CancelAsked: PoolCore.cancel_asked,
-    events.GroupCancelled: PoolCore.group_cancelled,
+    events.CancelAsked: cancelling.cancel_asked,
+    events.GroupCancelled: cancelling.group_cancelled,
     events.ShutdownAsked: ending.shutdown_asked,
     events.KillAsked: ending.kill_asked,
 }

@@ -15,6 +15,10 @@ START_ATTEMPTS = 3
 """Workers that may fail to start, one after another, before the pool says that it is broken."""
 
 
+IN_VAIN = 8
+"""Workers that may die one after another, ready and before they have answered or cost anything, likewise."""
+
+
 def start_workers(core: PoolCore, event: events.StartWorkers) -> None:
     """Ahead of work, so that they are forked before the program starts threads."""
     while core.width < min(event.count, core.max_workers) and core.state is PoolState.OPEN:
@@ -61,3 +65,11 @@ def start_has_failed(core: PoolCore, reason: object) -> None:
         core.out.append(commands.Narrowed(core.max_workers, reason))
     else:
         ending.break_(core, reason)
+
+
+def died_in_vain(core: PoolCore, exitcode: int | None) -> None:
+    """It was ready, and died before anything came of it. One may be killed from outside; who all do will all do."""
+    core.barren += 1
+    if core.barren >= max(IN_VAIN, 2 * core.max_workers) and core.state.takes_back:
+        core.barren = 0
+        ending.break_(core, f"{IN_VAIN} of them died as soon as they were ready, the last with exit code {exitcode}")

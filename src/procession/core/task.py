@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from typing import Protocol
 
 from procession.core.policy import Profile
+from procession.core.rules import Rules
 
 
 class Task(Protocol):
@@ -22,6 +23,12 @@ class Task(Protocol):
 
     wid: int | None
     """The worker that holds its lease."""
+    tries: int
+    """Runs that have failed before this one."""
+    final: bool
+    """Whatever its rules say, it has no further run: somebody has cancelled it."""
+    due: int | None
+    """When it will have waited too long for its first run; None: never, or it has had that."""
 
     @property
     def size(self) -> int:
@@ -36,6 +43,11 @@ class Task(Protocol):
     @property
     def profile(self) -> Profile:
         """The measured cost of one item; shared by all tasks of one function."""
+        ...
+
+    @property
+    def rules(self) -> Rules | None:
+        """What was asked for it; None: nothing."""
         ...
 
     @property
@@ -57,6 +69,10 @@ class Task(Protocol):
 
     def release(self) -> None:
         """It came back unstarted: a cancel may take it again."""
+        ...
+
+    def again(self, index: int) -> Task:
+        """Its item `index`, which has just failed: a task of its own, to be run once more, with one try more."""
         ...
 
     def split(self, count: int) -> Task:

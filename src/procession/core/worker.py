@@ -15,6 +15,7 @@ from collections import deque
 from enum import Enum, auto
 
 from procession.core.policy import Profile
+from procession.core.rules import Cause
 from procession.core.state import CoreError as CoreError
 from procession.core.task import Task
 
@@ -77,6 +78,19 @@ TRANSITIONS: dict[tuple[State, Signal], State] = {
     (State.DYING, Signal.LOST): State.GONE,
 }
 
+class Sentence:
+    """One running item is to end: the `mark`-th that this worker would answer, if it is still at it when looked at."""
+
+    __slots__ = ("cause", "executed", "grace_ns", "mark", "until")
+
+    def __init__(self, mark: int, cause: Cause, grace_ns: int) -> None:
+        self.mark = mark  # outcomes that were, or will have been, heard before it
+        self.cause = cause
+        self.grace_ns = grace_ns
+        self.until: int | None = None  # it was asked to end by itself, and has until then
+        self.executed = False  # the worker was told to die for it
+
+
 MAX_OPEN_LEASES = 200
 """Leases a worker has not left behind. Their numbers travel modulo 256 and must not be mistaken for one another."""
 
@@ -85,14 +99,21 @@ class Worker:
     """A worker's record. `items` = the outcomes it owes = the sum of the sizes of `inflight`."""
 
     __slots__ = (
+        "finished",
         "inflight",
         "items",
         "lease_items",
         "lent",
+        "look_ns",
+        "looked_at",
         "loose",
+        "mark",
+        "mortal",
         "next_number",
         "open_leases",
         "quota",
+        "ran_ns",
+        "sentence",
         "state",
         "story",
         "unwanted",
@@ -111,6 +132,13 @@ class Worker:
         self.open_leases: deque[tuple[tuple[Profile, ...], int, float]] = deque()
         self.lease_items = 0  # items in the latest lease
         self.unwanted: dict[int, object] = {}  # by id: tasks and groups in hand that are cancelled if they come back
+        self.mortal: set[int] = set()  # those of `unwanted` that are to end even if they have started
+        self.finished = 0  # outcomes heard of it
+        self.look_ns = 0  # time between two looks at what it runs; 0: nobody need look
+        self.mark = -1  # `finished` at the last look, if it was running something then
+        self.looked_at = 0
+        self.ran_ns = 0  # what it runs has been seen running for so long
+        self.sentence: Sentence | None = None
         self.story: deque[tuple[Signal, State, int]] = deque(maxlen=12)
 
     def signal(self, signal: Signal) -> None:
@@ -153,12 +181,19 @@ class Worker:
             return 0 if self.lent else min(self.loose, self.items - 1)
         return self.loose if self.state is State.STARTING else 0
 
+    @property
+    def watched(self) -> bool:
+        """What it runs is to be looked at every `look_ns`."""
+        return self.look_ns > 0 and self.state is State.BUSY
+
     def may_lease(self) -> bool:
         """It is ours to give to, is not about to be replaced, and lease numbers are free."""
-        return not self.lent and self.quota != 0 and len(self.open_leases) < MAX_OPEN_LEASES
+        return not self.lent and self.quota != 0 and self.sentence is None and len(self.open_leases) < MAX_OPEN_LEASES
 
     def lease(self, tasks: list[Task], items: int, profiles: tuple[Profile, ...], expected_ns: float) -> int:
         """Put `tasks` (`items` items in all) in hand; returns the number that their tokens bear."""
+        if not self.items:
+            self.mark = -1
         self.inflight.extend(tasks)
         self.items += items
         self.loose += items
@@ -205,8 +240,10 @@ class Worker:
 
     def _finished(self, count: int) -> None:
         self.items -= count
+        self.finished += count
         self.loose = min(self.loose, self.items)
         if self.items == 0:
+            self.look_ns = 0
             self.signal(Signal.EMPTIED)
 
     def take_back(self, count: int) -> list[Task]:
@@ -229,5 +266,6 @@ class Worker:
         if self.quota is not None:
             self.quota += count
         if count and self.items == 0:
+            self.look_ns = 0
             self.signal(Signal.EMPTIED)
         return list(back)

@@ -98,7 +98,7 @@ def numbers(core: PoolCore, waiting: int, answers: Answers | None) -> EngineStat
         idle=states.count(State.IDLE),
         busy=states.count(State.BUSY),
         starting=states.count(State.STARTING),
-        pending=core.pending_items + waiting,
+        pending=core.line.items + len(core.delayed) + waiting,
         in_flight=core.in_flight,
         done=0 if answers is None else answers.done,
         failed=0 if answers is None else answers.failed,

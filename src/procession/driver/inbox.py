@@ -27,11 +27,12 @@ from procession.driver.lifecycle import in_turn
 class Inbox:
     """Entries for the driver, in order; any thread, any time."""
 
-    __slots__ = ("_bell", "_ring_fd", "_wake_fd", "closed", "entries", "targets")
+    __slots__ = ("_bell", "_ring_fd", "_wake_fd", "closed", "entries", "ruled", "targets")
 
     def __init__(self) -> None:
         self.entries: deque[Any] = deque()
         self.closed = False
+        self.ruled = False  # among the tasks there may be some with rules
         self._wake_fd, self._ring_fd = forksafe.pipe(os.O_CLOEXEC | os.O_NONBLOCK)
         self._bell = (partial(os.write, self._ring_fd),)
         self.targets: list[Callable[[Any], object]] = [self.entries.append]

@@ -73,8 +73,9 @@ class LaneKeeper(Performer):
 
     def calls_done(self, wid: int, outcomes: list[Any]) -> None:
         """See `channel.Hears`. A lone caller finds the lane open when it wakes up, or it would always be too early."""
+        failed = self.failed_calls(wid, outcomes) if self.core.ruled else ()
         with tasks.LOCK:
-            self.todo.extend(self.core.step(events.CallsDone(wid, outcomes)))
+            self.todo.extend(self.core.step(events.CallsDone(wid, outcomes, failed)))
         if self._lone >= self._lone_wanted and self.lane is None:
             self._lend(wid)
         self.perform()

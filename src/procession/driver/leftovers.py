@@ -19,7 +19,7 @@ def collapse(core: PoolCore, error: BaseException) -> ProcessionError:
     """The driver has failed, which is a bug of ours: every task is told so."""
     story = ProcessionError(f"procession's driver has failed: {type(error).__name__}: {error}")
     story.__cause__ = error
-    lost: list[Task] = [*core.pending]
+    lost: list[Task] = [*core.line, *[task for _, _, task in core.delayed]]
     for worker in core.workers.values():
         lost.extend(worker.inflight)
     for task in lost:

@@ -208,7 +208,7 @@ class LockedCore(Answers):
         logger.critical("procession's core has failed; its pool is lost", exc_info=error)
         self.broken_by = error
         self.guarded = self.lost = True
-        left: list[Task] = [*self.core.pending]
+        left: list[Task] = [*self.core.line, *[task for _, _, task in self.core.delayed]]
         for worker in self.workers.values():
             worker.withdraw()
             left += self.core.workers[worker.wid].inflight if worker.wid in self.core.workers else ()

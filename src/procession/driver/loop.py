@@ -22,7 +22,7 @@ from procession.core.task import Task
 from procession.core.worker import State
 from procession.driver.inbox import Inbox
 from procession.driver.lane import TICK, Note
-from procession.driver.lanes import LaneKeeper
+from procession.driver.supervisor import Supervisor
 
 if TYPE_CHECKING:
     from multiprocessing.context import BaseContext
@@ -36,8 +36,8 @@ PEEK_AFTER = 0.005
 logger = logging.getLogger("procession")
 
 
-class Driver(LaneKeeper):
-    """One pool's loop; `Performer` has its core and what is done for it, `LaneKeeper` the worker that is lent."""
+class Driver(Supervisor):
+    """One pool's loop; `Performer` has its core and what is done for it."""
 
     def __init__(self, core: PoolCore, inbox: Inbox, codec: Codec, callbacks: Callbacks) -> None:
         super().__init__(core, codec, callbacks, inbox)
@@ -116,6 +116,8 @@ class Driver(LaneKeeper):
         while not self.closed:
             self._wait()
             self._read_inbox()
+            if self.core.ruled or self.deadlines:
+                self.watch_time()
             if self._synced and not self.starting:
                 self._release_synced()
             self.mind_lane()
@@ -154,14 +156,20 @@ class Driver(LaneKeeper):
                 waiting.extend(entry)
             else:
                 if waiting:
-                    self.step(events.Submitted(waiting))
+                    self._submitted(waiting)
                     waiting = []
                 self._take_request(entry)
         if waiting:
             self.count_lone(len(waiting))
-            self.step(events.Submitted(waiting))
+            self._submitted(waiting)
         if self.codec.forgotten:
             self._forget_functions()
+
+    def _submitted(self, waiting: list[Task]) -> None:
+        ruled = self.inbox.ruled
+        if ruled:
+            self.tell_time()
+        self.step(events.Submitted(waiting, ruled))
 
     def _take_request(self, entry: Any) -> None:
         """An event for the core; (event, answer), called when that has been performed; a sync; a caller's note."""
@@ -185,6 +193,14 @@ class Driver(LaneKeeper):
             event.open()
 
     def _patience(self) -> float:
+        patience = self._idle_patience()
+        if self.core.ruled or self.deadlines:
+            wanted = self.time_left()
+            if wanted is not None and (patience < 0 or wanted < patience):
+                return wanted
+        return patience
+
+    def _idle_patience(self) -> float:
         if self._deferred or self.recall_wanted or (self.lane is not None and self.lane.hot):
             return TICK
         if any(self._may_hold_back(wid) for wid in self.channels):
@@ -221,7 +237,8 @@ class Driver(LaneKeeper):
 
     def items_done(self, wid: int, outcomes: list[Any]) -> None:
         """See `channel.Hears`."""
-        self.step(events.ItemsDone(wid, outcomes))
+        failed = self.failed_items(wid, outcomes) if self.core.ruled else ()
+        self.step(events.ItemsDone(wid, outcomes, failed))
 
     def lease_ended(self, wid: int, items: int, busy_ns: int) -> None:
         """See `channel.Hears`."""
@@ -260,10 +277,10 @@ class Driver(LaneKeeper):
         if worker.state is State.STARTING and unowned < worker.items:
             channel.drain()
         if worker.state in (State.IDLE, State.BUSY):
-            self.step(events.Lost(event.wid, unowned, None))
+            self.lost(channel, unowned, None)
         else:
             self.step(events.StartFailed(event.wid, event.error, fatal=False, again=event.again))
-        self.close_channel(channel)
+            self.close_channel(channel)
 
     def _exited(self, event: Exited) -> None:
         """Law 6: read what it published, then count what it did not own, then decide."""
@@ -278,8 +295,7 @@ class Driver(LaneKeeper):
         if error is not None:
             self.step(events.StartFailed(event.wid, error, fatal=True))
         unowned = channel.withdraw()
-        self.step(events.Lost(event.wid, unowned, event.exitcode))
-        self.close_channel(channel)
+        self.lost(channel, unowned, event.exitcode)
 
     def close(self) -> None:
         """The pool is closed: give back every descriptor, and answer whoever still waits."""

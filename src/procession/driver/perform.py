@@ -11,18 +11,19 @@ import logging
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable
-from time import monotonic
+from time import monotonic, monotonic_ns
 from typing import TYPE_CHECKING, Any
 
-from procession import errors
 from procession.backends import tasks
 from procession.backends.channel import Channel
 from procession.backends.launch import Launcher, explained
-from procession.backends.tasks import CallFuture, ChunkTask
+from procession.backends.tasks import CallFuture
 from procession.core import commands, events
 from procession.core.pool import PoolCore
-from procession.driver.answers import Answers, start_error
-from procession.types import Raised
+from procession.core.rules import Cause
+from procession.driver.answers import start_error
+from procession.driver.verdicts import Obituary, Verdicts
+from procession.worker import boot
 
 if TYPE_CHECKING:
     from procession.driver.callbacks import Callbacks
@@ -30,8 +31,12 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("procession")
 
+MERCY_NS = 500_000_000
+"""A worker that was told to show its stacks and die has so long, then it is killed: it may be stopped, or deaf."""
+SIGKILL = 9
 
-class Performer(Answers, ABC):
+
+class Performer(Verdicts, ABC):
     """A core, the channels of its workers, and the hand that moves them."""
 
     def __init__(self, core: PoolCore, codec: Codec, callbacks: Callbacks) -> None:
@@ -50,21 +55,30 @@ class Performer(Answers, ABC):
         self.closed = False
         self.todo: deque[commands.Command] = deque()
         self._withdrawals: dict[int, None] = {}
+        self._looks: dict[int, None] = {}
+        self.obituaries: dict[int, Obituary] = {}  # of workers whose loss is being told
+        self.asked: dict[int, Cause] = {}  # workers whose item was asked to end, and why
+        self.deadlines: dict[int, int] = {}  # when a worker that was told to show its stacks and die is killed
         self.recall_wanted = False
         self._performing = False
         self._perform: dict[type, Callable[[Any], None]] = {
             commands.Send: self._send,
             commands.Resolve: self._resolve,
-            commands.ResolveItems: self.answer_items,
+            commands.ResolveItems: self._resolve_items,
             commands.MarkRunning: self._mark_running,
             commands.Withdraw: self._withdraw,
             commands.Recall: self._recall,
+            commands.Look: self._look,
+            commands.Ask: self._ask,
             commands.Spawn: self._spawn,
             commands.Stop: self._stop,
             commands.Kill: self._kill,
             commands.Cancel: self.cancel,
             commands.Drop: self.cancel,
             commands.FailItem: self._fail_item,
+            commands.TryAgain: self.try_again,
+            commands.GiveUp: self.give_up,
+            commands.Expire: self.expire,
             commands.FailAll: self.fail_all,
             commands.Broken: self._break,
             commands.Narrowed: self._narrowed,
@@ -102,6 +116,9 @@ class Performer(Answers, ABC):
                 if todo:
                     command = todo.popleft()
                     self._perform[type(command)](command)
+                elif self._looks:
+                    wid, _ = self._looks.popitem()
+                    self.look(wid)
                 elif self._withdrawals:
                     wid, _ = self._withdrawals.popitem()
                     self._answer_withdrawal(wid)
@@ -128,6 +145,29 @@ class Performer(Answers, ABC):
     @abstractmethod
     def receive(self, channel: Channel) -> None:
         """There is something to read from this worker."""
+
+    def _look(self, command: commands.Look) -> None:
+        self._looks[command.wid] = None
+
+    def look(self, wid: int) -> None:
+        """Tell all that this worker has published, and that this is all."""
+        channel = self.channels.get(wid)
+        if channel is not None:
+            moved = channel.catch_up()
+            if wid in self.core.workers:
+                self.tell_time()
+                self.step(events.Looked(wid, moved))
+
+    def tell_time(self) -> None:
+        """Before what time matters for."""
+        self.step(events.Clock(monotonic_ns()))
+
+    def _ask(self, command: commands.Ask) -> None:
+        channel = self.channels.get(command.wid)
+        if channel is not None:
+            self.asked[command.wid] = command.cause
+            self.ran_ns[command.wid] = self.core.workers[command.wid].ran_ns
+            channel.page.ask()
 
     def _withdraw(self, command: commands.Withdraw) -> None:
         self._withdrawals[command.wid] = None
@@ -180,6 +220,8 @@ class Performer(Answers, ABC):
         self.unwatch(channel.tasks_fd)
         del self.channels[channel.wid]
         self.heard_at.pop(channel.wid, None)
+        self.asked.pop(channel.wid, None)
+        self.deadlines.pop(channel.wid, None)
         self.pids.pop(channel.wid, None)
         channel.close()
 
@@ -195,28 +237,36 @@ class Performer(Answers, ABC):
 
     def _kill(self, command: commands.Kill) -> None:
         assert self.launcher is not None
-        self.launcher.kill(command.wid, self.kill_signal)
+        wid, signum = command.wid, self.kill_signal
+        if command.cause is Cause.TIMEOUT or command.cause is Cause.MEMORY:
+            signum = boot.SHOW_AND_DIE
+            self.channels[wid].rewind()
+            self.ran_ns.setdefault(wid, self.core.workers[wid].ran_ns)
+            self.deadlines[wid] = monotonic_ns() + MERCY_NS
+        elif command.cause is not None:
+            signum = SIGKILL
+        self.launcher.kill(wid, signum)
 
     # -- outcomes ------------------------------------------------------------------------------------------------
 
     def _resolve(self, command: commands.Resolve) -> None:
         self.done += len(command.outcomes)
+        if self.core.ruled:
+            self.last_words(command.tasks, command.outcomes)
         self.call_back(tasks.resolve(command.tasks, command.outcomes))
+
+    def _resolve_items(self, command: commands.ResolveItems) -> None:
+        if self.core.ruled:
+            self.last_words([command.task] * len(command.outcomes), command.outcomes)
+        self.answer_items(command)
 
     def _mark_running(self, command: commands.MarkRunning) -> None:
         if isinstance(command.task, CallFuture):
             command.task.mark_running()
 
     def _fail_item(self, command: commands.FailItem) -> None:
-        task, pid = command.task, self.pids.get(command.wid)
-        self.died += 1
-        self.failed += 1
-        if isinstance(task, CallFuture):
-            self.answer(task, Raised(errors.WorkerDied(task.function.name, command.exitcode, pid=pid)))
-        else:
-            assert isinstance(task, ChunkTask)
-            error = errors.WorkerDied(task.run.function.name, command.exitcode, pid=pid, index=command.start)
-            task.run.items_done(command.start, [Raised(error)])
+        worker = self.obituaries[command.wid]
+        self.fail_item(command, worker)
 
     # -- the pool ------------------------------------------------------------------------------------------------
 

@@ -77,6 +77,7 @@ class ProcessEngine:
         self._thread: threading.Thread | None = None
         self._closing = False
         self._foreign = False
+        self._ruled = False
         self._dropped: list[None] = []  # not empty: the pool was, before the driver had begun
         self.last_words: tuple[list[Any], list[Any]] = ([self._dropped.append], [None])  # see `lifecycle.when_dropped`
         forksafe.on_fork(self._forked)
@@ -136,24 +137,35 @@ class ProcessEngine:
         """Why the pool takes no more work, if its workers cannot start."""
         return self._driver.broken if self._driver is not None else None
 
-    def cancel_group(self, group: object) -> None:
-        """See `Engine.cancel_group`."""
-        self._request(events.GroupCancelled(group))
+    def obey(self) -> None:
+        """See `Engine.obey`."""
+        self._ruled = True
+        if self.inbox is not None:
+            self.inbox.ruled = True
 
-    def cancel_leased(self, future: CallFuture[Any]) -> bool:
-        """Have the driver take the task back, and wait for its answer; see `tasks.LeasedCanceller`."""
+    def cancel_group(self, group: object, kill: bool = False) -> None:
+        """See `Engine.cancel_group`."""
+        self._request(events.GroupCancelled(group, kill))
+
+    def cancel_leased(self, future: CallFuture[Any], kill: bool) -> bool:
+        """Have the driver take the task back, or end it, and wait for that; see `tasks.LeasedCanceller`."""
         if threading.current_thread() is self._thread:
             return False
         answered, driver = Gate(), self._driver
+        ending: list[bool] = []
 
         def answer() -> None:
             if driver is not None:
                 driver.cancel_unleased(future)
+                if driver.is_ending(future):
+                    ending.append(True)
             answered.open()
 
-        if not self._request((events.CancelAsked([future]), answer)):
+        if not self._request((events.CancelAsked([future], kill), answer)):
             return future.cancelled()
         answered.wait()
+        if ending:
+            future.await_end()
         return future.cancelled()
 
     def _request(self, entry: Any) -> bool:
@@ -179,6 +191,7 @@ class ProcessEngine:
                 return self.inbox
             self._refuse()
             inbox = Inbox()
+            inbox.ruled = self._ruled
             driver = Driver(self.core, inbox, self.codec, self.callbacks)
             driver.when_broken = self._close_door
             try:

@@ -141,16 +141,21 @@ class ThreadEngine(ThreadHost):
         elif self._growing:
             self._grow(1)
 
-    def cancel_group(self, group: object) -> None:
+    def obey(self) -> None:
+        """See `Engine.obey`."""
+
+    def cancel_group(self, group: object, kill: bool = False) -> None:
         """See `Engine.cancel_group`."""
         self._request(events.GroupCancelled(group))
 
-    def cancel_leased(self, future: CallFuture[Any]) -> bool:
+    def cancel_leased(self, future: CallFuture[Any], kill: bool) -> bool:
         """Have the engine take it back from its worker, and wait for the answer; see `tasks.LeasedCanceller`.
 
         Where waiting would be a deadlock (a finalizer on a thread that steps the core or holds the lock of all
         futures), the answer is False, and the future is cancelled soon if that is still possible.
         """
+        if future.running():
+            return False
         asked = events.CancelAsked([future])
         if self._must_not_wait():
             self._request((asked, lambda: self.cancel_unleased(future)))

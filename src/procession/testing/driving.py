@@ -13,6 +13,7 @@ from typing import Self
 
 from procession.core import commands, events
 from procession.core.pool import PoolCore
+from procession.core.rules import Cause
 from procession.core.worker import State
 from procession.testing import snapshot
 from procession.testing.model import ModelTask, Process
@@ -29,23 +30,42 @@ class Fate(IntEnum):
     DIED = 2
     CANCELLED = 3
     REFUSED = 4
+    TIMED_OUT = 5
+    KILLED = 6
+    EXPIRED = 7
+    GAVE_UP = 8
+
+
+ENDS = {Cause.DIED: Fate.DIED, Cause.TIMEOUT: Fate.TIMED_OUT, Cause.CANCEL: Fate.KILLED, Cause.MEMORY: Fate.DIED}
 
 
 class Ledger:
     """What each item has been through, and law 1."""
 
-    __slots__ = ("fates", "killed", "started")
+    __slots__ = ("fates", "killed", "retries", "runs", "started", "unwanted")
 
-    def __init__(self, items: int) -> None:
+    def __init__(self, items: int, retries: int = 0) -> None:
         self.fates = [Fate.OPEN] * items
         self.started = [False] * items
+        self.runs = [0] * items  # that have failed and are followed by another
+        self.retries = retries
+        self.unwanted = [False] * items  # to be ended, running or not
         self.killed = False
 
     def copy(self) -> Self:
         """Another one, the same."""
         new = type(self).__new__(type(self))
         new.fates, new.started, new.killed = self.fates[:], self.started[:], self.killed
+        new.runs, new.retries, new.unwanted = self.runs[:], self.retries, self.unwanted[:]
         return new
+
+    def again(self, item: int) -> None:
+        """Its run has failed, and it will have another."""
+        assert self.fates[item] is Fate.OPEN, f"item {item} is to run again, and it was {self.fates[item].name} before"
+        assert not self.unwanted[item], f"item {item} is to run again, and was to be ended"
+        assert self.runs[item] < self.retries, f"item {item} has run {self.retries + 1} times, and is to run again"
+        self.started[item] = False
+        self.runs[item] += 1
 
     def start(self, item: int) -> None:
         """A worker starts it."""
@@ -57,10 +77,14 @@ class Ledger:
         """It is answered."""
         before = self.fates[item]
         assert before is Fate.OPEN, f"item {item} is answered twice: {before.name}, then {fate.name}"
-        if fate in (Fate.CANCELLED, Fate.REFUSED):
+        if fate in (Fate.CANCELLED, Fate.REFUSED, Fate.EXPIRED, Fate.GAVE_UP):
             assert not self.started[item], f"item {item} has started, and is answered {fate.name}"
+            assert fate is Fate.CANCELLED or (self.runs[item] > 0) is (fate is Fate.GAVE_UP), (
+                f"item {item} has had {self.runs[item]} runs, and is answered {fate.name}"
+            )
         else:
-            assert self.started[item] or fate is Fate.DIED, f"item {item} never started, and is answered {fate.name}"
+            owned = fate is not Fate.DONE  # and not necessarily started
+            assert self.started[item] or owned, f"item {item} never started, and is answered {fate.name}"
         self.fates[item] = fate
 
 
@@ -77,7 +101,10 @@ class Driving:
         self.todo: deque[commands.Command] = deque()
         self.withdrawals: dict[int, None] = {}
         self.sent: set[int] = set()  # workers that were sent something since the last event from outside
-        self.paused = False
+        self.paused: int | None = None  # the worker that may go on before this is performed further
+        self.looks: dict[int, None] = {}
+        self.looking = False  # that worker has had its pause before it is looked at
+        self.now = 0
         self.withdrawn = 0
         self.spawn_fails = False  # the next one, at once
         self.owned: int | None = None  # by the worker whose loss is being told
@@ -92,6 +119,7 @@ class Driving:
         new.processes = {wid: process.copy() for wid, process in self.processes.items()}
         new.todo = deque()
         new.withdrawals, new.sent, new.paused = self.withdrawals.copy(), self.sent.copy(), self.paused
+        new.looks, new.looking, new.now = self.looks.copy(), self.looking, self.now
         new.withdrawn, new.spawn_fails, new.owned, new.closed = self.withdrawn, self.spawn_fails, None, self.closed
         new.said = None
 
@@ -114,15 +142,23 @@ class Driving:
 
     def perform(self) -> None:
         """Do what the core said, until all is done or a worker may come between."""
-        self.paused = False
-        while self.todo or self.withdrawals or self.perform_last():
+        self.paused = None
+        while self.todo or self.looks or self.withdrawals or self.perform_last():
             if self.todo:
                 self.do(self.todo.popleft())
+            elif self.looks:
+                wid = next(iter(self.looks))
+                self.looking = not self.looking
+                if self.looking:
+                    self.paused = wid
+                    return
+                del self.looks[wid]
+                self.look(wid)
             elif self.withdrawals:
                 wid = next(iter(self.withdrawals))
                 if wid in self.sent:
                     self.sent.discard(wid)
-                    self.paused = True
+                    self.paused = wid
                     return
                 del self.withdrawals[wid]
                 self.read_tokens_back(wid)
@@ -148,11 +184,18 @@ class Driving:
                 self.withdrawals[wid] = None
             case commands.Stop(wid):
                 self.processes[wid].frames += (None,)
-            case commands.Kill(wid):
+            case commands.Look(wid):
+                self.looks[wid] = None
+            case commands.Kill(wid, cause):
                 if wid in self.processes:
                     self.processes[wid].condemned = True
+                    if cause is not None:
+                        self.blame(wid)
             case commands.Closed():
                 self.closed += 1
+            case commands.Ask(wid, task, _):
+                owned = self.processes[wid].owned()
+                assert self.ledger.started[task.start] or owned == task.start, "asked to end, and it does not run"  # type: ignore[attr-defined]
             case commands.Broken() | commands.Narrowed() | commands.Recall():
                 pass
             case _:
@@ -185,15 +228,39 @@ class Driving:
             count, process.tokens = len(process.tokens), ()
             self.step(events.Withdrawn(wid, count))
 
+    def look(self, wid: int) -> None:
+        """Tell all that it has published, and that this is all."""
+        self.hear_all(wid)
+        if wid in self.core.workers:
+            self.step(events.Looked(wid))
+
+    def hear_all(self, wid: int) -> None:
+        """Tell all that it has published."""
+        raise NotImplementedError
+
+    def blame(self, wid: int) -> None:
+        """It is killed for one item: that must be the one that it runs, or has just run."""
+        head: object = self.core.workers[wid].inflight[0]
+        assert isinstance(head, ModelTask)
+        owned = self.processes[wid].owned()
+        assert owned in (None, head.start), f"killed for item {head.start} while it owns {owned}"
+        begun = self.ledger.started[head.start] or owned is not None
+        assert begun, f"killed for item {head.start}, which has not started"
+        self.processes[wid].blamed = head.start
+
     def lose(self, wid: int) -> None:
         """The reaper has told: its results have been read; count its tokens, then tell the core."""
         process = self.processes.pop(wid)
         self.owned = process.owned()
+        assert process.blamed is None or self.owned in (None, process.blamed), (
+            f"killed for item {process.blamed}, and item {self.owned} dies of it"
+        )
         item = self.owned
         self.tell(events.Lost(wid, len(process.tokens), None))
         self.owned = None
         fates = self.ledger.fates
-        assert item is None or fates[item] is not Fate.OPEN, (
+        again = item is not None and not self.ledger.started[item]
+        assert item is None or again or fates[item] is not Fate.OPEN, (
             f"item {item} was owned by a dead worker and is not answered"
         )
 
@@ -208,18 +275,34 @@ class Driving:
                     task.started = True  # type: ignore[misc]
             case commands.Resolve(tasks, outcomes):
                 assert [task.start for task in tasks] == outcomes, "somebody else's outcome"  # type: ignore[attr-defined]
-                for item in outcomes:
-                    seal(item, Fate.DONE)
+                for task in tasks:
+                    seal(task.start, Fate.DONE)  # type: ignore[attr-defined]
             case commands.ResolveItems(_, start, outcomes):
                 assert outcomes == list(range(start, start + len(outcomes))), "somebody else's outcome"
                 for item in outcomes:
                     seal(item, Fate.DONE)
-            case commands.FailItem(_, start, _, _):
+            case commands.FailItem(_, start, _, _, cause, again):
                 assert start == self.owned, f"item {start} fails with a worker that owned {self.owned}"
-                seal(start, Fate.DIED)
+                assert cause is not Cause.CANCEL or self.ledger.unwanted[start], "cancelled, and nobody wanted that"
+                assert cause is Cause.CANCEL or not self.ledger.unwanted[start], "its cancel was forgotten"
+                if again is None:
+                    seal(start, ENDS[cause])
+                else:
+                    assert again.start == start, "something else is to run again"  # type: ignore[attr-defined]
+                    self.again(again)
+            case commands.TryAgain(task, outcome):
+                assert outcome == task.start, "somebody else's outcome"  # type: ignore[attr-defined]
+                self.again(task)
+            case commands.GiveUp(tasks):
+                for task in tasks:
+                    self.seal_all(task, Fate.GAVE_UP)
+            case commands.Expire(tasks):
+                for task in tasks:
+                    self.seal_all(task, Fate.EXPIRED)
             case commands.Cancel(tasks):
                 for task in tasks:
-                    assert self.ledger.killed or not task.started, "told to be running, then cancelled"
+                    wanted = not (self.ledger.killed or self.ledger.unwanted[task.start])  # type: ignore[attr-defined]
+                    assert not task.started or not wanted, "told to be running, then cancelled"
                     self.seal_all(task, Fate.CANCELLED)
             case commands.FailAll(tasks):
                 for task in tasks:
@@ -228,6 +311,11 @@ class Driving:
                 for task in tasks:
                     assert task.cancelled, "dropped, and nobody had cancelled it"  # type: ignore[attr-defined]
                     self.seal_all(task, Fate.CANCELLED)
+
+    def again(self, task: object) -> None:
+        """It will have another run; not one that was cancelled."""
+        assert isinstance(task, ModelTask)
+        self.ledger.again(task.start)
 
     def seal_all(self, task: object, fate: Fate) -> None:
         """All that is left of it; a call that was cancelled while it waited has its answer."""
@@ -264,12 +352,14 @@ class Driving:
 def told(what: object) -> str:
     """An event or a command in a line of a story."""
     parts = []
-    for name in type(what).__dataclass_fields__:  # type: ignore[attr-defined]
+    for name in type(what).__match_args__:  # type: ignore[attr-defined]
         value = getattr(what, name)
         if name == "tasks":
             value = [f"{task.start}+{task.size}" if task.chunk else task.start for task in value]
         elif name == "task":
             value = value.start
+        elif name in ("cause", "again") and value is not None:
+            value = value.name if name == "cause" else value.start
         if name not in ("reason", "exitcode", "busy_ns", "outcomes") or (name == "outcomes" and value):
             parts.append(f"{name}={value}")
     return f"{type(what).__name__}({', '.join(parts)})"

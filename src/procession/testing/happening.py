@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from procession.core import events
 from procession.core.pool import PoolCore
+from procession.core.rules import LOOKS, Cause
 from procession.core.state import PoolState
 from procession.testing.driving import Fate, Ledger
 from procession.testing.explorer import Action
 from procession.testing.lane import Lending, Mail
-from procession.testing.model import DONE, ENDED, READY, Guess, ModelTask, Phase
-from procession.testing.scenario import Scenario
+from procession.testing.model import DONE, ENDED, FAILED, READY, Guess, ModelTask, Phase
+from procession.testing.scenario import TIMEOUT, Scenario
 
 
 class Happening(Lending):
@@ -17,7 +18,7 @@ class Happening(Lending):
 
     def __init__(self, scenario: Scenario) -> None:
         core = PoolCore(scenario.workers, max_tasks_per_child=scenario.quota)
-        super().__init__(core, Ledger(scenario.items))
+        super().__init__(core, Ledger(scenario.items, scenario.retries))
         self.scenario = scenario
         self.profile = Guess(scenario.mean_ns)
         self.at = 0  # in the program
@@ -29,6 +30,8 @@ class Happening(Lending):
         self.lends = scenario.lends
         self.cancels, self.crashes = scenario.cancels, scenario.crashes
         self.failed_starts, self.unfit = scenario.failed_starts, scenario.unfit
+        self.timeouts, self.errors, self.lates = scenario.timeouts, scenario.errors, scenario.lates
+        self.made = 0
 
     # -- letting it happen ---------------------------------------------------------------------------------------
 
@@ -46,6 +49,9 @@ class Happening(Lending):
                     self.ledger.start(item)
             case ("publish", int(wid)):
                 self.processes[wid].publish()
+            case ("fail", int(wid)):
+                self.errors -= 1
+                self.processes[wid].publish(FAILED)
             case ("die", int(wid)):
                 self.processes[wid].phase = Phase.DEAD
             case ("crash", int(wid)):
@@ -76,10 +82,17 @@ class Happening(Lending):
                 self.tell(events.StartFailed(wid, "no process", fatal=False))
             case ("perform",):
                 self.perform()
+            case ("overdue", int(wid)):
+                self.overdue(wid)
+            case ("patience over", int(wid)):
+                self.patience_over(wid)
+            case ("alarm",):
+                self.alarm()
             case ("mail",):
                 event = self.mail.pop(0)
                 if isinstance(event, events.CancelAsked):
                     (self.asking,) = event.tasks  # type: ignore[assignment]
+                self.note_unwanted(event)
                 self.tell(event)
             case ("submit", str(kind), int(count)):
                 self.submit(kind, count)
@@ -94,23 +107,88 @@ class Happening(Lending):
         first = self.handed_over
         self.handed_over += count
         if kind in ("calls", "lone"):
-            calls = [ModelTask(first + each, 1, self.profile) for each in range(count)]
+            calls = [self.ruled(ModelTask(first + each, 1, self.profile)) for each in range(count)]
             self.calls += calls
             if kind == "calls" or not self.hand_over(calls[0]):
-                self.tell(events.Submitted(list(calls)))
+                self.hand_in(list(calls))
         else:
             grain = count if kind == "grain" else 0
-            self.tell(events.Submitted([ModelTask(first, count, self.profile, chunk=True, grain=grain)]))
+            self.hand_in([self.ruled(ModelTask(first, count, self.profile, chunk=True, grain=grain))])
+
+    def ruled(self, task: ModelTask) -> ModelTask:
+        """Under the rules of the scenario."""
+        task.rules = self.scenario.rules(self.made)
+        self.made += 1
+        return task
+
+    def hand_in(self, tasks: list[ModelTask]) -> None:
+        """Through the driver."""
+        ruled = any(task.rules is not None for task in tasks)
+        if ruled:
+            self.pass_time(1)
+        self.tell(events.Submitted(tasks, ruled))
+
+    # -- time ----------------------------------------------------------------------------------------------------
+
+    def pass_time(self, by: int) -> None:
+        """The clock is told, as before all that wants it; nothing may be due yet that was not before."""
+        self.now += by
+        self.step(events.Clock(self.now))
+
+    def overdue(self, wid: int) -> None:
+        """What runs there has been looked at for as long as it may run; in between it goes on, or this was no use.
+
+        Looks in between at which something had come are not told apart: they begin the measuring anew.
+        """
+        self.timeouts -= 1
+        self.sent.clear()
+        self.withdrawn = 0
+        self.hear_all(wid)
+        for _ in range(LOOKS):
+            self.pass_time(TIMEOUT // LOOKS * 2)
+            if self.core.workers[wid].sentence is None:
+                self.step(events.Looked(wid))
+        self.sent.add(wid)  # it goes on while this is decided
+        self.perform()
+
+    def patience_over(self, wid: int) -> None:
+        """Its grace is over."""
+        sentence = self.core.workers[wid].sentence
+        assert sentence is not None
+        assert sentence.until is not None
+        self.pass_time(max(0, sentence.until - self.now))
+        self.hear_all(wid)
+        self.step(events.Looked(wid))
+        self.perform()
+
+    def alarm(self) -> None:
+        """The time has come that the core asked to be told."""
+        due = self.core.alarm()
+        assert due is not None
+        self.lates -= bool(self.core.sweeps)
+        self.sent.clear()
+        self.withdrawn = 0
+        self.pass_time(max(0, due - self.now))
+        self.perform()
 
     def cancel(self, item: int) -> None:
         """As `CallFuture.cancel`: at once while it waits, else the driver is asked."""
         self.cancels -= 1
         (call,) = [call for call in self.calls if call.start == item and self.wanted(call)]
-        if call.wid is None:
+        if call.wid is None and not call.tries:
             call.cancelled = True
             self.ledger.seal(item, Fate.CANCELLED)
         else:
-            self.mail.append(events.CancelAsked([call]))
+            self.mail.append(events.CancelAsked([call], self.scenario.kills))
+
+    def note_unwanted(self, event: Mail) -> None:
+        """From here on they are to end, even if they run."""
+        if isinstance(event, events.LentTask) or not event.kill:
+            return
+        for task in self.everywhere():
+            if task.group == event.group if isinstance(event, events.GroupCancelled) else task in event.tasks:
+                for item in task.items:
+                    self.ledger.unwanted[item] = True
 
     def close(self, first: int) -> None:
         """As closing the iterator of a map: from now on its tasks refuse to be claimed."""
@@ -118,34 +196,54 @@ class Happening(Lending):
         for task in self.everywhere():
             if task.group == first:
                 task.cancelled = True
-        self.mail.append(events.GroupCancelled(first))
+        self.mail.append(events.GroupCancelled(first, self.scenario.kills))
 
     def hear(self, wid: int, count: int) -> None:
         """Take `count` results, outcomes of one kind if more than one."""
+        self.sent.clear()
+        self.withdrawn = 0
+        self.take(wid, count)
+        self.perform()
+
+    def take(self, wid: int, count: int) -> None:
+        """Tell the core of so many results of a worker."""
         process = self.processes[wid]
         heard, process.results = process.results[:count], process.results[count:]
         kind, value, chunk = heard[0]
         if kind == READY:
-            self.tell(events.WorkerReady(wid))
+            self.step(events.WorkerReady(wid))
         elif kind == ENDED:
-            self.tell(events.LeaseEnded(wid, value, value * 1000))
-        elif kind == DONE:
+            self.step(events.LeaseEnded(wid, value, value * 1000))
+        elif kind in (DONE, FAILED):
             outcomes = [item for _, item, _ in heard]
-            self.tell(events.CallsDone(wid, outcomes) if chunk < 0 else events.ItemsDone(wid, outcomes))
+            failed = [place for place, (kind, _, _) in enumerate(heard) if kind == FAILED]
+            self.step((events.CallsDone if chunk < 0 else events.ItemsDone)(wid, outcomes, failed))
         else:
-            self.tell(events.StartFailed(wid, "initializer", fatal=True))
+            self.step(events.StartFailed(wid, "initializer", fatal=True))
+
+    def hear_all(self, wid: int) -> None:
+        """See `Driving`."""
+        process = self.processes.get(wid)
+        while process is not None and process.results:
+            self.take(wid, 1)
 
     # -- laws ----------------------------------------------------------------------------------------------------
 
     def after_driving(self) -> None:
         """The driver has done all it was told."""
-        if self.paused:
+        if self.paused is not None:
             return
         asked, self.asking = self.asking, None
         if asked is not None and self.wanted(asked):
-            if asked.wid is None and not asked.started:  # it came back before it was asked for
+            if asked.wid is None and not asked.started:  # it came back before it was asked for, or is to run again
                 asked.cancelled = True
                 self.ledger.seal(asked.start, Fate.CANCELLED)
+            elif self.scenario.kills:
+                worker = None if asked.wid is None else self.core.workers.get(asked.wid)
+                doomed = worker is not None and worker.sentence is not None and worker.sentence.cause is Cause.CANCEL
+                through = any(result[1] == asked.start for p in self.processes.values() for result in p.results)
+                dead = worker is not None and self.processes[worker.wid].phase is Phase.DEAD
+                assert doomed or through or dead, f"item {asked.start} was to be ended, and nobody is at it"
             else:
                 too_late = asked.started or self.ledger.started[asked.start]
                 owned = any(process.owned() == asked.start for process in self.processes.values())
@@ -182,7 +280,7 @@ class Happening(Lending):
 
     def everywhere(self) -> list[ModelTask]:
         """All tasks that the core holds."""
-        found = [*self.core.pending]
+        found = [*self.core.line, *[task for _, _, task in self.core.delayed]]
         for worker in self.core.workers.values():
             found += worker.inflight
         return found  # type: ignore[return-value]

@@ -18,17 +18,18 @@ from __future__ import annotations
 from enum import IntEnum
 
 from procession.core.policy import Profile
+from procession.core.rules import Rules
 from procession.core.task import Task
 
 STOP = -1
-READY, FATAL, DONE, ENDED = range(4)
+READY, FATAL, DONE, ENDED, FAILED = range(5)
 
 Spec = tuple[int, ...]
 """The items of one task of a lease; calls have one. A first -1 says that it is a chunk."""
 Lease = tuple[int, tuple[Spec, ...]]
 """Its byte, its tasks."""
 Result = tuple[int, int, int]
-"""(READY, 0, 0), (FATAL, 0, 0), (DONE, item, first item of the chunk or -1), (ENDED, items run, 0)."""
+"""(READY, 0, 0), (FATAL, 0, 0), (DONE or FAILED, item, first item of the chunk or -1), (ENDED, items run, 0)."""
 
 
 class Guess(Profile):
@@ -46,7 +47,21 @@ class Guess(Profile):
 class ModelTask:
     """A call, or a chunk with consecutive items."""
 
-    __slots__ = ("cancelled", "chunk", "grain", "group", "profile", "size", "start", "started", "wid")
+    __slots__ = (
+        "cancelled",
+        "chunk",
+        "due",
+        "final",
+        "grain",
+        "group",
+        "profile",
+        "rules",
+        "size",
+        "start",
+        "started",
+        "tries",
+        "wid",
+    )
 
     def __init__(self, start: int, size: int, profile: Profile, *, chunk: bool = False, grain: int = 0) -> None:
         self.start = start
@@ -58,6 +73,10 @@ class ModelTask:
         self.wid: int | None = None
         self.started: bool | None = None if chunk else False
         self.cancelled = False
+        self.rules: Rules | None = None
+        self.tries = 0
+        self.final = False
+        self.due: int | None = None
 
     @property
     def items(self) -> range:
@@ -75,17 +94,30 @@ class ModelTask:
             self.grain,
         )
         new.group, new.wid, new.started, new.cancelled = self.group, self.wid, self.started, self.cancelled
+        new.rules, new.tries, new.due = self.rules, self.tries, self.due
+        new.final = self.final
         return new
 
     def claim(self, wid: int) -> bool:
         """See `core.task.Task`."""
-        if not self.cancelled:
-            self.wid = wid
-        return not self.cancelled
+        if self.cancelled:
+            return False
+        self.wid = wid
+        return True
 
     def release(self) -> None:
         """See `core.task.Task`."""
         self.wid = None
+
+    def again(self, index: int) -> Task:
+        """See `core.task.Task`."""
+        new = self.copy() if self.chunk else self
+        new.size, new.wid, new.tries, new.due = 1, None, self.tries + 1, None
+        if self.chunk:
+            new.start = index
+        else:
+            new.started = False
+        return new
 
     def split(self, count: int) -> Task:
         """See `core.task.Task`."""
@@ -99,7 +131,8 @@ class ModelTask:
     def advance(self, count: int) -> int:
         """See `core.task.Task`."""
         first = self.start
-        self.start += count
+        if self.chunk:
+            self.start += count
         self.size -= count
         return first
 
@@ -119,11 +152,12 @@ class Phase(IntEnum):
 class Process:
     """One worker process and the three pipes that join it to the parent."""
 
-    __slots__ = ("condemned", "current", "done", "frames", "held", "phase", "results", "running", "tokens")
+    __slots__ = ("blamed", "condemned", "current", "done", "frames", "held", "phase", "results", "running", "tokens")
 
     def __init__(self) -> None:
         self.phase = Phase.BOOTING
         self.condemned = False  # a signal that kills is on its way
+        self.blamed: int | None = None  # the item for which that was sent
         self.frames: tuple[Lease | None, ...] = ()  # None: STOP
         self.tokens: tuple[int, ...] = ()
         self.results: tuple[Result, ...] = ()
@@ -137,7 +171,7 @@ class Process:
         new = type(self).__new__(type(self))
         new.phase, new.condemned, new.frames, new.tokens = self.phase, self.condemned, self.frames, self.tokens
         new.results, new.current, new.done = self.results, self.current, self.done
-        new.held, new.running = self.held, self.running
+        new.held, new.running, new.blamed = self.held, self.running, self.blamed
         return new
 
     # -- its steps -----------------------------------------------------------------------------------------------
@@ -187,11 +221,11 @@ class Process:
         self.done = 0
         return True
 
-    def publish(self) -> None:
+    def publish(self, kind: int = DONE) -> None:
         """What it runs is done, and the parent will find out."""
         assert self.running is not None
         assert self.current is not None
-        self.results += ((DONE, *self.running),)
+        self.results += ((kind, *self.running),)
         self.running = None
         self.done += 1
         if not self.current[1]:

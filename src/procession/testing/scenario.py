@@ -3,10 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
+
+from procession.core.rules import Cause, Rules, no_delay
 
 CHEAP, DEAR, UNKNOWN = 1_000.0, 1e9, -1.0
 """What an item is thought to cost, in nanoseconds: leases of many, of one without a successor, of one."""
+TIMEOUT = GRACE = 16_000_000
+PATIENCE = 60_000_000_000
+DELAY = 1_000_000_000
 ENDINGS = ("shutdown", "cancel", "kill")
+
+
+def delayed(tries: int) -> int:
+    """Each further run waits."""
+    return DELAY
 
 
 @dataclass(frozen=True)
@@ -31,12 +42,46 @@ class Scenario:
     """Processes that cannot be started."""
     unfit: int = 0
     """Initializers that raise."""
+    timeouts: int = 0
+    """Items that are found to run for too long."""
+    grace: bool = False
+    """What is to end is asked first."""
+    errors: int = 0
+    """Items that fail, in the eyes of who would have them run again."""
+    retries: int = 0
+    """Further runs of an item, after a death, a timeout, an error."""
+    delay: bool = False
+    """They have to wait for their time."""
+    lates: int = 0
+    """How often the time for which an item may wait for its first run is over."""
+    kills: bool = False
+    """Cancels end what runs, too."""
+    ranks: tuple[int, ...] = ()
+    """Priorities, in turn, of the tasks of the program; then time goes by between its lines."""
+
+    def rules(self, number: int) -> Rules | None:
+        """Of the task that is the `number`-th of the program."""
+        priority = self.ranks[number % len(self.ranks)] if self.ranks else 0
+        if not (self.timeouts or self.grace or self.retries or self.lates or priority):
+            return None
+        return Rules(
+            timeout_ns=TIMEOUT if self.timeouts else None,
+            queue_ns=PATIENCE if self.lates else None,
+            grace_ns=GRACE if self.grace else 0,
+            retries=self.retries,
+            again_after=frozenset((Cause.DIED, Cause.TIMEOUT)) if self.retries else frozenset(),
+            delay_ns=delayed if self.delay else no_delay,
+            priority=priority,
+        )
 
     @property
     def items(self) -> int:
         """How many there are in all."""
         return sum(count for _, count in self.program)
 
+
+ENDING_ONE: dict[str, Any] = {"cancels": 1, "kills": True}
+EVERYTHING: dict[str, Any] = {"timeouts": 1, "errors": 1, "retries": 1, "crashes": 1, **ENDING_ONE}
 
 BOUNDS = (
     Scenario("calls, a crash, a cancel", 2, (("calls", 3),), crashes=1, cancels=1),
@@ -50,10 +95,26 @@ BOUNDS = (
     Scenario("a worker an item, a cancel", 2, (("calls", 3),), quota=1, cancels=1),
     Scenario("lone calls to a lent worker, a crash", 2, (("calls", 1), ("lone", 1), ("lone", 1)), crashes=1, lends=1),
     Scenario("calls of unknown cost, a crash", 2, (("calls", 3),), crashes=1, mean_ns=UNKNOWN),
+    Scenario("calls that may take too long", 2, (("calls", 2),), timeouts=1),
+    Scenario("one worker, too long, a cancel that kills", 1, (("calls", 2),), timeouts=1, cancels=1, kills=True),
+    Scenario("too long with a grace, closed for good", 1, (("chunk", 3),), timeouts=1, grace=True, **ENDING_ONE),
+    Scenario("calls that run again, a crash, an error", 2, (("calls", 2),), crashes=1, errors=1, retries=1),
+    Scenario("a chunk that runs again, a crash, two errors", 1, (("chunk", 3),), crashes=1, errors=2, retries=2),
+    Scenario("later again, shut down with cancel", 1, (("calls", 2),), ("cancel",), errors=1, retries=1, delay=True, **ENDING_ONE),
+    Scenario("calls that may wait too long, a cancel", 1, (("calls", 3),), lates=1, cancels=1),
+    Scenario("priorities, a crash", 2, (("calls", 2), ("calls", 2)), ranks=(0, 5, 1), crashes=1),
+    Scenario("all at once", 1, (("calls", 1), ("chunk", 2)), quota=2, **EVERYTHING),
 )
 """What is walked by default: some fifteen seconds."""
 
 DEEP_BOUNDS = (
+    Scenario("later again, all endings", 1, (("calls", 2),), ENDINGS, errors=1, retries=1, delay=True, **ENDING_ONE),
+    Scenario("two workers, calls that may take too long", 2, (("calls", 3),), timeouts=2),
+    Scenario("two workers, too long with a grace", 2, (("calls", 2),), timeouts=1, grace=True, crashes=1, **ENDING_ONE),
+    Scenario("two workers, a chunk that runs again", 2, (("chunk", 3),), crashes=1, errors=1, retries=1),
+    Scenario("two workers, later again, killed", 2, (("calls", 2),), ("kill",), delay=True, **EVERYTHING),
+    Scenario("two workers, all at once", 2, (("calls", 1), ("chunk", 2)), quota=2, **EVERYTHING),
+    Scenario("two workers, priorities, too late", 2, (("calls", 2), ("calls", 2)), ranks=(0, 5, 1), lates=1, cancels=1),
     Scenario("calls, two crashes, a cancel", 2, (("calls", 3),), crashes=2, cancels=1),
     Scenario("calls, a crash, two cancels", 2, (("calls", 3),), crashes=1, cancels=2),
     Scenario("calls, a crash, all endings", 2, (("calls", 3),), ENDINGS, crashes=1),

@@ -8,18 +8,23 @@ What makes two states equal, and why that is sound (whatever can follow one can 
   cannot be heard of again; its fate was checked when it was sealed.
 * Lease numbers count from the next one to be given, as the bytes that bear them wrap around in any case.
 * `calm` is only asked whether it is 0, and the models here are too small for it to be counted down.
+* `barren` is only compared with a limit that these models never come near.
+* Of times, only the order matters, and only while something waits for one; those who wait for their first run have come
+  together in these models.
 * Stories, and who was buried when, decide nothing.
 """
 
 from __future__ import annotations
 
+import copy
 from collections import deque
 from collections.abc import Iterable
 from typing import cast
 
+from procession.core.line import Lane, Line
 from procession.core.pool import PoolCore
 from procession.core.worker import Worker
-from procession.testing.model import ModelTask, Process
+from procession.testing.model import DONE, FAILED, ModelTask, Process
 
 Names = dict[int, int]
 Key = tuple[object, ...]
@@ -29,13 +34,29 @@ def copy_core(core: PoolCore, memo: dict[int, ModelTask]) -> PoolCore:
     """A core of its own with tasks of its own; `memo` maps the id of each old task to its copy."""
     new = PoolCore.__new__(type(core))
     vars(new).update(vars(core))
-    new.pending = deque(copy_tasks(core.pending, memo))
+    new.line = _copy_line(core.line, memo)
+    new.delayed = [(due, number, copy_tasks([task], memo)[0]) for due, number, task in core.delayed]
+    new.sweeps = core.sweeps.copy()
+    new.watched = core.watched.copy()
     new.workers = {wid: _copy_worker(worker, memo) for wid, worker in core.workers.items()}
     new.hungry, new.waking = core.hungry.copy(), core.waking.copy()
     new.thirsty, new.stealable = core.thirsty.copy(), core.stealable.copy()
     new.withdrawing = core.withdrawing.copy()
     new.out = []
     new.graves = core.graves.copy()
+    return new
+
+
+def _copy_line(line: Line, memo: dict[int, ModelTask]) -> Line:
+    new = Line()
+    new.items, new.now = line.items, line.now
+    new.lanes = {}
+    for priority, lane in line.lanes.items():
+        copied = new.lanes[priority] = Lane(priority)
+        copied.tasks.extend(copy_tasks(lane.tasks, memo))
+        copied.stamps.extend(lane.stamps)
+        if lane.tasks is line.front:
+            new.front = copied.tasks
     return new
 
 
@@ -56,10 +77,13 @@ def _copy_worker(worker: Worker, memo: dict[int, ModelTask]) -> Worker:
         setattr(new, name, getattr(worker, name))
     new.inflight = deque(copy_tasks(worker.inflight, memo))
     new.open_leases, new.story = worker.open_leases.copy(), worker.story.copy()
-    new.unwanted = {}
+    new.unwanted, new.mortal = {}, set()
     for each in worker.unwanted.values():
         known = copy_tasks([each], memo)[0] if isinstance(each, ModelTask) else each
         new.unwanted[id(known)] = known
+        if id(each) in worker.mortal:
+            new.mortal.add(id(known))
+    new.sentence = copy.copy(worker.sentence)
     return new
 
 
@@ -82,7 +106,7 @@ def order(core: PoolCore, processes: dict[int, Process]) -> list[tuple[Key, int]
     """The workers, sorted by what can be said of them without naming anything; with that."""
     places = [
         {wid: place for place, wid in enumerate(index)}
-        for index in (core.hungry, core.waking, core.thirsty, core.stealable, core.withdrawing)
+        for index in (core.hungry, core.waking, core.thirsty, core.stealable, core.watched, core.withdrawing)
     ]
     found: list[tuple[Key, int]] = []
     for wid in core.workers.keys() | processes.keys():
@@ -97,6 +121,8 @@ def order(core: PoolCore, processes: dict[int, Process]) -> list[tuple[Key, int]
                 worker.lease_items,
                 len(worker.open_leases),
                 worker.lent,
+                worker.look_ns,
+                *_sentence_key(worker),
                 *[place.get(wid, -1) for place in places],
             )
         there: Key = ()
@@ -104,6 +130,7 @@ def order(core: PoolCore, processes: dict[int, Process]) -> list[tuple[Key, int]
             there = (
                 int(process.phase),
                 process.condemned,
+                process.blamed is not None,
                 len(process.results),
                 len(process.frames),
                 len(process.tokens),
@@ -111,6 +138,28 @@ def order(core: PoolCore, processes: dict[int, Process]) -> list[tuple[Key, int]
         found.append(((known, there), wid))
     found.sort()
     return found
+
+
+def _sentence_key(worker: Worker) -> tuple[int, ...]:
+    """What it is looked at for is only measured within one action of the model: see `Happening.overdue`."""
+    sentence = worker.sentence
+    if sentence is None:
+        return (-1, 0, 0, 0)
+    at = sentence.mark - worker.finished
+    return (at, sentence.cause.value, sentence.until is not None, sentence.executed)
+
+
+def line_key(core: PoolCore, names: Names) -> Key:
+    """What waits, and what waits for its time. Of times, only which is earlier matters."""
+    line = core.line
+    times = {stamp for lane in line.lanes.values() for stamp in lane.stamps}
+    place = {stamp: number for number, stamp in enumerate(sorted(times))}
+    lanes = [
+        (priority, tasks_key(lane.tasks, names), tuple([place[stamp] for stamp in lane.stamps]))
+        for priority, lane in sorted(line.lanes.items())
+    ]
+    delayed = sorted(core.delayed, key=lambda each: each[:2])
+    return (tuple(lanes), tasks_key([task for _, _, task in delayed], names), len(core.sweeps))
 
 
 def tasks_key(tasks: Iterable[object], names: Names) -> Key:
@@ -123,6 +172,9 @@ def tasks_key(tasks: Iterable[object], names: Names) -> Key:
                 task.cancelled,
                 task.grain,
                 task.wid is not None,
+                task.tries,
+                task.due is not None,
+                task.final,
                 *[names.setdefault(item, len(names)) for item in task.items],
             )
             for task in cast("Iterable[ModelTask]", tasks)
@@ -138,7 +190,8 @@ def worker_key(worker: Worker | None, names: Names) -> Key:
         [id(task) == each or (task.group is not None and id(task.group) == each) for task in worker.inflight]
         for each in worker.unwanted
     ]
-    return (tasks_key(worker.inflight, names), tuple(map(tuple, unwanted)))
+    mortal = tuple([each in worker.mortal for each in worker.unwanted])
+    return (tasks_key(worker.inflight, names), tuple(map(tuple, unwanted)), mortal)
 
 
 def process_key(process: Process | None, newest: int, modulus: int, names: Names) -> Key:
@@ -161,7 +214,7 @@ def process_key(process: Process | None, newest: int, modulus: int, names: Names
             ]
         ),
         tuple(map(age, process.tokens)),
-        tuple([(kind, name(a), name(b)) if kind == 2 else (kind, a, b) for kind, a, b in process.results]),
+        tuple([(kind, name(a), name(b)) if kind in (DONE, FAILED) else (kind, a, b) for kind, a, b in process.results]),
         () if current is None else (age(current[0]), tuple([(name(a), name(b)) for a, b in current[1]])),
         process.done,
         -1 if process.held is None else age(process.held),

@@ -25,7 +25,7 @@ from procession.testing import snapshot
 from procession.testing.driving import Fate
 from procession.testing.explorer import Action
 from procession.testing.happening import Happening
-from procession.testing.model import DONE, ModelTask, Phase
+from procession.testing.model import DONE, FAILED, ModelTask, Phase
 
 
 class World(Happening):
@@ -42,7 +42,7 @@ class World(Happening):
         new.endings = self.endings
         new.calls = snapshot.copy_tasks([call for call in self.calls if self.wanted(call)], memo)
         new.mail = [
-            events.CancelAsked(snapshot.copy_tasks(each.tasks, memo))
+            events.CancelAsked(snapshot.copy_tasks(each.tasks, memo), each.kill)
             if isinstance(each, events.CancelAsked)
             else events.LentTask(each.wid, snapshot.copy_tasks([each.task], memo)[0])
             if isinstance(each, events.LentTask)
@@ -57,6 +57,7 @@ class World(Happening):
             self.failed_starts,
             self.unfit,
         )
+        new.timeouts, new.errors, new.lates, new.made = self.timeouts, self.errors, self.lates, self.made
         return new
 
     def key(self) -> bytes:
@@ -65,8 +66,9 @@ class World(Happening):
         core = self.core
         endings = tuple([self.scenario.endings.index(each) for each in self.endings])
         user = (self.at, endings, self.cancels, self.crashes, self.failed_starts, self.unfit, self.spawn_fails)
-        parts: list[object] = [user, self.closed, self.paused, snapshot.core_key(core)]
-        parts.append(snapshot.tasks_key(core.pending, names))
+        left = (self.timeouts, self.errors, self.lates)
+        parts: list[object] = [user, left, self.closed, self.paused is not None, self.looking, snapshot.core_key(core)]
+        parts.append(snapshot.line_key(core, names))
         ranks = {}
         for rank, (known, wid) in enumerate(snapshot.order(core, self.processes)):
             ranks[wid] = rank
@@ -75,7 +77,11 @@ class World(Happening):
             parts.append((known, snapshot.worker_key(worker, names)))
             parts.append(snapshot.process_key(process, newest, self.modulus, names))
         parts.append(
-            (tuple([ranks[wid] for wid in self.withdrawals]), tuple(sorted([ranks[wid] for wid in self.sent])))
+            (
+                tuple([ranks[wid] for wid in self.withdrawals]),
+                tuple([ranks.get(wid, -1) for wid in self.looks]),
+                tuple(sorted([ranks[wid] for wid in self.sent])),
+            )
         )
         for each in self.mail:
             if isinstance(each, events.CancelAsked):
@@ -91,7 +97,16 @@ class World(Happening):
         parts.append((-1 if self.lane is None else ranks[self.lane], out, self.recall, self.lends))
         if self.asking is not None:
             parts.append(snapshot.tasks_key([self.asking], names))
-        parts.append(tuple([self.ledger.fates[item] * 2 + self.ledger.started[item] for item in names if item >= 0]))
+        ledger = self.ledger
+        parts.append(
+            tuple(
+                [
+                    (int(ledger.fates[item]), ledger.started[item], ledger.runs[item], ledger.unwanted[item])
+                    for item in names
+                    if item >= 0
+                ]
+            )
+        )
         return blake2b(marshal.dumps(parts, 2), digest_size=16).digest()
 
     def group_key(self, group: object, names: snapshot.Names) -> snapshot.Key:
@@ -121,9 +136,8 @@ class World(Happening):
 
     def actions(self) -> Sequence[Action]:
         """See `explorer.Model`."""
-        if self.paused:
-            wid = next(iter(self.withdrawals))
-            return [("perform",), *self.steps_of(wid)]
+        if self.paused is not None:
+            return [("perform",), *(self.steps_of(self.paused) if self.paused in self.processes else [])]
         lane_must, lane_may = self.lane_actions()
         must = [*lane_must, *self.musts()]
         if not must:
@@ -148,6 +162,12 @@ class World(Happening):
                 found.append(("reap", wid))
         if self.mail and self.lane is None:
             found.append(("mail",))
+        for wid in self.core.watched:
+            sentence = self.core.workers[wid].sentence
+            if sentence is not None and sentence.until is not None:
+                found.append(("patience over", wid))
+        if self.core.delayed:
+            found.append(("alarm",))
         return found
 
     def steps_of(self, wid: int) -> list[Action]:
@@ -156,7 +176,7 @@ class World(Happening):
         if process.phase is Phase.BOOTING:
             return [("boot", wid)]
         if process.running is not None:
-            return [("publish", wid)]
+            return [("publish", wid), *([("fail", wid)] if self.errors else [])]
         return [("take", wid)] if process.can_take() else []
 
     def user(self) -> list[Action]:
@@ -188,9 +208,19 @@ class World(Happening):
                 found.append(("start fails", wid))
             if process.phase is Phase.BOOTING and self.unfit:
                 found.append(("unfit", wid))
+        if self.timeouts and not self.paused:
+            found += [("overdue", wid) for wid in self.core.watched if self.may_be_overdue(wid)]
+        if self.lates and not self.core.delayed and self.core.alarm() is not None:
+            found.append(("alarm",))
         if self.failed_starts and not self.spawn_fails and not self.closed:
             found.append(("next spawn fails",))
         return found
+
+    def may_be_overdue(self, wid: int) -> bool:
+        """It would still be at something after all that it has published."""
+        process, worker = self.processes[wid], self.core.workers[wid]
+        published = sum(result[0] in (DONE, FAILED) for result in process.results)
+        return worker.sentence is None and worker.items > published
 
     def open_groups(self) -> list[int]:
         """First items of chunks that were handed over, not closed, and not through."""
@@ -210,6 +240,6 @@ class World(Happening):
         """How many of the results at hand the parent may take as one event."""
         results = self.processes[wid].results
         count = 0
-        while count < len(results) and results[count][0] == DONE and results[count][2] == results[0][2]:
+        while count < len(results) and results[count][0] in (DONE, FAILED) and results[count][2] == results[0][2]:
             count += 1
         return count

@@ -110,13 +110,14 @@ class FrameWriter:
 class FrameReader:
     """The reading end: gives whole frames, in order, and keeps an unfinished one."""
 
-    __slots__ = ("_fd", "_large", "_large_at", "_rest", "ended")
+    __slots__ = ("_fd", "_large", "_large_at", "_rest", "ended", "received")
 
     def __init__(self, fd: int) -> None:
         self._fd = fd
         self._rest = b""
         self._large: bytearray | None = None  # a big unfinished frame, read in place
         self._large_at = 0
+        self.received = 0  # bytes
         self.ended = False  # every writer has closed its end
 
     def read(self) -> Iterator[tuple[int, bytes | bytearray | memoryview]]:
@@ -128,6 +129,7 @@ class FrameReader:
         if not data:
             self.ended = True
             return
+        self.received += len(data)
         if self._rest:
             data = self._rest + data
         position, size = 0, len(data)
@@ -151,6 +153,7 @@ class FrameReader:
             self.ended = True
             return
         self._large_at += got
+        self.received += got
         if self._large_at == len(large):
             self._large = None
             yield HEADER.unpack_from(large)[1], memoryview(large)[HEADER_SIZE:]

@@ -5,9 +5,13 @@ Layout (little words of 8 bytes, then bytes):
     word 0      generation: counts the batches of outcomes that this page has held
     word 1      count: outcomes of this generation that are complete
     word 2      what they are outcomes of (a mode of `frames`)
-    words 3..   for each outcome: its kind (2 bits), its end in the data area (18 bits), and if it is a small integer,
+    word 3      which item has been asked to end by itself: its generation and its place in it, see `place`
+    words 4..   for each outcome: its kind (2 bits), its end in the data area (18 bits), and if it is a small integer,
                 which takes nothing there, its value (44 bits)
     then        the data area
+
+Behind the page, which is mapped, the same file takes what faulthandler writes in the worker: the Python stacks when it
+crashes, or when it is told to show them. The worker writes where the file's offset stands, which both sides share.
 
 The worker writes an outcome's bytes, then its end, then the count: whatever instruction it is killed at, the outcomes
 below the count are whole. A batch ends when the worker sends all of it through the pipe; only then, and after the frame
@@ -26,9 +30,11 @@ import os
 
 SLOTS = 4096
 PAGE_SIZE = 1 << 18
-GENERATION, COUNT, MODE, ENDS = range(4)  # words; ENDS is the first of many
+GENERATION, COUNT, MODE, ASKED, ENDS = range(5)  # words; ENDS is the first of many
 DATA_AT = 8 * (ENDS + SLOTS)
 CAPACITY = PAGE_SIZE - DATA_AT
+MOST_STACKS = 1 << 18
+"""Bytes of what is written behind the page that are ever looked at."""
 
 MARSHALLED = 0
 VALUE = 1
@@ -44,8 +50,20 @@ LEAST, MOST = -1 << 43, (1 << 43) - 1
 def create() -> int:
     """A new page; returns its descriptor. It has no name: there is nothing that could stay."""
     fd = os.memfd_create("procession-page", os.MFD_CLOEXEC)
-    os.ftruncate(fd, PAGE_SIZE)
+    rewind(fd)
     return fd
+
+
+def rewind(fd: int) -> None:
+    """What is written behind the page from now on is all there is."""
+    os.ftruncate(fd, PAGE_SIZE)
+    os.lseek(fd, PAGE_SIZE, os.SEEK_SET)
+
+
+def stacks(fd: int) -> str:
+    """What has been written behind the page."""
+    size = min(os.fstat(fd).st_size - PAGE_SIZE, MOST_STACKS)
+    return os.pread(fd, size, PAGE_SIZE).decode("utf-8", "replace") if size > 0 else ""
 
 
 class OutcomePage:
@@ -73,6 +91,18 @@ class OutcomePage:
             self.sent = False
             words[GENERATION] += 1
         return words[GENERATION]
+
+    def place(self) -> int:
+        """The item that the worker is at, or comes to next: one number, never the same for two."""
+        return self.words[GENERATION] << 16 | self.words[COUNT] + 1
+
+    def ask(self) -> None:
+        """Parent: let the item that the worker is at know that it is to end."""
+        self.words[ASKED] = self.place()
+
+    def asked(self) -> bool:
+        """Worker: is the item that it is at to end?"""
+        return self.words[ASKED] == self.place()
 
     def upcoming(self) -> int:
         """Parent, while the worker idles: the generation of its next batch. One that is empty will be used again."""

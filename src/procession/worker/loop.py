@@ -19,7 +19,7 @@ from marshal import dumps as marshal_dumps
 from time import perf_counter_ns
 
 from procession.transport import frames, page
-from procession.worker import boot, state, stdio
+from procession.worker import asked, boot, state, stdio
 from procession.worker.functions import FunctionTable
 
 TYPE_CHECKING = False  # typing costs a worker milliseconds; the checkers know this name
@@ -77,6 +77,7 @@ class Worker:
         self.tokens = files.tokens
         self.reader = frames.FrameReader(files.tasks)
         self.page = page.OutcomePage(files.page)
+        asked.answer_for_process(self.page.asked)
         self.held: bytes | None = None  # a token read for a lease that has not come yet
         self.with_state: set[int] = set()
 

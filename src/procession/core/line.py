@@ -1,0 +1,147 @@
+"""What waits, in the order in which it will be handed out: a lane for each priority, and ageing between them.
+
+A lane is first in, first out; what comes back to it goes to its front. A lane's rank is the time at which its first
+task came, less AGE_NS for each point of its priority, and the lane of the lowest rank is in front. So a point of
+priority is worth AGE_NS of waiting, whoever comes later: nothing waits for ever.
+
+Until a task with a priority comes there is one lane, and no task is stamped with a time. What comes back bears the
+time of the task before which it is put: it was there earlier, but by how much decides nothing within a lane.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+
+from procession.core.task import Task, count_items
+
+AGE_NS = 1_000_000_000
+"""Waiting that is worth one point of priority."""
+
+
+class Lane:
+    """The waiting tasks of one priority, and, where there are other lanes, when each of them came."""
+
+    __slots__ = ("priority", "stamps", "tasks")
+
+    def __init__(self, priority: int) -> None:
+        self.priority = priority
+        self.tasks: deque[Task] = deque()
+        self.stamps: deque[int] = deque()
+
+    def settle(self, now: int) -> None:
+        """Tasks were taken from its front, or put there."""
+        stamps, count = self.stamps, len(self.tasks)
+        first = stamps[0] if stamps else now
+        while len(stamps) > count:
+            stamps.popleft()
+        stamps.extendleft([first] * (count - len(stamps)))
+
+    @property
+    def rank(self) -> tuple[int, int]:
+        """The lowest is served first."""
+        return (self.stamps[0] - self.priority * AGE_NS, -self.priority)
+
+
+class Line:
+    """All lanes. `front` is the lane to be served, empty only when all are; `items` counts what all of them hold."""
+
+    __slots__ = ("front", "items", "lanes", "now")
+
+    def __init__(self) -> None:
+        self.items = 0
+        self.now = 0
+        plain = Lane(0)
+        self.lanes = {0: plain}
+        self.front = plain.tasks
+
+    def __iter__(self) -> Iterator[Task]:
+        for lane in self.lanes.values():
+            yield from lane.tasks
+
+    def extend(self, tasks: Sequence[Task], ruled: bool = True) -> None:
+        """At the end, in this order; `ruled`: some of them may have a priority, or have had one ever."""
+        self.items += count_items(tasks)
+        if not ruled or self._plain(tasks):
+            self.front.extend(tasks)
+            return
+        for task in tasks:
+            lane = self._lane(task)
+            lane.tasks.append(task)
+            lane.stamps.append(self.now)
+        self.choose()
+
+    def put_back(self, tasks: Sequence[Task]) -> None:
+        """At the front, in this order."""
+        self.items += count_items(tasks)
+        if self._plain(tasks):
+            self.front.extendleft(reversed(tasks))
+            return
+        for task in reversed(tasks):
+            lane = self._lane(task)
+            lane.tasks.appendleft(task)
+            lane.settle(self.now)
+        self.choose()
+
+    def choose(self) -> None:
+        """Which lane is to be served: called when tasks were taken from the front lane, or time has gone by."""
+        if len(self.lanes) == 1:
+            return
+        for lane in list(self.lanes.values()):
+            lane.settle(self.now)
+            if not lane.tasks and lane.priority:
+                del self.lanes[lane.priority]
+        lanes = [lane for lane in self.lanes.values() if lane.tasks] or [self.lanes[0]]
+        self.front = min(lanes, key=lambda lane: lane.rank).tasks if len(lanes) > 1 else lanes[0].tasks
+        if len(self.lanes) == 1:
+            self.lanes[0].stamps.clear()
+
+    def take_all(self) -> list[Task]:
+        """Everything, the front lane first."""
+        return self.remove(lambda _task: True)
+
+    def remove(self, unwanted: Callable[[Task], object]) -> list[Task]:
+        """Take out the tasks of which this is true."""
+        gone: list[Task] = []
+        for lane in self.lanes.values():
+            kept = [not unwanted(task) for task in lane.tasks]
+            if all(kept):
+                continue
+            gone += [task for task, keep in zip(lane.tasks, kept, strict=True) if not keep]
+            tasks = [task for task, keep in zip(lane.tasks, kept, strict=True) if keep]
+            if lane.stamps:
+                stamps = [stamp for stamp, keep in zip(lane.stamps, kept, strict=True) if keep]
+                lane.stamps.clear()
+                lane.stamps.extend(stamps)
+            lane.tasks.clear()
+            lane.tasks.extend(tasks)
+        self.items -= count_items(gone)
+        self.choose()
+        return gone
+
+    def check(self) -> None:
+        """It agrees with itself."""
+        assert self.items == count_items(self), "items"
+        assert self.front or not self.items, "the front lane is empty, and something waits"
+        if len(self.lanes) == 1:
+            assert not self.lanes[0].stamps, "stamped, and alone"
+            assert self.front is self.lanes[0].tasks
+            return
+        for lane in self.lanes.values():
+            assert len(lane.stamps) == len(lane.tasks), "stamps"
+            assert lane.tasks or not lane.priority, "an empty lane"
+            if lane.tasks:
+                front = next(each for each in self.lanes.values() if each.tasks is self.front)
+                assert front.rank <= lane.rank, "another lane is to be served first"
+
+    def _plain(self, tasks: Sequence[Task]) -> bool:
+        return len(self.lanes) == 1 and not any([task.rules is not None and task.rules.priority for task in tasks])
+
+    def _lane(self, task: Task) -> Lane:
+        priority = 0 if task.rules is None else task.rules.priority
+        lane = self.lanes.get(priority)
+        if lane is None:
+            if len(self.lanes) == 1:
+                self.lanes[0].settle(self.now)
+            lane = self.lanes[priority] = Lane(priority)
+        return lane

@@ -1,0 +1,158 @@
+"""Further runs, and waiting too long for the first one.
+
+Laws
+1. A run that failed is followed by another while the task's rules want one and the pool still takes tasks back. In the
+   meantime the task is nobody's: it waits for its time (`PoolCore.delayed`), or at the front of the line.
+2. Once a pool is to start nothing more, whoever waits for a further run keeps the outcome of the last (`GiveUp`).
+3. Only a first run can come too late. Who has waited too long for it is looked for when the first of those who may wait
+   so long must have, and again while somebody is left, but no more than SWEEPS times in that span: so an answer comes
+   late by a sixty-fourth of it at most, and looking stays cheap beside many who wait. What is in the line is answered
+   (`Expire`); what is in the hands of a worker is asked back, and if it does not come, it has started in time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from heapq import heapify, heappop, heappush
+from typing import TYPE_CHECKING, Any
+
+from procession.core import commands, ending, events
+from procession.core.rules import Cause
+from procession.core.task import Task
+
+if TYPE_CHECKING:
+    from procession.core.pool import PoolCore
+
+SWEEPS = 64
+
+
+def clock(core: PoolCore, event: events.Clock) -> None:
+    """Time has gone by: whose waiting is over?"""
+    core.now = core.line.now = event.now
+    delayed = core.delayed
+    while delayed and delayed[0][0] <= event.now:
+        core.line.put_back([heappop(delayed)[2]])
+    if core.sweeps and min(core.sweeps.values()) <= event.now:
+        _sweep(core)
+
+
+def alarm(core: PoolCore) -> int | None:
+    """When `Clock` is wanted next, whatever else happens."""
+    dues = list(core.sweeps.values())
+    if core.delayed:
+        dues.append(core.delayed[0][0])
+    return min(dues, default=None)
+
+
+# ------------------------------------------------------------------------------------------------------- waiting too long
+
+
+def arrived(core: PoolCore, tasks: Sequence[Task]) -> None:
+    """These have just come: those with a limit to their waiting are waited for."""
+    for task in tasks:
+        rules = task.rules
+        if rules is not None and rules.queue_ns is not None:
+            task.due = core.now + rules.queue_ns
+            core.sweeps.setdefault(rules.queue_ns, task.due)
+
+
+def _sweep(core: PoolCore) -> None:
+    """Whose waiting is over? And when is the next who still waits to be looked for?"""
+    now = core.now
+    _expire(core, core.line.remove(lambda task: task.due is not None and task.due <= now))
+    next_due: dict[int, int] = {}
+    in_hand = [task for worker in core.workers.values() if worker.loose for task in worker.inflight]
+    for task in (*core.line, *in_hand):
+        if task.due is not None and task.due > now:
+            assert task.rules is not None
+            assert task.rules.queue_ns is not None
+            queue_ns = task.rules.queue_ns
+            due = max(task.due, now + queue_ns // SWEEPS)
+            next_due[queue_ns] = min(due, next_due.get(queue_ns, due))
+        elif task.due is not None and task.wid is not None:
+            core.withdraw(core.workers[task.wid])
+    core.sweeps = next_due
+
+
+def _expire(core: PoolCore, tasks: Sequence[Task]) -> None:
+    if tasks:
+        core.out.append(commands.Expire(tasks))
+
+
+def in_time(core: PoolCore, back: list[Task]) -> list[Task]:
+    """Of what has come back, answer what is late; returns the rest."""
+    late = [task for task in back if task.due is not None and task.due <= core.now]
+    if not late:
+        return back
+    _expire(core, late)
+    return [task for task in back if task.due is None or task.due > core.now]
+
+
+# ----------------------------------------------------------------------------------------------------------- further runs
+
+
+def after_loss(core: PoolCore, task: Task, index: int, cause: Cause) -> Task | None:
+    """The worker of this item is gone; the task of its next run, if there is to be one, which has been put in its place."""
+    rules = task.rules
+    if rules is None or cause not in rules.again_after or not _may(core, task):
+        return None
+    again = task.again(index)
+    _wait(core, again)
+    return again
+
+
+def after_errors(
+    core: PoolCore, done: Sequence[tuple[Task, int]], outcomes: list[Any], failed: Sequence[int]
+) -> set[int]:
+    """The places of those outcomes that are not the last word, of `failed`; their next runs have been arranged."""
+    repeated: set[int] = set()
+    for place in failed:
+        task, index = done[place]
+        if _may(core, task):
+            again = task.again(index)
+            core.out.append(commands.TryAgain(again, outcomes[place]))
+            _wait(core, again)
+            repeated.add(place)
+    return repeated
+
+
+def _may(core: PoolCore, task: Task) -> bool:
+    rules = task.rules
+    if rules is None or task.final or task.tries >= rules.retries:
+        return False
+    return core.state.takes_back and not core.discarding
+
+
+def _wait(core: PoolCore, task: Task) -> None:
+    assert task.rules is not None
+    delay_ns = task.rules.delay_ns(task.tries)
+    if delay_ns <= 0:
+        core.line.put_back([task])
+        return
+    core.sequence += 1
+    heappush(core.delayed, (core.now + delay_ns, core.sequence, task))
+
+
+def cancel(core: PoolCore, task: Task) -> None:
+    """Somebody has cancelled what is in nobody's hands; it may wait for its time."""
+    gone = [each for each in core.delayed if each[2] is task]
+    if gone:
+        core.delayed.remove(gone[0])
+        heapify(core.delayed)
+        ending.cancel(core, [task])
+
+
+def forget(core: PoolCore, group: object) -> list[Task]:
+    """The tasks of a group that wait for their time."""
+    gone = [each[2] for each in core.delayed if each[2].group is group]
+    if gone:
+        core.delayed = [each for each in core.delayed if each[2].group is not group]
+        heapify(core.delayed)
+    return gone
+
+
+def give_up(core: PoolCore) -> None:
+    """Nothing more is to start."""
+    delayed, core.delayed = core.delayed, []
+    if delayed:
+        core.out.append(commands.GiveUp([task for _, _, task in sorted(delayed, key=lambda each: each[:2])]))
