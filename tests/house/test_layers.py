@@ -29,6 +29,8 @@ FACE = (
     *("handover", "waiting", "errands", "pool_face", "pool_room"),
 )
 
+GROUND = ("errors", "options", "cpu", "cgroups", "types", "record", "_native", "_version")
+
 # From the roof to the ground. A module imports from its own layer and from those below.
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("cli", "adapters", "__main__"),
@@ -39,7 +41,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("worker",),
     ("transport",),
     ("core",),
-    ("errors", "options", "cpu", "types", "record", "_native", "_version"),
+    GROUND,
 )
 
 # Nobody inside the package imports these, their neighbours in the layer neither.
@@ -54,7 +56,6 @@ class SideRoom:
     imported_by: tuple[str, ...]
 
 
-GROUND = ("errors", "options", "cpu", "types", "record", "_native", "_version")
 SIDE_ROOMS: Mapping[str, SideRoom] = {
     # A fold over the core's events, and nothing else.
     "observe": SideRoom(
@@ -99,7 +100,7 @@ DEPENDENCIES: Mapping[str, tuple[str, ...]] = {
     "distributed": ("backends.dask", "adapters.dask"),
     "joblib": ("adapters.joblib",),
     "numpy": (),
-    "psutil": (),
+    "psutil": ("backends.memory",),
 }
 
 # --------------------------------------------------------------------------------------------------- reading the source

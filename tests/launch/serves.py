@@ -66,6 +66,20 @@ def ask(files, *questions):
     told(files)
 
 
+def touch(files, size, code):
+    """Have so many bytes in memory for a moment, and leave."""
+    block = bytearray(b"x") * size
+    block.clear()
+    sys.exit(code)
+
+
+def run_larger(files, size):
+    """Have a process of our own take so much, and wait for it."""
+    import subprocess
+
+    subprocess.run([sys.executable, "-c", f"b'x' * {size}"], check=True)
+
+
 def hog(files):
     """Hold the GIL in C code, for a minute."""
     import ctypes

@@ -41,8 +41,9 @@ def test_a_worker_runs_and_ends(method: str) -> None:
         assert process.is_alive()
         assert process.exitcode is None
         driver.let_go(7)
-        assert driver.exited(7) == Exited(7, started.pid, 0)
-        assert driver.events == [started, Exited(7, started.pid, 0)]
+        exited = driver.exited(7)
+        assert exited == Exited(7, started.pid, 0, exited.peak_rss)
+        assert driver.events == [started, exited]
         assert not process.is_alive()
         assert process.exitcode == 0
         process.join()
@@ -416,5 +417,6 @@ def test_a_zygote_that_cannot_begin_is_not_tried_for_ever(monkeypatch: pytest.Mo
 
 
 def test_events_are_plain_tuples() -> None:
-    assert marshal.loads(marshal.dumps((*Started(1, 2), *Exited(1, 2, None)))) == (1, 2, 1, 2, None)
+    assert marshal.loads(marshal.dumps((*Started(1, 2), *Exited(1, 2, None, 3)))) == (1, 2, 1, 2, None, 3)
+    assert Exited(1, 2, None).peak_rss is None
     assert StartFailed(1, OSError()).again is False

@@ -8,7 +8,7 @@ before the driver exists). Process objects, what `process()` returns, may be use
 
 The life of a worker, as its driver sees it:
 
-    start(wid, files, config) -> Started(wid, pid) -> Exited(wid, pid, exitcode)
+    start(wid, files, config) -> Started(wid, pid) -> Exited(wid, pid, exitcode, peak_rss)
                               -> StartFailed(wid, error, again)
 
 Each `start` that returns is answered by exactly one Started or StartFailed, each Started by exactly one Exited. A
@@ -68,6 +68,9 @@ class Exited(NamedTuple):
     pid: int
     exitcode: int | None
     """As multiprocessing: -9 is SIGKILL, None is unknown."""
+    peak_rss: int | None = None
+    """The most bytes that it had in memory at any time; None is unknown (always so by multiprocessing, which reaps
+    without asking). A process that the worker has waited for counts, if that was larger (getrusage(2))."""
 
 
 class StartFailed(NamedTuple):

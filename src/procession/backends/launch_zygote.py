@@ -5,8 +5,8 @@ buffer, and its limit of descriptors in flight, are never met, however many work
 
 When the zygote dies (its pidfd says so, or the connection ends), step by step
 1. What it has sent is still in the connection: read that first, to its end.
-2. Its workers live on. The pidfds that came with Started are watched from now on, and each Exited has exit code None; a
-   zombie is reaped by whoever adopted it. Nobody else can hear of them, so no second report can come.
+2. Its workers live on. The pidfds that came with Started are watched from now on, and each Exited has exit code None
+   and no peak; a zombie is reaped by whoever adopted it. Nobody else can hear of them, so no second report can come.
 3. A request that was sent and not answered fails with again=True. It is not repeated here: the zygote may have forked
    before it died, and then a worker exists that holds these channels; a second one on the same channels would run
    tasks twice. The driver closes its ends, at which that worker, if there is one, finds its task pipe at an end.
@@ -303,8 +303,8 @@ class ZygoteLauncher:
                 self._fail(wid, explained(OSError(24, "Too many open files")), events)
             case (wire.FAILED, wid, number, text):
                 self._fail(wid, explained(OSError(number, f"the zygote could not start a worker: {text}")), events)
-            case (wire.EXITED, wid, _, exitcode) if wid in self._processes:
-                self._end(wid, exitcode, events)
+            case (wire.EXITED, wid, _, exitcode, peak) if wid in self._processes:
+                self._end(wid, exitcode, events, peak)
             case _:
                 pass  # the end of a worker that was given up for want of a descriptor
 
@@ -339,12 +339,12 @@ class ZygoteLauncher:
         self._doomed.pop(wid, None)
         events.append(StartFailed(wid, error, again))
 
-    def _end(self, wid: int, exitcode: int | None, events: list[Event]) -> None:
+    def _end(self, wid: int, exitcode: int | None, events: list[Event], peak: int | None = None) -> None:
         process = self._processes.pop(wid)
         if self._orphans.pop(process.sentinel, None) is not None:
             self._unwatch(process.sentinel)
         process.ended(exitcode)
-        events.append(Exited(wid, process.pid, exitcode))
+        events.append(Exited(wid, process.pid, exitcode, peak))
 
     def _in_forked_child(self) -> None:
         self._closed = True

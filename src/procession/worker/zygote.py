@@ -23,7 +23,7 @@ Protocol. The tuples and the descriptors of packets (`procession.worker.packets`
     -> pool  READY failures                                        answers POOL: (module, traceback) of what failed
     -> pool  STARTED wid pid     + pidfd                           answers SPAWN
     -> pool  FAILED wid errno text                                 answers SPAWN: no worker was made
-    -> pool  EXITED wid pid exitcode                               reaped; -9 is SIGKILL, None is unknown
+    -> pool  EXITED wid pid exitcode peak                          reaped; -9 is SIGKILL, None is unknown; bytes or None
 
 Races, step by step
 A. The pid of a dead worker is given to a stranger, and a kill meets that. The pidfd is opened here, after the fork
@@ -58,6 +58,7 @@ from procession.worker.packets import receive, send
 
 TYPE_CHECKING = False  # typing costs milliseconds; the checkers know this name
 if TYPE_CHECKING:
+    from types import ModuleType
     from typing import Any, NoReturn
 
 BLOB, CONTROL, PARENT, LIFELINE = 3, 4, 5, 6
@@ -84,6 +85,7 @@ def main(start: dict[str, Any]) -> NoReturn:
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
     gc.disable()
     _tidy()
+    _find_resource()
     stdio.install()
     try:
         boot.load(start["serve"])
@@ -330,10 +332,10 @@ class _Zygote:
 
     def _reap(self, pidfd: int) -> None:
         child = self._children.pop(pidfd)
-        code = _wait(child.pid)
+        code, peak = _wait(child.pid)
         self._epoll.unregister(pidfd)
         os.close(pidfd)
-        self._tell(child.pool, (EXITED, child.wid, child.pid, code))
+        self._tell(child.pool, (EXITED, child.wid, child.pid, code, peak))
 
     def _orphaned(self) -> int:
         """The parent is dead: kill what is left, and reap what ends at once, for init may not be one that reaps."""
@@ -347,9 +349,51 @@ class _Zygote:
         return 0
 
 
-def _wait(pid: int) -> int | None:
-    """The exit code of a child that has ended; None if a preloaded module has taken it from us."""
+# ------------------------------------------------------------------------------------------------------------- reaping
+
+_resource: ModuleType | None = None
+
+
+def _find_resource() -> None:
+    """Load the standard library's `resource`, which os.wait4 imports by name, and that after it has reaped.
+
+    Left to itself it would find a resource.py of the user: run it here, against law 1, fail, and lose the exit code. So
+    it is loaded by its place, and `sys.modules` holds it during os.wait4 only: a worker imports what its path says.
+    """
+    global _resource
+    path, others = list(sys.path), sys.modules.pop("resource", None)
+    sys.path[:] = [each for each in path if os.path.basename(each) == "lib-dynload"]
     try:
-        return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+        _resource = __import__("resource")
+    except ImportError:
+        pass  # an interpreter that keeps it elsewhere: nobody will hear of a peak
+    finally:
+        sys.path[:] = path
+        _name_resource(others)
+
+
+def _name_resource(module: ModuleType | None) -> None:
+    """What `import resource` finds loaded."""
+    if module is None:
+        sys.modules.pop("resource", None)
+    else:
+        sys.modules["resource"] = module
+
+
+def _wait(pid: int) -> tuple[int | None, int | None]:
+    """Reap a child that has ended: its exit code, and the most bytes that it had in memory at any time.
+
+    Both None if a preloaded module has taken it from us. The kernel keeps the larger peak of the child and of any
+    process that it has waited for itself: a task that ran a large program has that one's.
+    """
+    others = sys.modules.get("resource")
+    try:
+        if _resource is None:
+            return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), None
+        _name_resource(_resource)
+        _, status, usage = os.wait4(pid, 0)
+        return os.waitstatus_to_exitcode(status), usage.ru_maxrss * 1024
     except ChildProcessError:
-        return None
+        return None, None
+    finally:
+        _name_resource(others)

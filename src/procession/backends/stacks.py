@@ -1,0 +1,128 @@
+"""What faulthandler has written about a process that died or hung: its stacks as text, read without trust.
+
+A dump is whatever a dying process got out: it may be cut off anywhere, hold several dumps, or be no dump at all.
+Nothing here raises, and a line that is not understood stays where it is.
+
+    Fatal Python error: Segmentation fault
+    <empty>
+    Thread 0x00007f3a1b7fe640 (most recent call first):
+      File "/usr/lib/python3.11/threading.py", line 324 in wait
+    <empty>
+    Current thread 0x00007f3a2c1d5740 (most recent call first):
+      File "job.py", line 3 in inner                                  of the task
+      File "job.py", line 7 in task                                   of the task
+      File ".../procession/worker/loop.py", line 230 in invoke        ours
+      ...
+      File ".../procession/worker/boot.py", line 95 in from_zygote    the entry: a worker begins here
+      File ".../procession/worker/zygote.py", line 323 in _become     how the worker came to be
+      File "<string>", line 1 in <module>                             how the worker came to be
+    <empty>
+    Extension modules: numpy.core._multiarray_umath (total: 1)
+
+A forked worker has the stack of its parent behind its entry, the user's own `pool.submit(...)` among it. That runs
+elsewhere: it is how the worker came to be, as the zygote's frames are.
+
+Sources: what CPython 3.11 to 3.13 writes, and for 3.14 the documentation of faulthandler and Python/traceback.c.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import NamedTuple
+
+_HEADER = re.compile(r"(?:(Current thread|Thread) 0x([0-9a-fA-F]+)|Stack \(most recent call first\):)")
+_FRAME = re.compile(r'  File (?:"(.*)"|\?\?\?), line (\d+|\?\?\?) in (.*)')
+_OURS = re.compile(r"(?:^|[/\\])procession[/\\]worker[/\\][^/\\]+$")
+_ENTRY = re.compile(r"(?:^|[/\\])procession[/\\]worker[/\\]boot\.py$")
+_ENTRIES = ("from_zygote", "from_mp")
+_LAUNCH = re.compile(
+    r"(?:^|[/\\])multiprocessing[/\\](?:process|context|spawn|forkserver|popen_[a-z0-9_]+)\.py$|^<string>$"
+)
+
+
+class _Frame(NamedTuple):
+    """One line `File "...", line N in f`; `row` is that of the line in the dump."""
+
+    row: int
+    file: str
+    line: str
+    function: str
+
+
+class _Stack(NamedTuple):
+    """What is below one header, innermost frame first."""
+
+    current: bool
+    thread: str
+    """Hexadecimal, as the header has it; "" where it names none."""
+    frames: list[_Frame]
+
+
+def trimmed(text: str) -> str:
+    """The dump without the frames by which procession runs a task; all else stays, the headers of threads too.
+
+    What goes is the outer end of a stack only: the worker's own frames, and what is behind them. A frame of ours that
+    has a frame of the user's behind it stays. Where the entry of the worker is missing, since the dump was cut off or a
+    deep stack was truncated, what is known at the outer end goes: frames of the worker, and behind them those of
+    multiprocessing and of a `-c` command.
+    """
+    lines = _lines(text)
+    gone = {frame.row for stack in _stacks(lines) for frame in _machinery(stack.frames)}
+    return "".join(line for index, line in enumerate(lines) if index not in gone)
+
+
+def current_frames(text: str) -> list[str]:
+    """The frames of the current thread, innermost first, as `file.py:LINE in func`; the file as the dump names it.
+
+    Of several dumps the last one counts. Where no thread is said to be the current one (a timeout), the only one
+    counts; empty when there are several, or when the thread has no frames.
+    """
+    stacks = list(_stacks(_lines(text)))
+    found = [stack for stack in stacks if stack.current]
+    if not found and len({stack.thread for stack in stacks}) == 1:
+        found = stacks
+    return [f"{each.file}:{each.line} in {each.function}" for each in found[-1].frames] if found else []
+
+
+def _lines(text: str) -> list[str]:
+    """The lines with their ends; unlike str.splitlines this knows no end but the one that faulthandler writes."""
+    return re.findall(r"[^\n]*\n|[^\n]+$", text)
+
+
+def _stacks(lines: list[str]) -> Iterator[_Stack]:
+    """Each thread of each dump. Its lines are those below its header that are indented."""
+    stack: _Stack | None = None
+    for index, line in enumerate(lines):
+        if header := _HEADER.match(line):
+            if stack is not None:
+                yield stack
+            stack = _Stack(header[1] != "Thread", header[2] or "", [])
+        elif not line.startswith("  "):
+            if stack is not None:
+                yield stack
+            stack = None
+        elif stack is not None and (frame := _FRAME.match(line)):
+            stack.frames.append(_Frame(index, frame[1] or "???", frame[2], frame[3].rstrip()))
+    if stack is not None:
+        yield stack
+
+
+def _machinery(frames: list[_Frame]) -> list[_Frame]:
+    """The outer end of a stack, as far as it is ours.
+
+    The innermost entry counts: a task that has a pool of forked workers is behind the entry of such a worker.
+    """
+    entries = (
+        index for index, each in enumerate(frames) if each.function in _ENTRIES and _ENTRY.search(each.file) is not None
+    )
+    start = next(entries, None)
+    if start is None:
+        start = len(frames)
+        while start and _LAUNCH.search(frames[start - 1].file):
+            start -= 1
+        if not (start and _OURS.search(frames[start - 1].file)):
+            return []
+    while start and _OURS.search(frames[start - 1].file):
+        start -= 1
+    return frames[start:]
