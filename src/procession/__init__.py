@@ -17,20 +17,27 @@ if TYPE_CHECKING:
     from procession.errors import (
         Full,
         PicklingError,
+        PoisonTask,
         ProcessionError,
         RemoteError,
+        TaskTimeout,
         WorkerDied,
         WorkerStartError,
     )
     from procession.pool import Pool
     from procession.spinoff import SpinOff
     from procession.types import Failure
+    from procession.worker.asked import cancelled, checkpoint
     from procession.worker.state import state
 
 _HOME = {
     "CancelledError": "concurrent.futures",
     "Failure": "procession.types",
     "Full": "procession.errors",
+    "PoisonTask": "procession.errors",
+    "TaskTimeout": "procession.errors",
+    "cancelled": "procession.worker.asked",
+    "checkpoint": "procession.worker.asked",
     "PicklingError": "procession.errors",
     "Pool": "procession.pool",
     "ProcessionError": "procession.errors",
@@ -46,13 +53,17 @@ __all__ = [
     "Failure",
     "Full",
     "PicklingError",
+    "PoisonTask",
     "Pool",
     "ProcessionError",
     "RemoteError",
     "SpinOff",
+    "TaskTimeout",
     "WorkerDied",
     "WorkerStartError",
     "__version__",
+    "cancelled",
+    "checkpoint",
     "futures",
     "state",
 ]

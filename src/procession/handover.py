@@ -23,6 +23,7 @@ from procession.backends.base import Engine, Run
 from procession.backends.tasks import CallFuture, ChunkTask
 from procession.core.flow import FlowCore
 from procession.core.policy import Profile
+from procession.core.rules import Rules
 from procession.core.task import Task
 from procession.types import Raised
 from procession.waiting import Bell
@@ -170,7 +171,7 @@ class NoRun:
     function: Any = None
     whole = True
     cancelled = True
-    rules = None
+    rules: Rules | None = None
 
     def items_done(self, start: int, outcomes: list[Any]) -> None:
         """Nobody waits for them."""

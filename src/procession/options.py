@@ -60,7 +60,7 @@ STREAM_MEANT: Mapping[str, str] = {
     "max_tasks_active": "window",
     "maxsize": "window",
     "max_pending": "window",
-    "timeout": "nothing here: a stream waits; map(timeout=) limits how long its results may take",
+    "timeout": "options(timeout=), for one run of an item; map(timeout=) limits how long its results may take",
     "order": "ordered",
     "ignore_errors": 'on_error="skip"',
     "return_exceptions": 'on_error="return"',
@@ -77,7 +77,18 @@ MAP_MEANT: Mapping[str, str] = {
     "n_jobs": "max_workers of the pool",
     "processes": "max_workers of the pool",
 }
-OPTIONS_MEANT: Mapping[str, str] = {"label": "name", "task_name": "name", "progress_bar": "progress"}
+OPTIONS_MEANT: Mapping[str, str] = {
+    "label": "name",
+    "task_name": "name",
+    "progress_bar": "progress",
+    "task_timeout": "timeout",
+    "time_limit": "timeout",
+    "max_retries": "retries",
+    "attempts": "retries, runs beside the first",
+    "retry": "retries",
+    "delay": "backoff",
+    "retry_delay": "backoff",
+}
 
 
 def refuse_words(call: str, wrong: Mapping[str, object], meant: Mapping[str, str]) -> None:

@@ -15,7 +15,7 @@ SECOND = 1_000_000_000
 LONGEST = 1e9
 """Seconds; more is a mistake, or means None."""
 JITTER = 0.25
-"""A wait before a further run is longer by up to this part of it, so that what failed together does not come together."""
+"""A wait before a further run is longer by up to this part of it: what failed together need not come back together."""
 MOST_WAIT = 60.0
 """Seconds that a doubled wait does not exceed."""
 RETRIES = 1_000_000

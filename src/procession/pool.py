@@ -56,6 +56,14 @@ class PoolStats:
     """Workers that died while they ran something."""
     dropped: int
     """Calls that `overflow` has dropped."""
+    timeouts: int = 0
+    """Runs that took longer than their timeout, and items that waited longer than their queue_timeout."""
+    retries: int = 0
+    """Further runs of items that had failed."""
+    abandoned: int = 0
+    """Threads that were given up, since they could not be killed, and have not come to an end."""
+    quarantined: tuple[BaseException, ...] = ()
+    """The `PoisonTask` errors of the latest hundred items that killed their worker at every try."""
 
 
 def make_engine(backend: str, max_workers: int, config: WorkerConfig, **own: Any) -> Engine:
@@ -167,6 +175,10 @@ class Pool(PoolFace):
             failed=numbers.failed,
             died=numbers.died,
             dropped=0 if self._room is None else self._room.dropped,
+            timeouts=numbers.timeouts,
+            retries=numbers.retries,
+            abandoned=numbers.abandoned,
+            quarantined=numbers.quarantined,
         )
 
     def __repr__(self) -> str:

@@ -16,6 +16,7 @@ from procession.errors import Full
 from procession.handover import SinkFuture
 from procession.observe.progress import Meter, Progress
 from procession.options import Backend, Overflow
+from procession.policies import Backoff, RetryOn, policy
 from procession.spinoff_core import SpinCore, SpinOffStats, Words
 from procession.spinoff_outlet import SpinOutlet
 from procession.streams import OnError
@@ -47,9 +48,10 @@ class SpinOff(Generic[R]):
         the worker ends in order, and what that raises comes out of `join` or the end of the with block.
     progress: False, a callable `progress(done, total)` (total None until closed), or True for a bar.
     name: what messages call it.
+    timeout, queue_timeout, grace, retries, retry_on, backoff, priority: for each item, see `Pool.options`.
 
     Leaving its with block closes it and waits for the end; results that nobody took can be iterated after the block.
-    Left by an exception, what has not started is cancelled; by KeyboardInterrupt the workers are killed.
+    Left by an exception it is cancelled, by KeyboardInterrupt its workers are killed.
     """
 
     def __init__(
@@ -70,11 +72,27 @@ class SpinOff(Generic[R]):
         initargs: tuple[Any, ...] = (),
         progress: Progress = False,
         name: str | None = None,
+        timeout: float | None = None,
+        queue_timeout: float | None = None,
+        grace: float | None = None,
+        retries: int | None = None,
+        retry_on: RetryOn | None = None,
+        backoff: Backoff | None = None,
+        priority: int | None = None,
         **wrong: Never,
     ) -> None:
         options.refuse_words("SpinOff", wrong, spinoff_words.MEANT)
         options.check_name(name)
-        words = Words(maxsize, overflow, iterate and on_result is None, on_result, on_error, ordered, key)
+        rules = policy(
+            timeout=timeout,
+            queue_timeout=queue_timeout,
+            grace=grace,
+            retries=retries,
+            retry_on=retry_on,
+            backoff=backoff,
+            priority=priority,
+        ).rules()
+        words = Words(maxsize, overflow, iterate and on_result is None, on_result, on_error, ordered, key, rules)
         spinoff_words.check(fn, workers, words, progress)
         config = spinoff_words.worker_config(setup, initializer, initargs)
         engine = _make_engine(backend, workers, config)
@@ -197,7 +215,7 @@ class SpinOff(Generic[R]):
         self._core.close()
 
     def cancel(self) -> None:
-        """Close, and cancel what has not started; what runs finishes."""
+        """Close, and cancel everything: what waits never runs, and what runs is ended as by `Future.cancel`."""
         self._core.cancel()
 
     def join(self, timeout: float | None = None) -> bool:

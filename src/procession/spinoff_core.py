@@ -23,6 +23,7 @@ from typing import Any
 from procession.backends import tasks
 from procession.backends.base import Engine, EngineStats, Function
 from procession.core.flow import NOTHING, UNBOUNDED, FlowCore
+from procession.core.rules import Rules
 from procession.errands import Errands
 from procession.handover import Handover, SinkFuture, Unsent
 from procession.observe.progress import Meter
@@ -56,7 +57,7 @@ class SpinOffStats:
     dropped: int
     """Items that an overflow dropped; new ones that were never taken in included."""
     cancelled: int
-    """Items that were cancelled before they started."""
+    """Items that were cancelled."""
     closed: bool
     """No more can be put."""
     engine: EngineStats
@@ -74,6 +75,7 @@ class Words:
     on_error: Any = "raise"
     ordered: bool = True
     key: Callable[[Any], Hashable] | None = None
+    rules: Rules | None = None
 
 
 class SpinCore(Handover):
@@ -98,6 +100,8 @@ class SpinCore(Handover):
         self.killed = False
         self.waiter: threading.Thread | None = None
         self.key = words.key
+        if words.rules is not None:
+            engine.obey()
         self.tells_items = callable(words.on_error)
         self._canceller: Any = engine if hasattr(engine, "cancel_leased") else None
         self._pid = os.getpid()
@@ -219,7 +223,7 @@ class SpinCore(Handover):
     def failure(self, future: SinkFuture) -> Failure:
         """The record of an item that failed."""
         assert future._exception is not None
-        return Failure(future.index, (future.item,), future._exception)
+        return Failure(future.index, (future.item,), future._exception, future.tries + 1)
 
     def _report(self, last: bool = False) -> None:
         flow = self.flow
@@ -244,6 +248,8 @@ class SpinCore(Handover):
         future._owner = self._canceller
         if self.tells_items:
             future.item = item
+        if self.words.rules is not None:
+            future.rules = self.words.rules
         return future, error
 
     def lane(self, item: Any) -> Hashable:

@@ -75,7 +75,7 @@ def leave(core: SpinCore, kind: type[BaseException] | None) -> None:
     else:
         count = core.cancel()
         if count:
-            logger.warning("%s: %d items had not started and were cancelled", core.function.name, count)
+            logger.warning("%s: %d items were cancelled", core.function.name, count)
     try:
         join(core, None)
     except KeyboardInterrupt:

@@ -253,7 +253,7 @@ class Outlet:
             return error
         if callable(on_error):
             args = self.course.args.pop(index, ()) if self.course.args is not None else ()
-            on_error(Failure(index, args, error))
+            on_error(Failure(index, args, error, failure.attempts))
         elif on_error == "raise":
             try:
                 self.close()

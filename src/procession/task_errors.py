@@ -56,7 +56,7 @@ def worker_died(root: type[Exception], broken_pool: type[BaseException]) -> type
 def poison_task(died: type[Any]) -> type[Any]:
     """`errors.PoisonTask`."""
 
-    class PoisonTask(died):  # type: ignore[misc, valid-type]
+    class PoisonTask(died):  # type: ignore[misc]
         """It killed its worker at every try."""
 
         def _what_follows(self) -> str:
@@ -68,7 +68,7 @@ def poison_task(died: type[Any]) -> type[Any]:
 def memory_limit(died: type[Any]) -> type[Any]:
     """`errors.MemoryLimit`."""
 
-    class MemoryLimit(died, MemoryError):  # type: ignore[misc, valid-type]
+    class MemoryLimit(died, MemoryError):  # type: ignore[misc]
         """Its worker was killed because it had come to use more memory than max_memory_per_child allows."""
 
         def _what_happened(self) -> str:

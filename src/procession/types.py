@@ -26,7 +26,8 @@ class Failure:
 class Raised:
     """An outcome that is not a value: what a task raised, or what happened to it."""
 
-    __slots__ = ("error",)
+    __slots__ = ("attempts", "error")
 
-    def __init__(self, error: BaseException) -> None:
+    def __init__(self, error: BaseException, attempts: int = 1) -> None:
         self.error = error
+        self.attempts = attempts

@@ -234,8 +234,7 @@ def discarded_and_leased_again(patch: Patch) -> type[World]:
     """What came back after a shutdown with cancel goes to a worker again. (Its law: what is cancelled is cancelled.)"""
 
     def put_back(core: PoolCore, tasks: Sequence[Task]) -> None:
-        core.pending.extendleft(reversed(tasks))
-        core.pending_items += sum(task.size for task in tasks)
+        core.line.put_back(tasks)
 
     patch.setattr(ending, "put_back", put_back)
     return World

@@ -321,3 +321,54 @@ def give_or_die(values, k):
     if isinstance(values[k], Exception):
         raise values[k]
     return values[k]
+
+
+# ------------------------------------------------------------------------------------------ tasks that are ended, again
+
+
+def hang_if(item, victim, how="sleep"):
+    if item == victim:
+        {"sleep": sleep_long, "python": spin_python, "c": spin_c}[how](os.devnull)
+    return 2 * item
+
+
+def fail_first_times(path, times, error=ValueError):
+    """Notes each run; the first so many fail."""
+    note(path, os.getpid())
+    run = len(lines(path))
+    if run <= times:
+        raise error(f"run {run}")
+    return run
+
+
+def fail_now_and_then(path, item):
+    """The first run of every third item fails."""
+    note(path, item)
+    if item % 3 == 0 and lines(path).count(str(item)) == 1:
+        raise ValueError(f"not yet, {item}")
+    return 2 * item
+
+
+def heed(path, how, patience=PATIENCE):
+    """Works until it is asked to end; says when it began, and that it was asked."""
+    import procession
+
+    note(path, "began")
+    until = time.monotonic() + patience
+    while time.monotonic() < until:
+        if how == "raises":
+            procession.checkpoint()
+        elif procession.cancelled():
+            note(path, "asked")
+            return "left early"
+        time.sleep(0.001)
+    raise AssertionError("was not asked")
+
+
+def heed_none(path):
+    """Says whether it was asked; is never."""
+    import procession
+
+    procession.checkpoint()
+    note(path, procession.cancelled())
+    return procession.cancelled()

@@ -112,13 +112,15 @@ class CommandEngine:
         thread.start()
         thread.join()
 
-    def cancel_group(self, group: object) -> None:
+    def cancel_group(self, group: object, kill: bool = False) -> None:
         self.receive()
         self.waiting = [(t, p) for t, p in self.waiting if not (isinstance(t, ChunkTask) and t.run is group)]
 
-    def cancel_leased(self, future: CallFuture[Any]) -> bool:
-        """It is waiting here: nothing has started."""
+    def cancel_leased(self, future: CallFuture[Any], kill: bool) -> bool:
+        """What waits here has not started; what was marked so runs, and cannot be killed."""
         self.receive()
+        if future.running():
+            return False
         for entry in self.waiting:
             if entry[0] is future:
                 self.waiting.remove(entry)

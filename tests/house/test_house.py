@@ -32,6 +32,7 @@ WIDE: Mapping[str, str] = {
     "Pool.imap": "public: the words of a stream",
     "Pool.imap_unordered": "public: the words of a stream",
     "Pool.aimap": "public: the words of a stream",
+    "PoolFace.options": "public: the words of policy",
     "Pool.options": "public: the words of a policy",
 }
 

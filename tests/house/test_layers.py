@@ -26,10 +26,10 @@ SOURCE = Path(__file__).resolve().parents[2] / "src" / PACKAGE
 FACE = (
     *("__init__", "pool", "spinoff", "pipeline", "futures", "streams", "streams_async"),
     *("stream_course", "spinoff_core", "spinoff_ending", "spinoff_outlet", "spinoff_room", "spinoff_words"),
-    *("handover", "waiting", "errands", "pool_face", "pool_room"),
+    *("handover", "waiting", "errands", "pool_face", "pool_room", "policies"),
 )
 
-GROUND = ("errors", "options", "cpu", "cgroups", "types", "record", "_native", "_version")
+GROUND = ("errors", "task_errors", "options", "cpu", "cgroups", "types", "record", "_native", "_version")
 
 # From the roof to the ground. A module imports from its own layer and from those below.
 LAYERS: tuple[tuple[str, ...], ...] = (

@@ -57,6 +57,10 @@ class EngineStats:
     done: int
     failed: int
     died: int
+    timeouts: int = 0
+    retries: int = 0
+    abandoned: int = 0
+    quarantined: tuple[BaseException, ...] = ()
 
 
 class Function(Protocol):

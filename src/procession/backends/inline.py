@@ -7,6 +7,8 @@ Laws
 3. What a task raises goes to its future, SystemExit included. KeyboardInterrupt goes to its future, too, and then on to
    the caller, since the interrupt was the caller's; what `post` had not begun by then it has not taken.
 4. `pickle=True`: arguments and results are copied as the process backend would copy them, in the same thread.
+5. A task cannot be ended from outside. One that has a timeout is asked to end when that is over (`cancelled()`), and
+   fails with TaskTimeout when it has ended. Nothing waits here: queue_timeout and priority have nothing to do.
 Threads that post at once run their tasks at once: there is no lock around a task.
 """
 
@@ -20,8 +22,9 @@ from time import perf_counter_ns
 from typing import Any, cast
 
 from procession.backends import tasks
-from procession.backends.base import Capabilities, EngineStats, Function, WorkerConfig
+from procession.backends.base import Capabilities, EngineStats, Function, Run, WorkerConfig
 from procession.backends.functions import FunctionTable, ThreadFunction
+from procession.backends.inline_runs import Runs
 from procession.backends.tasks import LOCK, CallFuture, ChunkTask
 from procession.core.task import Task
 from procession.errors import RemoteError, WorkerStartError
@@ -96,7 +99,7 @@ class InlineEngine:
         self._running: dict[int, int] = {}  # thread -> posts of it that are under way, one inside the other
         self._ending = False
         self._ended = threading.Event()
-        self.done = 0
+        self.done = self.retries = self.timeouts = 0
 
     # -- functions and bodies ----------------------------------------------------------------------------------------
 
@@ -187,7 +190,12 @@ class InlineEngine:
         if failure is None:
             function = cast(ThreadFunction, future.function)
             future.function = function.shell
-            outcome = self._invoke(function, future.body, whole=False)
+            future._owner = self
+            run = Runs(future.rules, lambda: future.asked or future.final, function.name, None)
+            outcome = run.last(lambda: self._invoke(function, future.body, whole=False))
+            future.tries = run.retries
+            self.retries += run.retries
+            self.timeouts += run.timeouts
             if outcome.__class__ is Raised and isinstance(outcome.error, KeyboardInterrupt):
                 interrupt = outcome.error
         self.done += 1
@@ -204,7 +212,7 @@ class InlineEngine:
         for at in range(chunk.low, chunk.low + chunk.size):
             if run.cancelled:
                 break
-            outcome = Raised(failure) if failure else self._invoke(function, chunk.bodies[at], whole=run.whole)
+            outcome = Raised(failure) if failure else self._run_item(run, function, chunk, at)
             outcomes.append(outcome)
             interrupted = outcome.__class__ is Raised and isinstance(outcome.error, KeyboardInterrupt)
             if interrupted or perf_counter_ns() - told > FLUSH_NS:
@@ -220,6 +228,19 @@ class InlineEngine:
         function.profile.observe(size - chunk.size, perf_counter_ns() - began)
         if chunk.size:
             run.items_dropped(chunk.start, chunk.size)
+
+    def _run_item(self, run: Run, function: ThreadFunction, chunk: ChunkTask, at: int) -> Any:
+        index = chunk.start - chunk.low + at
+        runs = Runs(run.rules, lambda: run.cancelled, function.name, index)
+        outcome = runs.last(lambda: self._invoke(function, chunk.bodies[at], whole=run.whole))
+        self.retries += runs.retries
+        self.timeouts += runs.timeouts
+        return outcome
+
+    def cancel_leased(self, future: CallFuture[Any], kill: bool) -> bool:
+        """See `tasks.LeasedCanceller`: it runs, in some thread, and cannot be ended; but asked it can be."""
+        future.final = future.asked = kill or future.asked
+        return False
 
     def _tell(self, chunk: ChunkTask, outcomes: list[Any]) -> None:
         self.done += len(outcomes)
@@ -294,4 +315,6 @@ class InlineEngine:
             done=self.done,
             failed=0,
             died=0,
+            timeouts=self.timeouts,
+            retries=self.retries,
         )

@@ -30,11 +30,13 @@ from concurrent.futures._base import CANCELLED_AND_NOTIFIED, FINISHED, PENDING, 
 from itertools import groupby
 from operator import attrgetter
 from time import monotonic
-from typing import Any, Protocol, TypeVar, cast
+from typing import Any, TypeVar, cast
 
 from procession.backends.base import Function, Run
 from procession.backends.condition import NOBODY, SETTLED, FutureCondition
 from procession.backends.gate import Gate
+from procession.backends.roles import Attempts as Attempts
+from procession.backends.roles import FastWay, LeasedCanceller, Sink
 from procession.core.policy import Profile
 from procession.core.rules import Rules
 from procession.core.task import Task
@@ -81,6 +83,7 @@ class CallFuture(Future[T]):
     tries = 0
     due: int | None = None
     final = False
+    asked = False  # (threads, inline) it is to end by itself
     attempts: Attempts | None = None
 
     def __init__(self, function: Function, body: Any) -> None:  # the base's makes a Condition: not called
@@ -107,7 +110,7 @@ class CallFuture(Future[T]):
 
     def again(self, index: int) -> Task:
         """See `core.task.Task`."""
-        self.size, self.wid, self.started, self.due = 1, None, False, None
+        self.size, self.wid, self.started, self.due, self.asked = 1, None, False, None, False
         self.tries += 1
         return self
 
@@ -243,49 +246,6 @@ class CallFuture(Future[T]):
         if self._cond is None:
             self._state = CANCELLED_AND_NOTIFIED
         return self._cond is not None or self.sink is not None
-
-
-class Sink(Protocol):
-    """Who is told of many futures together, more cheaply than by a callback on each."""
-
-    def settled(self, futures: list[Any]) -> None:
-        """These have an outcome or were cancelled. On the engine's thread, or a `cancel()`'s; short, no raise."""
-        ...
-
-
-class FastWay(Protocol):
-    """How a caller may come to an outcome before the engine's thread does."""
-
-    def wait(self, future: CallFuture[Any]) -> None:
-        """Wait a while, and give the future its outcome if that is found."""
-        ...
-
-    def answered(self, future: CallFuture[Any]) -> None:
-        """A caller has the outcome of this future, and may use the way again."""
-        ...
-
-    def cool(self) -> None:
-        """Somebody waits for one of its futures in another way than by `wait`."""
-        ...
-
-
-class LeasedCanceller(Protocol):
-    """An engine that can take a task back from a worker that has not started it."""
-
-    def cancel_leased(self, future: CallFuture[Any], kill: bool) -> bool:
-        """Waits for the answer. True: it was cancelled, and does not run; `kill`: not any more."""
-        ...
-
-
-class Attempts:
-    """The runs of an item that failed and were followed by another."""
-
-    __slots__ = ("deaths", "last", "notes")
-
-    def __init__(self) -> None:
-        self.notes: list[str] = []
-        self.deaths = 0  # of workers
-        self.last: BaseException | None = None  # what the last one came to
 
 
 class ChunkTask:

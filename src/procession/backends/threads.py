@@ -8,7 +8,9 @@ Laws
 3. The outcome of a chunk's item is in `out`, where whoever steps the core can take it, before the next token is taken.
    It is handed over at latest when it is `FLUSH_NS` old and the next item is to start; when an item runs long, the
    host, asked by `watch`, takes what lies there meanwhile.
-4. Nothing of an item (function, arguments, result, exception) is referred to from here once it is answered.
+4. The outcome of a call that has rules is not answered here: it goes through `out`, so that whoever steps the core may
+   have it run again, or drop it when this worker was given up meanwhile (`abandoned`).
+5. Nothing of an item (function, arguments, result, exception) is referred to from here once it is answered.
 """
 
 from __future__ import annotations
@@ -29,7 +31,7 @@ from procession.backends.gate import Gate
 from procession.backends.tasks import CallFuture, ChunkTask
 from procession.core.task import Task
 from procession.types import Raised
-from procession.worker import state
+from procession.worker import asked, state
 
 FLUSH_NS = 1_000_000
 
@@ -103,6 +105,10 @@ class ThreadWorker:
         self.begun = Gate()  # it has taken its first lease
         self.stopping = False
         self.killed = False
+        self.abandoned = False  # its outcomes are nobody's
+        self.running: CallFuture[Any] | None = None
+        self.begun_items = 0  # of ruled chunks
+        self.asked_item = -1  # which of these has been asked to end
 
     # -- the other side: called under the host's lock ------------------------------------------------------------------
 
@@ -135,6 +141,7 @@ class ThreadWorker:
         """The life of the thread."""
         host = self.host
         self.ident = get_ident()
+        asked.answer_for_thread(self._is_asked)
         try:
             self._prepare()
         except BaseException as error:
@@ -192,17 +199,40 @@ class ThreadWorker:
                 return items
             future._state = RUNNING  # its token is ours: nobody else changes its state any more
             future.started = True
+            self.running = future
             outcome = invoke(future)
-            publish(None)  # first: whoever hears of the answer finds that this worker may be free
-            answer(future, outcome)
+            self.running = None
+            if future.rules is None:
+                publish(None)  # first: whoever hears of the answer finds that this worker may be free
+                answer(future, outcome)
+            else:
+                publish(outcome)
+                self.host.flush(self)
             del future, outcome
             items += 1
 
+    def ask(self, run: Run | None) -> None:
+        """Let what runs here, of this run if it is of one, know that it is to end."""
+        call = self.running
+        if run is not None:
+            self.asked_item = self.begun_items
+        elif call is not None:
+            call.asked = True
+
+    def _is_asked(self) -> bool:
+        call, segment = self.running or self.direct, self.current
+        if call is not None:
+            return call.asked
+        if segment is None or segment.run is None:
+            return False
+        return segment.run.cancelled or self.asked_item == self.begun_items
+
     def _invoke(self, future: CallFuture[Any]) -> Any:
         function = cast(ThreadFunction, future.function)
-        future.function = function.shell
         args, kwargs = future.body
-        future.body = None
+        if future.rules is None:
+            future.function = function.shell
+            future.body = None
         try:
             if function.with_state:
                 return function.fn(state.state(), *args, **kwargs)
@@ -215,11 +245,13 @@ class ThreadWorker:
         take, invoke = tokens.popleft, _invoker(run)
         flushed = perf_counter_ns()
         items = 0
+        ruled = run.rules is not None
         while True:
             try:
                 body = take()
             except IndexError:
                 return items
+            self.begun_items += ruled
             try:
                 outcome = invoke(body)
             except BaseException as error:
@@ -237,7 +269,7 @@ class ThreadWorker:
 
 
 def _raised(error: BaseException) -> Raised:
-    """Its traceback begins in the task: our frame lives on and would keep alive what it refers to (law 4)."""
+    """Its traceback begins in the task: our frame lives on and would keep alive what it refers to (law 5)."""
     trace = error.__traceback__
     if trace is not None:
         error.__traceback__ = trace.tb_next

@@ -29,13 +29,13 @@ def cancel_asked(core: PoolCore, event: events.CancelAsked) -> None:
         worker = core.workers.get(task.wid)
         if worker is None or not worker.items:
             continue
-        if worker.loose and (event.kill or not task.started):
+        if worker.loose and ((event.kill and core.can_kill) or not task.started):
             worker.unwanted[id(task)] = task
-            if event.kill:
+            if event.kill and core.can_kill:
                 worker.mortal.add(id(task))
             core.withdraw(worker)
             core.calm = CALM
-        elif event.kill and worker.inflight[-1] is task:
+        elif event.kill and core.can_kill and worker.inflight[-1] is task:
             _end(core, worker)
 
 
@@ -50,10 +50,10 @@ def group_cancelled(core: PoolCore, event: events.GroupCancelled) -> None:
             continue
         if worker.loose:
             worker.unwanted[id(group)] = group
-            if event.kill:
+            if event.kill and core.can_kill:
                 worker.mortal.add(id(group))
             core.withdraw(worker)
-        elif event.kill and worker.inflight[-1].group is group:
+        elif event.kill and core.can_kill and worker.inflight[-1].group is group:
             _end(core, worker)
     gone = core.line.remove(lambda task: task.group is group) + retrying.forget(core, group)
     if gone:
@@ -77,17 +77,8 @@ def sort_out(core: PoolCore, worker: Worker, back: list[Task]) -> list[Task]:
 
 def end_what_stayed(core: PoolCore, worker: Worker) -> None:
     """After a withdrawal: what did not come back, though it was to end in any case."""
-    if mortal_runs(worker):
+    if worker.mortal_runs():
         _end(core, worker)
-
-
-def mortal_runs(worker: Worker) -> bool:
-    """Asked once, with all tokens read back: is the last item in hand, the only one that can run, to end?"""
-    mortal, worker.mortal = worker.mortal, set()
-    if not mortal or not worker.items:
-        return False
-    last = worker.inflight[-1]
-    return id(last) in mortal or (last.group is not None and id(last.group) in mortal)
 
 
 def _end(core: PoolCore, worker: Worker) -> None:

@@ -159,6 +159,13 @@ class Kill:
 
 
 @record
+class Abandon:
+    """Give this worker up: its thread cannot be killed. What it publishes is nobody's, and it is to end when it can."""
+
+    wid: int
+
+
+@record
 class Broken:
     """The pool takes no more work; `reason` says why."""
 
@@ -197,6 +204,7 @@ Command = (
     | Drop
     | Stop
     | Kill
+    | Abandon
     | Broken
     | Narrowed
     | Closed

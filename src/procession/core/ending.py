@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from procession.core import commands, events, lending, retrying
+from procession.core import commands, events, lending
 from procession.core.state import PoolState
 from procession.core.task import Task
 from procession.core.worker import Signal, State
@@ -98,15 +98,22 @@ def finish_if_empty(core: PoolCore) -> None:
     for worker in core.workers.values():
         if worker.usable:
             core.stop(worker)
-    if not core.workers:
+    if len(core.workers) == core.orphans:
         core.state = PoolState.CLOSED
         core.out.append(commands.Closed())
 
 
 def _refuse_all(core: PoolCore) -> None:
     """What waits is refused now, and what is in hand but has not started when it comes back, which is asked for."""
-    retrying.give_up(core)
+    _give_up(core)
     put_back(core, core.line.take_all())
     for worker in core.workers.values():
         if not (core.state is PoolState.DRAINING and worker.state is State.STARTING):
             core.withdraw(worker)
+
+
+def _give_up(core: PoolCore) -> None:
+    """Whoever waits for the time of a further run will not have it."""
+    delayed, core.delayed = core.delayed, []
+    if delayed:
+        core.out.append(commands.GiveUp([task for _, _, task in sorted(delayed, key=lambda each: each[:2])]))

@@ -185,6 +185,16 @@ Event = (
 )
 
 OfWorker = (
-    WorkerReady | StartFailed | CallsDone | ItemsDone | LeaseEnded | Withdrawn | Lent | LentTask | Recalled | Looked | Lost
+    WorkerReady
+    | StartFailed
+    | CallsDone
+    | ItemsDone
+    | LeaseEnded
+    | Withdrawn
+    | Lent
+    | LentTask
+    | Recalled
+    | Looked
+    | Lost
 )
 """What is heard of one worker, in the order in which it happened there."""

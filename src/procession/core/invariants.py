@@ -56,6 +56,8 @@ def _check_index(core: PoolCore, worker: Worker) -> None:
 
 def _check_counts(core: PoolCore) -> None:
     workers = core.workers
+    orphans = sum(worker.state is State.ORPHANED for worker in workers.values())
+    assert core.orphans == orphans, "orphans"
     assert core.width == sum(worker.usable for worker in workers.values()), "width"
     assert core.width <= core.max_workers, "more workers than allowed"
     assert core.in_flight == sum(worker.items for worker in workers.values()), "in_flight"
@@ -94,7 +96,11 @@ def _check_end(core: PoolCore) -> None:
         assert all(task.started for task in core.line), "cancelled by shutdown, and it still waits"
         assert not core.delayed, "cancelled by shutdown, and it still waits for its next run"
     if core.state is PoolState.CLOSED:
-        assert not core.workers, "CLOSED with a worker"
+        assert len(core.workers) == core.orphans, "CLOSED with a worker"
     elif core.state is not PoolState.OPEN:
-        assert core.workers or core.line.items or core.delayed, f"{core.state.name} with nothing left"
-        assert core.line.items or core.delayed or core.in_flight or not core.width, "nothing to run, and workers were not stopped"
+        assert len(core.workers) > core.orphans or core.line.items or core.delayed, (
+            f"{core.state.name} with nothing left"
+        )
+        assert core.line.items or core.delayed or core.in_flight or not core.width, (
+            "nothing to run, and workers were not stopped"
+        )

@@ -135,7 +135,9 @@ class Line:
                 assert front.rank <= lane.rank, "another lane is to be served first"
 
     def _plain(self, tasks: Sequence[Task]) -> bool:
-        return len(self.lanes) == 1 and not any([task.rules is not None and task.rules.priority for task in tasks])
+        if len(self.lanes) > 1:
+            return False
+        return not any(task.rules is not None and task.rules.priority for task in tasks)
 
     def _lane(self, task: Task) -> Lane:
         priority = 0 if task.rules is None else task.rules.priority

@@ -28,8 +28,11 @@ from procession.core.worker import Signal, State, Worker
 class PoolCore:
     """All decisions of one pool. `step` is the only door; time, if it matters, arrives in the event."""
 
-    def __init__(self, max_workers: int, *, max_tasks_per_child: int | None = None) -> None:
+    def __init__(self, max_workers: int, *, max_tasks_per_child: int | None = None, can_kill: bool = True) -> None:
         self.max_workers = max_workers
+        self.can_kill = can_kill
+        self.max_orphans = max_workers  # so many threads that were given up are replaced
+        self.orphans = 0
         self.wanted_workers = max_workers  # before workers that could not be started made it less
         self.max_tasks_per_child = max_tasks_per_child
         self.state = PoolState.OPEN
@@ -103,9 +106,7 @@ class PoolCore:
         tasks, outcomes = worker.finish_calls(count), event.outcomes
         self.in_flight -= count
         if event.failed:
-            again = retrying.after_errors(self, [(task, 0) for task in tasks], outcomes, event.failed)
-            tasks = [task for place, task in enumerate(tasks) if place not in again]
-            outcomes = [outcome for place, outcome in enumerate(outcomes) if place not in again]
+            tasks, outcomes = retrying.after_calls(self, tasks, outcomes, event.failed)
         if tasks:
             self.out.append(commands.Resolve(tasks, outcomes))
         self._progressed(worker)
@@ -113,19 +114,13 @@ class PoolCore:
     def items_done(self, event: events.ItemsDone) -> None:
         """The same for a part of a chunk."""
         worker = self._answering(event)
-        outcomes = event.outcomes
-        count = len(outcomes)
+        count = len(event.outcomes)
         task, start = worker.finish_items(count)
         self.in_flight -= count
-        told = 0
         if event.failed:
-            items = [(task, start + place) for place in range(count)]
-            for place in sorted(retrying.after_errors(self, items, outcomes, event.failed)):
-                if place > told:
-                    self.out.append(commands.ResolveItems(task, start + told, outcomes[told:place]))
-                told = place + 1
-        if told < count:
-            self.out.append(commands.ResolveItems(task, start + told, outcomes[told:] if told else outcomes))
+            retrying.after_items(self, task, start, event.outcomes, event.failed)
+        else:
+            self.out.append(commands.ResolveItems(task, start, event.outcomes))
         self._progressed(worker)
 
     def lease_ended(self, event: events.LeaseEnded) -> None:
@@ -203,6 +198,8 @@ class PoolCore:
     def lost(self, event: events.Lost) -> None:
         """What it owned fails; what it never took is for others."""
         worker = self.heard(event)
+        if worker.state is State.ORPHANED:
+            supervising.returned(self)
         never_ready = worker.state is State.STARTING
         self.forget(worker)
         self.take_back(worker, event.unowned)

@@ -44,7 +44,7 @@ def alarm(core: PoolCore) -> int | None:
     return min(dues, default=None)
 
 
-# ------------------------------------------------------------------------------------------------------- waiting too long
+# ---------------------------------------------------------------------------------------------------- waiting too long
 
 
 def arrived(core: PoolCore, tasks: Sequence[Task]) -> None:
@@ -88,11 +88,11 @@ def in_time(core: PoolCore, back: list[Task]) -> list[Task]:
     return [task for task in back if task.due is None or task.due > core.now]
 
 
-# ----------------------------------------------------------------------------------------------------------- further runs
+# ---------------------------------------------------------------------------------------------------- further runs
 
 
 def after_loss(core: PoolCore, task: Task, index: int, cause: Cause) -> Task | None:
-    """The worker of this item is gone; the task of its next run, if there is to be one, which has been put in its place."""
+    """The worker of this item is gone; the task of its next run, if there is to be one. It has been put into line."""
     rules = task.rules
     if rules is None or cause not in rules.again_after or not _may(core, task):
         return None
@@ -101,19 +101,35 @@ def after_loss(core: PoolCore, task: Task, index: int, cause: Cause) -> Task | N
     return again
 
 
-def after_errors(
-    core: PoolCore, done: Sequence[tuple[Task, int]], outcomes: list[Any], failed: Sequence[int]
-) -> set[int]:
-    """The places of those outcomes that are not the last word, of `failed`; their next runs have been arranged."""
-    repeated: set[int] = set()
+def after_calls(
+    core: PoolCore, tasks: list[Task], outcomes: list[Any], failed: Sequence[int]
+) -> tuple[list[Task], list[Any]]:
+    """Those calls, and their outcomes, that are the last word; of `failed`, further runs are arranged where may be."""
+    last = set(range(len(tasks)))
     for place in failed:
-        task, index = done[place]
+        if _may(core, tasks[place]):
+            last.discard(place)
+            _once_more(core, tasks[place], 0, outcomes[place])
+    return [tasks[place] for place in sorted(last)], [outcomes[place] for place in sorted(last)]
+
+
+def after_items(core: PoolCore, task: Task, start: int, outcomes: list[Any], failed: Sequence[int]) -> None:
+    """The same for items of a chunk; those that are the last word are told."""
+    told = 0
+    for place in failed:
         if _may(core, task):
-            again = task.again(index)
-            core.out.append(commands.TryAgain(again, outcomes[place]))
-            _wait(core, again)
-            repeated.add(place)
-    return repeated
+            if place > told:
+                core.out.append(commands.ResolveItems(task, start + told, outcomes[told:place]))
+            _once_more(core, task, start + place, outcomes[place])
+            told = place + 1
+    if told < len(outcomes):
+        core.out.append(commands.ResolveItems(task, start + told, outcomes[told:]))
+
+
+def _once_more(core: PoolCore, task: Task, index: int, outcome: Any) -> None:
+    again = task.again(index)
+    core.out.append(commands.TryAgain(again, outcome))
+    _wait(core, again)
 
 
 def _may(core: PoolCore, task: Task) -> bool:
@@ -149,10 +165,3 @@ def forget(core: PoolCore, group: object) -> list[Task]:
         core.delayed = [each for each in core.delayed if each[2].group is not group]
         heapify(core.delayed)
     return gone
-
-
-def give_up(core: PoolCore) -> None:
-    """Nothing more is to start."""
-    delayed, core.delayed = core.delayed, []
-    if delayed:
-        core.out.append(commands.GiveUp([task for _, _, task in sorted(delayed, key=lambda each: each[:2])]))

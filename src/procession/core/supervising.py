@@ -5,11 +5,12 @@ A worker is killed for one item, and no other may die of it, though the worker g
 1. **Sentence.** The item is named by its place among all that the worker will answer (`Sentence.mark`), and the worker
    is given nothing more.
 2. **Withdraw** what it has not started. From here on it can begin nothing: whoever has no token runs nothing.
-3. **Look**: all that it has published is told. If the item's outcome is among that, or its token came back, the sentence
-   is void, and the worker goes on as before.
-4. Else it is what runs, and nothing else can be. With a grace it is **asked** to end by itself first, and looked at again
-   until that is over.
-5. **Kill.** What is lost with the worker is that item; if it got done in the last moment, its outcome stands.
+3. **Look**: all that it has published is told. If the item's outcome is among that, or its token came back, the
+   sentence is void, and the worker goes on as before.
+4. Else it is what runs, and nothing else can be. With a grace it is **asked** to end by itself first, and looked at
+   again until that is over.
+5. **Kill.** (Threads, which cannot be killed, are given up: the item fails at once, its outcome will be nobody's.) What
+   is lost with the worker is that item; if it got done in the last moment, its outcome stands.
 
 How long an item has run is what the looks saw: from the first look that found it running, so never more than it did,
 and of the time between two looks no more than STRIDE times what was to lie between them: when the whole program
@@ -21,7 +22,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from procession.core import cancelling, commands, events
+from procession.core import commands, events, retrying
 from procession.core.rules import LEAST_LOOK_NS, LOOKS, Cause
 from procession.core.task import Task
 from procession.core.worker import Sentence, Signal, State, Worker
@@ -109,10 +110,37 @@ def _go_on(core: PoolCore, worker: Worker, sentence: Sentence) -> None:
         core.out.append(commands.Ask(worker.wid, worker.inflight[0], sentence.cause))
         core.index(worker)
     elif sentence.until is None or core.now >= sentence.until:
-        sentence.executed = True
-        core.forget(worker)
-        worker.signal(Signal.KILL)
-        core.out.append(commands.Kill(worker.wid, sentence.cause))
+        if core.can_kill:
+            sentence.executed = True
+            core.forget(worker)
+            worker.signal(Signal.KILL)
+            core.out.append(commands.Kill(worker.wid, sentence.cause))
+        else:
+            _abandon(core, worker, sentence)
+
+
+def _abandon(core: PoolCore, worker: Worker, sentence: Sentence) -> None:
+    """A thread cannot be killed: its item fails, and it is given up. Up to `max_orphans` of these are replaced."""
+    core.forget(worker)
+    worker.signal(Signal.ABANDON)
+    core.out.append(commands.Abandon(worker.wid))
+    core.in_flight -= 1
+    task, start = worker.finish_items(1)
+    again = retrying.after_loss(core, task, start, sentence.cause)
+    core.out.append(commands.FailItem(task, start, worker.wid, None, sentence.cause, again))
+    worker.sentence = None
+    core.orphans += 1
+    if core.orphans > core.max_orphans:
+        core.wanted_workers -= 1
+        core.max_workers = min(core.max_workers, core.wanted_workers)
+
+
+def returned(core: PoolCore) -> None:
+    """An orphan has come to its end after all."""
+    if core.orphans > core.max_orphans:
+        core.wanted_workers += 1
+        core.max_workers += 1
+    core.orphans -= 1
 
 
 def _void(core: PoolCore, worker: Worker) -> None:
@@ -122,7 +150,7 @@ def _void(core: PoolCore, worker: Worker) -> None:
 
 def cause_of_loss(worker: Worker) -> Cause:
     """Why the item that a lost worker was running has ended; what was being cancelled is, however the worker ended."""
-    if cancelling.mortal_runs(worker):
+    if worker.mortal_runs():
         return Cause.CANCEL
     sentence = worker.sentence
     if sentence is None or worker.finished != sentence.mark:

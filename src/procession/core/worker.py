@@ -6,6 +6,7 @@ States:
     BUSY       ready, something in hand
     DRAINING   told to stop; nothing in hand, nothing more will be given
     DYING      told to die, or its initializer failed; what it has in hand comes back when it is gone, if not before
+    ORPHANED   a thread that was given up, since it cannot be killed; what it runs has been answered
     GONE       lost; nothing may be heard of it again
 """
 
@@ -28,6 +29,7 @@ class State(Enum):
     BUSY = auto()
     DRAINING = auto()
     DYING = auto()
+    ORPHANED = auto()
     GONE = auto()
 
     __hash__ = object.__hash__  # Enum's own is written in Python, and the table is looked up twice an event
@@ -41,6 +43,7 @@ class Signal(Enum):
     EMPTIED = auto()
     STOP = auto()
     KILL = auto()
+    ABANDON = auto()
     UNFIT = auto()
     START_FAILED = auto()
     LOST = auto()
@@ -64,7 +67,11 @@ TRANSITIONS: dict[tuple[State, Signal], State] = {
     (State.BUSY, Signal.LEASED): State.BUSY,
     (State.BUSY, Signal.EMPTIED): State.IDLE,
     (State.BUSY, Signal.KILL): State.DYING,
+    (State.BUSY, Signal.ABANDON): State.ORPHANED,
     (State.BUSY, Signal.LOST): State.GONE,
+    (State.ORPHANED, Signal.EMPTIED): State.ORPHANED,
+    (State.ORPHANED, Signal.KILL): State.ORPHANED,
+    (State.ORPHANED, Signal.LOST): State.GONE,
     (State.DRAINING, Signal.READY): State.DRAINING,  # it was told to stop before it had started
     (State.DRAINING, Signal.UNFIT): State.DYING,
     (State.DRAINING, Signal.START_FAILED): State.GONE,
@@ -77,6 +84,7 @@ TRANSITIONS: dict[tuple[State, Signal], State] = {
     (State.DYING, Signal.START_FAILED): State.GONE,
     (State.DYING, Signal.LOST): State.GONE,
 }
+
 
 class Sentence:
     """One running item is to end: the `mark`-th that this worker would answer, if it is still at it when looked at."""
@@ -185,6 +193,14 @@ class Worker:
     def watched(self) -> bool:
         """What it runs is to be looked at every `look_ns`."""
         return self.look_ns > 0 and self.state is State.BUSY
+
+    def mortal_runs(self) -> bool:
+        """Asked once, with all tokens read back: is the last item in hand, the only one that can run, to end?"""
+        mortal, self.mortal = self.mortal, set()
+        if not mortal or not self.items:
+            return False
+        last = self.inflight[-1]
+        return id(last) in mortal or (last.group is not None and id(last.group) in mortal)
 
     def may_lease(self) -> bool:
         """It is ours to give to, is not about to be replaced, and lease numbers are free."""

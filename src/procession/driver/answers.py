@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from concurrent.futures._base import FINISHED
+from collections import deque
+from concurrent.futures._base import FINISHED, CancelledError
 from typing import Any
 
 from procession import errors
@@ -15,13 +16,17 @@ from procession.core.worker import State
 from procession.driver.callbacks import Callbacks
 from procession.types import Raised
 
+QUARANTINE = 100
+"""Poison tasks that are remembered."""
+
 
 class Answers:
     """Resolves calls, tells runs, posts callbacks, and counts."""
 
     def __init__(self, callbacks: Callbacks) -> None:
         self.callbacks = callbacks
-        self.done = self.failed = self.died = 0
+        self.done = self.failed = self.died = self.timeouts = self.retries = 0
+        self.quarantined: deque[BaseException] = deque(maxlen=QUARANTINE)
 
     def call_back(self, watched: list[CallFuture[Any]]) -> None:
         """These have callbacks to be run."""
@@ -30,7 +35,12 @@ class Answers:
 
     def answer(self, future: CallFuture[Any], outcome: Any) -> None:
         """See `threads.Host`. This is `tasks.resolve`, for one future that has no sink."""
-        if future.sink is not None:
+        if outcome.__class__ is Raised and future.final and isinstance(outcome.error, CancelledError):
+            future.release()  # it was asked to end, and has consented
+            self.call_back(tasks.cancel_now((future,)))
+        elif future.done():
+            return
+        elif future.sink is not None:
             tasks.resolve((future,), [outcome])
         else:
             with tasks.LOCK:
@@ -103,4 +113,8 @@ def numbers(core: PoolCore, waiting: int, answers: Answers | None) -> EngineStat
         done=0 if answers is None else answers.done,
         failed=0 if answers is None else answers.failed,
         died=0 if answers is None else answers.died,
+        timeouts=0 if answers is None else answers.timeouts,
+        retries=0 if answers is None else answers.retries,
+        abandoned=core.orphans,
+        quarantined=() if answers is None else tuple(answers.quarantined),
     )

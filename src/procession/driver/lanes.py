@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from procession.backends import tasks
@@ -79,6 +81,10 @@ class LaneKeeper(Performer):
         if self._lone >= self._lone_wanted and self.lane is None:
             self._lend(wid)
         self.perform()
+
+    @abstractmethod
+    def failed_calls(self, wid: int, outcomes: list[Any]) -> Sequence[int]:
+        """Which of these outcomes of a worker's oldest calls want another run."""
 
     def _lend(self, wid: int) -> None:
         """Lend this worker, whose last outcome has just come, if the pool is idle now."""

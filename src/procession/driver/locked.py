@@ -40,18 +40,19 @@ from procession.core import commands, events
 from procession.core.pool import PoolCore
 from procession.core.task import Task
 from procession.driver import lifecycle
-from procession.driver.answers import Answers, numbers
+from procession.driver.answers import numbers
 from procession.driver.callbacks import Callbacks
+from procession.driver.locked_rules import LockedRules
 
 logger = logging.getLogger("procession")
 
 
-class LockedCore(Answers):
+class LockedCore(LockedRules):
     """One pool of threads: its core, its workers, and the door to both."""
 
     def __init__(self, max_workers: int, config: WorkerConfig, thread_name_prefix: str) -> None:
         super().__init__(Callbacks())
-        self.core = PoolCore(max_workers)
+        self.core = PoolCore(max_workers, can_kill=False)
         self.config = config
         self.prefix = thread_name_prefix
         self.threads: set[threading.Thread] = set()
@@ -75,8 +76,6 @@ class LockedCore(Answers):
         self._withdrawals: dict[int, None] = {}
         self._perform: dict[type, Callable[[Any], None]] = {
             commands.Send: self._send,
-            commands.Resolve: self.count_done,
-            commands.ResolveItems: self.answer_items,
             commands.MarkRunning: _nothing,  # a worker does that itself, when it is true
             commands.Withdraw: self._withdraw,
             commands.Spawn: self._spawn,
@@ -88,6 +87,7 @@ class LockedCore(Answers):
             commands.Broken: self._break,
             commands.Narrowed: self._narrowed,
             commands.Closed: self._close,
+            **self.rule_commands(),
         }
 
     # -- the lock, the inbox, the core -------------------------------------------------------------------------------
@@ -114,7 +114,7 @@ class LockedCore(Answers):
         """Who is woken by the next post? True if that is somebody new: what came before has not rung him."""
         if self.asleep:
             ring = self.asleep[-1].ring
-        elif self.core.width < self.core.max_workers and not self.closed:
+        elif (self.core.width < self.core.max_workers or self.ruled) and not self.closed:
             ring = self._ring_driver
         else:
             ring = None
@@ -139,11 +139,11 @@ class LockedCore(Answers):
                 waiting.extend(entry)
             else:
                 if waiting:
-                    self.step(events.Submitted(waiting))
+                    self.submitted(waiting)
                     waiting = []
                 self._answer_request(entry)
         if waiting:
-            self.step(events.Submitted(waiting))
+            self.submitted(waiting)
 
     def _answer_request(self, entry: Any) -> None:
         """An event for the core, or (event or None, what to call when it has been performed)."""
@@ -161,6 +161,8 @@ class LockedCore(Answers):
                     self.sync()
                 self._take(event)
                 self._perform_all()
+                if self.core.ruled:
+                    self.call_keeper()
                 return
             except BaseException as error:
                 self._collapse(error)
@@ -173,6 +175,9 @@ class LockedCore(Answers):
             if todo:
                 command = todo.popleft()
                 self._perform[command.__class__](command)
+            elif self.looks:
+                wid, _ = self.looks.popitem()
+                self.look(wid)
             elif self._withdrawals:
                 wid, _ = self._withdrawals.popitem()
                 if (worker := self.workers.get(wid)) is not None:
@@ -199,9 +204,12 @@ class LockedCore(Answers):
         """Tell the core what the worker has finished since the last time."""
         if worker.out:
             segment, outcomes = worker.harvest()
+            if worker.abandoned:
+                return
             assert segment is not None
             calls = segment.run is None
-            self.step(events.CallsDone(worker.wid, outcomes) if calls else events.ItemsDone(worker.wid, outcomes))
+            failed = self.keeper.failed(worker.wid, calls, outcomes) if self.core.ruled else ()
+            self.step((events.CallsDone if calls else events.ItemsDone)(worker.wid, outcomes, failed))
 
     def _collapse(self, error: BaseException) -> None:
         """A bug of ours: say so to every task that has not started, and let the workers end."""

@@ -156,20 +156,14 @@ class Driver(Supervisor):
                 waiting.extend(entry)
             else:
                 if waiting:
-                    self._submitted(waiting)
+                    self.submitted(waiting)
                     waiting = []
                 self._take_request(entry)
         if waiting:
             self.count_lone(len(waiting))
-            self._submitted(waiting)
+            self.submitted(waiting)
         if self.codec.forgotten:
             self._forget_functions()
-
-    def _submitted(self, waiting: list[Task]) -> None:
-        ruled = self.inbox.ruled
-        if ruled:
-            self.tell_time()
-        self.step(events.Submitted(waiting, ruled))
 
     def _take_request(self, entry: Any) -> None:
         """An event for the core; (event, answer), called when that has been performed; a sync; a caller's note."""
@@ -193,19 +187,11 @@ class Driver(Supervisor):
             event.open()
 
     def _patience(self) -> float:
-        patience = self._idle_patience()
-        if self.core.ruled or self.deadlines:
-            wanted = self.time_left()
-            if wanted is not None and (patience < 0 or wanted < patience):
-                return wanted
-        return patience
-
-    def _idle_patience(self) -> float:
         if self._deferred or self.recall_wanted or (self.lane is not None and self.lane.hot):
-            return TICK
-        if any(self._may_hold_back(wid) for wid in self.channels):
-            return PEEK_AFTER
-        return -1.0
+            patience = TICK
+        else:
+            patience = PEEK_AFTER if any(self._may_hold_back(wid) for wid in self.channels) else -1.0
+        return self.sooner(patience) if self.core.ruled or self.deadlines else patience
 
     def _may_hold_back(self, wid: int) -> bool:
         worker = self.core.workers.get(wid)
@@ -237,7 +223,7 @@ class Driver(Supervisor):
 
     def items_done(self, wid: int, outcomes: list[Any]) -> None:
         """See `channel.Hears`."""
-        failed = self.failed_items(wid, outcomes) if self.core.ruled else ()
+        failed = self.keeper.failed(wid, False, outcomes) if self.core.ruled else ()
         self.step(events.ItemsDone(wid, outcomes, failed))
 
     def lease_ended(self, wid: int, items: int, busy_ns: int) -> None:
@@ -295,7 +281,7 @@ class Driver(Supervisor):
         if error is not None:
             self.step(events.StartFailed(event.wid, error, fatal=True))
         unowned = channel.withdraw()
-        self.lost(channel, unowned, event.exitcode)
+        self.lost(channel, unowned, event.exitcode, event.peak_rss)
 
     def close(self) -> None:
         """The pool is closed: give back every descriptor, and answer whoever still waits."""

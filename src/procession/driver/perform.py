@@ -58,6 +58,7 @@ class Performer(Verdicts, ABC):
         self._looks: dict[int, None] = {}
         self.obituaries: dict[int, Obituary] = {}  # of workers whose loss is being told
         self.asked: dict[int, Cause] = {}  # workers whose item was asked to end, and why
+        self.killed: dict[int, bool] = {}  # workers that were told to die
         self.deadlines: dict[int, int] = {}  # when a worker that was told to show its stacks and die is killed
         self.recall_wanted = False
         self._performing = False
@@ -158,9 +159,9 @@ class Performer(Verdicts, ABC):
                 self.tell_time()
                 self.step(events.Looked(wid, moved))
 
+    @abstractmethod
     def tell_time(self) -> None:
         """Before what time matters for."""
-        self.step(events.Clock(monotonic_ns()))
 
     def _ask(self, command: commands.Ask) -> None:
         channel = self.channels.get(command.wid)
@@ -222,6 +223,7 @@ class Performer(Verdicts, ABC):
         self.heard_at.pop(channel.wid, None)
         self.asked.pop(channel.wid, None)
         self.deadlines.pop(channel.wid, None)
+        self.killed.pop(channel.wid, None)
         self.pids.pop(channel.wid, None)
         channel.close()
 
@@ -245,6 +247,7 @@ class Performer(Verdicts, ABC):
             self.deadlines[wid] = monotonic_ns() + MERCY_NS
         elif command.cause is not None:
             signum = SIGKILL
+        self.killed[wid] = True
         self.launcher.kill(wid, signum)
 
     # -- outcomes ------------------------------------------------------------------------------------------------
@@ -252,12 +255,12 @@ class Performer(Verdicts, ABC):
     def _resolve(self, command: commands.Resolve) -> None:
         self.done += len(command.outcomes)
         if self.core.ruled:
-            self.last_words(command.tasks, command.outcomes)
+            self.annotate(command.tasks, command.outcomes)
         self.call_back(tasks.resolve(command.tasks, command.outcomes))
 
     def _resolve_items(self, command: commands.ResolveItems) -> None:
         if self.core.ruled:
-            self.last_words([command.task] * len(command.outcomes), command.outcomes)
+            self.annotate([command.task] * len(command.outcomes), command.outcomes)
         self.answer_items(command)
 
     def _mark_running(self, command: commands.MarkRunning) -> None:

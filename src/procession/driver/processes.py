@@ -27,6 +27,7 @@ from procession.driver.arrange import arrange
 from procession.driver.callbacks import Callbacks
 from procession.driver.inbox import Inbox
 from procession.driver.loop import Driver
+from procession.driver.taking_back import taken_back
 from procession.transport.codec import Codec, FunctionEntry
 
 if TYPE_CHECKING:
@@ -151,22 +152,7 @@ class ProcessEngine:
         """Have the driver take the task back, or end it, and wait for that; see `tasks.LeasedCanceller`."""
         if threading.current_thread() is self._thread:
             return False
-        answered, driver = Gate(), self._driver
-        ending: list[bool] = []
-
-        def answer() -> None:
-            if driver is not None:
-                driver.cancel_unleased(future)
-                if driver.is_ending(future):
-                    ending.append(True)
-            answered.open()
-
-        if not self._request((events.CancelAsked([future], kill), answer)):
-            return future.cancelled()
-        answered.wait()
-        if ending:
-            future.await_end()
-        return future.cancelled()
+        return taken_back(self._driver, self._request, future, kill)
 
     def _request(self, entry: Any) -> bool:
         inbox = self.inbox

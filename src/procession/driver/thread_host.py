@@ -88,7 +88,7 @@ class ThreadHost(LockedCore):
         call = inbox[0]
         if call.__class__ is list and len(call) == 1:
             call = call[0]
-        if not isinstance(call, CallFuture):
+        if not isinstance(call, CallFuture) or call.rules is not None:
             return None
         inbox.popleft()
         with tasks.LOCK:
@@ -139,6 +139,8 @@ class ThreadHost(LockedCore):
 
     def gone(self, worker: ThreadWorker, teardown_error: BaseException | None) -> None:
         """See `threads.Host`."""
+        if worker.abandoned:
+            logger.warning("a thread that had been given up has come to its end")
         if teardown_error is not None:
             self.teardown_errors.append(teardown_error)
             logger.error("the teardown of worker %d raised", worker.wid, exc_info=teardown_error)

@@ -30,6 +30,7 @@ from procession.core.task import Task
 from procession.driver import lifecycle
 from procession.driver.answers import start_error
 from procession.driver.lifecycle import in_turn
+from procession.driver.locked_rules import NEVER
 from procession.driver.thread_host import ThreadHost
 
 TICK = 0.001
@@ -143,6 +144,8 @@ class ThreadEngine(ThreadHost):
 
     def obey(self) -> None:
         """See `Engine.obey`."""
+        self.ruled = True
+        self.bell.put(None)  # from now on the driver is rung for each post: what waits too long is to be noticed
 
     def cancel_group(self, group: object, kill: bool = False) -> None:
         """See `Engine.cancel_group`."""
@@ -155,7 +158,9 @@ class ThreadEngine(ThreadHost):
         futures), the answer is False, and the future is cancelled soon if that is still possible.
         """
         if future.running():
-            return False
+            future.final = future.asked = True
+            if future.wid is not None or future.rules is None:
+                return False
         asked = events.CancelAsked([future])
         if self._must_not_wait():
             self._request((asked, lambda: self.cancel_unleased(future)))
@@ -248,14 +253,21 @@ class ThreadEngine(ThreadHost):
                 with self.locked():
                     if self.watched:
                         self.look_around()
+                    if self.core.ruled:
+                        self.keeper.watch()
                     self.settle()
             self.guarded = True
             self._sweep()
             self.callbacks.close()
 
     def _wait(self) -> None:
+        patience = TICK if self.watched else None
+        if self.core.ruled and patience is None:
+            with self.lock:
+                self.wakes_at = self.keeper.wanted_at() or NEVER
+                patience = self.keeper.time_left()
         try:
-            self.bell.get(timeout=TICK if self.watched else None)
+            self.bell.get(timeout=patience)
             while not self.bell.empty():
                 self.bell.get_nowait()
         except Empty:
@@ -299,6 +311,8 @@ class ThreadEngine(ThreadHost):
 
         Called on one of these threads it returns False at once: it would wait for itself.
         """
+        lost = {each.ident for each in self.workers.values() if each.abandoned}  # nobody waits for those
+        threads = [thread for thread in self.threads if thread.ident not in lost]
         everyone = [*self.threads, self._driver, self.callbacks.thread]
         if self._foreign or self._must_not_wait() or threading.current_thread() in everyone:
             return False
@@ -307,9 +321,9 @@ class ThreadEngine(ThreadHost):
             driver.join(timeout)
             if driver.is_alive():
                 return False
-        for thread in list(self.threads):
+        for thread in threads:
             thread.join(timeout)
-        return self.callbacks.join(timeout) and not any(thread.is_alive() for thread in self.threads)
+        return self.callbacks.join(timeout) and not any(thread.is_alive() for thread in threads)
 
     def _forked(self) -> None:
         """In a forked child: nothing of this pool is ours."""

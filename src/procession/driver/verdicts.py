@@ -2,14 +2,11 @@
 
 Laws
 1. An item has one final outcome. Those of earlier runs become notes of the last one, if that is an error.
-2. What is told of the arguments is made here, from what was sent; it is the only code of a user (his `__repr__`, his
-   `__setstate__`) that runs here, it runs for what has failed alone, and whatever it raises, the story is told without.
+2. No code of a user runs here, not even to say what he has called (see telling.py).
 """
 
 from __future__ import annotations
 
-import pickle
-from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import CancelledError
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -21,18 +18,13 @@ from procession.core import commands
 from procession.core.rules import Cause
 from procession.core.task import Task
 from procession.driver.answers import Answers
+from procession.driver.telling import arguments
 from procession.types import Raised
 
 if TYPE_CHECKING:
     from procession.driver.callbacks import Callbacks
 
 SECOND = 1_000_000_000
-QUARANTINE = 100
-"""Poison tasks that are remembered."""
-LARGEST = 1 << 16
-"""Bytes: of larger arguments nothing is told."""
-TOLD = 120
-"""Characters of arguments."""
 
 
 class Obituary(NamedTuple):
@@ -50,8 +42,6 @@ class Verdicts(Answers):
 
     def __init__(self, callbacks: Callbacks) -> None:
         super().__init__(callbacks)
-        self.timeouts = self.retries = 0
-        self.quarantined: deque[BaseException] = deque(maxlen=QUARANTINE)
         self.ran_ns: dict[int, int] = {}  # of workers whose item takes too long: for how long it had been running
 
     # -- ends that were not an outcome -----------------------------------------------------------------------------
@@ -74,30 +64,31 @@ class Verdicts(Answers):
         else:
             assert isinstance(task, ChunkTask)
             add_notes(error, task.attempts)
-            task.run.items_done(command.start, [Raised(error)])
+            task.run.items_done(command.start, [Raised(error, task.tries + 1)])
 
     def _why(self, command: commands.FailItem, worker: Obituary) -> BaseException:
         task, start = command.task, command.start
-        name, index, arguments = told(task, start)
         if command.cause is Cause.TIMEOUT:
-            self.timeouts += 1
-            return self._timeout(task, start, command.wid, worker)
+            return self.timed_out(task, start, command.wid, worker)
         kind: type[errors.WorkerDied] = errors.WorkerDied
         if command.cause is Cause.MEMORY:
             kind = errors.MemoryLimit
         elif command.again is None and task.tries and attempts_of(task).deaths == task.tries:
             kind = errors.PoisonTask
-        _, exitcode, stack, peak_rss, oom = worker
-        error = kind(name, exitcode, worker.pid, index, arguments, stack, peak_rss, oom)
+        pid, exitcode, stack, peak_rss, oom = worker
+        name, index, args = told(task, start)
+        error = kind(name, exitcode, pid, index, args, stack, peak_rss, oom)
         if kind is errors.PoisonTask:
             self.quarantined.append(error)
         return error
 
-    def _timeout(self, task: Task, start: int, wid: int, worker: Obituary) -> BaseException:
-        name, index, arguments = told(task, start)
+    def timed_out(self, task: Task, start: int, wid: int, worker: Obituary) -> BaseException:
+        """The error of an item that has run for too long."""
+        self.timeouts += 1
+        name, index, args = told(task, start)
         limit = (task.rules.timeout_ns or 0) / SECOND if task.rules is not None else 0.0
         seconds = max(self.ran_ns.pop(wid, 0) / SECOND, limit)
-        return errors.TaskTimeout(name, "running", seconds, limit, index, arguments, worker.stack, worker.pid)
+        return errors.TaskTimeout(name, "running", seconds, limit, index, args, worker.stack, worker.pid)
 
     def _cancelled(self, task: Task, start: int) -> None:
         if isinstance(task, CallFuture):
@@ -114,14 +105,14 @@ class Verdicts(Answers):
             limit = (task.rules.queue_ns or 0) / SECOND if task.rules is not None else 0.0
             if isinstance(task, CallFuture):
                 if not task.done():
-                    name, index, arguments = told(task, 0)
-                    error = errors.TaskTimeout(name, "queued", limit, limit, index, arguments)
+                    name, index, args = told(task, 0)
+                    error = errors.TaskTimeout(name, "queued", limit, limit, index, args)
                     self.answer(task, Raised(error))
             elif isinstance(task, ChunkTask):
                 late = []
                 for each in range(task.start, task.start + task.size):
-                    name, index, arguments = told(task, each)
-                    late.append(Raised(errors.TaskTimeout(name, "queued", limit, limit, index, arguments)))
+                    name, index, args = told(task, each)
+                    late.append(Raised(errors.TaskTimeout(name, "queued", limit, limit, index, args)))
                 task.run.items_done(task.start, late)
 
     # -- further runs ------------------------------------------------------------------------------------------------
@@ -153,7 +144,7 @@ class Verdicts(Answers):
                 if not task.done():
                     self.answer(task, Raised(error))
             elif isinstance(task, ChunkTask):
-                task.run.items_done(task.start, [Raised(error)])
+                task.run.items_done(task.start, [Raised(error, task.tries)])
 
     def wanted_again(self, found: Sequence[Task], outcomes: list[Any]) -> list[int]:
         """The places of those outcomes after which the rules of their tasks want another run."""
@@ -166,12 +157,13 @@ class Verdicts(Answers):
                     places.append(place)
         return places
 
-    def last_words(self, found: Sequence[Task], outcomes: list[Any]) -> None:
+    def annotate(self, found: Sequence[Task], outcomes: list[Any]) -> None:
         """Errors of tasks that have run before bear the notes of that; who was asked to end, and did, is cancelled."""
         for task, outcome in zip(found, outcomes, strict=True):
             if outcome.__class__ is not Raised:
                 continue
             if task.tries:
+                outcome.attempts = task.tries + 1
                 add_notes(outcome.error, attempts_of(task))
             if task.final and isinstance(outcome.error, CancelledError) and isinstance(task, CallFuture):
                 task.release()
@@ -199,31 +191,12 @@ def add_notes(error: BaseException, attempts: Attempts | None) -> None:
 def told(task: Task, index: int) -> tuple[str, int | None, str | None]:
     """The name of an item's function, its place in its stream if it has one, and its arguments, shortened."""
     if isinstance(task, CallFuture):
-        return task.function.name, None, _shown(task.body, False, getattr(task.function, "id", 1))
+        return task.function.name, None, arguments(task.body, False, _carried(task.function))
     assert isinstance(task, ChunkTask)
     body = task.bodies[task.low - task.start + index]
-    return task.run.function.name, index, _shown(body, task.run.whole, getattr(task.run.function, "id", 1))
+    return task.run.function.name, index, arguments(body, task.run.whole, _carried(task.run.function))
 
 
-def _shown(body: Any, whole: bool, function: int) -> str | None:
-    try:
-        args, kwargs = (body,), {}
-        if not whole:
-            if isinstance(body, bytes):
-                if len(body) > LARGEST:
-                    return None
-                body = pickle.loads(body)
-                args, kwargs = body[:2] if function else body[1:3]
-            elif len(body) == 2 and isinstance(body[0], tuple) and isinstance(body[1], dict):
-                args, kwargs = body
-            else:
-                args = body
-        import reprlib  # only for what has failed
-
-        short = reprlib.Repr()
-        short.maxstring = short.maxother = 40
-        words = [short.repr(each) for each in args] + [f"{key}={short.repr(value)}" for key, value in kwargs.items()]
-        text = ", ".join(words)
-        return text if len(text) <= TOLD else text[: TOLD - 3] + "..."
-    except BaseException:
-        return None
+def _carried(function: Any) -> bool:
+    """It travels with each call (an entry without a number)."""
+    return getattr(function, "id", 1) == 0

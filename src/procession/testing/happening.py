@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 from procession.core import events
 from procession.core.pool import PoolCore
 from procession.core.rules import LOOKS, Cause
 from procession.core.state import PoolState
+from procession.core.task import Task
 from procession.testing.driving import Fate, Ledger
 from procession.testing.explorer import Action
 from procession.testing.lane import Lending, Mail
@@ -280,7 +283,7 @@ class Happening(Lending):
 
     def everywhere(self) -> list[ModelTask]:
         """All tasks that the core holds."""
-        found = [*self.core.line, *[task for _, _, task in self.core.delayed]]
+        found: list[Task] = [*self.core.line, *[task for _, _, task in self.core.delayed]]
         for worker in self.core.workers.values():
             found += worker.inflight
-        return found  # type: ignore[return-value]
+        return cast("list[ModelTask]", found)

@@ -100,10 +100,19 @@ BOUNDS = (
     Scenario("too long with a grace, closed for good", 1, (("chunk", 3),), timeouts=1, grace=True, **ENDING_ONE),
     Scenario("calls that run again, a crash, an error", 2, (("calls", 2),), crashes=1, errors=1, retries=1),
     Scenario("a chunk that runs again, a crash, two errors", 1, (("chunk", 3),), crashes=1, errors=2, retries=2),
-    Scenario("later again, shut down with cancel", 1, (("calls", 2),), ("cancel",), errors=1, retries=1, delay=True, **ENDING_ONE),
+    Scenario(
+        "later again, shut down with cancel",
+        1,
+        (("calls", 2),),
+        ("cancel",),
+        errors=1,
+        retries=1,
+        delay=True,
+        **ENDING_ONE,
+    ),
     Scenario("calls that may wait too long, a cancel", 1, (("calls", 3),), lates=1, cancels=1),
     Scenario("priorities, a crash", 2, (("calls", 2), ("calls", 2)), ranks=(0, 5, 1), crashes=1),
-    Scenario("all at once", 1, (("calls", 1), ("chunk", 2)), quota=2, **EVERYTHING),
+    Scenario("all at once, a chunk", 1, (("chunk", 2),), **{**EVERYTHING, "errors": 0}),
 )
 """What is walked by default: some fifteen seconds."""
 
@@ -113,7 +122,9 @@ DEEP_BOUNDS = (
     Scenario("two workers, too long with a grace", 2, (("calls", 2),), timeouts=1, grace=True, crashes=1, **ENDING_ONE),
     Scenario("two workers, a chunk that runs again", 2, (("chunk", 3),), crashes=1, errors=1, retries=1),
     Scenario("two workers, later again, killed", 2, (("calls", 2),), ("kill",), delay=True, **EVERYTHING),
-    Scenario("two workers, all at once", 2, (("calls", 1), ("chunk", 2)), quota=2, **EVERYTHING),
+    Scenario("all at once, two calls", 1, (("calls", 2),), quota=2, **EVERYTHING),
+    Scenario("all at once, a chunk, a worker two items", 1, (("chunk", 2),), quota=2, **EVERYTHING),
+    Scenario("two workers, all at once", 2, (("chunk", 2),), **EVERYTHING),
     Scenario("two workers, priorities, too late", 2, (("calls", 2), ("calls", 2)), ranks=(0, 5, 1), lates=1, cancels=1),
     Scenario("calls, two crashes, a cancel", 2, (("calls", 3),), crashes=2, cancels=1),
     Scenario("calls, a crash, two cancels", 2, (("calls", 3),), crashes=1, cancels=2),

@@ -40,6 +40,11 @@ def answer_for_process(probe: Callable[[], bool]) -> None:
     _process = probe
 
 
+def answer_for_thread(probe: Callable[[], bool]) -> None:
+    """This thread is a worker, which asks so."""
+    _own.probe = probe
+
+
 class answering:
     """A context manager: within it `cancelled()` in this thread is what `probe()` says."""
 

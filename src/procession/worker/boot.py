@@ -67,7 +67,7 @@ SERVE = "procession.worker.loop:serve"
 """What a worker runs unless it is told otherwise: `module:function`, called with (WorkerFiles, config)."""
 
 SHOW = getattr(signal, "SIGRTMAX", 64) - 2
-"""A worker that gets this writes the Python stacks of its threads behind its page, and goes on; also while C holds the GIL."""
+"""A worker that gets this writes the stacks of its threads behind its page, also while C holds the GIL, and goes on."""
 SHOW_AND_DIE = getattr(signal, "SIGRTMAX", 64) - 3
 """The same, and then it dies of it."""
 

@@ -1,0 +1,51 @@
+"""What others are to a task: who is told of it, hands it over faster, can take it back; and its earlier runs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from procession.backends.tasks import CallFuture
+
+
+class Sink(Protocol):
+    """Who is told of many futures together, more cheaply than by a callback on each."""
+
+    def settled(self, futures: list[Any]) -> None:
+        """These have an outcome or were cancelled. On the engine's thread, or a `cancel()`'s; short, no raise."""
+        ...
+
+
+class FastWay(Protocol):
+    """How a caller may come to an outcome before the engine's thread does."""
+
+    def wait(self, future: CallFuture[Any]) -> None:
+        """Wait a while, and give the future its outcome if that is found."""
+        ...
+
+    def answered(self, future: CallFuture[Any]) -> None:
+        """A caller has the outcome of this future, and may use the way again."""
+        ...
+
+    def cool(self) -> None:
+        """Somebody waits for one of its futures in another way than by `wait`."""
+        ...
+
+
+class LeasedCanceller(Protocol):
+    """An engine that can take a task back from a worker that has not started it."""
+
+    def cancel_leased(self, future: CallFuture[Any], kill: bool) -> bool:
+        """Waits for the answer. True: it was cancelled, and does not run; `kill`: not any more."""
+        ...
+
+
+class Attempts:
+    """The runs of an item that failed and were followed by another."""
+
+    __slots__ = ("deaths", "last", "notes")
+
+    def __init__(self) -> None:
+        self.notes: list[str] = []
+        self.deaths = 0  # of workers
+        self.last: BaseException | None = None  # what the last one came to

@@ -1,0 +1,120 @@
+"""What a core that is stepped under a lock does for tasks with rules: time, asking, giving up threads, further runs."""
+
+from __future__ import annotations
+
+import logging
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from queue import SimpleQueue
+from typing import Any, cast
+
+from procession.backends.tasks import CallFuture, ChunkTask
+from procession.backends.threads import ThreadWorker
+from procession.core import commands, events
+from procession.core.pool import PoolCore
+from procession.core.rules import Cause
+from procession.core.task import Task
+from procession.driver.callbacks import Callbacks
+from procession.driver.keeping import Keeper, stack_of
+from procession.driver.verdicts import Obituary, Verdicts
+
+logger = logging.getLogger("procession")
+
+NEVER = 1 << 63
+
+
+class LockedRules(Verdicts, ABC):
+    """The part of `LockedCore` that tasks without rules do without."""
+
+    core: PoolCore
+    workers: dict[int, ThreadWorker]
+    bell: SimpleQueue[object]
+
+    def __init__(self, callbacks: Callbacks) -> None:
+        super().__init__(callbacks)
+        self.looks: dict[int, None] = {}
+        self.stacks: dict[int, str] = {}  # of workers whose item has run for too long
+        self.asked: dict[int, Cause] = {}  # workers whose item was asked to end, and why
+        self.ruled = False  # among the tasks there may be some with rules
+        self.keeper = Keeper(self)
+        self.wakes_at = NEVER  # when the driver, which keeps time, means to wake
+
+    @abstractmethod
+    def step(self, event: events.Event) -> None:
+        """Tell the core and do what it says."""
+
+    @abstractmethod
+    def harvest(self, worker: ThreadWorker) -> None:
+        """Tell the core what the worker has finished since the last time."""
+
+    def submitted(self, waiting: list[Task]) -> None:
+        """These tasks have come."""
+        if self.ruled:
+            self.keeper.tell_time()
+        self.step(events.Submitted(waiting, self.ruled))
+
+    def call_keeper(self) -> None:
+        """The driver is to wake earlier than it meant to, if something is wanted earlier now."""
+        at = self.keeper.wanted_at()
+        if at is not None and at < self.wakes_at:
+            self.wakes_at = at
+            self.bell.put(None)
+
+    def look(self, wid: int) -> None:
+        """Tell all that this worker has finished, and that this is all."""
+        worker = self.workers.get(wid)
+        if worker is not None:
+            self.harvest(worker)
+            self.keeper.tell_time()
+            if wid in self.core.workers:
+                self.step(events.Looked(wid))
+
+    # -- commands ----------------------------------------------------------------------------------------------------
+
+    def rule_commands(self) -> dict[type, Callable[[Any], None]]:
+        """Who performs what."""
+        return {
+            commands.Resolve: self._resolve,
+            commands.ResolveItems: self._resolve_items,
+            commands.Look: self._look,
+            commands.Ask: self._ask,
+            commands.Abandon: self._abandon,
+            commands.FailItem: self._fail_item,
+            commands.TryAgain: self.try_again,
+            commands.GiveUp: self.give_up,
+            commands.Expire: self.expire,
+        }
+
+    def _resolve(self, command: commands.Resolve) -> None:
+        self.done += len(command.outcomes)  # its worker has answered each already, except those with rules
+        if self.core.ruled:
+            self.annotate(command.tasks, command.outcomes)
+            for task, outcome in zip(command.tasks, command.outcomes, strict=True):
+                if task.rules is not None:
+                    self.answer(cast("CallFuture[Any]", task), outcome)
+
+    def _resolve_items(self, command: commands.ResolveItems) -> None:
+        if self.core.ruled:
+            self.annotate([command.task] * len(command.outcomes), command.outcomes)
+        self.answer_items(command)
+
+    def _fail_item(self, command: commands.FailItem) -> None:
+        self.fail_item(command, Obituary(None, None, self.stacks.pop(command.wid, "")))
+
+    def _look(self, command: commands.Look) -> None:
+        self.looks[command.wid] = None
+
+    def _ask(self, command: commands.Ask) -> None:
+        worker = self.workers.get(command.wid)
+        if worker is not None:
+            self.asked[command.wid] = command.cause
+            self.ran_ns[command.wid] = self.core.workers[command.wid].ran_ns
+            worker.ask(command.task.run if isinstance(command.task, ChunkTask) else None)
+
+    def _abandon(self, command: commands.Abandon) -> None:
+        """What it runs is answered right after this; it ends when that comes back."""
+        worker = self.workers[command.wid]
+        worker.abandoned = worker.stopping = worker.killed = True
+        self.stacks[command.wid] = stack_of(worker.ident)
+        self.ran_ns.setdefault(command.wid, self.core.workers[command.wid].ran_ns)
+        logger.warning("a thread has been given up:\n%s", self.stacks[command.wid])
