@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from procession.core import commands, ending, lending, supervising
+from procession.core import commands, ending, lending
 from procession.core.policy import MAX_LEASE, TARGET_NS, Profile
 from procession.core.task import Task
 from procession.core.worker import State, Worker
@@ -93,8 +93,7 @@ def _hand(core: PoolCore, worker: Worker, batch: Batch) -> None:
     if tasks:
         core.in_flight += items
         number = worker.lease(tasks, items, profiles, expected_ns)
-        if core.ruled:
-            supervising.watch(worker, tasks)
+        worker.look_ns = core.look_ns
         core.out.append(commands.Send(worker.wid, number, tasks, items))
         if worker.items == items:
             core.mark_head(worker)

@@ -11,17 +11,19 @@ from procession.record import record
 
 @record
 class Submitted:
-    """Tasks were handed over, in this order. `ruled`: some of them, now or ever before, have rules."""
+    """Tasks were handed over, in this order. `ruled`: some of them may have rules, now or later; `now`: see `Clock`."""
 
     tasks: Sequence[Task]
     ruled: bool = False
+    now: int = 0
 
 
 @record
 class Clock:
     """It is now `now`, in nanoseconds of a clock that never goes back.
 
-    Told before what time matters for: ruled tasks, looks, deaths and failures of ruled tasks, and when `alarm` is over.
+    Told before what time matters for, looks, deaths and failures of ruled tasks, and when `alarm` is over. (What is
+    `ruled` brings its own time.)
     """
 
     now: int

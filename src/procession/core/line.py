@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 
-from procession.core.task import Task, count_items
+from procession.core.task import Task, count_items, kinds_of
 
 AGE_NS = 1_000_000_000
 """Waiting that is worth one point of priority."""
@@ -59,10 +59,10 @@ class Line:
         for lane in self.lanes.values():
             yield from lane.tasks
 
-    def extend(self, tasks: Sequence[Task], ruled: bool = True) -> None:
-        """At the end, in this order; `ruled`: some of them may have a priority, or have had one ever."""
+    def extend(self, tasks: Sequence[Task], prioritized: bool) -> None:
+        """At the end, in this order; `prioritized`: some of them have a priority."""
         self.items += count_items(tasks)
-        if not ruled or self._plain(tasks):
+        if not prioritized and len(self.lanes) == 1:
             self.front.extend(tasks)
             return
         for task in tasks:
@@ -74,7 +74,7 @@ class Line:
     def put_back(self, tasks: Sequence[Task]) -> None:
         """At the front, in this order."""
         self.items += count_items(tasks)
-        if self._plain(tasks):
+        if len(self.lanes) == 1 and not any(rules.priority for rules in kinds_of(tasks)):
             self.front.extendleft(reversed(tasks))
             return
         for task in reversed(tasks):
@@ -133,11 +133,6 @@ class Line:
             if lane.tasks:
                 front = next(each for each in self.lanes.values() if each.tasks is self.front)
                 assert front.rank <= lane.rank, "another lane is to be served first"
-
-    def _plain(self, tasks: Sequence[Task]) -> bool:
-        if len(self.lanes) > 1:
-            return False
-        return not any(task.rules is not None and task.rules.priority for task in tasks)
 
     def _lane(self, task: Task) -> Lane:
         priority = 0 if task.rules is None else task.rules.priority

@@ -21,7 +21,7 @@ from procession.core import (
 from procession.core.line import Line
 from procession.core.state import CoreError
 from procession.core.state import PoolState as PoolState
-from procession.core.task import Task
+from procession.core.task import Task, kinds_of
 from procession.core.worker import Signal, State, Worker
 
 
@@ -37,6 +37,7 @@ class PoolCore:
         self.max_tasks_per_child = max_tasks_per_child
         self.state = PoolState.OPEN
         self.line = Line()
+        self.look_ns = 0  # between two looks at a worker that runs something; 0: nobody need look
         self.now = 0  # as of the last `Clock`
         self.ruled = False  # there are, or have been, tasks with rules
         self.delayed: list[tuple[int, int, Task]] = []  # a heap: when its next run is due, a number, the task
@@ -79,9 +80,7 @@ class PoolCore:
         if worker.loose:
             self.withdrawing[worker.wid] = None
 
-    def alarm(self) -> int | None:
-        """When `Clock` is to be told next, at the latest; None: never."""
-        return retrying.alarm(self) if self.ruled else None
+    alarm = retrying.alarm
 
     def check(self) -> None:
         """The invariants of the pool; run after every event in tests."""
@@ -91,13 +90,17 @@ class PoolCore:
 
     def submitted(self, event: events.Submitted) -> None:
         """They wait, unless nothing will ever run again."""
-        self.ruled = self.ruled or event.ruled
+        if event.ruled:
+            self.ruled = True
+            self.now = self.line.now = max(event.now, self.now)
         if self.discarding or not self.state.takes_back:
             ending.refuse(self, event.tasks)
             return
-        if self.ruled:
-            retrying.arrived(self, event.tasks)
-        self.line.extend(event.tasks, self.ruled)
+        kinds = kinds_of(event.tasks) if event.ruled else ()
+        if kinds:
+            supervising.expect(self, kinds)
+            retrying.arrived(self, event.tasks, kinds)
+        self.line.extend(event.tasks, any(rules.priority for rules in kinds))
 
     def calls_done(self, event: events.CallsDone) -> None:
         """Answer them, and see what its worker needs now."""

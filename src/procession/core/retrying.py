@@ -17,7 +17,7 @@ from heapq import heapify, heappop, heappush
 from typing import TYPE_CHECKING, Any
 
 from procession.core import commands, ending, events
-from procession.core.rules import Cause
+from procession.core.rules import Cause, Rules
 from procession.core.task import Task
 
 if TYPE_CHECKING:
@@ -47,8 +47,10 @@ def alarm(core: PoolCore) -> int | None:
 # ---------------------------------------------------------------------------------------------------- waiting too long
 
 
-def arrived(core: PoolCore, tasks: Sequence[Task]) -> None:
+def arrived(core: PoolCore, tasks: Sequence[Task], kinds: Sequence[Rules]) -> None:
     """These have just come: those with a limit to their waiting are waited for."""
+    if all(rules.queue_ns is None for rules in kinds):
+        return
     for task in tasks:
         rules = task.rules
         if rules is not None and rules.queue_ns is not None:

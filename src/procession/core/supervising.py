@@ -23,8 +23,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from procession.core import commands, events, retrying
-from procession.core.rules import LEAST_LOOK_NS, LOOKS, Cause
-from procession.core.task import Task
+from procession.core.rules import LEAST_LOOK_NS, LOOKS, Cause, Rules
 from procession.core.worker import Sentence, Signal, State, Worker
 
 if TYPE_CHECKING:
@@ -34,14 +33,16 @@ STRIDE = 4
 """So many intervals between two looks count, at most."""
 
 
-def watch(worker: Worker, tasks: Sequence[Task]) -> None:
-    """It was given these; some may have a timeout."""
-    for task in tasks:
-        rules = task.rules
-        if rules is not None and rules.timeout_ns is not None:
-            look_ns = rules.look_ns
-            if not worker.look_ns or look_ns < worker.look_ns:
-                worker.look_ns = look_ns
+def expect(core: PoolCore, kinds: Sequence[Rules]) -> None:
+    """Tasks with these rules have come: from now on workers are looked at as often as the shortest timeout wants.
+
+    All workers, whatever they run: a look costs less than to know of each lease what is in it. It ends with the work.
+    """
+    if not core.in_flight and not core.line.items:
+        core.look_ns = 0
+    for rules in kinds:
+        if rules.timeout_ns is not None and (not core.look_ns or rules.look_ns < core.look_ns):
+            core.look_ns = rules.look_ns
 
 
 def looked(core: PoolCore, event: events.Looked) -> None:

@@ -7,10 +7,13 @@ items it holds, and it is cut where a lease, a withdrawal or a death cuts it. Th
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Protocol
+from operator import attrgetter
+from typing import Any, Protocol
 
 from procession.core.policy import Profile
 from procession.core.rules import Rules
+
+_RULES: attrgetter[Any] = attrgetter("rules")
 
 
 class Task(Protocol):
@@ -82,6 +85,12 @@ class Task(Protocol):
     def advance(self, count: int) -> int:
         """The first `count` items have their outcomes; returns the index of the first of them."""
         ...
+
+
+def kinds_of(tasks: Iterable[Task]) -> list[Rules]:
+    """The different rules that these tasks have; in C, as there may be thousands of tasks."""
+    found = list(map(_RULES, tasks))
+    return [rules for rules in dict(zip(map(id, found), found, strict=True)).values() if rules is not None]
 
 
 def count_items(tasks: Iterable[Task]) -> int:

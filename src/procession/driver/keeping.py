@@ -93,6 +93,9 @@ class Keeper:
     def failed(self, wid: int, calls: bool, outcomes: list[Any]) -> Sequence[int]:
         """Which of these outcomes of a worker's oldest calls, or of its chunk, want another run."""
         host = self._host
+        if Raised not in map(type, outcomes):
+            host.asked.pop(wid, None)
+            return ()
         inflight = host.core.workers[wid].inflight
         found = list(islice(inflight, len(outcomes))) if calls else [inflight[0]] * len(outcomes)
         if host.asked.pop(wid, None) is Cause.TIMEOUT:

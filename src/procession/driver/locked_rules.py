@@ -6,6 +6,7 @@ import logging
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from queue import SimpleQueue
+from time import monotonic_ns
 from typing import Any, cast
 
 from procession.backends.tasks import CallFuture, ChunkTask
@@ -49,9 +50,7 @@ class LockedRules(Verdicts, ABC):
 
     def submitted(self, waiting: list[Task]) -> None:
         """These tasks have come."""
-        if self.ruled:
-            self.keeper.tell_time()
-        self.step(events.Submitted(waiting, self.ruled))
+        self.step(events.Submitted(waiting, self.ruled, monotonic_ns() if self.ruled else 0))
 
     def call_keeper(self) -> None:
         """The driver is to wake earlier than it meant to, if something is wanted earlier now."""

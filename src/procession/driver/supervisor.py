@@ -12,6 +12,7 @@ from procession.backends.stacks import trimmed
 from procession.backends.tasks import CallFuture
 from procession.core import events
 from procession.core.pool import PoolCore
+from procession.core.rules import LEAST_LOOK_NS
 from procession.core.task import Task
 from procession.driver.inbox import Inbox
 from procession.driver.keeping import Keeper
@@ -30,6 +31,7 @@ class Supervisor(LaneKeeper):
     def __init__(self, core: PoolCore, codec: Codec, callbacks: Callbacks, inbox: Inbox) -> None:
         super().__init__(core, codec, callbacks, inbox)
         self.keeper = Keeper(self)
+        self._watch_at = 0
         self._oom = OomWatch()
 
     def tell_time(self) -> None:
@@ -38,9 +40,8 @@ class Supervisor(LaneKeeper):
 
     def submitted(self, waiting: list[Task]) -> None:
         """These tasks have come."""
-        if self.inbox.ruled:
-            self.tell_time()
-        self.step(events.Submitted(waiting, self.inbox.ruled))
+        ruled = self.inbox.ruled
+        self.step(events.Submitted(waiting, ruled, monotonic_ns() if ruled else 0))
 
     def sooner(self, patience: float) -> float:
         """So many seconds (-1: for ever), or those until `watch_time` has something to do."""
@@ -49,8 +50,11 @@ class Supervisor(LaneKeeper):
 
     def watch_time(self) -> None:
         """Do what the time has come for."""
-        self.keeper.watch()
         now = monotonic_ns()
+        if now < self._watch_at:
+            return
+        self._watch_at = now + LEAST_LOOK_NS
+        self.keeper.watch()
         for wid, deadline in list(self.deadlines.items()):
             if deadline <= now and self.launcher is not None:
                 del self.deadlines[wid]

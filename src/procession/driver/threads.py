@@ -311,7 +311,7 @@ class ThreadEngine(ThreadHost):
 
         Called on one of these threads it returns False at once: it would wait for itself.
         """
-        lost = {each.ident for each in self.workers.values() if each.abandoned}  # nobody waits for those
+        lost = {each.ident for each in list(self.workers.values()) if each.abandoned}  # nobody waits for those
         threads = [thread for thread in self.threads if thread.ident not in lost]
         everyone = [*self.threads, self._driver, self.callbacks.thread]
         if self._foreign or self._must_not_wait() or threading.current_thread() in everyone:

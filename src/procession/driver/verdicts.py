@@ -159,6 +159,8 @@ class Verdicts(Answers):
 
     def annotate(self, found: Sequence[Task], outcomes: list[Any]) -> None:
         """Errors of tasks that have run before bear the notes of that; who was asked to end, and did, is cancelled."""
+        if Raised not in map(type, outcomes):
+            return
         for task, outcome in zip(found, outcomes, strict=True):
             if outcome.__class__ is not Raised:
                 continue

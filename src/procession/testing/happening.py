@@ -127,9 +127,8 @@ class Happening(Lending):
     def hand_in(self, tasks: list[ModelTask]) -> None:
         """Through the driver."""
         ruled = any(task.rules is not None for task in tasks)
-        if ruled:
-            self.pass_time(1)
-        self.tell(events.Submitted(tasks, ruled))
+        self.now += ruled
+        self.tell(events.Submitted(tasks, ruled, self.now))
 
     # -- time ----------------------------------------------------------------------------------------------------
 

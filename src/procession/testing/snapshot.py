@@ -95,6 +95,7 @@ def core_key(core: PoolCore) -> Key:
         core.discarding,
         core.calm > 0,
         core.failed_starts,
+        core.look_ns > 0,
         core.reason is not None,
         core.lent is not None,
         core.recalling,
