@@ -59,4 +59,4 @@ class DaskPeer(Peer):
         return list(self.pool.gather(self.pool.map(fn, items, pure=False)))
 
     def stream(self, fn: Work, items: Iterable[Any]) -> Iterator[Any]:
-        return (future.result() for future in self.pool.map(fn, items, pure=False))
+        raise Lacks("no map of an iterator")

@@ -37,7 +37,7 @@ class MpirePeer(AsyncResultPeer):
         return self.pool.apply_async(fn, args, task_timeout=policy.timeout)
 
     def map(self, fn: Work, items: Sequence[Any]) -> list[Any]:
-        return list(self.pool.map(fn, items))
+        return list(self.pool.map(fn, [(item,) for item in items]))  # it takes a tuple for the arguments
 
     def stream(self, fn: Work, items: Iterable[Any]) -> Iterator[Any]:
         return iter(self.pool.imap(fn, items))

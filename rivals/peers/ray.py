@@ -23,6 +23,7 @@ class RayPeer(Peer):
             initialize, args = wish.initializer
             words["runtime_env"] = {"worker_process_setup_hook": lambda: initialize(*args)}
         self.workers = wish.workers
+        self.remotes: dict[tuple[Work, int | None], Any] = {}
         self.ray = self.library()
         self.pool = self.ray.init(num_cpus=wish.workers, include_dashboard=False, **words)
 
@@ -30,12 +31,20 @@ class RayPeer(Peer):
         self.ray.shutdown()
 
     def submit(self, fn: Work, *args: Any) -> Any:
-        return self.ray.remote(fn).remote(*args)
+        return self._remote(fn).remote(*args)
+
+    def _remote(self, fn: Work, max_retries: int | None = None) -> Any:
+        """Made once for each function, as a decorator does."""
+        made = self.remotes.get((fn, max_retries))
+        if made is None:
+            words = {} if max_retries is None else {"max_retries": max_retries}
+            made = self.remotes[fn, max_retries] = self.ray.remote(**words)(fn) if words else self.ray.remote(fn)
+        return made
 
     def submit_with(self, policy: Policy, fn: Work, *args: Any) -> Any:
         if policy.timeout:
             raise Lacks()
-        return self.ray.remote(max_retries=policy.retries)(fn).remote(*args)
+        return self._remote(fn, policy.retries).remote(*args)
 
     def take(self, handle: Any, seconds: float) -> Any:
         try:

@@ -15,6 +15,7 @@ ENOUGH = 100_000
 BOUND = 10_000
 LIMIT = 300 * 2**20
 LEAK_MB = 60
+TASKS = 24
 
 
 class Endless(Row):
@@ -89,25 +90,26 @@ class Barrier(Row):
 
 
 class Recycling(Row):
-    """16 tasks that leak 60 MB each on 2 workers, whose memory is limited to 300 MB where that can be said. (loky and
-    joblib have a bound of their own, 300 MB above a worker's start.) Good is that all 16 have results, that leaking
+    """24 tasks that leak 60 MB each on 2 workers, whose memory is limited to 300 MB where that can be said. (loky and
+    joblib have a bound of their own, 300 MB above a worker's start.) Good is that all 24 have results, that leaking
     workers were replaced, and that none of them held more than 600 MB."""
 
     name = "memory"
     title = "workers that leak memory"
+    limit = 40.0
 
     def wish(self, scene: Scene) -> Wish:
         return Wish(max_memory=LIMIT)
 
     def probe(self, peer: Peer, scene: Scene, home: ModuleType | None) -> None:
-        made = peer.deliveries(work.leak, [(n, LEAK_MB) for n in range(16)], 20)
+        made = peer.deliveries(work.leak, [(n, LEAK_MB) for n in range(TASKS)], 25)
         count(scene, made)
         held = [each.value for each in made if each.ok]
         scene.note(workers=len({pid for pid, _ in held}), peak=max((megabytes for _, megabytes in held), default=0))
 
     def judge(self, facts: Facts) -> Verdict:
-        text = f"{facts['ok']} of 16 ok, {facts['workers']} workers, at most {facts['peak']} MB"
-        if facts["pending"] or facts["ok"] < 16:
+        text = f"{facts['ok']} of {TASKS} ok, {facts['workers']} workers, at most {facts['peak']} MB"
+        if facts["pending"] or facts["ok"] < TASKS:
             return Verdict(text, "bad")
         replaced = facts["workers"] > 2
         return Verdict(text, "good" if replaced and facts["peak"] <= 600 else "partial" if replaced else "bad")
