@@ -3,6 +3,7 @@
 import json
 import os
 import sys
+import threading
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -18,6 +19,7 @@ class Scene:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.facts: Facts = {}
+        self._writing = threading.Lock()  # some libraries read a row's generator in a thread of theirs
         # Workers may run the program's script again; only the process that came first is the probe.
         try:
             os.close(os.open(folder / CLAIM, os.O_CREAT | os.O_EXCL))
@@ -27,11 +29,12 @@ class Scene:
 
     def note(self, **facts: Any) -> None:
         """Add facts; the page is replaced as a whole, so that it is never read half written."""
-        self.facts.update(facts)
-        if self.first:
-            partial = self.folder / (PAGE + ".partial")
-            partial.write_text(json.dumps(self.facts))
-            partial.replace(self.folder / PAGE)
+        with self._writing:
+            self.facts.update(facts)
+            if self.first:
+                partial = self.folder / (PAGE + ".partial")
+                partial.write_text(json.dumps(self.facts))
+                partial.replace(self.folder / PAGE)
 
     def path(self, name: str) -> str:
         """A file of the probe, for tasks to leave traces in."""

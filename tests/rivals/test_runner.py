@@ -3,6 +3,7 @@
 import os
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -209,6 +210,13 @@ def test_only_the_first_process_writes_facts(tmp_path: Path) -> None:
     Scene(tmp_path).note(who="first")
     Scene(tmp_path).note(who="second")
     assert read_facts(tmp_path) == {"who": "first"}
+
+
+def test_facts_may_be_noted_from_two_threads(tmp_path: Path) -> None:
+    scene = Scene(tmp_path)
+    with ThreadPoolExecutor(4) as threads:
+        list(threads.map(lambda n: scene.note(**{f"n{n}": n}), range(200)))
+    assert len(read_facts(tmp_path)) == 200
 
 
 # ------------------------------------------------------------------------------------------------------------- verdicts
