@@ -20,10 +20,11 @@ in a process of its own, with a limit of time, and judged by what it delivered a
 runs all of them again and writes this page; nothing in the matrix is written by hand. procession is asked the same by
 the same code: where it fails, its cell says so.
 
-✓ is what a user would hope for, ~ works in part, ✗ does not: what exactly that means is said for each row under [The
-rows](#the-rows). "all ok" and "99 ok" count the tasks that had a result; a pool *lives* when it then takes 10 more
-tasks and delivers them, is *dead* when it refuses them, and is *stuck* when it does neither within {patience:g}
-seconds. "hangs" is a program that had to be killed at its limit.
+✓ is what a user would hope for, ~ works in part, ✗ does not: what exactly that means is said for each row in the list
+below the matrix. "all ok" and "99 ok" count the tasks that had a result. A task *hangs* when it has neither result nor
+error after {patience:g} seconds or more. A pool *lives* when it then takes 10 more tasks and delivers them, is *dead*
+when it refuses them, and is *stuck* when it does neither within {patience:g} seconds. A program that "hangs" had to be
+killed at its limit of time.
 
 Every library is used as its documentation has it, with defaults, 2 workers unless a row says otherwise. That includes
 what a default costs: ray and dask run a task whose worker died again, and the cell says how often. A row asks one

@@ -96,7 +96,7 @@ def verdict_of(row: Row, facts: Facts) -> Verdict:
 
 def plural(count: int, noun: str) -> str:
     """ "1 process", "2 processes"."""
-    return f"{count} {noun}" + ("" if count == 1 else "es" if noun.endswith("s") else "s")
+    return f"{count:,} {noun}" + ("" if count == 1 else "es" if noun.endswith("s") else "s")
 
 
 def look_alive(peer: Peer, scene: Scene) -> None:
@@ -143,7 +143,7 @@ def delivered(facts: Facts, total: int, lost: int = 1) -> Verdict:
     if runs > 1:
         text += f" (1 ran {runs} times)"
     if pending:
-        text += f", {pending} never end{'s' if pending == 1 else ''}"
+        text += f", {pending} hang{'s' if pending == 1 else ''}"
     text += {"lives": ", pool lives", "dead": ", pool dead", "hangs": ", pool stuck"}[alive]
     grade: Grade = "good" if ok >= total - lost else "partial" if ok else "bad"
     return Verdict(text, "bad" if pending or alive != "lives" else grade)

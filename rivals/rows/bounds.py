@@ -7,7 +7,7 @@ from types import ModuleType
 
 from rivals import work
 from rivals.peers.base import Peer, Wish
-from rivals.rows.base import PATIENCE, Row, count
+from rivals.rows.base import PATIENCE, Row, count, plural
 from rivals.scene import Scene
 from rivals.verdict import Facts, Verdict
 
@@ -82,7 +82,7 @@ class Barrier(Row):
     def judge(self, facts: Facts) -> Verdict:
         tasks, items = facts.get("tasks"), facts.get("items")
         if facts.get("pending"):
-            return Verdict(f"{facts['pending']} tasks never end", "bad")
+            return Verdict(f"{plural(facts['pending'], 'task')} without an end", "bad")
         if tasks == items == 4:
             return Verdict("all meet", "good")
         missed = [what for what, met in (("tasks", tasks), ("items of a map", items)) if met != 4]

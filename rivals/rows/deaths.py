@@ -13,6 +13,9 @@ from rivals.rows.base import PATIENCE, Process, Row, count, delivered, look_aliv
 from rivals.scene import Scene
 from rivals.verdict import Facts, Verdict
 
+LONG = 15.0
+"""A cluster tries for some seconds before it gives a worker up."""
+
 
 class WorkerKilled(Row):
     """100 tasks of 20 ms on 2 workers; the worker that runs task 50 is killed with SIGKILL, once, as the kernel's OOM
@@ -100,6 +103,7 @@ class IdleKilled(Row):
         threading.Event().wait(1)
         made = peer.deliveries(work.double, [(n,) for n in range(10)], PATIENCE)
         count(scene, made)
+        note_error(scene, made)
         look_alive(peer, scene)
 
     def judge(self, facts: Facts) -> Verdict:
@@ -144,12 +148,13 @@ class Initializer(Row):
     initialize = staticmethod(work.initializer_that_raises)
     told = "the model is not there"
     judges_errors = True
+    limit = 28.0
 
     def wish(self, scene: Scene) -> Wish:
         return Wish(initializer=(self.initialize, (scene.path("starts"),)))
 
     def probe(self, peer: Peer, scene: Scene, home: ModuleType | None) -> None:
-        made = peer.deliveries(work.double, [(n,) for n in range(4)], PATIENCE)
+        made = peer.deliveries(work.double, [(n,) for n in range(4)], LONG)
         count(scene, made)
         note_error(scene, made)
 
@@ -164,7 +169,7 @@ class Initializer(Row):
         if facts.get("error"):  # it came out of making the pool, or of submit
             return self._told(facts["error"], facts, starts)
         if facts.get("pending"):
-            return Verdict(f"tasks wait for ever, {starts}", "bad")
+            return Verdict(f"no answer in {LONG:g} s, {starts}", "bad")
         if facts.get("ok"):
             return Verdict(f"ignored: {facts['ok']} of 4 ran, {starts}", "bad")
         return self._told(facts.get("error_whole", ""), facts, starts)

@@ -102,7 +102,7 @@ class OwnFunctions(Row):
         if not hang and not fail:
             return Verdict("all work", "good")
         parts = [f"no {', '.join(fail)}"] if fail else []
-        parts += [f"{', '.join(hang)} hangs"] if hang else []
+        parts += [f"{', '.join(hang)} hang{'s' if len(hang) == 1 else ''}"] if hang else []
         return Verdict("; ".join(parts), "bad" if hang or len(fail) == 4 else "partial")
 
     def judge_hang(self, facts: Facts) -> Verdict:

@@ -234,7 +234,7 @@ def lives(**facts: Any) -> Facts:
         (lives(ok=51), Verdict("51 ok, pool lives", "partial")),
         (lives(ok=0), Verdict("0 ok, pool lives", "bad")),
         (lives(ok=51, alive="dead"), Verdict("51 ok, pool dead", "bad")),
-        (lives(ok=99, pending=1), Verdict("99 ok, 1 never ends, pool lives", "bad")),
+        (lives(ok=99, pending=1), Verdict("99 ok, 1 hangs, pool lives", "bad")),
         ({"hung": True}, Verdict("hangs", "bad")),
     ],
 )
