@@ -26,6 +26,9 @@ error after {patience:g} seconds or more. A pool *lives* when it then takes 10 m
 when it refuses them, and is *stuck* when it does neither within {patience:g} seconds. A program that "hangs" had to be
 killed at its limit of time.
 
+This is one run. Where a library's fate depends on what the dead worker was holding, a lock for example, another run may
+come out otherwise: multiprocessing.Pool has been seen to survive the death of an idle worker, and to hang after it.
+
 Every library is used as its documentation has it, with defaults, 2 workers unless a row says otherwise. That includes
 what a default costs: ray and dask run a task whose worker died again, and the cell says how often. A row asks one
 question; it is no verdict on a library, and several of these do things that procession does not. They were written for

@@ -25,6 +25,7 @@ from rivals.verdict import Facts, Outcome, Verdict
 HERE = Path(__file__).resolve().parent
 GRACE = 3.0
 """Seconds in which what a program that ended well has started must be gone."""
+TRACKER_GRACE = 2.0
 PR_SET_CHILD_SUBREAPER = 36
 
 
@@ -105,14 +106,19 @@ class Probe:
         return found
 
     def end(self) -> None:
-        """Kill the program and all its descendants, until there is none: some start others as long as they live."""
+        """Kill the program and all its descendants, until there is none: some start others as long as they live.
+
+        multiprocessing's resource trackers come last. They end by themselves when they are alone, and take with them
+        the semaphores that were in their care, of which nobody else could say whose they are.
+        """
         self._process.kill()
         self._process.wait()
-        deadline = time.monotonic() + 10
-        while (left := self._descendants()) and time.monotonic() < deadline:
+        began = time.monotonic()
+        while (left := self._descendants()) and time.monotonic() < began + 10:
             for each in left:
-                with contextlib.suppress(psutil.NoSuchProcess):
-                    each.kill()
+                if time.monotonic() > began + TRACKER_GRACE or "resource_tracker" not in _name(each):
+                    with contextlib.suppress(psutil.NoSuchProcess):
+                        each.kill()
             time.sleep(0.02)
 
     def said(self) -> str:
@@ -142,8 +148,10 @@ def watch(row: Row, peer: str, command: list[str], folder: Path, grace: float = 
                 seen["left_processes"] = left
         finally:
             standing = shm.standing(segments, probe.pids())
+            seen_in_shm = shm.facts_of(standing)
             probe.end()
-    seen.update(shm.left(standing, probe.pid))
+            shm.remove(standing, probe.pid)
+    seen.update(seen_in_shm)
     seconds = time.monotonic() - began
     return _outcome(row, peer, {**read_facts(folder), **seen, "status": probe.status}, seconds, probe.said())
 
@@ -176,5 +184,5 @@ def _subreaper() -> Iterator[None]:
 
 def _name(process: psutil.Process) -> str:
     with contextlib.suppress(psutil.Error):
-        return " ".join(process.cmdline())[:120] or process.name()
+        return " ".join(process.cmdline())[:200] or process.name()
     return ""

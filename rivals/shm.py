@@ -31,15 +31,17 @@ def standing(before: set[Path], pids: Iterable[int]) -> dict[Path, bool]:
     return found
 
 
-def left(found: dict[Path, bool], pid: int) -> dict[str, Any]:
-    """The facts about those of `found` that are there still when the program `pid` and all its descendants are dead."""
-    here = [path for path in sorted(found) if os.path.lexists(path)]
-    facts = {"left_shm": [path.name for path in here], "left_shm_mb": sum(map(_size, here)) / 1e6}
-    for path in here:
-        if found[path] or str(pid) in path.name:
+def facts_of(found: dict[Path, bool]) -> dict[str, Any]:
+    """What a row is told of them."""
+    return {"left_shm": sorted(path.name for path in found), "left_shm_mb": sum(map(_size, found)) / 1e6}
+
+
+def remove(found: dict[Path, bool], pid: int) -> None:
+    """Those of the program `pid`, which is dead with all its descendants."""
+    for path, ours in found.items():
+        if ours or str(pid) in path.name:
             with contextlib.suppress(OSError):
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
-    return facts
 
 
 def _users(path: Path) -> set[int]:
