@@ -3,10 +3,12 @@
 #   make demo       the main job, on real input           make test       the test suite           (ARGS="-k name -x")
 #   make check      format, lint, types, layers, limits   make test-all   the suite on each of PYTHONS
 #   make bench      against its peers    (ARGS="--help")  make soak       seeded chaos             (MINUTES=5 SEED=1)
-#   make format     put the format right, fix the lint    make clean      caches and builds; distclean: environments too
+#   make rivals     the failure table, against the others make clean      caches and builds; distclean: environments too
+#   make format     put the format right, fix the lint
 #
 # One environment, VENV, is filled level by level: base (the package and its progress bar), dev (checks and tests),
-# bench (the peers). A stamp file says which level is in; it is old when pyproject.toml or constraints.txt is newer.
+# bench (the peers). `make rivals` has one of its own, since ray and dask are heavy. A stamp file says which level is in;
+# it is old when pyproject.toml or constraints.txt is newer.
 
 PYTHON  ?= python3
 VENV    ?= .venv
@@ -20,7 +22,7 @@ PIP_INSTALL := $(PY) -m pip install --quiet --disable-pip-version-check -c const
 
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
-.PHONY: help demo test test-all check bench soak format clean distclean venv-dev
+.PHONY: help demo test test-all check bench rivals rivals-run soak format clean distclean venv-dev
 .DELETE_ON_ERROR:
 
 help:
@@ -51,6 +53,11 @@ $(VENV)/.stamp-dev: pyproject.toml constraints.txt | $(PY)
 $(VENV)/.stamp-bench: pyproject.toml constraints.txt | $(PY)
 	@echo "installing the peers of the benchmarks" >&2
 	@$(PIP_INSTALL) -e '.[bench]'
+	@touch $@
+
+$(VENV)/.stamp-rivals: pyproject.toml constraints.txt | $(PY)
+	@echo "installing the rivals" >&2
+	@$(PIP_INSTALL) -e '.[rivals]'
 	@touch $@
 
 venv-dev: $(VENV)/.stamp-dev
@@ -87,6 +94,13 @@ check: $(VENV)/.stamp-dev
 bench: $(VENV)/.stamp-bench
 	@$(PY) -m benchmarks $(ARGS)
 
+# A whole run rewrites the page; one that is told what to run writes what it is told to write.
+rivals:
+	@$(MAKE) rivals-run VENV=.venv-rivals
+
+rivals-run: $(VENV)/.stamp-rivals
+	@$(PY) -m rivals $(or $(ARGS),--markdown docs/rivals.md)
+
 soak: $(VENV)/.stamp-dev
 	@$(PY) -m tests.soak.chaos --minutes $(MINUTES) $(if $(SEED),--seed $(SEED)) $(ARGS)
 
@@ -97,7 +111,7 @@ format: $(VENV)/.stamp-dev
 
 clean:
 	@rm -rf build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis src/*.egg-info
-	@find src tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
+	@find src tests benchmarks rivals -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
 
 distclean: clean
 	@rm -rf .venv .venv-*
