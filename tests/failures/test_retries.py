@@ -71,7 +71,9 @@ def test_poison(notes: Notes) -> None:
         assert all("SIGSEGV" in note for note in error.__notes__)
         assert len(notes.lines()) == 3
         (listed,) = pool.stats().quarantined
-        assert listed is error
+        assert listed.args == error.args
+        assert listed.__notes__ == error.__notes__
+        assert listed is not error, "it would keep the frames of whoever has raised it, and these the pool"
         assert pool.submit(tasks.double, 4).result(60) == 8
 
 

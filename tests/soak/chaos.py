@@ -2,9 +2,13 @@
 
     python -m tests.soak.chaos --minutes 5 --seed 1
 
-Checked: each task starts at most once; no more tasks fail (WorkerDied) than kills were made; everything else has the
-right answer, in order where order was promised; what was cancelled never ran; nothing hangs; the pool has all its
-workers again at the end; threads, descriptors, processes and memory are then what they were. Exit code 1 on a breach.
+Workers are stopped and go on; tasks hang and crash under timeouts and retries; cancels come in storms, also of what
+runs.
+
+Checked: each task starts at most once, or as often as its retries allow; no more of the harmless tasks fail
+(WorkerDied) than kills were made; everything else has the right answer, in order where order was promised; what is
+said to be cancelled is; nothing hangs; the pool has all its workers again at the end; threads, descriptors, processes
+and memory are then what they were. Exit code 1 on a breach.
 
 The seed decides what is done in which order by each thread; the kernel decides how they interleave.
 """
@@ -68,6 +72,7 @@ class Killer:
     rng: random.Random
     kills: int = 0
     zygotes: int = 0
+    stops: int = 0
     stop: threading.Event = field(default_factory=threading.Event)
     pause: float = 0.15
 
@@ -83,9 +88,21 @@ class Killer:
             if dice < 0.06 and zygotes:
                 self._kill(zygotes)
                 self.zygotes += 1
+            elif dice < 0.2 and workers:
+                self._stop(self.rng.choice(workers))
             elif workers:
                 count = 1 if dice < 0.9 else min(3, len(workers))
                 self._kill(self.rng.sample(workers, count))
+
+    def _stop(self, pid: int) -> None:
+        """For a moment, or for longer than a timeout."""
+        try:
+            os.kill(pid, signal.SIGSTOP)
+            self.stops += 1
+            self.stop.wait(self.rng.choice([0.01, 0.1, 1.0]))
+            os.kill(pid, signal.SIGCONT)
+        except ProcessLookupError:
+            pass
 
     def _kill(self, pids: list[int]) -> None:
         for pid in pids:
@@ -231,7 +248,9 @@ class Chaos:
             self.breaches.append(f"{counts['died']} tasks died of {killer.kills} kills")
         words = ", ".join(f"{counts[word]} {word}" for word in ("tasks", "started", "died", "cancelled"))
         self.out(f"{words}; {counts['pools']} pools, {counts['spin-offs']} spin-offs")
-        self.out(f"{killer.kills} kills, of which {killer.zygotes} rounds hit the zygote")
+        words = ("timeouts", "timeouts of who had not hung", "crashes")
+        self.out(", ".join(f"{counts[word]} {word}" for word in words))
+        self.out(f"{killer.kills} kills, of which {killer.zygotes} rounds hit the zygote; {killer.stops} stops")
 
 
 def main(arguments: list[str] | None = None) -> int:

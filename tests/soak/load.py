@@ -4,9 +4,11 @@ Each task has a number of its own and notes its start in an O_APPEND file; each 
 the two books must have in common is checked at the end (`Book.breaches`).
 """
 
+import ctypes
 import itertools
 import os
 import random
+import resource
 import threading
 import time
 from collections import Counter, deque
@@ -15,7 +17,7 @@ from concurrent.futures import Future
 from itertools import repeat
 from typing import Any
 
-from procession import Pool, SpinOff, WorkerDied
+from procession import Pool, SpinOff, TaskTimeout, WorkerDied
 
 PATIENCE = 60.0
 """Seconds without any answer after which something hangs."""
@@ -45,6 +47,24 @@ def work(number: int, path: str) -> tuple[int, bytes]:
     return number, b""
 
 
+HANGS, CRASHES = (20, 21), (22,)
+"""The kinds of risky tasks that never end, and that kill their worker."""
+
+
+def risky(number: int, path: str) -> tuple[int, bytes]:
+    """`work`, but for some kinds, which hang or crash after they have noted their start."""
+    answer = work(number, path)
+    kind = number * 2654435761 % 97
+    if kind == HANGS[0]:
+        time.sleep(3600)
+    elif kind == HANGS[1]:
+        deque(repeat(None), maxlen=0)  # in C, with the GIL
+    elif kind in CRASHES:
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        ctypes.string_at(0)
+    return answer
+
+
 def work_of(pair: tuple[int, str]) -> tuple[int, bytes]:
     return work(*pair)
 
@@ -61,7 +81,7 @@ def right(number: int, value: Any) -> bool:
 
 # ------------------------------------------------------------------------------------------------------- the books
 
-RIGHT, DIED, CANCELLED, UNKNOWN = 1, 2, 3, 4
+RIGHT, DIED, CANCELLED, UNKNOWN, LATE = 1, 2, 3, 4, 5
 
 
 class Book:
@@ -74,6 +94,7 @@ class Book:
         self.wrong: list[str] = []
         self.counts: Counter[str] = Counter()
         self.moved = time.monotonic()
+        self.runs: dict[int, int] = {}  # of risky tasks: so often each may be started
         self._lock = threading.Lock()
         os.close(os.open(path, os.O_CREAT | os.O_WRONLY, 0o600))
 
@@ -102,6 +123,25 @@ class Book:
         else:
             self.wrong.append(f"{who}: task {number} was answered by {str(answer)[:200]!r}")
 
+    def file_risky(self, who: str, number: int, answer: Any) -> None:
+        """Of a task that may have hung or crashed by itself, and may have run several times."""
+        kind = number * 2654435761 % 97
+        if isinstance(answer, TaskTimeout):
+            self.moved = time.monotonic()
+            self.answers[number] = LATE
+            self.counts["timeouts"] += 1
+            self.counts["timeouts of who had not hung"] += kind not in HANGS
+        elif kind in CRASHES and isinstance(answer, WorkerDied):
+            self.moved = time.monotonic()
+            self.answers[number] = DIED
+            self.counts["crashes"] += 1
+        elif kind in HANGS or kind in CRASHES:
+            if not isinstance(answer, WorkerDied):
+                self.wrong.append(f"{who}: task {number}, which cannot end, was answered by {str(answer)[:200]!r}")
+            self.answers[number] = DIED
+        else:
+            self.file(who, number, answer)
+
     def breaches(self) -> Iterator[str]:
         """What may not be, over all tasks."""
         yield from self.wrong[:20]
@@ -115,12 +155,10 @@ class Book:
         self.counts["started"] = sum(1 for n in range(total) if starts[n])
         for number in range(total):
             answer, started = self.answers[number], starts[number]
-            if started > 1:
+            if started > self.runs.get(number, 1):
                 yield f"task {number} was started {started} times"
             if answer == RIGHT and not started:
                 yield f"task {number} was answered and never started"
-            if answer == CANCELLED and started:
-                yield f"task {number} was cancelled and started"
             if not answer:
                 yield f"task {number} has no answer (started {started} times)"
 
@@ -139,6 +177,7 @@ class Load:
         self.broken: list[str] = []
         self.pool = self.new_pool(self.rng("first pool"))
         ways = [self.submit, self.submit, self.cancel, self.imap, self.map, self.spin_one, self.spin_many, self.recycle]
+        ways += [self.risk, self.storm]
         self.threads = [
             threading.Thread(target=self._run, args=(way, f"{way.__name__}-{n}"), name=f"{way.__name__}-{n}")
             for n, way in enumerate(ways)
@@ -205,6 +244,48 @@ class Load:
                 book.file(who, number, CANCELLED)
         waiting.extend((number, future) for number, future in burst if not future.cancelled())
         self._settle(who, waiting, 0)
+
+    def risk(self, rng: random.Random, who: str) -> None:
+        """A burst under timeouts, some with further runs, of tasks of which some hang and some crash."""
+        book, retries = self.book, rng.choice([0, 0, 2])
+        view = self.pool.options(timeout=rng.choice([0.3, 0.6]), retries=retries, grace=rng.choice([0, 0, 0.05]))
+        burst: list[tuple[int, Future[Any]]] = []
+        for _ in range(rng.choice([5, 50])):
+            number = book.number()
+            book.runs[number] = 1 + retries
+            burst.append((number, view.submit(risky, number, book.path)))
+        for number, future in burst:
+            try:
+                answer: Any = future.result(PATIENCE)
+            except BaseException as error:
+                answer = error
+            book.file_risky(who, number, answer)
+
+    def storm(self, rng: random.Random, who: str) -> None:
+        """Several threads cancel the same tasks, running ones among them: whoever is told True, it is cancelled."""
+        pool, book = self.pool, self.book
+        burst = [(number := book.number(), pool.submit(work, number, book.path)) for _ in range(rng.randrange(60))]
+        said: list[list[bool]] = []
+        orders = [rng.sample(range(len(burst)), len(burst)) for _ in range(3)]
+
+        def cancel(order: list[int]) -> None:
+            answers = [False] * len(burst)
+            for at in order:
+                answers[at] = burst[at][1].cancel()
+            said.append(answers)
+
+        threads = [threading.Thread(target=cancel, args=(order,)) for order in orders]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        for at, (number, future) in enumerate(burst):
+            if any(answers[at] for answers in said):
+                book.file(who, number, CANCELLED)
+                if not future.cancelled():
+                    book.wrong.append(f"{who}: task {number} was said to be cancelled, and is not")
+            else:
+                self._settle(who, deque([(number, future)]), 0)
 
     def imap(self, rng: random.Random, who: str) -> None:
         """A stream on the shared pool; in order, or each once."""

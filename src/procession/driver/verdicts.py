@@ -79,7 +79,9 @@ class Verdicts(Answers):
         name, index, args = told(task, start)
         error = kind(name, exitcode, pid, index, args, stack, peak_rss, oom)
         if kind is errors.PoisonTask:
-            self.quarantined.append(error)
+            record = kind(*error.args)  # whoever raises the other ties his frames to it, and these may have the pool
+            add_notes(record, attempts_of(task))
+            self.quarantined.append(record)
         return error
 
     def timed_out(self, task: Task, start: int, wid: int, worker: Obituary) -> BaseException:
