@@ -13,10 +13,11 @@ from __future__ import annotations
 import threading
 from typing import Any
 
+from procession.backends.gate import on_event_loop
 from procession.backends.tasks import CallFuture
 from procession.errors import Full
 from procession.options import Overflow
-from procession.waiting import Bell, on_event_loop
+from procession.waiting import Bell
 
 
 class Room:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import threading
 from time import monotonic
 
+from procession.backends.gate import on_event_loop
 from procession.core.flow import NOTHING
 from procession.spinoff_core import SpinCore
-from procession.waiting import on_event_loop
 
 SELF_WAIT = 2.0
 """Seconds that a put waits when all that fills it are results that only its own thread has ever taken."""

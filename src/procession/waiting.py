@@ -88,11 +88,3 @@ class Bell:
 def _rung(future: object) -> None:
     if not future.done():  # type: ignore[attr-defined]
         future.set_result(None)  # type: ignore[attr-defined]
-
-
-def on_event_loop() -> bool:
-    """Whether this thread runs an event loop now."""
-    import sys
-
-    events = sys.modules.get("asyncio.events")
-    return events is not None and events._get_running_loop() is not None

@@ -87,6 +87,21 @@ def test_acall(notes: Notes) -> None:
         assert pool.submit(tasks.double, 3).result(60) == 6
 
 
+def test_an_event_loop_waits_for_no_grace(notes: Notes) -> None:
+    """Row: A running task is cancelled. In a thread that runs an event loop, `cancel()` does not wait for a grace."""
+
+    async def main(pool: Pool) -> None:
+        future = pool.options(grace=3600).submit(tasks.heed, notes.path, "raises")
+        await asyncio.to_thread(notes.wait, 1)
+        assert future.cancel() is False
+        with pytest.raises(asyncio.CancelledError):
+            await asyncio.wrap_future(future)
+        assert future.cancelled()
+
+    with Pool(1) as pool:
+        asyncio.run(main(pool))
+
+
 @pytest.mark.parametrize("how", ["close", "drop", "error"])
 def test_imap(how: str, notes: Notes) -> None:
     """Row: A running task is cancelled. So is what an imap runs when it is closed, dropped or ended by an error."""

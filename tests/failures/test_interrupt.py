@@ -27,6 +27,11 @@ PROGRAM = """
         while True:
             pass
 
+    def child(path):
+        import subprocess
+        note(path)
+        subprocess.run(["sleep", "3600"])
+
     def c(path):
         note(path)
         deque(itertools.repeat(None), maxlen=0)
@@ -91,6 +96,12 @@ def test_processes(tmp_path: Path, notes: Notes, stuck: str, where: str) -> None
     """Row: Ctrl-C. Through `with`, at top level, in map, imap and a spin-off, while leaving the block and while the
     interpreter ends; with workers asleep, in Python, and in C holding the GIL: within a second nothing is left."""
     interrupted(tmp_path, notes, stuck, where, "processes")
+
+
+@pytest.mark.parametrize("where", ["with", "imap"])
+def test_waiting_for_a_subprocess(tmp_path: Path, notes: Notes, where: str) -> None:
+    """Row: Ctrl-C. Workers that wait in a subprocess are gone within a second, and the subprocess with them."""
+    interrupted(tmp_path, notes, "child", where, "processes")
 
 
 @pytest.mark.parametrize("where", ["with", "top", "map", "imap", "spinoff", "leaving", "exit"])

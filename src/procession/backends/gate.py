@@ -31,3 +31,11 @@ class Gate:
         """Until it is open, at most `timeout` seconds. One waiter for each gate."""
         if not self.opened:
             self._lock.acquire(timeout=timeout)
+
+
+def on_event_loop() -> bool:
+    """Whether this thread runs an event loop now: then it had better not wait."""
+    import sys
+
+    events = sys.modules.get("asyncio.events")
+    return events is not None and events._get_running_loop() is not None

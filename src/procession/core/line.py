@@ -4,8 +4,9 @@ A lane is first in, first out; what comes back to it goes to its front. A lane's
 task came, less AGE_NS for each point of its priority, and the lane of the lowest rank is in front. So a point of
 priority is worth AGE_NS of waiting, whoever comes later: nothing waits for ever.
 
-Until a task with a priority comes there is one lane, and no task is stamped with a time. What comes back bears the
-time of the task before which it is put: it was there earlier, but by how much decides nothing within a lane.
+Until a task with a priority comes there is one lane, and no task is stamped with a time; who waits then counts as
+having come just now. Stamping ends when nothing waits. What comes back bears the time of the task before which it is
+put: it was there earlier, but by how much decides nothing within a lane.
 """
 
 from __future__ import annotations
@@ -46,11 +47,12 @@ class Lane:
 class Line:
     """All lanes. `front` is the lane to be served, empty only when all are; `items` counts what all of them hold."""
 
-    __slots__ = ("front", "items", "lanes", "now")
+    __slots__ = ("front", "items", "lanes", "now", "stamped")
 
     def __init__(self) -> None:
         self.items = 0
         self.now = 0
+        self.stamped = False  # tasks bear the times at which they came
         plain = Lane(0)
         self.lanes = {0: plain}
         self.front = plain.tasks
@@ -62,7 +64,7 @@ class Line:
     def extend(self, tasks: Sequence[Task], prioritized: bool) -> None:
         """At the end, in this order; `prioritized`: some of them have a priority."""
         self.items += count_items(tasks)
-        if not prioritized and len(self.lanes) == 1:
+        if not prioritized and not self.stamped:
             self.front.extend(tasks)
             return
         for task in tasks:
@@ -74,7 +76,7 @@ class Line:
     def put_back(self, tasks: Sequence[Task]) -> None:
         """At the front, in this order."""
         self.items += count_items(tasks)
-        if len(self.lanes) == 1 and not any(rules.priority for rules in kinds_of(tasks)):
+        if not self.stamped and not any(rules.priority for rules in kinds_of(tasks)):
             self.front.extendleft(reversed(tasks))
             return
         for task in reversed(tasks):
@@ -85,7 +87,7 @@ class Line:
 
     def choose(self) -> None:
         """Which lane is to be served: called when tasks were taken from the front lane, or time has gone by."""
-        if len(self.lanes) == 1:
+        if not self.stamped:
             return
         for lane in list(self.lanes.values()):
             lane.settle(self.now)
@@ -93,8 +95,7 @@ class Line:
                 del self.lanes[lane.priority]
         lanes = [lane for lane in self.lanes.values() if lane.tasks] or [self.lanes[0]]
         self.front = min(lanes, key=lambda lane: lane.rank).tasks if len(lanes) > 1 else lanes[0].tasks
-        if len(self.lanes) == 1:
-            self.lanes[0].stamps.clear()
+        self.stamped = any(lane.tasks for lane in self.lanes.values())
 
     def take_all(self) -> list[Task]:
         """Everything, the front lane first."""
@@ -123,8 +124,9 @@ class Line:
         """It agrees with itself."""
         assert self.items == count_items(self), "items"
         assert self.front or not self.items, "the front lane is empty, and something waits"
-        if len(self.lanes) == 1:
-            assert not self.lanes[0].stamps, "stamped, and alone"
+        if not self.stamped:
+            assert len(self.lanes) == 1, "lanes, and no stamps"
+            assert not self.lanes[0].stamps, "stamps that nobody looks after"
             assert self.front is self.lanes[0].tasks
             return
         for lane in self.lanes.values():
@@ -135,10 +137,11 @@ class Line:
                 assert front.rank <= lane.rank, "another lane is to be served first"
 
     def _lane(self, task: Task) -> Lane:
+        if not self.stamped:
+            self.stamped = True
+            self.lanes[0].settle(self.now)
         priority = 0 if task.rules is None else task.rules.priority
         lane = self.lanes.get(priority)
         if lane is None:
-            if len(self.lanes) == 1:
-                self.lanes[0].settle(self.now)
             lane = self.lanes[priority] = Lane(priority)
         return lane

@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from procession.backends.gate import Gate
+from procession.backends.gate import Gate, on_event_loop
 from procession.backends.tasks import CallFuture
 from procession.core import events
 from procession.driver.loop import Driver
 
 
 def taken_back(driver: Driver | None, request: Callable[[Any], bool], future: CallFuture[Any], kill: bool) -> bool:
-    """Ask the driver for it, and wait for the answer; if that is that its worker is being killed, until it is gone."""
+    """Ask the driver for it, and wait for the answer; if that is that its worker is being killed, until it is gone.
+
+    A thread that runs an event loop waits for no grace: it hears False, and the future is cancelled later if it can be.
+    """
     answered = Gate()
     ending: list[bool] = []
 
@@ -25,6 +28,6 @@ def taken_back(driver: Driver | None, request: Callable[[Any], bool], future: Ca
 
     if request((events.CancelAsked([future], kill), answer)):
         answered.wait()
-        if ending:
+        if ending and not (on_event_loop() and future.rules is not None and future.rules.grace_ns):
             future.await_end()
     return future.cancelled()
