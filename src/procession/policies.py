@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import random
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -100,6 +99,8 @@ class _Doubled:
     """`base` seconds before the first further run, twice as long before each one after that."""
 
     def __init__(self, base: float) -> None:
+        import random  # 4 ms, which every program would pay
+
         self._base = base
         self._jitter = random.Random(7)  # the same waits in each run of the program
 
