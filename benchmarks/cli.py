@@ -5,7 +5,7 @@ import math
 import sys
 import tempfile
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from benchmarks import machine, report
@@ -14,6 +14,7 @@ from benchmarks.measures import MEASURES
 from benchmarks.peers import PEERS, problem_with, version_of
 from benchmarks.results import Results
 from benchmarks.runner import run_cell
+from benchmarks.words import names, refuse_unknown
 
 BUDGET = {"quick": 240.0, "normal": 720.0}
 """Seconds that a run may take which was not told how often to repeat."""
@@ -22,9 +23,9 @@ BUDGET = {"quick": 240.0, "normal": 720.0}
 def parser() -> argparse.ArgumentParser:
     """The words of the command line."""
     words = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    words.add_argument("--only", metavar="MEASURE,...", type=_names, default=[], help="only these measures")
-    words.add_argument("--peers", metavar="PEER,...", type=_names, default=[], help="only these peers")
-    words.add_argument("--kinds", metavar="KIND,...", type=_names, default=list(KINDS), help="import, main or both")
+    words.add_argument("--only", metavar="MEASURE,...", type=names, default=[], help="only these measures")
+    words.add_argument("--peers", metavar="PEER,...", type=names, default=[], help="only these peers")
+    words.add_argument("--kinds", metavar="KIND,...", type=names, default=list(KINDS), help="import, main or both")
     words.add_argument("--repeat", metavar="N", type=int, help="repetitions (default 5; quick 3)")
     words.add_argument("--quick", action="store_true", help="fewer and shorter, for a look")
     words.add_argument("--full", action="store_true", help="no fewer tasks for slow peers: half an hour and more")
@@ -41,9 +42,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if asked.list:
         print(_listing())
         return 0
-    _refuse_unknown(words, "--only", asked.only, MEASURES)
-    _refuse_unknown(words, "--peers", asked.peers, PEERS)
-    _refuse_unknown(words, "--kinds", asked.kinds, KINDS)
+    refuse_unknown(words, "--only", asked.only, MEASURES)
+    refuse_unknown(words, "--peers", asked.peers, PEERS)
+    refuse_unknown(words, "--kinds", asked.kinds, KINDS)
     if asked.quick and asked.full:
         words.error("argument --full: not with --quick")
     if asked.repeat is not None and asked.repeat < 1:
@@ -130,12 +131,3 @@ def _listing() -> str:
         lines += [f"  {name:<15} {measure.title}", f"  {'':<15}   by {taking}"]
     lines += ["", "peers:", *(f"  {name:<15} {peer.title}" for name, peer in PEERS.items())]
     return "\n".join(lines)
-
-
-def _names(text: str) -> list[str]:
-    return [name for name in text.split(",") if name]
-
-
-def _refuse_unknown(words: argparse.ArgumentParser, flag: str, given: list[str], known: Iterable[str]) -> None:
-    if unknown := [name for name in given if name not in known]:
-        words.error(f"argument {flag}: no {', '.join(unknown)}; there is {', '.join(known)}")

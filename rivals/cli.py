@@ -6,11 +6,12 @@ import platform
 import sys
 import tempfile
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from benchmarks.words import names, refuse_unknown
 from rivals import report
 from rivals.peers import PEERS, problem_with, version_of
 from rivals.rows import ROWS
@@ -22,8 +23,8 @@ from rivals.verdict import Outcome, Verdict
 def parser() -> argparse.ArgumentParser:
     """The words of the command line."""
     words = argparse.ArgumentParser(prog="python -m rivals", description=__doc__)
-    words.add_argument("--only", metavar="ROW,...", type=_names, default=[], help="only these rows")
-    words.add_argument("--peers", metavar="PEER,...", type=_names, default=[], help="only these peers")
+    words.add_argument("--only", metavar="ROW,...", type=names, default=[], help="only these rows")
+    words.add_argument("--peers", metavar="PEER,...", type=names, default=[], help="only these peers")
     words.add_argument("--json", metavar="FILE", type=Path, help="write every fact of every probe here")
     words.add_argument("--markdown", metavar="FILE", type=Path, help="write the page here")
     words.add_argument("--list", action="store_true", help="say what there is, and run nothing")
@@ -38,8 +39,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if asked.list:
         print(_listing())
         return 0
-    _refuse_unknown(words, "--only", asked.only, ROWS)
-    _refuse_unknown(words, "--peers", asked.peers, PEERS)
+    refuse_unknown(words, "--only", asked.only, ROWS)
+    refuse_unknown(words, "--peers", asked.peers, PEERS)
     if sys.platform != "linux":
         words.error("the probes find what is left behind through Linux's /proc and child subreapers")
     rows, peers = asked.only or list(ROWS), asked.peers or list(PEERS)
@@ -85,12 +86,3 @@ def _listing() -> str:
     lines = ["rows:", *(f"  {name:<20} {row.title}" for name, row in ROWS.items())]
     lines += ["", "peers:", *(f"  {name:<20} {peer.title}" for name, peer in PEERS.items())]
     return "\n".join(lines)
-
-
-def _names(text: str) -> list[str]:
-    return [name for name in text.split(",") if name]
-
-
-def _refuse_unknown(words: argparse.ArgumentParser, flag: str, given: list[str], known: Iterable[str]) -> None:
-    if unknown := [name for name in given if name not in known]:
-        words.error(f"argument {flag}: no {', '.join(unknown)}; there is {', '.join(known)}")

@@ -6,11 +6,10 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from procession.core.rules import Cause, Rules, no_delay
+from procession.core.rules import SECOND, Cause, Rules, no_delay
 from procession.options import kind
 from procession.record import record
 
-SECOND = 1_000_000_000
 LONGEST = 1e9
 """Seconds; more is a mistake, or means None."""
 JITTER = 0.25
@@ -83,7 +82,7 @@ def _ns(seconds: float | None) -> int | None:
 def _causes(retry_on: Sequence[type[BaseException]]) -> frozenset[Cause]:
     from procession import errors
 
-    ends = {Cause.DIED: errors.WorkerDied, Cause.TIMEOUT: errors.TaskTimeout, Cause.MEMORY: errors.MemoryLimit}
+    ends = {Cause.DIED: errors.WorkerDied, Cause.TIMEOUT: errors.TaskTimeout}
     return frozenset(cause for cause, error in ends.items() if issubclass(error, tuple(retry_on)))
 
 

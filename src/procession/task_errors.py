@@ -37,15 +37,12 @@ def worker_died(root: type[Exception], broken_pool: type[BaseException]) -> type
         def __str__(self) -> str:
             who = f"the worker running {call(self.task, self.index, self.arguments)}"
             who += "" if self.pid is None else f" (pid {self.pid})"
-            told = f"{who} {self._what_happened()}"
+            told = f"{who} {how_it_ended(self.exitcode)}"
             if self.oom:
                 told += " by the kernel, which was out of memory"
             if self.peak_rss is not None:
                 told += f", having used {self.peak_rss / MIB:.0f} MiB at its peak"
             return f"{told}; {self._what_follows()}{with_stack(self.stack)}"
-
-        def _what_happened(self) -> str:
-            return how_it_ended(self.exitcode)
 
         def _what_follows(self) -> str:
             return "only this task is lost"
@@ -63,18 +60,6 @@ def poison_task(died: type[Any]) -> type[Any]:
             return "so did the workers of all its earlier runs: it is quarantined"
 
     return PoisonTask
-
-
-def memory_limit(died: type[Any]) -> type[Any]:
-    """`errors.MemoryLimit`."""
-
-    class MemoryLimit(died, MemoryError):  # type: ignore[misc]
-        """Its worker was killed because it had come to use more memory than max_memory_per_child allows."""
-
-        def _what_happened(self) -> str:
-            return "was killed because it exceeded max_memory_per_child"
-
-    return MemoryLimit
 
 
 def task_timeout(root: type[Exception]) -> type[Any]:

@@ -31,9 +31,8 @@ def take(line: Line, count: int = 1) -> list[int]:
 
 
 def extend(line: Line, tasks: Iterable[Task], now: int = 0) -> None:
-    line.now = max(line.now, now)
     listed = list(tasks)
-    line.extend(listed, any(task.rules is not None for task in listed))
+    line.extend(listed, now, any(task.rules is not None for task in listed))
     line.check()
 
 
@@ -41,7 +40,7 @@ def test_without_priorities_it_is_a_queue() -> None:
     line = Line()
     extend(line, map(call, range(5)))
     assert take(line, 2) == [0, 1]
-    line.put_back([call(0), call(1)])
+    line.put_back([call(0), call(1)], 0)
     line.check()
     assert take(line, 5) == [0, 1, 2, 3, 4]
     assert not line.items
@@ -59,7 +58,7 @@ def test_a_point_is_worth_a_second() -> None:
     extend(line, [call(0), call(9, 1)])
     extend(line, [call(1, 10)], now=10 * AGE_NS + 1)
     assert take(line, 2) == [9, 0], "they have waited for longer than ten points are worth"
-    extend(line, [call(2)])
+    extend(line, [call(2)], now=10 * AGE_NS + 1)
     assert take(line, 2) == [1, 2]
 
 
@@ -77,10 +76,10 @@ def test_what_comes_back_is_first_in_its_lane() -> None:
     line = Line()
     extend(line, [call(0), call(1, 3), call(2, 3)])
     assert take(line) == [1]
-    line.put_back([call(1, 3)])
+    line.put_back([call(1, 3)], 0)
     line.check()
     assert take(line, 3) == [1, 2, 0]
-    line.put_back([call(7, 2)])
+    line.put_back([call(7, 2)], 0)
     line.check()
     assert take(line) == [7]
 

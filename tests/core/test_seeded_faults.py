@@ -234,7 +234,7 @@ def discarded_and_leased_again(patch: Patch) -> type[World]:
     """What came back after a shutdown with cancel goes to a worker again. (Its law: what is cancelled is cancelled.)"""
 
     def put_back(core: PoolCore, tasks: Sequence[Task]) -> None:
-        core.line.put_back(tasks)
+        core.line.put_back(tasks, core.now)
 
     patch.setattr(ending, "put_back", put_back)
     return World
@@ -362,6 +362,11 @@ FAULTS = {
 @pytest.mark.parametrize("silent", [False, True], ids=["check", "laws alone"])
 @pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS.keys())
 def test_the_explorer_finds_it(fault: Fault, silent: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    find(fault, silent, monkeypatch)
+
+
+def find(fault: Fault, silent: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Walk with this fault; what the explorer says of it is what it should say. `silent`: without `check`."""
     world = fault.seed(monkeypatch)
     if silent:
         monkeypatch.setattr(PoolCore, "check", lambda self: None)

@@ -9,10 +9,10 @@ from procession.core.pool import PoolCore
 from procession.core.rules import Cause
 from procession.core.task import Task
 from procession.core.worker import Sentence, Signal, Worker
-from procession.testing.explorer import Violation, explore
+from procession.testing.explorer import explore
 from procession.testing.scenario import Scenario
 from procession.testing.world import World
-from tests.core.test_seeded_faults import Fault, Patch
+from tests.core.test_seeded_faults import Fault, Patch, find
 
 LATE = Scenario("late", 1, (("calls", 2),), timeouts=1)
 ENDED = Scenario("ended", 1, (("calls", 2),), cancels=1, kills=True)
@@ -96,13 +96,7 @@ FAULTS = {
 @pytest.mark.parametrize("silent", [False, True], ids=["check", "laws alone"])
 @pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS.keys())
 def test_the_explorer_finds_it(fault: Fault, silent: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    world = fault.seed(monkeypatch)
-    if silent:
-        monkeypatch.setattr(PoolCore, "check", lambda self: None)
-    with pytest.raises(Violation, match=fault.laws_said if silent and fault.laws_said else fault.said) as caught:
-        explore(world(fault.scenario), limit=60_000)
-    print(f"\n{caught.value}")
-    assert len(caught.value.actions) <= fault.steps
+    find(fault, silent, monkeypatch)
 
 
 @pytest.mark.parametrize("scenario", [LATE, ENDED, AGAIN, UNWANTED, LATER], ids=lambda scenario: scenario.name)

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import CancelledError
 from time import monotonic_ns, sleep
 from typing import Any
 
-from procession.core.rules import Rules
+from procession.backends.roles import Attempts, wants_another
+from procession.core.rules import SECOND, Rules
 from procession.types import Raised
 from procession.worker import asked
-
-SECOND = 1_000_000_000
 
 
 class Runs:
@@ -31,21 +29,18 @@ class Runs:
         with asked.answering(self._is_asked):
             if rules is None:
                 return run()
-            notes: list[str] = []
+            attempts = Attempts()
             while True:
                 outcome = self._once(run, rules)
                 if outcome.__class__ is not Raised:
                     return outcome
                 error: BaseException = outcome.error
-                wanted = isinstance(error, rules.errors) and not isinstance(error, CancelledError)
-                if not wanted or self.retries >= rules.retries or self._unwanted():
+                if not wants_another(rules, error) or self.retries >= rules.retries or self._unwanted():
                     outcome.attempts = self.retries + 1
-                    for note in notes:
-                        error.add_note(note)
+                    attempts.note_in(error)
                     return outcome
                 self.retries += 1
-                text = str(error).partition("\n")[0]
-                notes.append(f"run {self.retries} of {1 + rules.retries}: {type(error).__name__}: {text}")
+                attempts.add(self.retries, rules, error)
                 sleep(rules.delay_ns(self.retries) / SECOND)
 
     def _once(self, run: Callable[[], Any], rules: Rules) -> Any:

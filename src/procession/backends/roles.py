@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from concurrent.futures import CancelledError
 from typing import TYPE_CHECKING, Any, Protocol
+
+from procession.core.rules import Rules
 
 if TYPE_CHECKING:
     from procession.backends.tasks import CallFuture
@@ -40,6 +43,11 @@ class LeasedCanceller(Protocol):
         ...
 
 
+def wants_another(rules: Rules, error: BaseException) -> bool:
+    """After a run that raised this there is to be another, as far as the rules go; who consented to end wants none."""
+    return isinstance(error, rules.errors) and not isinstance(error, CancelledError)
+
+
 class Attempts:
     """The runs of an item that failed and were followed by another."""
 
@@ -49,3 +57,15 @@ class Attempts:
         self.notes: list[str] = []
         self.deaths = 0  # of workers
         self.last: BaseException | None = None  # what the last one came to
+
+    def add(self, run: int, rules: Rules | None, error: BaseException) -> None:
+        """Run 1, 2, ... came to this."""
+        self.last = error
+        text = str(error).partition("\n")[0]
+        runs = 1 + (rules.retries if rules is not None else 0)
+        self.notes.append(f"run {run} of {runs}: {type(error).__name__}: {text}")
+
+    def note_in(self, error: BaseException) -> None:
+        """The last one's error tells of those before."""
+        for note in self.notes:
+            error.add_note(note)

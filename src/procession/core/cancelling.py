@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from procession.core import ending, events, retrying, supervising
+from procession.core.assign import CALM
 from procession.core.rules import Cause
 from procession.core.task import Task
 from procession.core.worker import Worker
@@ -15,12 +16,10 @@ from procession.core.worker import Worker
 if TYPE_CHECKING:
     from procession.core.pool import PoolCore
 
-CALM = 64
-"""After a cancel of something in hand, so many leases hold one item: the next cancels then find their tasks waiting."""
-
 
 def cancel_asked(core: PoolCore, event: events.CancelAsked) -> None:
     """Bring back what these tasks' workers have not started; what was answered or lost meanwhile needs nothing."""
+    kill = event.kill and core.can_kill
     for task in event.tasks:
         task.final = True
         if task.wid is None:
@@ -29,19 +28,19 @@ def cancel_asked(core: PoolCore, event: events.CancelAsked) -> None:
         worker = core.workers.get(task.wid)
         if worker is None or not worker.items:
             continue
-        if worker.loose and ((event.kill and core.can_kill) or not task.started):
+        if worker.loose and (kill or not task.started):
             worker.unwanted[id(task)] = task
-            if event.kill and core.can_kill:
+            if kill:
                 worker.mortal.add(id(task))
             core.withdraw(worker)
             core.calm = CALM
-        elif event.kill and core.can_kill and worker.inflight[-1] is task:
+        elif kill and worker.inflight[-1] is task:
             _end(core, worker)
 
 
 def group_cancelled(core: PoolCore, event: events.GroupCancelled) -> None:
     """Its tasks refuse to be claimed from now on; bring back those that are in hand."""
-    group = event.group
+    group, kill = event.group, event.kill and core.can_kill
     for worker in core.workers.values():
         members = [task for task in worker.inflight if task.group is group]
         for task in members:
@@ -50,10 +49,10 @@ def group_cancelled(core: PoolCore, event: events.GroupCancelled) -> None:
             continue
         if worker.loose:
             worker.unwanted[id(group)] = group
-            if event.kill and core.can_kill:
+            if kill:
                 worker.mortal.add(id(group))
             core.withdraw(worker)
-        elif event.kill and core.can_kill and worker.inflight[-1].group is group:
+        elif kill and worker.inflight[-1].group is group:
             _end(core, worker)
     gone = core.line.remove(lambda task: task.group is group) + retrying.forget(core, group)
     if gone:

@@ -56,7 +56,7 @@ def put_back(core: PoolCore, tasks: Sequence[Task]) -> None:
     if core.discarding:
         refuse(core, [task for task in tasks if not task.started])
         tasks = [task for task in tasks if task.started]  # the user was told: it may only run
-    core.line.put_back(tasks)
+    core.line.put_back(tasks, core.now)
 
 
 def refuse(core: PoolCore, tasks: Sequence[Task]) -> None:

@@ -13,15 +13,19 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from itertools import compress
+from operator import not_
+from typing import Any
 
+from procession.core.rules import SECOND
 from procession.core.task import Task, count_items, kinds_of
 
-AGE_NS = 1_000_000_000
+AGE_NS = SECOND
 """Waiting that is worth one point of priority."""
 
 
 class Lane:
-    """The waiting tasks of one priority, and, where there are other lanes, when each of them came."""
+    """The waiting tasks of one priority, and, while times are kept, when each of them came."""
 
     __slots__ = ("priority", "stamps", "tasks")
 
@@ -31,12 +35,14 @@ class Lane:
         self.stamps: deque[int] = deque()
 
     def settle(self, now: int) -> None:
-        """Tasks were taken from its front, or put there."""
-        stamps, count = self.stamps, len(self.tasks)
-        first = stamps[0] if stamps else now
-        while len(stamps) > count:
-            stamps.popleft()
-        stamps.extendleft([first] * (count - len(stamps)))
+        """Tasks were put to its front."""
+        stamps = self.stamps
+        stamps.extendleft([stamps[0] if stamps else now] * (len(self.tasks) - len(stamps)))
+
+    def forget(self) -> None:
+        """Tasks were taken from its front."""
+        while len(self.stamps) > len(self.tasks):
+            self.stamps.popleft()
 
     @property
     def rank(self) -> tuple[int, int]:
@@ -47,11 +53,10 @@ class Lane:
 class Line:
     """All lanes. `front` is the lane to be served, empty only when all are; `items` counts what all of them hold."""
 
-    __slots__ = ("front", "items", "lanes", "now", "stamped")
+    __slots__ = ("front", "items", "lanes", "stamped")
 
     def __init__(self) -> None:
         self.items = 0
-        self.now = 0
         self.stamped = False  # tasks bear the times at which they came
         plain = Lane(0)
         self.lanes = {0: plain}
@@ -61,36 +66,36 @@ class Line:
         for lane in self.lanes.values():
             yield from lane.tasks
 
-    def extend(self, tasks: Sequence[Task], prioritized: bool) -> None:
+    def extend(self, tasks: Sequence[Task], now: int, prioritized: bool) -> None:
         """At the end, in this order; `prioritized`: some of them have a priority."""
         self.items += count_items(tasks)
         if not prioritized and not self.stamped:
             self.front.extend(tasks)
             return
         for task in tasks:
-            lane = self._lane(task)
+            lane = self._lane(task, now)
             lane.tasks.append(task)
-            lane.stamps.append(self.now)
+            lane.stamps.append(now)
         self.choose()
 
-    def put_back(self, tasks: Sequence[Task]) -> None:
+    def put_back(self, tasks: Sequence[Task], now: int) -> None:
         """At the front, in this order."""
         self.items += count_items(tasks)
         if not self.stamped and not any(rules.priority for rules in kinds_of(tasks)):
             self.front.extendleft(reversed(tasks))
             return
         for task in reversed(tasks):
-            lane = self._lane(task)
+            lane = self._lane(task, now)
             lane.tasks.appendleft(task)
-            lane.settle(self.now)
+            lane.settle(now)
         self.choose()
 
     def choose(self) -> None:
-        """Which lane is to be served: called when tasks were taken from the front lane, or time has gone by."""
+        """Which lane is to be served: called when tasks have come, or were taken from the front lane."""
         if not self.stamped:
             return
         for lane in list(self.lanes.values()):
-            lane.settle(self.now)
+            lane.forget()
             if not lane.tasks and lane.priority:
                 del self.lanes[lane.priority]
         lanes = [lane for lane in self.lanes.values() if lane.tasks] or [self.lanes[0]]
@@ -105,17 +110,10 @@ class Line:
         """Take out the tasks of which this is true."""
         gone: list[Task] = []
         for lane in self.lanes.values():
-            kept = [not unwanted(task) for task in lane.tasks]
-            if all(kept):
-                continue
-            gone += [task for task, keep in zip(lane.tasks, kept, strict=True) if not keep]
-            tasks = [task for task, keep in zip(lane.tasks, kept, strict=True) if keep]
-            if lane.stamps:
-                stamps = [stamp for stamp, keep in zip(lane.stamps, kept, strict=True) if keep]
-                lane.stamps.clear()
-                lane.stamps.extend(stamps)
-            lane.tasks.clear()
-            lane.tasks.extend(tasks)
+            wanted = [not unwanted(task) for task in lane.tasks]
+            gone += compress(lane.tasks, map(not_, wanted))
+            _keep(lane.tasks, wanted)
+            _keep(lane.stamps, wanted)
         self.items -= count_items(gone)
         self.choose()
         return gone
@@ -136,12 +134,18 @@ class Line:
                 front = next(each for each in self.lanes.values() if each.tasks is self.front)
                 assert front.rank <= lane.rank, "another lane is to be served first"
 
-    def _lane(self, task: Task) -> Lane:
+    def _lane(self, task: Task, now: int) -> Lane:
         if not self.stamped:
             self.stamped = True
-            self.lanes[0].settle(self.now)
+            self.lanes[0].settle(now)
         priority = 0 if task.rules is None else task.rules.priority
         lane = self.lanes.get(priority)
         if lane is None:
             lane = self.lanes[priority] = Lane(priority)
         return lane
+
+
+def _keep(row: deque[Any], wanted: list[bool]) -> None:
+    kept = list(compress(row, wanted))
+    row.clear()
+    row.extend(kept)

@@ -92,15 +92,15 @@ class PoolCore:
         """They wait, unless nothing will ever run again."""
         if event.ruled:
             self.ruled = True
-            self.now = self.line.now = max(event.now, self.now)
+            self.now = max(event.now, self.now)
         if self.discarding or not self.state.takes_back:
             ending.refuse(self, event.tasks)
             return
         kinds = kinds_of(event.tasks) if event.ruled else ()
-        if kinds:
+        if event.ruled:
             supervising.expect(self, kinds)
             retrying.arrived(self, event.tasks, kinds)
-        self.line.extend(event.tasks, any(rules.priority for rules in kinds))
+        self.line.extend(event.tasks, self.now, any(rules.priority for rules in kinds))
 
     def calls_done(self, event: events.CallsDone) -> None:
         """Answer them, and see what its worker needs now."""

@@ -24,14 +24,15 @@ if TYPE_CHECKING:
     from procession.core.pool import PoolCore
 
 SWEEPS = 64
+"""So often in the time for which a task may wait, at most, it is looked for who has waited too long."""
 
 
 def clock(core: PoolCore, event: events.Clock) -> None:
     """Time has gone by: whose waiting is over?"""
-    core.now = core.line.now = event.now
+    core.now = event.now
     delayed = core.delayed
     while delayed and delayed[0][0] <= event.now:
-        core.line.put_back([heappop(delayed)[2]])
+        core.line.put_back([heappop(delayed)[2]], core.now)
     if core.sweeps and min(core.sweeps.values()) <= event.now:
         _sweep(core)
 
@@ -145,7 +146,7 @@ def _wait(core: PoolCore, task: Task) -> None:
     assert task.rules is not None
     delay_ns = task.rules.delay_ns(task.tries)
     if delay_ns <= 0:
-        core.line.put_back([task])
+        core.line.put_back([task], core.now)
         return
     core.sequence += 1
     heappush(core.delayed, (core.now + delay_ns, core.sequence, task))

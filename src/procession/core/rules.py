@@ -7,6 +7,8 @@ from enum import Enum, auto
 
 from procession.record import record
 
+SECOND = 1_000_000_000
+"""In nanoseconds, which all times of the core are in."""
 LOOKS = 16
 """How often a task is looked at in the time that it has: it is found to be late by a sixteenth of that at most."""
 LEAST_LOOK_NS, MOST_LOOK_NS = 1_000_000, 250_000_000
@@ -17,7 +19,6 @@ class Cause(Enum):
 
     DIED = auto()
     TIMEOUT = auto()
-    MEMORY = auto()
     CANCEL = auto()
 
     __hash__ = object.__hash__

@@ -35,9 +35,8 @@ class Answers:
 
     def answer(self, future: CallFuture[Any], outcome: Any) -> None:
         """See `threads.Host`. This is `tasks.resolve`, for one future that has no sink."""
-        if outcome.__class__ is Raised and future.final and isinstance(outcome.error, CancelledError):
-            future.release()  # it was asked to end, and has consented
-            self.call_back(tasks.cancel_now((future,)))
+        if outcome.__class__ is Raised and consents(future, outcome):
+            self.end(future)
         elif future.done():
             return
         elif future.sink is not None:
@@ -85,10 +84,20 @@ class Answers:
             elif isinstance(task, CallFuture) and not task.done():
                 self.answer(task, error)
 
+    def end(self, future: CallFuture[Any]) -> None:
+        """It was cancelled while it ran, and does not run any more."""
+        future.release()
+        self.call_back(tasks.cancel_now((future,)))
+
     def cancel_unleased(self, future: CallFuture[Any]) -> None:
         """It may have come back from its worker while the request to cancel it was on its way."""
         if not future.started:
             self.call_back(tasks.cancel_now((future,)))
+
+
+def consents(task: CallFuture[Any], outcome: Raised) -> bool:
+    """Somebody has cancelled it, it was asked to end, and that is what it did."""
+    return task.final and isinstance(outcome.error, CancelledError)
 
 
 def start_error(reason: object) -> BaseException:

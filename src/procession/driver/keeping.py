@@ -15,8 +15,8 @@ from time import monotonic_ns
 from typing import TYPE_CHECKING, Any, Protocol
 
 from procession.core import events
-from procession.core.rules import Cause
-from procession.driver.verdicts import SECOND, Obituary
+from procession.core.rules import SECOND, Cause
+from procession.driver.verdicts import Obituary
 from procession.types import Raised
 
 if TYPE_CHECKING:
@@ -59,6 +59,12 @@ class Keeper:
     def tell_time(self) -> None:
         """Before what time matters for."""
         self._host.step(events.Clock(monotonic_ns()))
+
+    def looked(self, wid: int, moved: bool = False) -> None:
+        """All that this worker had published has been told."""
+        if wid in self._host.core.workers:
+            self.tell_time()
+            self._host.step(events.Looked(wid, moved))
 
     def wanted_at(self) -> int | None:
         """When `watch` has something to do; None: never."""

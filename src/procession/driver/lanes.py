@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from procession.backends import tasks
@@ -75,16 +73,12 @@ class LaneKeeper(Performer):
 
     def calls_done(self, wid: int, outcomes: list[Any]) -> None:
         """See `channel.Hears`. A lone caller finds the lane open when it wakes up, or it would always be too early."""
-        failed = self.failed_calls(wid, outcomes) if self.core.ruled else ()
+        failed = self.keeper.failed(wid, True, outcomes) if self.core.ruled else ()
         with tasks.LOCK:
             self.todo.extend(self.core.step(events.CallsDone(wid, outcomes, failed)))
         if self._lone >= self._lone_wanted and self.lane is None:
             self._lend(wid)
         self.perform()
-
-    @abstractmethod
-    def failed_calls(self, wid: int, outcomes: list[Any]) -> Sequence[int]:
-        """Which of these outcomes of a worker's oldest calls want another run."""
 
     def _lend(self, wid: int) -> None:
         """Lend this worker, whose last outcome has just come, if the pool is idle now."""

@@ -6,11 +6,11 @@ Laws
 2. Append and ring are one step of the interpreter: `any(map(in_turn, targets, repeat(entry)))` runs wholly in C.
    `targets` is read while it runs, so that who is to be rung is looked up after the entry is in the inbox.
 3. `targets` names, beside the inbox, who is to be woken: the worker that fell asleep last (its caches are warm, and it
-   is the core's first choice as well); if none sleeps, the driver while the pool may still grow; else nobody, since
-   every worker looks at the inbox before it takes its next lease.
-4. A worker with nothing in hand that finds one call in the inbox, and nothing else there, runs it without asking the
-   core, which could decide nothing else; that halves a round trip. Before the core decides anything while that call
-   runs, it is told of it (`sync`); if it has finished by then, only its cost is noted.
+   is the core's first choice as well); if none sleeps, the driver while the pool may still grow, or tasks may have
+   rules, which it keeps the time for; else nobody, since every worker looks at the inbox before its next lease.
+4. A worker with nothing in hand that finds one call without rules in the inbox, and nothing else there, runs it without
+   asking the core, which could decide nothing else; that halves a round trip. Before the core decides anything while
+   that call runs, it is told of it (`sync`); if it has finished by then, only its cost is noted.
 5. No user code runs under the lock, except what the collector runs wherever it likes: `stepper` says whose lock it is,
    so that a finalizer that cancels or shuts down does not wait for itself.
 

@@ -12,7 +12,6 @@ from typing import Any, cast
 from procession.backends.tasks import CallFuture, ChunkTask
 from procession.backends.threads import ThreadWorker
 from procession.core import commands, events
-from procession.core.pool import PoolCore
 from procession.core.rules import Cause
 from procession.core.task import Task
 from procession.driver.callbacks import Callbacks
@@ -27,7 +26,6 @@ NEVER = 1 << 63
 class LockedRules(Verdicts, ABC):
     """The part of `LockedCore` that tasks without rules do without."""
 
-    core: PoolCore
     workers: dict[int, ThreadWorker]
     bell: SimpleQueue[object]
 
@@ -64,9 +62,7 @@ class LockedRules(Verdicts, ABC):
         worker = self.workers.get(wid)
         if worker is not None:
             self.harvest(worker)
-            self.keeper.tell_time()
-            if wid in self.core.workers:
-                self.step(events.Looked(wid))
+            self.keeper.looked(wid)
 
     # -- commands ----------------------------------------------------------------------------------------------------
 
@@ -74,7 +70,7 @@ class LockedRules(Verdicts, ABC):
         """Who performs what."""
         return {
             commands.Resolve: self._resolve,
-            commands.ResolveItems: self._resolve_items,
+            commands.ResolveItems: self.answer_items,
             commands.Look: self._look,
             commands.Ask: self._ask,
             commands.Abandon: self._abandon,
@@ -91,11 +87,6 @@ class LockedRules(Verdicts, ABC):
             for task, outcome in zip(command.tasks, command.outcomes, strict=True):
                 if task.rules is not None:
                     self.answer(cast("CallFuture[Any]", task), outcome)
-
-    def _resolve_items(self, command: commands.ResolveItems) -> None:
-        if self.core.ruled:
-            self.annotate([command.task] * len(command.outcomes), command.outcomes)
-        self.answer_items(command)
 
     def _fail_item(self, command: commands.FailItem) -> None:
         self.fail_item(command, Obituary(None, None, self.stacks.pop(command.wid, "")))

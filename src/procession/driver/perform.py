@@ -22,6 +22,7 @@ from procession.core import commands, events
 from procession.core.pool import PoolCore
 from procession.core.rules import Cause
 from procession.driver.answers import start_error
+from procession.driver.keeping import Keeper
 from procession.driver.verdicts import Obituary, Verdicts
 from procession.worker import boot
 
@@ -57,15 +58,16 @@ class Performer(Verdicts, ABC):
         self._withdrawals: dict[int, None] = {}
         self._looks: dict[int, None] = {}
         self.obituaries: dict[int, Obituary] = {}  # of workers whose loss is being told
+        self.keeper = Keeper(self)
         self.asked: dict[int, Cause] = {}  # workers whose item was asked to end, and why
-        self.killed: dict[int, bool] = {}  # workers that were told to die
+        self.killed: set[int] = set()  # workers that were told to die
         self.deadlines: dict[int, int] = {}  # when a worker that was told to show its stacks and die is killed
         self.recall_wanted = False
         self._performing = False
         self._perform: dict[type, Callable[[Any], None]] = {
             commands.Send: self._send,
             commands.Resolve: self._resolve,
-            commands.ResolveItems: self._resolve_items,
+            commands.ResolveItems: self.answer_items,
             commands.MarkRunning: self._mark_running,
             commands.Withdraw: self._withdraw,
             commands.Recall: self._recall,
@@ -154,14 +156,7 @@ class Performer(Verdicts, ABC):
         """Tell all that this worker has published, and that this is all."""
         channel = self.channels.get(wid)
         if channel is not None:
-            moved = channel.catch_up()
-            if wid in self.core.workers:
-                self.tell_time()
-                self.step(events.Looked(wid, moved))
-
-    @abstractmethod
-    def tell_time(self) -> None:
-        """Before what time matters for."""
+            self.keeper.looked(wid, channel.catch_up())
 
     def _ask(self, command: commands.Ask) -> None:
         channel = self.channels.get(command.wid)
@@ -223,7 +218,7 @@ class Performer(Verdicts, ABC):
         self.heard_at.pop(channel.wid, None)
         self.asked.pop(channel.wid, None)
         self.deadlines.pop(channel.wid, None)
-        self.killed.pop(channel.wid, None)
+        self.killed.discard(channel.wid)
         self.pids.pop(channel.wid, None)
         channel.close()
 
@@ -240,14 +235,14 @@ class Performer(Verdicts, ABC):
     def _kill(self, command: commands.Kill) -> None:
         assert self.launcher is not None
         wid, signum = command.wid, self.kill_signal
-        if command.cause is Cause.TIMEOUT or command.cause is Cause.MEMORY:
+        if command.cause is Cause.TIMEOUT:
             signum = boot.SHOW_AND_DIE
             self.channels[wid].rewind()
             self.ran_ns.setdefault(wid, self.core.workers[wid].ran_ns)
             self.deadlines[wid] = monotonic_ns() + MERCY_NS
         elif command.cause is not None:
             signum = SIGKILL
-        self.killed[wid] = True
+        self.killed.add(wid)
         self.launcher.kill(wid, signum)
 
     # -- outcomes ------------------------------------------------------------------------------------------------
@@ -257,11 +252,6 @@ class Performer(Verdicts, ABC):
         if self.core.ruled:
             self.annotate(command.tasks, command.outcomes)
         self.call_back(tasks.resolve(command.tasks, command.outcomes))
-
-    def _resolve_items(self, command: commands.ResolveItems) -> None:
-        if self.core.ruled:
-            self.annotate([command.task] * len(command.outcomes), command.outcomes)
-        self.answer_items(command)
 
     def _mark_running(self, command: commands.MarkRunning) -> None:
         if isinstance(command.task, CallFuture):

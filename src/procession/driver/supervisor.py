@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from time import monotonic_ns
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +14,6 @@ from procession.core.pool import PoolCore
 from procession.core.rules import LEAST_LOOK_NS
 from procession.core.task import Task
 from procession.driver.inbox import Inbox
-from procession.driver.keeping import Keeper
 from procession.driver.lanes import LaneKeeper
 from procession.driver.perform import SIGKILL
 from procession.driver.verdicts import Obituary
@@ -30,13 +28,8 @@ class Supervisor(LaneKeeper):
 
     def __init__(self, core: PoolCore, codec: Codec, callbacks: Callbacks, inbox: Inbox) -> None:
         super().__init__(core, codec, callbacks, inbox)
-        self.keeper = Keeper(self)
         self._watch_at = 0
         self._oom = OomWatch()
-
-    def tell_time(self) -> None:
-        """See `Keeper`."""
-        self.keeper.tell_time()
 
     def submitted(self, waiting: list[Task]) -> None:
         """These tasks have come."""
@@ -60,10 +53,6 @@ class Supervisor(LaneKeeper):
                 del self.deadlines[wid]
                 self.launcher.kill(wid, SIGKILL)
 
-    def failed_calls(self, wid: int, outcomes: list[Any]) -> Sequence[int]:
-        """Which of these outcomes of a worker's oldest calls want another run."""
-        return self.keeper.failed(wid, True, outcomes)
-
     def is_ending(self, future: CallFuture[Any]) -> bool:
         """Its worker is being killed for it, or it has been asked to end."""
         worker = None if future.wid is None else self.core.workers.get(future.wid)
@@ -75,7 +64,7 @@ class Supervisor(LaneKeeper):
         """Everything that it had published has been told, and its tokens were counted."""
         wid = channel.wid
         if self.core.ruled:
-            self.tell_time()
+            self.keeper.tell_time()
         self.obituaries[wid] = self._obituary(channel, exitcode, peak_rss)
         self.step(events.Lost(wid, unowned, exitcode))
         del self.obituaries[wid]

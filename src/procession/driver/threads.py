@@ -3,7 +3,7 @@
 The driver is the thread that is there when no worker is: it starts the first one, and further ones while all are busy;
 it answers requests (cancel, shutdown) at once, whatever the workers do; and, asked by `watch`, it hands over what a
 worker has finished of a chunk while its present item runs long. A pool whose workers are all there wakes it for nothing
-else.
+else, until tasks with rules come (`obey`): then it is rung for each post, and keeps time.
 """
 
 from __future__ import annotations

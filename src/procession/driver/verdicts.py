@@ -8,23 +8,21 @@ Laws
 from __future__ import annotations
 
 from collections.abc import Sequence
-from concurrent.futures import CancelledError
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from procession import errors
-from procession.backends import tasks
-from procession.backends.tasks import Attempts, CallFuture, ChunkTask
+from procession.backends.roles import Attempts, wants_another
+from procession.backends.tasks import CallFuture, ChunkTask
 from procession.core import commands
-from procession.core.rules import Cause
+from procession.core.rules import SECOND, Cause
 from procession.core.task import Task
-from procession.driver.answers import Answers
+from procession.driver.answers import Answers, consents
 from procession.driver.telling import arguments
 from procession.types import Raised
 
 if TYPE_CHECKING:
+    from procession.core.pool import PoolCore
     from procession.driver.callbacks import Callbacks
-
-SECOND = 1_000_000_000
 
 
 class Obituary(NamedTuple):
@@ -40,6 +38,8 @@ class Obituary(NamedTuple):
 class Verdicts(Answers):
     """Answers, with reasons."""
 
+    core: PoolCore
+
     def __init__(self, callbacks: Callbacks) -> None:
         super().__init__(callbacks)
         self.ran_ns: dict[int, int] = {}  # of workers whose item takes too long: for how long it had been running
@@ -51,36 +51,33 @@ class Verdicts(Answers):
         task, cause = command.task, command.cause
         self.died += cause is Cause.DIED
         if cause is Cause.CANCEL:
-            self._cancelled(task, command.start)
+            if isinstance(task, CallFuture):
+                self.end(task)
+            elif isinstance(task, ChunkTask):
+                task.run.items_dropped(command.start, 1)
             return
         error = self._why(command, worker)
         if command.again is not None:
             self._note(command.again, error, death=cause is Cause.DIED)
             return
         self.failed += 1
-        if isinstance(task, CallFuture):
-            add_notes(error, task.attempts)
-            self.answer(task, Raised(error))
-        else:
-            assert isinstance(task, ChunkTask)
-            add_notes(error, task.attempts)
-            task.run.items_done(command.start, [Raised(error, task.tries + 1)])
+        if task.tries:
+            attempts_of(task).note_in(error)
+        self._fail(task, command.start, Raised(error, task.tries + 1))
 
     def _why(self, command: commands.FailItem, worker: Obituary) -> BaseException:
         task, start = command.task, command.start
         if command.cause is Cause.TIMEOUT:
             return self.timed_out(task, start, command.wid, worker)
         kind: type[errors.WorkerDied] = errors.WorkerDied
-        if command.cause is Cause.MEMORY:
-            kind = errors.MemoryLimit
-        elif command.again is None and task.tries and attempts_of(task).deaths == task.tries:
+        if command.again is None and task.tries and attempts_of(task).deaths == task.tries:
             kind = errors.PoisonTask
         pid, exitcode, stack, peak_rss, oom = worker
         name, index, args = told(task, start)
         error = kind(name, exitcode, pid, index, args, stack, peak_rss, oom)
         if kind is errors.PoisonTask:
             record = kind(*error.args)  # whoever raises the other ties his frames to it, and these may have the pool
-            add_notes(record, attempts_of(task))
+            attempts_of(task).note_in(record)
             self.quarantined.append(record)
         return error
 
@@ -92,12 +89,12 @@ class Verdicts(Answers):
         seconds = max(self.ran_ns.pop(wid, 0) / SECOND, limit)
         return errors.TaskTimeout(name, "running", seconds, limit, index, args, worker.stack, worker.pid)
 
-    def _cancelled(self, task: Task, start: int) -> None:
+    def _fail(self, task: Task, index: int, outcome: Raised) -> None:
+        """Answer one item, unless it has an answer."""
         if isinstance(task, CallFuture):
-            task.release()
-            self.call_back(tasks.cancel_now([task]))
+            self.answer(task, outcome)
         elif isinstance(task, ChunkTask):
-            task.run.items_dropped(start, 1)
+            task.run.items_done(index, [outcome])
 
     def expire(self, command: commands.Expire) -> None:
         """These have waited too long."""
@@ -105,17 +102,10 @@ class Verdicts(Answers):
             self.failed += task.size
             self.timeouts += task.size
             limit = (task.rules.queue_ns or 0) / SECOND if task.rules is not None else 0.0
-            if isinstance(task, CallFuture):
-                if not task.done():
-                    name, index, args = told(task, 0)
-                    error = errors.TaskTimeout(name, "queued", limit, limit, index, args)
-                    self.answer(task, Raised(error))
-            elif isinstance(task, ChunkTask):
-                late = []
-                for each in range(task.start, task.start + task.size):
-                    name, index, args = told(task, each)
-                    late.append(Raised(errors.TaskTimeout(name, "queued", limit, limit, index, args)))
-                task.run.items_done(task.start, late)
+            start = task.start if isinstance(task, ChunkTask) else 0
+            for each in range(start, start + task.size):
+                name, index, args = told(task, each)
+                self._fail(task, each, Raised(errors.TaskTimeout(name, "queued", limit, limit, index, args)))
 
     # -- further runs ------------------------------------------------------------------------------------------------
 
@@ -128,10 +118,7 @@ class Verdicts(Answers):
         attempts = attempts_of(task)
         self.retries += 1
         attempts.deaths += death
-        attempts.last = error
-        limit = 1 + (task.rules.retries if task.rules is not None else 0)
-        text = str(error).partition("\n")[0]
-        attempts.notes.append(f"run {task.tries} of {limit}: {type(error).__name__}: {text}")
+        attempts.add(task.tries, task.rules, error)
 
     def give_up(self, command: commands.GiveUp) -> None:
         """These will not have their next run: the last outcome stands."""
@@ -140,24 +127,26 @@ class Verdicts(Answers):
             error = attempts.last
             assert error is not None
             attempts.notes.pop()  # which is told of itself
-            add_notes(error, attempts)
+            attempts.note_in(error)
             error.add_note("the pool was shut down before it could run again")
-            if isinstance(task, CallFuture):
-                if not task.done():
-                    self.answer(task, Raised(error))
-            elif isinstance(task, ChunkTask):
-                task.run.items_done(task.start, [Raised(error, task.tries)])
+            self._fail(task, task.start if isinstance(task, ChunkTask) else 0, Raised(error, task.tries))
 
     def wanted_again(self, found: Sequence[Task], outcomes: list[Any]) -> list[int]:
         """The places of those outcomes after which the rules of their tasks want another run."""
         places = []
         for place, (task, outcome) in enumerate(zip(found, outcomes, strict=False)):
             rules = task.rules
-            if outcome.__class__ is Raised and rules is not None and rules.retries:
-                error = outcome.error
-                if isinstance(error, rules.errors) and not isinstance(error, CancelledError):
-                    places.append(place)
+            if outcome.__class__ is not Raised or rules is None or not rules.retries:
+                continue
+            if wants_another(rules, outcome.error):
+                places.append(place)
         return places
+
+    def answer_items(self, command: commands.ResolveItems) -> None:
+        """See `Answers`."""
+        if self.core.ruled:
+            self.annotate([command.task] * len(command.outcomes), command.outcomes)
+        super().answer_items(command)
 
     def annotate(self, found: Sequence[Task], outcomes: list[Any]) -> None:
         """Errors of tasks that have run before bear the notes of that; who was asked to end, and did, is cancelled."""
@@ -168,10 +157,9 @@ class Verdicts(Answers):
                 continue
             if task.tries:
                 outcome.attempts = task.tries + 1
-                add_notes(outcome.error, attempts_of(task))
-            if task.final and isinstance(outcome.error, CancelledError) and isinstance(task, CallFuture):
-                task.release()
-                self.call_back(tasks.cancel_now([task]))
+                attempts_of(task).note_in(outcome.error)
+            if isinstance(task, CallFuture) and consents(task, outcome):
+                self.end(task)
 
 
 def attempts_of(task: Task) -> Attempts:
@@ -180,13 +168,6 @@ def attempts_of(task: Task) -> Attempts:
     if task.attempts is None:
         task.attempts = Attempts()
     return task.attempts
-
-
-def add_notes(error: BaseException, attempts: Attempts | None) -> None:
-    """What came of the runs before."""
-    if attempts is not None:
-        for note in attempts.notes:
-            error.add_note(note)
 
 
 # ------------------------------------------------------------------------------------------------------- what is told

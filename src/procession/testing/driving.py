@@ -7,6 +7,7 @@ Where tokens were issued to a worker in the same go, it may run before they are 
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections import deque
 from enum import IntEnum
 from typing import Self
@@ -36,7 +37,7 @@ class Fate(IntEnum):
     GAVE_UP = 8
 
 
-ENDS = {Cause.DIED: Fate.DIED, Cause.TIMEOUT: Fate.TIMED_OUT, Cause.CANCEL: Fate.KILLED, Cause.MEMORY: Fate.DIED}
+ENDS = {Cause.DIED: Fate.DIED, Cause.TIMEOUT: Fate.TIMED_OUT, Cause.CANCEL: Fate.KILLED}
 
 
 class Ledger:
@@ -88,7 +89,7 @@ class Ledger:
         self.fates[item] = fate
 
 
-class Driving:
+class Driving(ABC):
     """A core, its workers' processes, and the hand that moves them."""
 
     modulus = 256
@@ -234,9 +235,9 @@ class Driving:
         if wid in self.core.workers:
             self.step(events.Looked(wid))
 
+    @abstractmethod
     def hear_all(self, wid: int) -> None:
         """Tell all that it has published."""
-        raise NotImplementedError
 
     def blame(self, wid: int) -> None:
         """It is killed for one item: that must be the one that it runs, or has just run."""

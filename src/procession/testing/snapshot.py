@@ -49,7 +49,7 @@ def copy_core(core: PoolCore, memo: dict[int, ModelTask]) -> PoolCore:
 
 def _copy_line(line: Line, memo: dict[int, ModelTask]) -> Line:
     new = Line()
-    new.items, new.now, new.stamped = line.items, line.now, line.stamped
+    new.items, new.stamped = line.items, line.stamped
     new.lanes = {}
     for priority, lane in line.lanes.items():
         copied = new.lanes[priority] = Lane(priority)
