@@ -2,6 +2,7 @@
 
     ProcessionError
      ├── WorkerDied(BrokenProcessPool)          the worker died while it ran this task; only this task is lost
+     │    ├── MemoryLimit(MemoryError)          its worker took more than max_memory_per_child
      │    └── PoisonTask                        it killed its worker at every try
      ├── TaskTimeout(TimeoutError)              it ran, or waited to run, for longer than it may
      ├── WorkerStartError(BrokenProcessPool, BrokenThreadPool)
@@ -167,6 +168,15 @@ if TYPE_CHECKING:
     class PoisonTask(WorkerDied):
         """This task killed its worker at every try that `retries=` gave it. Its notes tell of each."""
 
+    class MemoryLimit(WorkerDied, MemoryError):
+        """The worker that ran this task was killed: it took more than the ceiling of `max_memory_per_child`.
+
+        Attributes:
+            limit: that ceiling, in bytes.
+        """
+
+        limit: int | None
+
     class TaskTimeout(ProcessionError, TimeoutError):
         """This task ran for longer than its `timeout`, or waited to be started for longer than its `queue_timeout`.
 
@@ -218,6 +228,12 @@ def _make_poison_task() -> type[Any]:
     return task_errors.poison_task(__getattr__("WorkerDied"))
 
 
+def _make_memory_limit() -> type[Any]:
+    from procession import task_errors
+
+    return task_errors.memory_limit(__getattr__("WorkerDied"))
+
+
 def _make_task_timeout() -> type[Any]:
     from procession import task_errors
 
@@ -252,6 +268,7 @@ def _make_full() -> type[Any]:
 
 _MAKERS: dict[str, Callable[[], type[Any]]] = {
     "Full": _make_full,
+    "MemoryLimit": _make_memory_limit,
     "PoisonTask": _make_poison_task,
     "TaskTimeout": _make_task_timeout,
     "WorkerDied": _make_worker_died,
@@ -277,6 +294,7 @@ def __dir__() -> list[str]:
 
 __all__ = [
     "Full",
+    "MemoryLimit",
     "PicklingError",
     "PoisonTask",
     "ProcessionError",

@@ -19,11 +19,18 @@ OVERFLOW: tuple[str, ...] = ("block", "raise", "drop_newest", "drop_oldest")
 OWN: Mapping[str, tuple[str, ...]] = {
     "mp_context": ("processes",),
     "max_tasks_per_child": ("processes",),
+    "max_memory_per_child": ("processes",),
+    "max_age_per_child": ("processes",),
     "preload": ("processes",),
     "thread_name_prefix": ("threads",),
     "pickle": ("inline",),
 }
 """Words that only some backends understand."""
+
+LONGEST_AGE = 1e9
+"""Seconds; more is a mistake, or means None."""
+LEAST_MEMORY = 16 << 20
+"""See `backends.memory.FLOOR`, which measures what this is."""
 
 _WORKERS = "max_workers"
 _AHEAD = "window (imap) or buffersize (map), items taken in and not yet handed over"
@@ -42,6 +49,10 @@ POOL_MEANT: Mapping[str, str] = {
     "maxtasksperchild": "max_tasks_per_child",
     "max_tasks": "max_tasks_per_child",
     "worker_lifespan": "max_tasks_per_child",
+    "max_memory": "max_memory_per_child",
+    "memory_limit": "max_memory_per_child",
+    "max_worker_age": "max_age_per_child",
+    "lifetime": "max_age_per_child",
     "maxsize": "max_pending",
     "queue_size": "max_pending",
     "pre_dispatch": "max_pending",
@@ -134,6 +145,39 @@ def check_max_tasks(value: object) -> None:
         raise TypeError("max_tasks_per_child must be an integer")
     if value <= 0:
         raise ValueError("max_tasks_per_child must be >= 1")
+
+
+def check_age(value: object) -> None:
+    """None, or seconds."""
+    if value is None:
+        return
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise TypeError(f"max_age_per_child must be a number of seconds or None, not {kind(value)}")
+    if not 0 < value <= LONGEST_AGE:
+        raise ValueError(
+            f"max_age_per_child must be greater than 0 seconds, and at most {LONGEST_AGE:.0e}; got {value!r}"
+        )
+
+
+def memory_limits(value: object) -> tuple[int, int] | None:
+    """(soft, hard), in bytes, of None, a soft limit, or both."""
+    if value is None:
+        return None
+    said: tuple[Any, ...] = value if isinstance(value, tuple) and len(value) == 2 else (value,)
+    for each in said:
+        if isinstance(each, bool) or not isinstance(each, int):
+            raise TypeError(
+                f"max_memory_per_child must be an integer of bytes, or a tuple of two, (soft, hard), not {kind(each)}"
+            )
+    soft, hard = said if len(said) == 2 else (said[0], 2 * said[0])
+    if soft < LEAST_MEMORY:
+        raise ValueError(
+            f"max_memory_per_child must be at least {LEAST_MEMORY:,} bytes, which the interpreter of a worker takes by "
+            f"itself; got {soft:,}"
+        )
+    if hard < soft:
+        raise ValueError(f"max_memory_per_child=(soft, hard): hard must be at least soft; got {(soft, hard)!r}")
+    return soft, hard
 
 
 def check_worker(initializer: object, initargs: object, setup: object) -> None:

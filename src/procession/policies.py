@@ -82,7 +82,7 @@ def _ns(seconds: float | None) -> int | None:
 def _causes(retry_on: Sequence[type[BaseException]]) -> frozenset[Cause]:
     from procession import errors
 
-    ends = {Cause.DIED: errors.WorkerDied, Cause.TIMEOUT: errors.TaskTimeout}
+    ends = {Cause.DIED: errors.WorkerDied, Cause.TIMEOUT: errors.TaskTimeout, Cause.MEMORY: errors.MemoryLimit}
     return frozenset(cause for cause, error in ends.items() if issubclass(error, tuple(retry_on)))
 
 

@@ -100,6 +100,9 @@ class Pool(PoolFace):
     mp_context: start worker processes by this multiprocessing context, instead of from the zygote.
     initializer, initargs: `initializer(*initargs)` runs once in each worker before anything else.
     max_tasks_per_child: a worker process is replaced after so many items.
+    max_memory_per_child: a worker process that is found to take more than so many bytes (resident) is replaced between
+        two tasks; what it runs when it takes twice as much is ended with `MemoryLimit`. (soft, hard) says both.
+    max_age_per_child: a worker process is replaced when it is so many seconds old and has done something.
     backend: "processes"; "threads"; or "inline", which runs each task at once where it is submitted, for debugging.
     setup: runs once in each worker, after the initializer; what it returns is entered if it is a context manager, is
         `procession.state()` to its tasks, and is left when the worker ends in order.
@@ -128,6 +131,8 @@ class Pool(PoolFace):
         initargs: tuple[Any, ...] = (),
         *,
         max_tasks_per_child: int | None = None,
+        max_memory_per_child: int | tuple[int, int] | None = None,
+        max_age_per_child: float | None = None,
         backend: options.Backend = "processes",
         setup: Callable[[], object] | None = None,
         max_pending: int | None = None,
@@ -141,14 +146,21 @@ class Pool(PoolFace):
         options.check_max_tasks(max_tasks_per_child)
         options.check_pending(max_pending, overflow)
         options.check_preload(preload)
-        own.update(mp_context=mp_context, max_tasks_per_child=max_tasks_per_child, preload=tuple(preload))
+        options.check_age(max_age_per_child)
+        options.memory_limits(max_memory_per_child)
+        recycling = {
+            "max_tasks_per_child": max_tasks_per_child,
+            "max_memory_per_child": max_memory_per_child,
+            "max_age_per_child": max_age_per_child,
+        }
+        own.update(recycling, mp_context=mp_context, preload=tuple(preload))
         options.check_own(backend, own)
-        if mp_context is not None and max_tasks_per_child is not None:
-            _refuse_fork(mp_context)
+        self._recycles = [word for word, limit in recycling.items() if limit is not None]
+        if mp_context is not None and self._recycles:
+            _refuse_fork(mp_context, self._recycles[0])
         self._backend = backend
         self._max_workers = 1 if backend == "inline" else max_workers or cpu.available()
         self._given_context = mp_context
-        self._recycles = max_tasks_per_child is not None
         config = WorkerConfig(initializer, tuple(initargs), setup)
         self._engine = make_engine(backend, self._max_workers, config, **own)
         self._room = None if max_pending is None else Room(self._engine, max_pending, overflow)
@@ -281,11 +293,10 @@ class Pool(PoolFace):
         return multiprocessing.get_context("spawn" if self._recycles else None)
 
 
-def _refuse_fork(mp_context: BaseContext) -> None:
+def _refuse_fork(mp_context: BaseContext, word: str) -> None:
     if mp_context.get_start_method(allow_none=False) == "fork":
         raise ValueError(
-            "max_tasks_per_child is incompatible with the 'fork' multiprocessing start method; "
-            "supply a different mp_context."
+            f"{word} is incompatible with the 'fork' multiprocessing start method; supply a different mp_context."
         )
 
 

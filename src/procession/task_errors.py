@@ -37,12 +37,15 @@ def worker_died(root: type[Exception], broken_pool: type[BaseException]) -> type
         def __str__(self) -> str:
             who = f"the worker running {call(self.task, self.index, self.arguments)}"
             who += "" if self.pid is None else f" (pid {self.pid})"
-            told = f"{who} {how_it_ended(self.exitcode)}"
+            told = f"{who} {self._what_happened()}"
             if self.oom:
                 told += " by the kernel, which was out of memory"
             if self.peak_rss is not None:
                 told += f", having used {self.peak_rss / MIB:.0f} MiB at its peak"
             return f"{told}; {self._what_follows()}{with_stack(self.stack)}"
+
+        def _what_happened(self) -> str:
+            return how_it_ended(self.exitcode)
 
         def _what_follows(self) -> str:
             return "only this task is lost"
@@ -60,6 +63,21 @@ def poison_task(died: type[Any]) -> type[Any]:
             return "so did the workers of all its earlier runs: it is quarantined"
 
     return PoisonTask
+
+
+def memory_limit(died: type[Any]) -> type[Any]:
+    """`errors.MemoryLimit`."""
+
+    class MemoryLimit(died, MemoryError):  # type: ignore[misc]
+        """Its worker was killed because it had come to take more memory than max_memory_per_child allows."""
+
+        limit: int | None = None
+
+        def _what_happened(self) -> str:
+            most = "" if self.limit is None else f" of {self.limit / MIB:.0f} MiB"
+            return f"was killed because it exceeded the ceiling{most} that max_memory_per_child sets"
+
+    return MemoryLimit
 
 
 def task_timeout(root: type[Exception]) -> type[Any]:

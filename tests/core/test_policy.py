@@ -133,8 +133,10 @@ def test_a_worker_gets_no_more_than_its_quota() -> None:
     stage.idle(1)
     found = stage.submit(*stage.calls(10))
     assert [send.tokens for send in only(found, commands.Send)] == [2]
+    assert only(found, commands.Spawn) == [commands.Spawn(1)]  # its heir, see test_recycling.py
     found = stage.done(0, 2)
-    assert [type(each).__name__ for each in found] == ["Resolve", "Stop", "Spawn", "Send"]
+    assert [type(each).__name__ for each in found] == ["Resolve", "Stop", "Send"]
+    assert only(found, commands.Send)[0].wid == 1
 
 
 def test_what_is_taken_back_does_not_count_towards_the_quota() -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from procession.core import assign, commands, ending, events, invariants, pool, worker
+from procession.core import assign, commands, ending, events, invariants, losing, pool, worker
 from procession.core.pool import PoolCore
 from procession.core.task import Task
 from procession.core.worker import State, Worker
@@ -310,12 +310,12 @@ def cancel_forgotten(patch: Patch) -> type[World]:
 
 
 def a_dead_workers_item_runs_again(patch: Patch) -> type[World]:
-    def lost(self: PoolCore, event: events.Lost) -> None:
-        dead = self.workers[event.wid]
+    def lost(core: PoolCore, event: events.Lost) -> None:
+        dead = core.workers[event.wid]
         dead.loose = dead.items
-        original(self, events.Lost(event.wid, dead.items, event.exitcode))
+        original(core, events.Lost(event.wid, dead.items, event.exitcode))
 
-    original = PoolCore.lost
+    original = losing.lost
     patch.setitem(pool._HANDLERS, events.Lost, lost)
     return World
 

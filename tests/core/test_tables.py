@@ -8,8 +8,8 @@ from collections.abc import Callable
 import pytest
 
 from procession.core import events
-from procession.core.state import CoreError
-from procession.core.worker import TRANSITIONS, Signal, State, Worker
+from procession.core.state import TRANSITIONS, CoreError
+from procession.core.worker import Signal, State, Worker
 from tests.core.stage import Stage
 
 

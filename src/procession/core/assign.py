@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from procession.core import commands, ending, lending
+from procession.core import commands, ending, lending, recycling
 from procession.core.policy import MAX_LEASE, TARGET_NS, Profile
 from procession.core.task import Task
 from procession.core.worker import State, Worker
@@ -56,7 +56,7 @@ def _steal(core: PoolCore) -> None:
 
 def _share(core: PoolCore) -> int:
     """What one idle worker may take so that every other that idles, or may be started, gets something as well."""
-    takers = len(core.hungry) + len(core.waking) + core.max_workers - core.width
+    takers = len(core.hungry) + len(core.waking) + max(0, core.max_workers - core.width)
     return -(-core.line.items // takers)
 
 
@@ -98,6 +98,8 @@ def _hand(core: PoolCore, worker: Worker, batch: Batch) -> None:
         if worker.items == items:
             core.mark_head(worker)
     core.index(worker)
+    if worker.quota is not None:
+        recycling.near_its_end(core, worker)
 
 
 def _collect(core: PoolCore, wid: int, limit: int) -> Batch:

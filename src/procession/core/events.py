@@ -138,6 +138,27 @@ class Lost:
 
 
 @record
+class Due:
+    """This worker is too old, or takes too much memory, and is to be replaced; told again while that is so."""
+
+    wid: int
+
+
+@record
+class Heavy:
+    """What this worker runs has made it take more memory than it may ever have; all that it published was told."""
+
+    wid: int
+
+
+@record
+class Resized:
+    """The pool is to have so many workers."""
+
+    count: int
+
+
+@record
 class CancelAsked:
     """Somebody wants these tasks, which are in flight but perhaps not started, not to run; `kill`: nor to go on."""
 
@@ -179,6 +200,9 @@ Event = (
     | LentTask
     | Recalled
     | Looked
+    | Due
+    | Heavy
+    | Resized
     | Lost
     | CancelAsked
     | GroupCancelled
@@ -197,6 +221,8 @@ OfWorker = (
     | LentTask
     | Recalled
     | Looked
+    | Due
+    | Heavy
     | Lost
 )
 """What is heard of one worker, in the order in which it happened there."""

@@ -17,6 +17,7 @@ def check(core: PoolCore) -> None:
     for worker in core.workers.values():
         check_worker(worker)
         _check_index(core, worker)
+    _check_heirs(core)
     _check_counts(core)
     _check_places(core)
     _check_work_conserving(core)
@@ -54,12 +55,28 @@ def _check_index(core: PoolCore, worker: Worker) -> None:
     assert (wid in core.stealable) == (worker.stealable > 0), f"worker {wid}: stealable {worker.stealable}"
 
 
+def _check_heirs(core: PoolCore) -> None:
+    due = 0
+    for worker in core.workers.values():
+        if worker.principal is not None:
+            principal = core.workers[worker.principal]
+            assert principal.heir == worker.wid, "an heir that its principal does not know"
+            assert principal.usable, "its principal goes, and the heir does not count"
+            assert not worker.items, "an heir was given something"
+        assert worker.heir is None or core.workers[worker.heir].principal == worker.wid, "an heir of somebody else"
+        due += worker.due
+        assert not worker.due or worker.heir is not None, "it is to be replaced, and nobody will"
+        assert not (worker.leaving and worker.state is State.IDLE) or worker.lent, "it leaves, is through, and stays"
+    assert due <= 1, "several are replaced at once because of what they are"
+
+
 def _check_counts(core: PoolCore) -> None:
     workers = core.workers
     orphans = sum(worker.state is State.ORPHANED for worker in workers.values())
     assert core.orphans == orphans, "orphans"
     assert core.width == sum(worker.usable for worker in workers.values()), "width"
-    assert core.width <= core.max_workers, "more workers than allowed"
+    leavers = sum(worker.usable and worker.leaving and worker.heir is None for worker in workers.values())
+    assert core.width - leavers <= core.max_workers, "more workers than allowed"
     assert core.in_flight == sum(worker.items for worker in workers.values()), "in_flight"
     core.line.check()
     for index in (core.hungry, core.waking, core.thirsty, core.stealable, core.watched, core.withdrawing):

@@ -43,6 +43,8 @@ def recalled(core: PoolCore, event: events.Recalled) -> None:
     worker = core.heard(event)
     end(core)
     core.index(worker)
+    if worker.through and worker.state is State.IDLE:
+        core.stop(worker)
 
 
 def recall(core: PoolCore) -> None:

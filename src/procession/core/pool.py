@@ -14,6 +14,8 @@ from procession.core import (
     events,
     invariants,
     lending,
+    losing,
+    recycling,
     retrying,
     starting,
     supervising,
@@ -30,6 +32,7 @@ class PoolCore:
 
     def __init__(self, max_workers: int, *, max_tasks_per_child: int | None = None, can_kill: bool = True) -> None:
         self.max_workers = max_workers
+        self.size = max_workers  # as the user wants it
         self.can_kill = can_kill
         self.max_orphans = max_workers  # so many threads that were given up are replaced
         self.orphans = 0
@@ -151,7 +154,7 @@ class PoolCore:
         if worker.sentence is not None:
             supervising.progressed(worker, worker.sentence)
         self.mark_head(worker)
-        if worker.quota == 0 and worker.state is State.IDLE:
+        if worker.state is State.IDLE and worker.through:
             self.stop(worker)
         else:
             self.index(worker)
@@ -173,6 +176,7 @@ class PoolCore:
         if sentence is not None and worker.sentence is sentence:
             supervising.withdrawn(self, worker, sentence)
         self.index(worker)
+        recycling.settle(self, worker)
         front = self.line.front
         if front and front[0].started and worker.hungry:
             assign.lease(self, worker, 1)  # told to be running: it goes to the worker that was about to start it
@@ -189,37 +193,17 @@ class PoolCore:
 
     # -- workers -------------------------------------------------------------------------------------------------
 
-    def spawn(self) -> Worker:
-        """Ask for one more worker."""
+    def spawn(self, principal: Worker | None = None) -> Worker:
+        """Ask for one more worker, or for an heir of one that there is (recycling.py)."""
         worker = Worker(self.next_wid, self.max_tasks_per_child)
         self.next_wid += 1
         self.workers[worker.wid] = worker
-        self.width += 1
+        if principal is None:
+            self.width += 1
+        else:
+            principal.heir, worker.principal = worker.wid, principal.wid
         self.out.append(commands.Spawn(worker.wid))
         return worker
-
-    def lost(self, event: events.Lost) -> None:
-        """What it owned fails; what it never took is for others."""
-        worker = self.heard(event)
-        if worker.state is State.ORPHANED:
-            supervising.returned(self)
-        never_ready = worker.state is State.STARTING
-        self.forget(worker)
-        self.take_back(worker, event.unowned)
-        if worker.items > 1:
-            raise worker.error(f"it died owning {worker.items} items; a token is taken one at a time")
-        if worker.items:
-            self.in_flight -= 1
-            cause = supervising.cause_of_loss(worker)
-            task, start = worker.finish_items(1)
-            again = retrying.after_loss(self, task, start, cause)
-            self.out.append(commands.FailItem(task, start, worker.wid, event.exitcode, cause, again))
-        in_vain = not worker.finished and worker.state in (State.IDLE, State.BUSY)
-        self.bury(worker, Signal.LOST)
-        if never_ready:
-            starting.start_has_failed(self, f"it ended with exit code {event.exitcode} before it was ready")
-        elif in_vain:
-            starting.died_in_vain(self, event.exitcode)
 
     def stop(self, worker: Worker) -> None:
         """It has nothing in hand and is to finish."""
@@ -231,6 +215,8 @@ class PoolCore:
         """It no longer counts and will not be given anything; called before its state changes."""
         if worker.usable:
             self.width -= 1
+        if worker.heir is not None or worker.principal is not None:
+            recycling.part(self, worker)
         if worker.lent:
             lending.end(self)
         for index in (self.hungry, self.waking, self.thirsty, self.stealable, self.watched):
@@ -291,7 +277,10 @@ _HANDLERS: dict[type, Callable[[PoolCore, Any], None]] = {
     events.LentTask: lending.lent_task,
     events.Recalled: lending.recalled,
     events.Looked: supervising.looked,
-    events.Lost: PoolCore.lost,
+    events.Due: recycling.due,
+    events.Heavy: supervising.heavy,
+    events.Resized: recycling.resized,
+    events.Lost: losing.lost,
     events.StartFailed: starting.start_failed,
     events.CancelAsked: cancelling.cancel_asked,
     events.GroupCancelled: cancelling.group_cancelled,

@@ -20,6 +20,7 @@ class Cause(Enum):
     DIED = auto()
     TIMEOUT = auto()
     CANCEL = auto()
+    MEMORY = auto()
 
     __hash__ = object.__hash__
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from procession.core import commands, ending, events
+from procession.core import commands, ending, events, recycling
 from procession.core.state import PoolState
 from procession.core.worker import Signal, State
 
@@ -35,6 +35,8 @@ def worker_ready(core: PoolCore, event: events.WorkerReady) -> None:
         worker.signal(Signal.LEASED)
         core.mark_head(worker)
     core.index(worker)
+    recycling.heir_ready(core, worker)
+    recycling.settle(core, worker)
 
 
 def start_failed(core: PoolCore, event: events.StartFailed) -> None:

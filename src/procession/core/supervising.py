@@ -1,4 +1,4 @@
-"""Ending what runs: because it takes too long, because somebody has cancelled it.
+"""Ending what runs: because it takes too long, or too much memory; because somebody has cancelled it.
 
 A worker is killed for one item, and no other may die of it, though the worker goes on to the next one by itself. So:
 
@@ -80,6 +80,23 @@ def condemn(core: PoolCore, worker: Worker, mark: int, cause: Cause, grace_ns: i
         core.withdraw(worker)
     else:
         core.out.append(commands.Look(worker.wid))
+
+
+def heavy(core: PoolCore, event: events.Heavy) -> None:
+    """What it runs is to end now, without a grace; if it is being ended already, that has no patience any more."""
+    worker = core.heard(event)
+    known = worker.sentence
+    if worker.state is not State.BUSY:
+        return
+    if known is None:
+        condemn(core, worker, worker.finished, Cause.MEMORY, 0)
+    elif known.mark == worker.finished and not known.executed:
+        if known.cause is Cause.TIMEOUT:
+            known.cause = Cause.MEMORY
+        known.grace_ns = 0
+        if not worker.loose:
+            known.until = core.now
+            core.out.append(commands.Look(worker.wid))
 
 
 def progressed(worker: Worker, sentence: Sentence) -> None:

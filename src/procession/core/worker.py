@@ -1,89 +1,15 @@
-"""One worker as the core sees it: a state from a table, and the FIFO of what it has in hand.
-
-States:
-    STARTING   asked for, has not said that it is ready; may hold a lease already
-    IDLE       ready, nothing in hand
-    BUSY       ready, something in hand
-    DRAINING   told to stop; nothing in hand, nothing more will be given
-    DYING      told to die, or its initializer failed; what it has in hand comes back when it is gone, if not before
-    ORPHANED   a thread that was given up, since it cannot be killed; what it runs has been answered
-    GONE       lost; nothing may be heard of it again
-"""
+"""One worker as the core sees it: a state from a table (state.py), and the FIFO of what it has in hand."""
 
 from __future__ import annotations
 
 from collections import deque
-from enum import Enum, auto
 
 from procession.core.policy import Profile
 from procession.core.rules import Cause
-from procession.core.state import CoreError as CoreError
+from procession.core.state import TRANSITIONS, CoreError
+from procession.core.state import Signal as Signal
+from procession.core.state import State as State
 from procession.core.task import Task
-
-
-class State(Enum):
-    """Where a worker stands."""
-
-    STARTING = auto()
-    IDLE = auto()
-    BUSY = auto()
-    DRAINING = auto()
-    DYING = auto()
-    ORPHANED = auto()
-    GONE = auto()
-
-    __hash__ = object.__hash__  # Enum's own is written in Python, and the table is looked up twice an event
-
-
-class Signal(Enum):
-    """What can happen to a worker's state."""
-
-    READY = auto()
-    LEASED = auto()
-    EMPTIED = auto()
-    STOP = auto()
-    KILL = auto()
-    ABANDON = auto()
-    UNFIT = auto()
-    START_FAILED = auto()
-    LOST = auto()
-
-    __hash__ = object.__hash__
-
-
-TRANSITIONS: dict[tuple[State, Signal], State] = {
-    (State.STARTING, Signal.READY): State.IDLE,
-    (State.STARTING, Signal.LEASED): State.STARTING,
-    (State.STARTING, Signal.EMPTIED): State.STARTING,
-    (State.STARTING, Signal.STOP): State.DRAINING,
-    (State.STARTING, Signal.KILL): State.DYING,
-    (State.STARTING, Signal.UNFIT): State.DYING,
-    (State.STARTING, Signal.START_FAILED): State.GONE,
-    (State.STARTING, Signal.LOST): State.GONE,
-    (State.IDLE, Signal.LEASED): State.BUSY,
-    (State.IDLE, Signal.STOP): State.DRAINING,
-    (State.IDLE, Signal.KILL): State.DYING,
-    (State.IDLE, Signal.LOST): State.GONE,
-    (State.BUSY, Signal.LEASED): State.BUSY,
-    (State.BUSY, Signal.EMPTIED): State.IDLE,
-    (State.BUSY, Signal.KILL): State.DYING,
-    (State.BUSY, Signal.ABANDON): State.ORPHANED,
-    (State.BUSY, Signal.LOST): State.GONE,
-    (State.ORPHANED, Signal.EMPTIED): State.ORPHANED,
-    (State.ORPHANED, Signal.KILL): State.ORPHANED,
-    (State.ORPHANED, Signal.LOST): State.GONE,
-    (State.DRAINING, Signal.READY): State.DRAINING,  # it was told to stop before it had started
-    (State.DRAINING, Signal.UNFIT): State.DYING,
-    (State.DRAINING, Signal.START_FAILED): State.GONE,
-    (State.DRAINING, Signal.KILL): State.DYING,
-    (State.DRAINING, Signal.LOST): State.GONE,
-    (State.DYING, Signal.READY): State.DYING,
-    (State.DYING, Signal.EMPTIED): State.DYING,  # its last results were still on their way
-    (State.DYING, Signal.KILL): State.DYING,
-    (State.DYING, Signal.UNFIT): State.DYING,
-    (State.DYING, Signal.START_FAILED): State.GONE,
-    (State.DYING, Signal.LOST): State.GONE,
-}
 
 
 class Sentence:
@@ -107,10 +33,13 @@ class Worker:
     """A worker's record. `items` = the outcomes it owes = the sum of the sizes of `inflight`."""
 
     __slots__ = (
+        "due",
         "finished",
+        "heir",
         "inflight",
         "items",
         "lease_items",
+        "leaving",
         "lent",
         "look_ns",
         "looked_at",
@@ -119,8 +48,10 @@ class Worker:
         "mortal",
         "next_number",
         "open_leases",
+        "principal",
         "quota",
         "ran_ns",
+        "renewed",
         "sentence",
         "state",
         "story",
@@ -135,6 +66,11 @@ class Worker:
         self.items = 0
         self.loose = 0  # items whose tokens may still be in the pipe
         self.quota = quota  # items it may still be leased before it is replaced; None = no limit
+        self.heir: int | None = None  # who takes its place, see recycling.py
+        self.principal: int | None = None  # whose place it takes
+        self.due = False  # it is too old, or too heavy
+        self.renewed = False  # it was given an heir because its quota ends
+        self.leaving = False  # it is given nothing more, and is stopped when it is through
         self.next_number = 0
         self.lent = False  # callers may hand it single calls, see lending.py
         self.open_leases: deque[tuple[tuple[Profile, ...], int, float]] = deque()
@@ -165,7 +101,12 @@ class Worker:
     @property
     def usable(self) -> bool:
         """Counts towards the width of the pool."""
-        return self.state in (State.STARTING, State.IDLE, State.BUSY)
+        return self.principal is None and self.state in (State.STARTING, State.IDLE, State.BUSY)
+
+    @property
+    def through(self) -> bool:
+        """When it has nothing in hand it is to be stopped."""
+        return (self.quota == 0 or self.leaving) and not self.lent
 
     @property
     def hungry(self) -> bool:
@@ -204,7 +145,8 @@ class Worker:
 
     def may_lease(self) -> bool:
         """It is ours to give to, is not about to be replaced, and lease numbers are free."""
-        return not self.lent and self.quota != 0 and self.sentence is None and len(self.open_leases) < MAX_OPEN_LEASES
+        ours = not self.lent and not self.leaving and self.principal is None
+        return ours and self.quota != 0 and self.sentence is None and len(self.open_leases) < MAX_OPEN_LEASES
 
     def lease(self, tasks: list[Task], items: int, profiles: tuple[Profile, ...], expected_ns: float) -> int:
         """Put `tasks` (`items` items in all) in hand; returns the number that their tokens bear."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from typing import TYPE_CHECKING, Any
 
 from procession.backends import tasks
@@ -80,10 +81,15 @@ class LaneKeeper(Performer):
             self._lend(wid)
         self.perform()
 
+    @property
+    @abstractmethod
+    def recycles(self) -> bool:
+        """Workers are replaced though they could go on; such a pool lends none."""
+
     def _lend(self, wid: int) -> None:
         """Lend this worker, whose last outcome has just come, if the pool is idle now."""
         core, channel = self.core, self.channels.get(wid)
-        if core.in_flight or core.state is not PoolState.OPEN or core.max_tasks_per_child or self.inbox.entries:
+        if core.in_flight or core.state is not PoolState.OPEN or self.recycles or self.inbox.entries:
             return
         if wid in core.hungry and channel is not None:
             self._lone = 0

@@ -116,7 +116,7 @@ class Driver(Supervisor):
         while not self.closed:
             self._wait()
             self._read_inbox()
-            if self.core.ruled or self.deadlines:
+            if self.keeps_time:
                 self.watch_time()
             if self._synced and not self.starting:
                 self._release_synced()
@@ -191,7 +191,7 @@ class Driver(Supervisor):
             patience = TICK
         else:
             patience = PEEK_AFTER if any(self._may_hold_back(wid) for wid in self.channels) else -1.0
-        return self.sooner(patience) if self.core.ruled or self.deadlines else patience
+        return self.sooner(patience) if self.keeps_time else patience
 
     def _may_hold_back(self, wid: int) -> bool:
         worker = self.core.workers.get(wid)
@@ -212,10 +212,6 @@ class Driver(Supervisor):
                 self.await_room(channel)
 
     # -- what workers say (channel.Hears) --------------------------------------------------------------------------
-
-    def ready(self, wid: int) -> None:
-        """See `channel.Hears`."""
-        self.step(events.WorkerReady(wid))
 
     def start_failed(self, wid: int, error: BaseException) -> None:
         """Told to the core when the process is gone: what its initializer left behind is then complete."""

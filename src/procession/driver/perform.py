@@ -235,7 +235,7 @@ class Performer(Verdicts, ABC):
     def _kill(self, command: commands.Kill) -> None:
         assert self.launcher is not None
         wid, signum = command.wid, self.kill_signal
-        if command.cause is Cause.TIMEOUT:
+        if command.cause is Cause.TIMEOUT or command.cause is Cause.MEMORY:
             signum = boot.SHOW_AND_DIE
             self.channels[wid].rewind()
             self.ran_ns.setdefault(wid, self.core.workers[wid].ran_ns)

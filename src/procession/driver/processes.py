@@ -27,6 +27,7 @@ from procession.driver.arrange import arrange
 from procession.driver.callbacks import Callbacks
 from procession.driver.inbox import Inbox
 from procession.driver.loop import Driver
+from procession.driver.recycling import limits
 from procession.driver.taking_back import taken_back
 from procession.transport.codec import Codec, FunctionEntry
 
@@ -50,6 +51,7 @@ class ProcessEngine:
         mp_context: start workers by this multiprocessing context instead of the zygote.
         max_tasks_per_child: a worker is replaced after so many items.
         preload: modules that the zygote imports once, for all workers.
+        max_memory_per_child, max_age_per_child: see `Pool`.
     """
 
     capabilities = Capabilities("processes", can_kill=True, owns_workers=True, pickles=True, in_caller=False)
@@ -62,6 +64,8 @@ class ProcessEngine:
         mp_context: BaseContext | None = None,
         max_tasks_per_child: int | None = None,
         preload: Sequence[str] = (),
+        max_memory_per_child: int | tuple[int, int] | None = None,
+        max_age_per_child: float | None = None,
     ) -> None:
         self.max_workers = max_workers
         self.codec = Codec(Profile)
@@ -72,6 +76,7 @@ class ProcessEngine:
         self._config = config
         self._mp_context = mp_context
         self._preload = tuple(preload)
+        self._limits = limits(max_age_per_child, max_memory_per_child)
         self._name = f"procession-driver-{next(_numbers)}"
         self._starting = threading.RLock()
         self._driver: Driver | None = None
@@ -180,6 +185,7 @@ class ProcessEngine:
             inbox.ruled = self._ruled
             driver = Driver(self.core, inbox, self.codec, self.callbacks)
             driver.when_broken = self._close_door
+            driver.limit(self._limits)
             try:
                 arrange(driver, self.codec, self._config, self._mp_context, self._preload)
                 self._driver = driver

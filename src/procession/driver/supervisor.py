@@ -16,6 +16,7 @@ from procession.core.task import Task
 from procession.driver.inbox import Inbox
 from procession.driver.lanes import LaneKeeper
 from procession.driver.perform import SIGKILL
+from procession.driver.recycling import Limits, Recycler
 from procession.driver.verdicts import Obituary
 
 if TYPE_CHECKING:
@@ -30,6 +31,23 @@ class Supervisor(LaneKeeper):
         super().__init__(core, codec, callbacks, inbox)
         self._watch_at = 0
         self._oom = OomWatch()
+        self._recycler: Recycler | None = None
+
+    def limit(self, limits: Limits) -> None:
+        """What workers may come to."""
+        self.memory_limit = limits.hard
+        if limits != Limits():
+            self._recycler = Recycler(self, limits)
+
+    @property
+    def keeps_time(self) -> bool:
+        """Something may be wanted at some time, whatever happens."""
+        return self.core.ruled or bool(self.deadlines) or self._recycler is not None
+
+    @property
+    def recycles(self) -> bool:
+        """Workers are replaced though they could go on."""
+        return self._recycler is not None or self.core.max_tasks_per_child is not None
 
     def submitted(self, waiting: list[Task]) -> None:
         """These tasks have come."""
@@ -38,7 +56,8 @@ class Supervisor(LaneKeeper):
 
     def sooner(self, patience: float) -> float:
         """So many seconds (-1: for ever), or those until `watch_time` has something to do."""
-        left = self.keeper.time_left(*self.deadlines.values())
+        at = None if self._recycler is None else self._recycler.wanted_at()
+        left = self.keeper.time_left(*self.deadlines.values(), *(() if at is None else (at,)))
         return patience if left is None or 0 <= patience <= left else left
 
     def watch_time(self) -> None:
@@ -48,6 +67,8 @@ class Supervisor(LaneKeeper):
             return
         self._watch_at = now + LEAST_LOOK_NS
         self.keeper.watch()
+        if self._recycler is not None:
+            self._recycler.watch()
         for wid, deadline in list(self.deadlines.items()):
             if deadline <= now and self.launcher is not None:
                 del self.deadlines[wid]
@@ -57,6 +78,12 @@ class Supervisor(LaneKeeper):
         """Its worker is being killed for it, or it has been asked to end."""
         worker = None if future.wid is None else self.core.workers.get(future.wid)
         return worker is not None and worker.sentence is not None and future in worker.inflight
+
+    def ready(self, wid: int) -> None:
+        """See `channel.Hears`."""
+        if self._recycler is not None:
+            self._recycler.born(wid)
+        self.step(events.WorkerReady(wid))
 
     # -- the end of a worker -----------------------------------------------------------------------------------------
 
@@ -69,6 +96,8 @@ class Supervisor(LaneKeeper):
         self.step(events.Lost(wid, unowned, exitcode))
         del self.obituaries[wid]
         self.ran_ns.pop(wid, None)
+        if self._recycler is not None:
+            self._recycler.gone(wid)
         self.close_channel(channel)
 
     def _obituary(self, channel: Channel, exitcode: int | None, peak_rss: int | None) -> Obituary:

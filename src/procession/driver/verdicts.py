@@ -42,6 +42,7 @@ class Verdicts(Answers):
 
     def __init__(self, callbacks: Callbacks) -> None:
         super().__init__(callbacks)
+        self.memory_limit: int | None = None  # bytes at which what a worker runs is ended
         self.ran_ns: dict[int, int] = {}  # of workers whose item takes too long: for how long it had been running
 
     # -- ends that were not an outcome -----------------------------------------------------------------------------
@@ -49,7 +50,8 @@ class Verdicts(Answers):
     def fail_item(self, command: commands.FailItem, worker: Obituary) -> None:
         """Its worker is gone."""
         task, cause = command.task, command.cause
-        self.died += cause is Cause.DIED
+        death = cause is Cause.DIED or cause is Cause.MEMORY
+        self.died += death
         if cause is Cause.CANCEL:
             if isinstance(task, CallFuture):
                 self.end(task)
@@ -58,7 +60,7 @@ class Verdicts(Answers):
             return
         error = self._why(command, worker)
         if command.again is not None:
-            self._note(command.again, error, death=cause is Cause.DIED)
+            self._note(command.again, error, death=death)
             return
         self.failed += 1
         if task.tries:
@@ -72,9 +74,13 @@ class Verdicts(Answers):
         kind: type[errors.WorkerDied] = errors.WorkerDied
         if command.again is None and task.tries and attempts_of(task).deaths == task.tries:
             kind = errors.PoisonTask
+        if command.cause is Cause.MEMORY:
+            kind = errors.MemoryLimit
         pid, exitcode, stack, peak_rss, oom = worker
         name, index, args = told(task, start)
         error = kind(name, exitcode, pid, index, args, stack, peak_rss, oom)
+        if isinstance(error, errors.MemoryLimit):
+            error.limit = self.memory_limit
         if kind is errors.PoisonTask:
             record = kind(*error.args)  # whoever raises the other ties his frames to it, and these may have the pool
             attempts_of(task).note_in(record)

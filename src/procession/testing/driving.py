@@ -35,9 +35,10 @@ class Fate(IntEnum):
     KILLED = 6
     EXPIRED = 7
     GAVE_UP = 8
+    TOO_HEAVY = 9
 
 
-ENDS = {Cause.DIED: Fate.DIED, Cause.TIMEOUT: Fate.TIMED_OUT, Cause.CANCEL: Fate.KILLED}
+ENDS = {Cause.DIED: Fate.DIED, Cause.TIMEOUT: Fate.TIMED_OUT, Cause.CANCEL: Fate.KILLED, Cause.MEMORY: Fate.TOO_HEAVY}
 
 
 class Ledger:

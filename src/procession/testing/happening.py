@@ -6,17 +6,18 @@ from typing import cast
 
 from procession.core import events
 from procession.core.pool import PoolCore
-from procession.core.rules import LOOKS, Cause
+from procession.core.rules import Cause
 from procession.core.state import PoolState
 from procession.core.task import Task
 from procession.testing.driving import Fate, Ledger
 from procession.testing.explorer import Action
-from procession.testing.lane import Lending, Mail
-from procession.testing.model import DONE, ENDED, FAILED, READY, Guess, ModelTask, Phase
-from procession.testing.scenario import TIMEOUT, Scenario
+from procession.testing.lane import Mail
+from procession.testing.model import FAILED, Guess, ModelTask, Phase
+from procession.testing.scenario import Scenario
+from procession.testing.timing import Timing
 
 
-class Happening(Lending):
+class Happening(Timing):
     """The world of one scenario, and what each action does to it."""
 
     def __init__(self, scenario: Scenario) -> None:
@@ -34,6 +35,7 @@ class Happening(Lending):
         self.cancels, self.crashes = scenario.cancels, scenario.crashes
         self.failed_starts, self.unfit = scenario.failed_starts, scenario.unfit
         self.timeouts, self.errors, self.lates = scenario.timeouts, scenario.errors, scenario.lates
+        self.dues, self.heavies, self.sizes = scenario.dues, scenario.heavies, scenario.sizes
         self.made = 0
 
     # -- letting it happen ---------------------------------------------------------------------------------------
@@ -87,6 +89,15 @@ class Happening(Lending):
                 self.perform()
             case ("overdue", int(wid)):
                 self.overdue(wid)
+            case ("due", int(wid)):
+                self.dues -= 1
+                self.tell(events.Due(wid))
+            case ("heavy", int(wid)):
+                self.heavy(wid)
+            case ("resize",):
+                count, *rest = self.sizes
+                self.sizes = tuple(rest)
+                self.tell(events.Resized(count))
             case ("patience over", int(wid)):
                 self.patience_over(wid)
             case ("alarm",):
@@ -130,48 +141,7 @@ class Happening(Lending):
         self.now += ruled
         self.tell(events.Submitted(tasks, ruled, self.now))
 
-    # -- time ----------------------------------------------------------------------------------------------------
-
-    def pass_time(self, by: int) -> None:
-        """The clock is told, as before all that wants it; nothing may be due yet that was not before."""
-        self.now += by
-        self.step(events.Clock(self.now))
-
-    def overdue(self, wid: int) -> None:
-        """What runs there has been looked at for as long as it may run; in between it goes on, or this was no use.
-
-        Looks in between at which something had come are not told apart: they begin the measuring anew.
-        """
-        self.timeouts -= 1
-        self.sent.clear()
-        self.withdrawn = 0
-        self.hear_all(wid)
-        for _ in range(LOOKS):
-            self.pass_time(TIMEOUT // LOOKS * 2)
-            if self.core.workers[wid].sentence is None:
-                self.step(events.Looked(wid))
-        self.sent.add(wid)  # it goes on while this is decided
-        self.perform()
-
-    def patience_over(self, wid: int) -> None:
-        """Its grace is over."""
-        sentence = self.core.workers[wid].sentence
-        assert sentence is not None
-        assert sentence.until is not None
-        self.pass_time(max(0, sentence.until - self.now))
-        self.hear_all(wid)
-        self.step(events.Looked(wid))
-        self.perform()
-
-    def alarm(self) -> None:
-        """The time has come that the core asked to be told."""
-        due = self.core.alarm()
-        assert due is not None
-        self.lates -= bool(self.core.sweeps)
-        self.sent.clear()
-        self.withdrawn = 0
-        self.pass_time(max(0, due - self.now))
-        self.perform()
+    # -- cancels ----------------------------------------------------------------------------------------------------
 
     def cancel(self, item: int) -> None:
         """As `CallFuture.cancel`: at once while it waits, else the driver is asked."""
@@ -207,28 +177,6 @@ class Happening(Lending):
         self.take(wid, count)
         self.perform()
 
-    def take(self, wid: int, count: int) -> None:
-        """Tell the core of so many results of a worker."""
-        process = self.processes[wid]
-        heard, process.results = process.results[:count], process.results[count:]
-        kind, value, chunk = heard[0]
-        if kind == READY:
-            self.step(events.WorkerReady(wid))
-        elif kind == ENDED:
-            self.step(events.LeaseEnded(wid, value, value * 1000))
-        elif kind in (DONE, FAILED):
-            outcomes = [item for _, item, _ in heard]
-            failed = [place for place, (kind, _, _) in enumerate(heard) if kind == FAILED]
-            self.step((events.CallsDone if chunk < 0 else events.ItemsDone)(wid, outcomes, failed))
-        else:
-            self.step(events.StartFailed(wid, "initializer", fatal=True))
-
-    def hear_all(self, wid: int) -> None:
-        """See `Driving`."""
-        process = self.processes.get(wid)
-        while process is not None and process.results:
-            self.take(wid, 1)
-
     # -- laws ----------------------------------------------------------------------------------------------------
 
     def after_driving(self) -> None:
@@ -252,8 +200,16 @@ class Happening(Lending):
                 assert too_late or owned, f"a cancel of item {asked.start} was refused while it waited"
         self.check_work_conserving()
         self.check_refused()
+        self.check_width()
         assert self.closed <= 1, "Closed came twice"
         assert not self.closed or not self.processes, "Closed, and a worker is left"
+
+    def check_width(self) -> None:
+        """No more run something than there are to be workers, but for those that are on their way out."""
+        if not self.scenario.sizes:
+            at_it = [each for each in self.processes.values() if each.owned() is not None and not each.condemned]
+            alive = sum(each.phase is not Phase.DEAD for each in at_it)
+            assert alive <= self.scenario.workers, f"{alive} workers run something"
 
     def check_refused(self) -> None:
         """When the pool is broken, killed or shut down with cancel, only what runs, or was said to, is still open."""

@@ -56,6 +56,12 @@ class Scenario:
     """How often the time for which an item may wait for its first run is over."""
     kills: bool = False
     """Cancels end what runs, too."""
+    dues: int = 0
+    """How often a worker is found to be too old, or too heavy."""
+    heavies: int = 0
+    """Items that are found to take more memory than any may."""
+    sizes: tuple[int, ...] = ()
+    """How many workers the user wants from then on, one after another."""
     ranks: tuple[int, ...] = ()
     """Priorities, in turn, of the tasks of the program; then time goes by between its lines."""
 
@@ -69,7 +75,7 @@ class Scenario:
             queue_ns=PATIENCE if self.lates else None,
             grace_ns=GRACE if self.grace else 0,
             retries=self.retries,
-            again_after=frozenset((Cause.DIED, Cause.TIMEOUT)) if self.retries else frozenset(),
+            again_after=frozenset((Cause.DIED, Cause.TIMEOUT, Cause.MEMORY)) if self.retries else frozenset(),
             delay_ns=delayed if self.delay else no_delay,
             priority=priority,
         )
@@ -82,6 +88,7 @@ class Scenario:
 
 ENDING_ONE: dict[str, Any] = {"cancels": 1, "kills": True}
 EVERYTHING: dict[str, Any] = {"timeouts": 1, "errors": 1, "retries": 1, "crashes": 1, **ENDING_ONE}
+RENEWING: dict[str, Any] = {"crashes": 1, "failed_starts": 1}
 
 BOUNDS = (
     Scenario("calls, a crash, a cancel", 2, (("calls", 3),), crashes=1, cancels=1),
@@ -92,7 +99,7 @@ BOUNDS = (
     Scenario("bad starts, a bad initializer, a crash", 2, (("calls", 2),), failed_starts=1, unfit=1, crashes=1),
     Scenario("calls, shut down with cancel", 2, (("calls", 3),), ("shutdown", "cancel")),
     Scenario("calls, a crash, killed", 2, (("calls", 3),), ("kill",), crashes=1),
-    Scenario("a worker an item, a cancel", 2, (("calls", 3),), quota=1, cancels=1),
+    Scenario("a worker an item, a cancel", 2, (("calls", 2),), quota=1, cancels=1),
     Scenario("lone calls to a lent worker, a crash", 2, (("calls", 1), ("lone", 1), ("lone", 1)), crashes=1, lends=1),
     Scenario("calls of unknown cost, a crash", 2, (("calls", 3),), crashes=1, mean_ns=UNKNOWN),
     Scenario("calls that may take too long", 2, (("calls", 2),), timeouts=1),
@@ -112,11 +119,24 @@ BOUNDS = (
     ),
     Scenario("calls that may wait too long, a cancel", 1, (("calls", 3),), lates=1, cancels=1),
     Scenario("priorities, a crash", 2, (("calls", 2), ("calls", 2)), ranks=(0, 5, 1), crashes=1),
+    Scenario("too old, a crash, a start that fails", 1, (("calls", 3),), dues=1, crashes=1, failed_starts=1),
+    Scenario("too old, two workers", 2, (("calls", 3),), dues=1),
+    Scenario("too old, too heavy", 1, (("calls", 2),), dues=1, heavies=1),
+    Scenario("two items a worker, with heirs, a crash", 1, (("calls", 4),), quota=2, crashes=1),
+    Scenario("smaller, then larger", 2, (("calls", 2),), sizes=(1, 2)),
     Scenario("all at once, a chunk", 1, (("chunk", 2),), **{**EVERYTHING, "errors": 0}),
 )
 """What is walked by default: some fifteen seconds."""
 
 DEEP_BOUNDS = (
+    Scenario("too old twice, a crash, a bad start, all endings", 2, (("calls", 2),), ENDINGS, dues=2, **RENEWING),
+    Scenario("an item a worker, too old, a bad start", 2, (("calls", 3),), quota=1, dues=1, **RENEWING),
+    Scenario("two items a worker, three calls, killed", 2, (("calls", 3),), ("kill",), quota=2, dues=1, **RENEWING),
+    Scenario("too old, too heavy, too long, again", 1, (("chunk", 2),), dues=1, heavies=1, **EVERYTHING),
+    Scenario("too old, too heavy, cancels that kill", 1, (("calls", 2),), dues=1, heavies=1, **ENDING_ONE),
+    Scenario("a worker an item, three calls, a cancel", 2, (("calls", 3),), quota=1, cancels=1),
+    Scenario("smaller, then larger, a crash", 2, (("calls", 3),), sizes=(1, 2), crashes=1),
+    Scenario("smaller, too old, a cancel", 2, (("calls", 2),), sizes=(1,), dues=1, cancels=1),
     Scenario("later again, all endings", 1, (("calls", 2),), ENDINGS, errors=1, retries=1, delay=True, **ENDING_ONE),
     Scenario("two workers, calls that may take too long", 2, (("calls", 3),), timeouts=2),
     Scenario("two workers, too long with a grace", 2, (("calls", 2),), timeouts=1, grace=True, crashes=1, **ENDING_ONE),

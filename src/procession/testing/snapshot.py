@@ -92,6 +92,7 @@ def core_key(core: PoolCore) -> Key:
     return (
         core.state.value,
         core.max_workers,
+        core.wanted_workers,
         core.discarding,
         core.calm > 0,
         core.failed_starts,
@@ -123,6 +124,7 @@ def order(core: PoolCore, processes: dict[int, Process]) -> list[tuple[Key, int]
                 len(worker.open_leases),
                 worker.lent,
                 worker.look_ns,
+                _place_key(worker),
                 *_sentence_key(worker),
                 *[place.get(wid, -1) for place in places],
             )
@@ -148,6 +150,18 @@ def _sentence_key(worker: Worker) -> tuple[int, ...]:
         return (-1, 0, 0, 0)
     at = sentence.mark - worker.finished
     return (at, sentence.cause.value, sentence.until is not None, sentence.executed)
+
+
+def _place_key(worker: Worker) -> tuple[bool, ...]:
+    """What becomes of it; who is whose heir is said by `World.key`, where workers have ranks."""
+    heir, principal = worker.heir is not None, worker.principal is not None
+    return (heir, principal, worker.due, worker.leaving, worker.renewed)
+
+
+def heirs(core: PoolCore, ranks: dict[int, int]) -> list[tuple[int, int]]:
+    """Whose place is taken by whom."""
+    found = [(worker.principal, worker.wid) for worker in core.workers.values()]
+    return [(ranks.get(principal, -1), ranks[wid]) for principal, wid in found if principal is not None]
 
 
 def line_key(core: PoolCore, names: Names) -> Key:

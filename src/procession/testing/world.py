@@ -21,6 +21,7 @@ from hashlib import blake2b
 from typing import Self
 
 from procession.core import events
+from procession.core.worker import State
 from procession.testing import snapshot
 from procession.testing.driving import Fate
 from procession.testing.explorer import Action
@@ -58,6 +59,7 @@ class World(Happening):
             self.unfit,
         )
         new.timeouts, new.errors, new.lates, new.made = self.timeouts, self.errors, self.lates, self.made
+        new.dues, new.heavies, new.sizes = self.dues, self.heavies, self.sizes
         return new
 
     def key(self) -> bytes:
@@ -66,7 +68,7 @@ class World(Happening):
         core = self.core
         endings = tuple([self.scenario.endings.index(each) for each in self.endings])
         user = (self.at, endings, self.cancels, self.crashes, self.failed_starts, self.unfit, self.spawn_fails)
-        left = (self.timeouts, self.errors, self.lates)
+        left = (self.timeouts, self.errors, self.lates, self.dues, self.heavies, len(self.sizes))
         parts: list[object] = [user, left, self.closed, self.paused is not None, self.looking, snapshot.core_key(core)]
         parts.append(snapshot.line_key(core, names))
         ranks = {}
@@ -81,6 +83,7 @@ class World(Happening):
                 tuple([ranks[wid] for wid in self.withdrawals]),
                 tuple([ranks.get(wid, -1) for wid in self.looks]),
                 tuple(sorted([ranks[wid] for wid in self.sent])),
+                tuple(sorted(snapshot.heirs(core, ranks))),
             )
         )
         for each in self.mail:
@@ -194,6 +197,8 @@ class World(Happening):
                 if self.wanted(call) and not call.started and call not in asked
             ]
             found += [("close", first) for first in self.open_groups()]
+        if self.sizes:
+            found.append(("resize",))
         return found
 
     def accidents(self) -> list[Action]:
@@ -210,6 +215,10 @@ class World(Happening):
                 found.append(("unfit", wid))
         if self.timeouts and not self.paused:
             found += [("overdue", wid) for wid in self.core.watched if self.may_be_overdue(wid)]
+        if self.dues:
+            found += [("due", wid) for wid, worker in self.core.workers.items() if worker.usable and not worker.due]
+        if self.heavies and not self.paused:
+            found += [("heavy", wid) for wid in self.processes if self.may_be_heavy(wid)]
         if self.lates and not self.core.delayed and self.core.alarm() is not None:
             found.append(("alarm",))
         if self.failed_starts and not self.spawn_fails and not self.closed:
@@ -218,9 +227,15 @@ class World(Happening):
 
     def may_be_overdue(self, wid: int) -> bool:
         """It would still be at something after all that it has published."""
-        process, worker = self.processes[wid], self.core.workers[wid]
-        published = sum(result[0] in (DONE, FAILED) for result in process.results)
-        return worker.sentence is None and worker.items > published
+        return self.core.workers[wid].sentence is None and self.at_something(wid)
+
+    def may_be_heavy(self, wid: int) -> bool:
+        """The same, and it may be under sentence already."""
+        return self.core.workers[wid].state is State.BUSY and self.at_something(wid)
+
+    def at_something(self, wid: int) -> bool:
+        published = sum(result[0] in (DONE, FAILED) for result in self.processes[wid].results)
+        return self.core.workers[wid].items > published
 
     def open_groups(self) -> list[int]:
         """First items of chunks that were handed over, not closed, and not through."""

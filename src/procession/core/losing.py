@@ -1,0 +1,35 @@
+"""A worker is gone: what it owned fails or runs again, what it never took is for others."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from procession.core import commands, events, retrying, starting, supervising
+from procession.core.worker import Signal, State
+
+if TYPE_CHECKING:
+    from procession.core.pool import PoolCore
+
+
+def lost(core: PoolCore, event: events.Lost) -> None:
+    """What it owned fails; what it never took is for others."""
+    worker = core.heard(event)
+    if worker.state is State.ORPHANED:
+        supervising.returned(core)
+    never_ready = worker.state is State.STARTING
+    core.forget(worker)
+    core.take_back(worker, event.unowned)
+    if worker.items > 1:
+        raise worker.error(f"it died owning {worker.items} items; a token is taken one at a time")
+    if worker.items:
+        core.in_flight -= 1
+        cause = supervising.cause_of_loss(worker)
+        task, start = worker.finish_items(1)
+        again = retrying.after_loss(core, task, start, cause)
+        core.out.append(commands.FailItem(task, start, worker.wid, event.exitcode, cause, again))
+    in_vain = not worker.finished and worker.state in (State.IDLE, State.BUSY)
+    core.bury(worker, Signal.LOST)
+    if never_ready:
+        starting.start_has_failed(core, f"it ended with exit code {event.exitcode} before it was ready")
+    elif in_vain:
+        starting.died_in_vain(core, event.exitcode)

@@ -1,0 +1,114 @@
+"""Workers that are replaced though they could go on, as too old, too heavy or at the end of their quota; other sizes.
+
+Laws
+1. The replacement, the *heir*, is started first. Until its *principal* is gone it is not counted and is given nothing:
+   no more than `max_workers` run something at any time, and none of them has to wait for a start.
+2. Whoever is too old or too heavy (`Due`) works on until its heir is ready. Then it *leaves*: it is given nothing more,
+   what it has not started comes back, and it is stopped when it is through. One at a time, so that a pool never takes
+   twice its memory because all of its workers have come of age together.
+3. Whoever has a quota gets an heir as the end of that comes near, if more waits than others could take, and works the
+   quota off. The heir of a worker that ends for any other reason takes its place all the same.
+4. Whoever goes, in whatever way, makes room: `part` is called for each (`PoolCore.forget`).
+5. An heir that is lost, or cannot be started, leaves its principal as it was. Who told of it may tell again.
+6. A pool that gets smaller lets workers leave, those that do nothing first; until they have left, they count.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from procession.core import events, lending
+from procession.core.worker import State, Worker
+
+if TYPE_CHECKING:
+    from procession.core.pool import PoolCore
+
+LEAD = 4
+"""An heir is started when a quarter of the quota is left, at most."""
+
+
+def due(core: PoolCore, event: events.Due) -> None:
+    """It is to be replaced, as soon as that can be."""
+    worker = core.heard(event)
+    if worker.leaving or worker.state not in (State.IDLE, State.BUSY) or worker.principal is not None:
+        return
+    if worker.heir is not None:
+        worker.due = True
+        if core.workers[worker.heir].state is State.IDLE:
+            leave(core, worker)
+    elif _takes_heirs(core) and not any(each.due for each in core.workers.values()):
+        worker.due = True
+        core.spawn(worker)
+
+
+def near_its_end(core: PoolCore, worker: Worker) -> None:
+    """Something was leased to it: if that is nearly all that it may ever do, and more waits, it needs an heir."""
+    assert worker.quota is not None
+    assert core.max_tasks_per_child is not None
+    if worker.quota > core.max_tasks_per_child // LEAD or worker.renewed or worker.heir is not None:
+        return
+    full = core.width >= core.max_workers and not core.hungry and not core.waking
+    if core.line.items and full and _takes_heirs(core) and not worker.leaving:
+        worker.renewed = True
+        core.spawn(worker)
+
+
+def _takes_heirs(core: PoolCore) -> bool:
+    return core.state.takes_back and not core.discarding
+
+
+def heir_ready(core: PoolCore, heir: Worker) -> None:
+    """Its principal may go."""
+    if heir.principal is not None and core.workers[heir.principal].due:
+        leave(core, core.workers[heir.principal])
+
+
+def leave(core: PoolCore, worker: Worker) -> None:
+    """It is given nothing more."""
+    worker.leaving = True
+    core.index(worker)
+    if worker.lent:
+        lending.recall(core)
+    else:
+        core.withdraw(worker)
+    settle(core, worker)
+
+
+def settle(core: PoolCore, worker: Worker) -> None:
+    """Stop it, if it leaves and is through."""
+    if worker.leaving and not worker.items and not worker.lent and worker.state in (State.IDLE, State.STARTING):
+        core.stop(worker)
+
+
+def part(core: PoolCore, worker: Worker) -> None:
+    """It goes: its heir takes its place; if it is an heir itself, its principal has none any more."""
+    if worker.principal is not None:
+        principal = core.workers[worker.principal]
+        principal.heir, principal.due, worker.principal = None, False, None
+    elif worker.heir is not None:
+        heir = core.workers[worker.heir]
+        worker.heir, worker.due, heir.principal = None, False, None
+        core.width += 1
+        core.index(heir)
+
+
+def resized(core: PoolCore, event: events.Resized) -> None:
+    """The pool is to have so many workers from now on."""
+    core.wanted_workers = max(1, core.wanted_workers + event.count - core.size)
+    core.size = event.count
+    core.max_workers = core.wanted_workers
+    counted = [worker for worker in core.workers.values() if worker.usable]
+    staying = [worker for worker in counted if not worker.leaving]
+    excess = len(staying) - core.max_workers
+    if excess > 0:
+        for worker in list(core.workers.values()):
+            if worker.principal is not None:
+                core.stop(worker)
+        staying.sort(key=lambda worker: (worker.state is not State.IDLE, worker.items))
+        for worker in staying[:excess]:
+            leave(core, worker)
+    for worker in counted:
+        if excess < 0 and worker.usable and worker.leaving and worker.heir is None:
+            excess += 1
+            worker.leaving = False
+            core.index(worker)
