@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from procession import futures
     from procession.errors import (
         Full,
+        MemoryLimit,
         PicklingError,
         PoisonTask,
         ProcessionError,
@@ -34,6 +35,7 @@ _HOME = {
     "CancelledError": "concurrent.futures",
     "Failure": "procession.types",
     "Full": "procession.errors",
+    "MemoryLimit": "procession.errors",
     "PoisonTask": "procession.errors",
     "TaskTimeout": "procession.errors",
     "cancelled": "procession.worker.asked",
@@ -52,6 +54,7 @@ __all__ = [
     "CancelledError",
     "Failure",
     "Full",
+    "MemoryLimit",
     "PicklingError",
     "PoisonTask",
     "Pool",

@@ -109,12 +109,12 @@ class Recycler:
         return min((at for at in found if at is not None), default=None)
 
     def _next(self, worker: Worker, life: _Life) -> int | None:
-        if worker.leaving or worker.state not in (State.IDLE, State.BUSY):
+        if worker.state is not State.IDLE and worker.state is not State.BUSY:
             return None
         limits, wanted = self._limits, []
         if limits.soft is not None and (worker.state is State.BUSY or worker.finished > life.seen):
             wanted.append(life.next_look)
-        if limits.age_ns is not None and worker.finished and not worker.due:
+        if limits.age_ns is not None and worker.finished and not (worker.due or worker.leaving):
             wanted.append(max(life.born + limits.age_ns, life.next_due))
         return min(wanted, default=None)
 
@@ -123,7 +123,7 @@ class Recycler:
         now = monotonic_ns()
         for wid, life in list(self._lives.items()):
             worker = self._host.core.workers.get(wid)
-            if worker is None or worker.leaving or worker.state not in (State.IDLE, State.BUSY):
+            if worker is None or worker.state not in (State.IDLE, State.BUSY):
                 continue
             if self._limits.soft is not None and life.next_look <= now:
                 self._weigh(worker, life, now)
