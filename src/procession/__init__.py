@@ -26,6 +26,7 @@ if TYPE_CHECKING:
         WorkerStartError,
     )
     from procession.pool import Pool
+    from procession.pool_shared import shared_pool
     from procession.spinoff import SpinOff
     from procession.types import Failure
     from procession.worker.asked import cancelled, checkpoint
@@ -45,6 +46,7 @@ _HOME = {
     "ProcessionError": "procession.errors",
     "RemoteError": "procession.errors",
     "SpinOff": "procession.spinoff",
+    "shared_pool": "procession.pool_shared",
     "WorkerDied": "procession.errors",
     "WorkerStartError": "procession.errors",
     "state": "procession.worker.state",
@@ -68,6 +70,7 @@ __all__ = [
     "cancelled",
     "checkpoint",
     "futures",
+    "shared_pool",
     "state",
 ]
 

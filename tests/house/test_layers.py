@@ -26,7 +26,7 @@ SOURCE = Path(__file__).resolve().parents[2] / "src" / PACKAGE
 FACE = (
     *("__init__", "pool", "spinoff", "pipeline", "futures", "streams", "streams_async"),
     *("stream_course", "spinoff_core", "spinoff_ending", "spinoff_outlet", "spinoff_room", "spinoff_words"),
-    *("handover", "waiting", "errands", "pool_face", "pool_room", "policies"),
+    *("handover", "waiting", "errands", "pool_face", "pool_room", "pool_shared", "policies"),
 )
 
 GROUND = ("errors", "task_errors", "options", "cpu", "cgroups", "types", "record", "_native", "_version")

@@ -132,6 +132,19 @@ class Engine(Protocol):
         """Nothing of this group (a Run whose `cancelled` is set already) is to start any more; `kill`: nor to go on."""
         ...
 
+    @property
+    def takes_work(self) -> bool:
+        """`post` would not raise."""
+        ...
+
+    def resize(self, max_workers: int) -> None:
+        """At most so many workers from now on."""
+        ...
+
+    def warm(self) -> None:
+        """Start workers ahead of work, where that takes long."""
+        ...
+
     def shutdown(self, wait: bool, cancel: bool) -> None:
         """No more tasks; `cancel` those that have not started; `wait` until the last worker and callback are gone."""
         ...

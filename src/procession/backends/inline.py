@@ -275,6 +275,17 @@ class InlineEngine:
     def cancel_group(self, group: object, kill: bool = False) -> None:
         """See `Engine.cancel_group`: nothing waits here, and what runs looks at its run."""
 
+    @property
+    def takes_work(self) -> bool:
+        """See `Engine.takes_work`."""
+        return not self._closed and self.broken is None
+
+    def resize(self, max_workers: int) -> None:
+        """See `Engine.resize`: there is one worker, the caller."""
+
+    def warm(self) -> None:
+        """See `Engine.warm`."""
+
     def shutdown(self, wait: bool, cancel: bool) -> None:
         """See `Engine.shutdown`. What another thread runs is waited for; a task that shuts down is not."""
         with self._lock:

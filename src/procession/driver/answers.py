@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from concurrent.futures._base import FINISHED, CancelledError
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 from procession import errors
 from procession.backends import tasks
@@ -15,6 +15,11 @@ from procession.core.pool import PoolCore
 from procession.core.worker import State
 from procession.driver.callbacks import Callbacks
 from procession.types import Raised
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from procession.backends.launch import WorkerProcess
 
 QUARANTINE = 100
 """Poison tasks that are remembered."""
@@ -109,9 +114,22 @@ def start_error(reason: object) -> BaseException:
     return errors.WorkerStartError(f"workers cannot start: {reason}")
 
 
+def by_pid(core: PoolCore, process: Callable[[int], WorkerProcess]) -> dict[int, WorkerProcess]:
+    """The processes of the workers that count, by their pids; `process` finds one by its worker's number."""
+    found = {}
+    for wid, worker in list(core.workers.items()):
+        if worker.usable:
+            try:
+                each = process(wid)
+            except KeyError:
+                continue  # it is gone already
+            found[cast(int, each.pid)] = each
+    return found
+
+
 def numbers(core: PoolCore, waiting: int, answers: Answers | None) -> EngineStats:
     """A pool now, read without a lock; `waiting`: what the core has not been told of yet."""
-    states = [worker.state for worker in list(core.workers.values())]
+    states = [worker.state for worker in list(core.workers.values()) if worker.principal is None]
     return EngineStats(
         workers=core.width,
         idle=states.count(State.IDLE),

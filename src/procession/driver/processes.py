@@ -8,7 +8,7 @@ import logging
 import signal
 import threading
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from procession.backends import forksafe
 from procession.backends.base import Capabilities, EngineStats, WorkerConfig
@@ -22,7 +22,7 @@ from procession.core.policy import Profile
 from procession.core.pool import PoolCore
 from procession.core.task import Task
 from procession.driver import leftovers, lifecycle
-from procession.driver.answers import numbers
+from procession.driver.answers import by_pid, numbers
 from procession.driver.arrange import arrange
 from procession.driver.callbacks import Callbacks
 from procession.driver.inbox import Inbox
@@ -81,9 +81,7 @@ class ProcessEngine:
         self._starting = threading.RLock()
         self._driver: Driver | None = None
         self._thread: threading.Thread | None = None
-        self._closing = False
-        self._foreign = False
-        self._ruled = False
+        self._closing = self._foreign = self._ruled = False
         self._dropped: list[None] = []  # not empty: the pool was, before the driver had begun
         self.last_words: tuple[list[Any], list[Any]] = ([self._dropped.append], [None])  # see `lifecycle.when_dropped`
         forksafe.on_fork(self._forked)
@@ -148,6 +146,22 @@ class ProcessEngine:
         self._ruled = True
         if self.inbox is not None:
             self.inbox.ruled = True
+
+    @property
+    def takes_work(self) -> bool:
+        """See `Engine.takes_work`."""
+        return not (self._closing or self._foreign) and self.broken is None
+
+    def resize(self, max_workers: int) -> None:
+        """See `Engine.resize`."""
+        with self._starting:
+            self.max_workers = max_workers
+            if not self._request(events.Resized(max_workers)):
+                self.core.step(events.Resized(max_workers))  # nobody else steps it yet
+
+    def warm(self) -> None:
+        """See `Engine.warm`."""
+        self._deliver(events.StartWorkers(self.max_workers))
 
     def cancel_group(self, group: object, kill: bool = False) -> None:
         """See `Engine.cancel_group`."""
@@ -241,22 +255,19 @@ class ProcessEngine:
         """See `Engine.shutdown`."""
         self._closing = True
         if wait:
-            self._let_start()
+            with self._starting:
+                pass  # another thread is just starting the driver, perhaps
         if self._foreign or self.inbox is None:
             return
         self._request(events.ShutdownAsked(cancel))
         if wait:
             self.join()
 
-    def _let_start(self) -> None:
-        """If another thread is just starting the driver, wait until it has."""
-        with self._starting:
-            pass
-
     def kill(self, signum: int) -> None:
         """See `Engine.kill`."""
         self._closing = True
-        self._let_start()
+        with self._starting:
+            pass
         if self._foreign or self.inbox is None or self._driver is None:
             return
         self._driver.kill_signal = signum
@@ -306,15 +317,7 @@ class ProcessEngine:
             started = Gate()
             if self._request(started):
                 started.wait()
-        found = {}
-        for wid, worker in list(self.core.workers.items()):
-            if worker.usable:
-                try:
-                    process = driver.launcher.process(wid)
-                except KeyError:
-                    continue  # it is gone already
-                found[cast(int, process.pid)] = process
-        return found
+        return by_pid(self.core, driver.launcher.process)
 
     def stats(self) -> EngineStats:
         """See `Engine.stats`."""

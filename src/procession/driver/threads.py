@@ -147,6 +147,21 @@ class ThreadEngine(ThreadHost):
         self.ruled = True
         self.bell.put(None)  # from now on the driver is rung for each post: what waits too long is to be noticed
 
+    @property
+    def takes_work(self) -> bool:
+        """See `Engine.takes_work`."""
+        return not (self._closing or self._foreign) and self.broken is None
+
+    def resize(self, max_workers: int) -> None:
+        """See `Engine.resize`."""
+        self._admit()
+        self.max_workers = max_workers
+        self._growing = True
+        self._request(events.Resized(max_workers))
+
+    def warm(self) -> None:
+        """See `Engine.warm`: a thread is started in no time."""
+
     def cancel_group(self, group: object, kill: bool = False) -> None:
         """See `Engine.cancel_group`."""
         self._request(events.GroupCancelled(group))
