@@ -2,8 +2,8 @@
 
     python -m tests.soak.chaos --minutes 5 --seed 1
 
-Workers are stopped and go on; tasks hang and crash under timeouts and retries; cancels come in storms, also of what
-runs.
+Workers are stopped and go on, and are replaced by number, age and memory; tasks hang, crash and take much memory under
+timeouts, ceilings and retries; cancels come in storms, also of what runs; in the main thread a timer raises.
 
 Checked: each task starts at most once, or as often as its retries allow; no more of the harmless tasks fail
 (WorkerDied) than kills were made; everything else has the right answer, in order where order was promised; what is
@@ -30,7 +30,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.failures import tasks
-from tests.soak.load import PATIENCE, Book, Load
+from tests.soak.load import PATIENCE, Book, Load, raise_struck
 
 MARK = "PROCESSION_CHAOS"
 MEMORY_MIB = 150.0
@@ -182,7 +182,11 @@ class Chaos:
         killer = Killer(family, random.Random(f"{self.seed}/killer"))
         load.start()
         killer.thread.start()
-        early = self._watch(book, load, family)
+        before_it = signal.signal(signal.SIGPROF, raise_struck)
+        try:
+            early = self._watch(book, load, family)
+        finally:
+            signal.signal(signal.SIGPROF, before_it)
         killer.stop.set()
         killer.thread.join()
         finished = load.finish()
@@ -206,6 +210,7 @@ class Chaos:
     def _watch(self, book: Book, load: Load, family: Family) -> Resources:
         """Until the time is over or something hangs; returns what there was after a quarter."""
         began = time.monotonic()
+        rng = load.rng("strike")
         early = None
         while (now := time.monotonic()) < began + self.seconds:
             if early is None and now > began + self.seconds / 4:
@@ -215,7 +220,7 @@ class Chaos:
                 break
             if load.broken:
                 break
-            time.sleep(0.2)
+            load.strike(rng, "strike")
         return early or Resources.now(family)
 
     def _hangs(self, what: str) -> None:
@@ -248,7 +253,7 @@ class Chaos:
             self.breaches.append(f"{counts['died']} tasks died of {killer.kills} kills")
         words = ", ".join(f"{counts[word]} {word}" for word in ("tasks", "started", "died", "cancelled"))
         self.out(f"{words}; {counts['pools']} pools, {counts['spin-offs']} spin-offs")
-        words = ("timeouts", "timeouts of who had not hung", "crashes")
+        words = ("timeouts", "timeouts of who had not hung", "crashes", "ceilings", "strikes")
         self.out(", ".join(f"{counts[word]} {word}" for word in words))
         self.out(f"{killer.kills} kills, of which {killer.zygotes} rounds hit the zygote; {killer.stops} stops")
 

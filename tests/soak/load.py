@@ -9,6 +9,7 @@ import itertools
 import os
 import random
 import resource
+import signal
 import threading
 import time
 from collections import Counter, deque
@@ -17,7 +18,16 @@ from concurrent.futures import Future
 from itertools import repeat
 from typing import Any
 
-from procession import Pool, SpinOff, TaskTimeout, WorkerDied
+from procession import MemoryLimit, Pool, SpinOff, TaskTimeout, WorkerDied
+
+
+class Struck(BaseException):
+    """Raised by a signal handler."""
+
+
+def raise_struck(_signum: int, _frame: object) -> None:
+    raise Struck
+
 
 PATIENCE = 60.0
 """Seconds without any answer after which something hangs."""
@@ -47,8 +57,10 @@ def work(number: int, path: str) -> tuple[int, bytes]:
     return number, b""
 
 
-HANGS, CRASHES = (20, 21), (22,)
-"""The kinds of risky tasks that never end, and that kill their worker."""
+HANGS, CRASHES, BALLOONS = (20, 21), (22,), (23, 24)
+"""The kinds of risky tasks that never end, that kill their worker, and that take a lot of memory for a while."""
+MIB = 1 << 20
+LIMITS = (64 * MIB, 160 * MIB)
 
 
 def risky(number: int, path: str) -> tuple[int, bytes]:
@@ -62,6 +74,11 @@ def risky(number: int, path: str) -> tuple[int, bytes]:
     elif kind in CRASHES:
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
         ctypes.string_at(0)
+    elif kind in BALLOONS:
+        taken = []
+        for _ in range(80):  # twice as much as may be had where that is limited
+            taken.append(bytearray(b"x") * (4 * MIB))
+            time.sleep(0.003)
     return answer
 
 
@@ -114,6 +131,8 @@ class Book:
         if answer is CANCELLED:
             self.answers[number] = CANCELLED
             self.counts["cancelled"] += 1
+        elif isinstance(answer, MemoryLimit):
+            self.wrong.append(f"{who}: task {number} takes little memory, and died of {answer}")
         elif isinstance(answer, WorkerDied):
             self.answers[number] = DIED
             with self._lock:
@@ -130,7 +149,11 @@ class Book:
             self.moved = time.monotonic()
             self.answers[number] = LATE
             self.counts["timeouts"] += 1
-            self.counts["timeouts of who had not hung"] += kind not in HANGS
+            self.counts["timeouts of who had not hung"] += kind not in HANGS + BALLOONS
+        elif kind in BALLOONS and isinstance(answer, MemoryLimit):
+            self.moved = time.monotonic()
+            self.answers[number] = DIED
+            self.counts["ceilings"] += 1
         elif kind in CRASHES and isinstance(answer, WorkerDied):
             self.moved = time.monotonic()
             self.answers[number] = DIED
@@ -188,7 +211,12 @@ class Load:
 
     def new_pool(self, rng: random.Random) -> Pool:
         self.book.counts["pools"] += 1
-        return Pool(self.workers, max_tasks_per_child=rng.choice([None, None, 50, 500]))
+        return Pool(
+            self.workers,
+            max_tasks_per_child=rng.choice([None, None, 50, 500]),
+            max_age_per_child=rng.choice([None, None, 0.3]),
+            max_memory_per_child=rng.choice([None, LIMITS]),
+        )
 
     def start(self) -> None:
         for thread in self.threads:
@@ -260,6 +288,26 @@ class Load:
             except BaseException as error:
                 answer = error
             book.file_risky(who, number, answer)
+
+    def strike(self, rng: random.Random, who: str) -> None:
+        """In the main thread: a call, and a timer whose handler raises somewhere in it, once at most."""
+        pool, book, number = self.pool, self.book, self.book.number()
+        made: list[Future[Any]] = []
+        try:
+            try:
+                signal.setitimer(signal.ITIMER_PROF, 10 ** rng.uniform(-5, -2.3))
+                made.append(pool.submit(work, number, book.path))
+                made[0].result(PATIENCE)
+            finally:
+                signal.setitimer(signal.ITIMER_PROF, 0)
+        except Struck:
+            book.counts["strikes"] += 1
+        except BaseException:
+            pass  # it is looked at again
+        if made:
+            self._settle(who, deque([(number, made[0])]), 0)
+        else:
+            book.answers[number] = UNKNOWN  # struck in the submit: it was handed over, or it was not
 
     def storm(self, rng: random.Random, who: str) -> None:
         """Several threads cancel the same tasks, running ones among them: whoever is told True, it is cancelled."""
