@@ -105,9 +105,10 @@ def test_a_forked_child_has_one_of_its_own(tmp_path: Path) -> None:
     out = run_program(
         tmp_path,
         """
-        import os, sys
+        import os, warnings
         from procession import shared_pool
 
+        warnings.simplefilter("ignore", DeprecationWarning)  # 3.12: a fork beside threads
         mine = shared_pool(1)
         assert mine.submit(abs, -1).result(60) == 1
         pid = os.fork()
