@@ -27,7 +27,7 @@ OWN: Mapping[str, tuple[str, ...]] = {
 }
 """Words that only some backends understand."""
 
-LONGEST_AGE = 1e9
+LONGEST = 1e9
 """Seconds; more is a mistake, or means None."""
 LEAST_MEMORY = 16 << 20
 """See `backends.memory.FLOOR`, which measures what this is."""
@@ -53,6 +53,9 @@ POOL_MEANT: Mapping[str, str] = {
     "memory_limit": "max_memory_per_child",
     "max_worker_age": "max_age_per_child",
     "lifetime": "max_age_per_child",
+    "watchdog": "stall_after",
+    "stall_timeout": "stall_after",
+    "timeout": "options(timeout=), for one run of a task; stall_after tells of a pool in which nothing moves",
     "maxsize": "max_pending",
     "queue_size": "max_pending",
     "pre_dispatch": "max_pending",
@@ -147,16 +150,14 @@ def check_max_tasks(value: object) -> None:
         raise ValueError("max_tasks_per_child must be >= 1")
 
 
-def check_age(value: object) -> None:
-    """None, or seconds."""
+def check_seconds(word: str, value: object) -> None:
+    """None, or seconds, more than none."""
     if value is None:
         return
     if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise TypeError(f"max_age_per_child must be a number of seconds or None, not {kind(value)}")
-    if not 0 < value <= LONGEST_AGE:
-        raise ValueError(
-            f"max_age_per_child must be greater than 0 seconds, and at most {LONGEST_AGE:.0e}; got {value!r}"
-        )
+        raise TypeError(f"{word} must be a number of seconds or None, not {kind(value)}")
+    if not 0 < value <= LONGEST:
+        raise ValueError(f"{word} must be greater than 0 seconds, and at most {LONGEST:.0e}; got {value!r}")
 
 
 def memory_limits(value: object) -> tuple[int, int] | None:

@@ -66,10 +66,13 @@ class PoolStats:
     """The `PoisonTask` errors of the latest hundred items that killed their worker at every try."""
 
 
-def make_engine(backend: str, max_workers: int, config: WorkerConfig, **own: Any) -> Engine:
+def make_engine(
+    backend: str, max_workers: int, config: WorkerConfig, *, stall_after: float | None = None, **own: Any
+) -> Engine:
     """The engine of a backend, looked after when the interpreter ends; its module is imported now.
 
-    `own`: words of that backend only; None and () count as not given. Raises ValueError for an unknown backend.
+    `stall_after`: see `Pool`. `own`: words of that backend only; None and () count as not given. Raises ValueError for
+    an unknown backend.
     """
     options.check_backend(backend)
     options.check_own(backend, own)
@@ -87,6 +90,10 @@ def make_engine(backend: str, max_workers: int, config: WorkerConfig, **own: Any
         from procession.driver.processes import ProcessEngine
 
         engine = ProcessEngine(max_workers, config, **words)
+    if stall_after is not None:
+        from procession.backends.stalls import StallWatch
+
+        engine.stalls = StallWatch(engine, stall_after)
     lifecycle.register(engine)
     made: Engine = engine
     return made
@@ -111,6 +118,8 @@ class Pool(PoolFace):
         itself needs, it raises `Full`), "raise" (`Full`), "drop_newest" (returns a cancelled Future), "drop_oldest"
         (cancels the oldest call that has not started; if there is none, as drop_newest).
     preload: modules that are imported once for all worker processes.
+    stall_after: when work is there and for so many seconds nothing has come to an end, a `dump` is logged as a warning
+        on "procession"; again after twice as long, and so on, until something moves. One long task is such a case, too.
     pickle: (inline) True copies arguments and results as processes would.
 
     A worker that dies costs the one task that it was running (`WorkerDied`). Initializer or setup that raises breaks
@@ -138,6 +147,7 @@ class Pool(PoolFace):
         max_pending: int | None = None,
         overflow: Overflow = "block",
         preload: Sequence[str] = (),
+        stall_after: float | None = None,
         **own: Any,
     ) -> None:
         options.check_backend(backend)
@@ -146,7 +156,8 @@ class Pool(PoolFace):
         options.check_max_tasks(max_tasks_per_child)
         options.check_pending(max_pending, overflow)
         options.check_preload(preload)
-        options.check_age(max_age_per_child)
+        options.check_seconds("max_age_per_child", max_age_per_child)
+        options.check_seconds("stall_after", stall_after)
         options.memory_limits(max_memory_per_child)
         recycling = {
             "max_tasks_per_child": max_tasks_per_child,
@@ -162,7 +173,7 @@ class Pool(PoolFace):
         self._max_workers = 1 if backend == "inline" else max_workers or cpu.available()
         self._given_context = mp_context
         config = WorkerConfig(initializer, tuple(initargs), setup)
-        self._engine = make_engine(backend, self._max_workers, config, **own)
+        self._engine = make_engine(backend, self._max_workers, config, stall_after=stall_after, **own)
         self._room = None if max_pending is None else Room(self._engine, max_pending, overflow)
         lifecycle.when_dropped(self, self._engine)
 
@@ -192,6 +203,15 @@ class Pool(PoolFace):
             abandoned=numbers.abandoned,
             quarantined=numbers.quarantined,
         )
+
+    def dump(self) -> str:
+        """What the pool is at, for people: each worker's state, what it runs and for how long, its Python stack.
+
+        Of processes the stacks of all their threads, also while C code holds the interpreter's lock; tasks go on. It is
+        had within a few seconds whatever hangs, and in milliseconds else. The text has no fixed form.
+        """
+        text: str = self._engine.dump()
+        return text
 
     def __repr__(self) -> str:
         return f"<Pool of at most {self._max_workers} {self._backend} at {id(self):#x}>"

@@ -156,3 +156,7 @@ class Engine(Protocol):
     def stats(self) -> EngineStats:
         """Numbers, now."""
         ...
+
+    def dump(self) -> str:
+        """Every worker's state, what it is at and for how long, and its Python stack, as text for people."""
+        ...

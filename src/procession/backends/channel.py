@@ -187,6 +187,11 @@ class Channel:
         """What faulthandler has written in the worker since the last `rewind`."""
         return page.stacks(self._page_fd)
 
+    @property
+    def page_fd(self) -> int:
+        """The page, and what faulthandler writes behind it."""
+        return self._page_fd
+
     def rewind(self) -> None:
         """Forget what it has written."""
         page.rewind(self._page_fd)

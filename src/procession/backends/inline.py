@@ -23,9 +23,12 @@ from typing import Any, cast
 
 from procession.backends import tasks
 from procession.backends.base import Capabilities, EngineStats, Function, Run, WorkerConfig
+from procession.backends.dumping import Dumps, Sheet, laid_out
 from procession.backends.functions import FunctionTable, ThreadFunction
 from procession.backends.inline_runs import Runs
+from procession.backends.stacks import stack_of, without_idle
 from procession.backends.tasks import LOCK, CallFuture, ChunkTask
+from procession.backends.unstruck import unstruck
 from procession.core.task import Task
 from procession.errors import RemoteError, WorkerStartError
 from procession.transport import paths, pickler, remote
@@ -77,7 +80,7 @@ class Copier:
 PLAIN = frozenset({int, float, bool, type(None), str, bytes})
 
 
-class InlineEngine:
+class InlineEngine(Dumps):
     """See `backends.base.Engine`."""
 
     max_workers = 1
@@ -159,6 +162,7 @@ class InlineEngine:
 
     def _start(self) -> None:
         self._started = True
+        unstruck(self.watch_stalls)
         config = self._config
         try:
             if config.initializer is not None:
@@ -311,6 +315,16 @@ class InlineEngine:
             self.teardown_errors.append(error)
         finally:
             self._ended.set()
+            self.unwatch_stalls()
+
+    def picture(self) -> str:
+        """See `Dumps`."""
+        state = "closed" if self._ended.is_set() else "draining" if self._closed else "open"
+        why = "" if self.broken is None else f", broken: {self.broken}"
+        names = {thread.ident: thread.name for thread in threading.enumerate()}
+        running = list(self._running)
+        sheets = [Sheet(f"in thread {names.get(each, each)}: runs", without_idle(stack_of(each))) for each in running]
+        return laid_out(f"pool that runs inline, {state}{why}; in use by {len(running)} threads", sheets)
 
     def stats(self) -> EngineStats:
         """See `Engine.stats`."""

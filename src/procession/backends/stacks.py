@@ -28,9 +28,11 @@ Sources: what CPython 3.11 to 3.13 writes, and for 3.14 the documentation of fau
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Iterator
 from typing import NamedTuple
 
+_CRASH = "Fatal Python error: "
 _HEADER = re.compile(r"(?:(Current thread|Thread) 0x([0-9a-fA-F]+)|Stack \(most recent call first\):)")
 _FRAME = re.compile(r'  File (?:"(.*)"|\?\?\?), line (\d+|\?\?\?) in (.*)')
 _OURS = re.compile(r"(?:^|[/\\])procession[/\\]worker[/\\][^/\\]+$")
@@ -39,6 +41,10 @@ _ENTRIES = ("from_zygote", "from_mp")
 _LAUNCH = re.compile(
     r"(?:^|[/\\])multiprocessing[/\\](?:process|context|spawn|forkserver|popen_[a-z0-9_]+)\.py$|^<string>$"
 )
+
+
+_RUNNERS = ("procession.backends.threads", "procession.backends.inline", "procession.driver.callbacks")
+"""The modules of ours that call what users have given; what is behind such a call in a stack is ours as well."""
 
 
 class _Frame(NamedTuple):
@@ -83,6 +89,37 @@ def current_frames(text: str) -> list[str]:
     if not found and len({stack.thread for stack in stacks}) == 1:
         found = stacks
     return [f"{each.file}:{each.line} in {each.function}" for each in found[-1].frames] if found else []
+
+
+def crash(text: str) -> str:
+    """What was written at the end of a process, if it crashed; a dump that somebody had asked for before goes."""
+    start = text.rfind(_CRASH)
+    return text[start:] if start >= 0 else ""
+
+
+def without_idle(text: str) -> str:
+    """The dump without threads that have no frames."""
+    lines = _lines(text)
+    kept = [
+        line
+        for line, following in zip(lines, [*lines[1:], ""], strict=True)
+        if line != "\n" and (not _HEADER.match(line) or following.startswith("  "))
+    ]
+    return "".join(kept)
+
+
+def stack_of(ident: int) -> str:
+    """The stack of a thread of this process, in the form in which faulthandler shows those of a worker process.
+
+    Only what it does for users: nothing when it waits for work.
+    """
+    frame = sys._current_frames().get(ident)
+    lines = []
+    while frame is not None and frame.f_globals.get("__name__") not in _RUNNERS:
+        code = frame.f_code
+        lines.append(f'  File "{code.co_filename}", line {frame.f_lineno} in {code.co_name}')
+        frame = frame.f_back
+    return "\n".join([f"Thread 0x{ident:016x} (most recent call first):", *lines])
 
 
 def _lines(text: str) -> list[str]:

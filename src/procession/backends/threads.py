@@ -99,6 +99,7 @@ class ThreadWorker:
         self.direct: CallFuture[Any] | None = None  # the call that it runs, taken past the core
         self.told = False  # the core was told of it meanwhile
         self.ident = 0
+        self.moved_at = 0  # when it took what it has in hand, or something of that was heard of last, in ns
         self.leases: deque[list[Segment]] = deque()  # the first is the one being run, until it is done
         self.current: Segment | None = None  # whose outcomes lie in `out`; changes only while that is empty
         self.out: deque[Any] = deque()
@@ -133,6 +134,7 @@ class ThreadWorker:
     def harvest(self) -> tuple[Segment | None, list[Any]]:
         """What lies in `out`, and whose it is."""
         take = self.out.popleft
+        self.moved_at = perf_counter_ns()
         return self.current, [take() for _ in range(len(self.out))]
 
     # -- this side -------------------------------------------------------------------------------------------------
@@ -150,7 +152,7 @@ class ThreadWorker:
         host.ready(self)
         work = host.next_work(self, None, 0)
         while work is not None:
-            began = perf_counter_ns()
+            began = self.moved_at = perf_counter_ns()
             if isinstance(work, list):
                 items = self._run_lease(work)
             else:

@@ -7,7 +7,6 @@ worker that runs a task with a timeout; tasks that do not hit theirs are not tou
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from concurrent.futures import CancelledError
 from itertools import islice
@@ -118,16 +117,3 @@ class Keeper:
             error = self._host.timed_out(task, getattr(task, "start", 0), wid, Obituary(None, None))
             error.__cause__ = first.error
             outcomes[0] = Raised(error)
-
-
-def stack_of(ident: int) -> str:
-    """The stack of a thread of this process, in the form in which faulthandler shows those of a worker process."""
-    frame = sys._current_frames().get(ident)
-    lines = []
-    while frame is not None:
-        code = frame.f_code
-        if frame.f_globals.get("__name__") == "procession.backends.threads":
-            break
-        lines.append(f'  File "{code.co_filename}", line {frame.f_lineno} in {code.co_name}')
-        frame = frame.f_back
-    return "\n".join([f"Thread 0x{ident:016x} (most recent call first):", *lines])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from procession.backends import tasks
@@ -61,6 +62,8 @@ class LaneKeeper(Performer):
         lane.used += 1
         self._lone = 0
         lane.idle_ticks = 0
+        if not self.core.workers[lane.channel.wid].inflight:
+            self.moved_at[lane.channel.wid] = monotonic()
         self.step(events.LentTask(lane.channel.wid, note.future))
         if lane.waits > lane.seen_waits:
             lane.seen_waits = lane.waits
@@ -74,6 +77,7 @@ class LaneKeeper(Performer):
 
     def calls_done(self, wid: int, outcomes: list[Any]) -> None:
         """See `channel.Hears`. A lone caller finds the lane open when it wakes up, or it would always be too early."""
+        self.moved_at[wid] = monotonic()
         failed = self.keeper.failed(wid, True, outcomes) if self.core.ruled else ()
         with tasks.LOCK:
             self.todo.extend(self.core.step(events.CallsDone(wid, outcomes, failed)))

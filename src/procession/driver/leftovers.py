@@ -40,6 +40,8 @@ def sweep(inbox: Inbox, broken: BaseException | None) -> None:
 def _answer_entry(entry: Any, error: BaseException) -> None:
     if isinstance(entry, Gate):
         entry.open()
+    elif callable(entry):
+        entry()
     elif isinstance(entry, CallFuture):
         answer(entry, error)
     elif isinstance(entry, list):

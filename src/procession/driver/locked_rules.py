@@ -9,13 +9,14 @@ from queue import SimpleQueue
 from time import monotonic_ns
 from typing import Any, cast
 
+from procession.backends.stacks import stack_of
 from procession.backends.tasks import CallFuture, ChunkTask
 from procession.backends.threads import ThreadWorker
 from procession.core import commands, events
 from procession.core.rules import Cause
 from procession.core.task import Task
 from procession.driver.callbacks import Callbacks
-from procession.driver.keeping import Keeper, stack_of
+from procession.driver.keeping import Keeper
 from procession.driver.verdicts import Obituary, Verdicts
 
 logger = logging.getLogger("procession")

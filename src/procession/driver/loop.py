@@ -170,6 +170,9 @@ class Driver(Supervisor):
         if isinstance(entry, Gate):
             self._synced.append(entry)
             return
+        if callable(entry):
+            entry()
+            return
         if isinstance(entry, tuple) and isinstance(entry[0], Note):
             self.noted(entry[0])
             return
@@ -219,6 +222,7 @@ class Driver(Supervisor):
 
     def items_done(self, wid: int, outcomes: list[Any]) -> None:
         """See `channel.Hears`."""
+        self.moved_at[wid] = monotonic()
         failed = self.keeper.failed(wid, False, outcomes) if self.core.ruled else ()
         self.step(events.ItemsDone(wid, outcomes, failed))
 

@@ -50,6 +50,7 @@ class Performer(Verdicts, ABC):
         self.starting: set[int] = set()  # asked for, neither Started nor StartFailed yet
         self.pids: dict[int, int] = {}
         self.heard_at: dict[int, float] = {}
+        self.moved_at: dict[int, float] = {}  # when a worker was given something while idle, or had answered something
         self.broken: BaseException | None = None
         self.when_broken: Callable[[], object] = lambda: None
         self.kill_signal = 9
@@ -216,6 +217,7 @@ class Performer(Verdicts, ABC):
         self.unwatch(channel.tasks_fd)
         del self.channels[channel.wid]
         self.heard_at.pop(channel.wid, None)
+        self.moved_at.pop(channel.wid, None)
         self.asked.pop(channel.wid, None)
         self.deadlines.pop(channel.wid, None)
         self.killed.discard(channel.wid)
@@ -224,6 +226,8 @@ class Performer(Verdicts, ABC):
 
     def _send(self, command: commands.Send) -> None:
         channel = self.channels.get(command.wid)
+        if self.core.workers[command.wid].items <= command.tokens:
+            self.moved_at[command.wid] = monotonic()
         if channel is not None and not channel.send(command.number, command.tasks, command.tokens):
             self.await_room(channel)
 

@@ -11,10 +11,9 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from procession.backends import forksafe
-from procession.backends.base import Capabilities, EngineStats, WorkerConfig
-from procession.backends.gate import Gate
+from procession.backends.base import Capabilities, WorkerConfig
 from procession.backends.joinable import JoinableThread
-from procession.backends.launch import WorkerProcess, explained
+from procession.backends.launch import explained
 from procession.backends.tasks import CallFuture
 from procession.backends.unstruck import unstruck
 from procession.core import events
@@ -22,10 +21,10 @@ from procession.core.policy import Profile
 from procession.core.pool import PoolCore
 from procession.core.task import Task
 from procession.driver import leftovers, lifecycle
-from procession.driver.answers import by_pid, numbers
 from procession.driver.arrange import arrange
 from procession.driver.callbacks import Callbacks
 from procession.driver.inbox import Inbox
+from procession.driver.looks import ProcessLooks
 from procession.driver.loop import Driver
 from procession.driver.recycling import limits
 from procession.driver.taking_back import taken_back
@@ -42,7 +41,7 @@ TERMINATE_PATIENCE = 2.0
 _numbers = itertools.count(1)
 
 
-class ProcessEngine:
+class ProcessEngine(ProcessLooks):
     """Worker processes behind the contract of `backends.base.Engine`.
 
     Args:
@@ -136,11 +135,6 @@ class ProcessEngine:
         if self._closing:
             raise lifecycle.refusal()
 
-    @property
-    def broken(self) -> BaseException | None:
-        """Why the pool takes no more work, if its workers cannot start."""
-        return self._driver.broken if self._driver is not None else None
-
     def obey(self) -> None:
         """See `Engine.obey`."""
         self._ruled = True
@@ -226,6 +220,7 @@ class ProcessEngine:
     # -- the driver's thread -------------------------------------------------------------------------------------
 
     def _run(self, driver: Driver, inbox: Inbox) -> None:
+        self.watch_stalls()
         try:
             driver.run()
         except BaseException as error:
@@ -241,6 +236,7 @@ class ProcessEngine:
             self._sweep()
             inbox.close()
             self.callbacks.close()
+            self.unwatch_stalls()
 
     def _close_door(self) -> None:
         self._closing = True
@@ -295,31 +291,3 @@ class ProcessEngine:
         self.last_words[0].clear()
         self.inbox = self._driver = self._thread = None
         self._starting = threading.RLock()
-
-    # -- looking -------------------------------------------------------------------------------------------------
-
-    @property
-    def driver_thread(self) -> threading.Thread | None:
-        """The thread that drives the pool, once there is work."""
-        return self._thread
-
-    @property
-    def teardown_errors(self) -> list[BaseException]:
-        """What teardowns raised."""
-        return self._driver.teardown_errors if self._driver is not None else []
-
-    def processes(self) -> dict[int, WorkerProcess]:
-        """pid -> process of the workers that there are, once all that was asked for has been started."""
-        driver = self._driver
-        if driver is None or driver.launcher is None:
-            return {}
-        if threading.current_thread() is not self._thread:
-            started = Gate()
-            if self._request(started):
-                started.wait()
-        return by_pid(self.core, driver.launcher.process)
-
-    def stats(self) -> EngineStats:
-        """See `Engine.stats`."""
-        waiting = len(self.inbox.entries) if self.inbox is not None else 0
-        return numbers(self.core, waiting, self._driver)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from procession.backends.channel import Channel
 from procession.backends.memory import OomWatch
-from procession.backends.stacks import trimmed
+from procession.backends.stacks import crash, trimmed
 from procession.backends.tasks import CallFuture
 from procession.core import events
 from procession.core.pool import PoolCore
@@ -105,4 +105,6 @@ class Supervisor(LaneKeeper):
         oom = None if exitcode is None else False
         if exitcode == -SIGKILL and channel.wid not in self.killed:
             oom = self._oom.struck()
-        return Obituary(self.pids.get(channel.wid), exitcode, trimmed(channel.stacks()).strip("\n"), peak_rss, oom)
+        text = channel.stacks()
+        stack = trimmed(text if channel.wid in self.killed else crash(text)).strip("\n")
+        return Obituary(self.pids.get(channel.wid), exitcode, stack, peak_rss, oom)

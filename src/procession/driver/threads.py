@@ -19,6 +19,7 @@ from typing import Any
 
 from procession.backends import forksafe, tasks
 from procession.backends.base import Capabilities, EngineStats, WorkerConfig
+from procession.backends.dumping import Dumps
 from procession.backends.functions import FunctionTable, ThreadFunction
 from procession.backends.gate import Gate
 from procession.backends.joinable import JoinableThread
@@ -27,7 +28,7 @@ from procession.backends.threads import Body
 from procession.backends.unstruck import unstruck
 from procession.core import events
 from procession.core.task import Task
-from procession.driver import lifecycle
+from procession.driver import dumping, lifecycle
 from procession.driver.answers import start_error
 from procession.driver.lifecycle import in_turn
 from procession.driver.locked_rules import NEVER
@@ -74,7 +75,7 @@ class Gates:
 GATES = Gates()
 
 
-class ThreadEngine(ThreadHost):
+class ThreadEngine(ThreadHost, Dumps):
     """Worker threads behind the contract of `backends.base.Engine`.
 
     Args:
@@ -263,6 +264,7 @@ class ThreadEngine(ThreadHost):
         self._drivers.append(threading.current_thread())
         self._driver = self._drivers[0]
         if self._on_driver():
+            self.watch_stalls()
             while not self.closed:
                 self._wait()
                 with self.locked():
@@ -274,6 +276,7 @@ class ThreadEngine(ThreadHost):
             self.guarded = True
             self._sweep()
             self.callbacks.close()
+            self.unwatch_stalls()
 
     def _wait(self) -> None:
         patience = TICK if self.watched else None
@@ -367,3 +370,7 @@ class ThreadEngine(ThreadHost):
     def stats(self) -> EngineStats:
         """See `Engine.stats`."""
         return self.count()
+
+    def picture(self) -> str:
+        """See `Dumps`."""
+        return dumping.of_threads(self, not self._must_not_wait(), self.broken, self._foreign)

@@ -66,8 +66,10 @@ else:
 SERVE = "procession.worker.loop:serve"
 """What a worker runs unless it is told otherwise: `module:function`, called with (WorkerFiles, config)."""
 
+SHOW = getattr(signal, "SIGRTMAX", 64) - 2
+"""A worker that gets this writes the stacks of its threads behind its page, even while C holds the GIL, and goes on."""
 SHOW_AND_DIE = getattr(signal, "SIGRTMAX", 64) - 3
-"""A worker that gets this writes the stacks of its threads behind its page, even while C holds the GIL, and dies."""
+"""The same, and then it dies of it."""
 
 forked = False
 """True in a process that a task forked (law 4); the serve loop tests it after each task."""
@@ -171,6 +173,7 @@ def _show_stacks(fd: int) -> None:
     """
     try:
         faulthandler.enable(file=fd)
+        faulthandler.register(SHOW, file=fd, chain=False)
         faulthandler.register(SHOW_AND_DIE, file=fd, chain=True)
     except (OSError, RuntimeError, ValueError, AttributeError):
         pass  # such a system shows none

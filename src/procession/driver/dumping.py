@@ -1,0 +1,278 @@
+"""What a dump says of pools with workers: their states, what they are at and for how long, and their Python stacks.
+
+Laws, beside those of backends/dumping.py
+1. A pool of processes: its driver takes the snapshot and sends the signals, whoever asked awaits the stacks. Tasks go
+   on meanwhile; a stack is written by a signal handler in C, in some 100 µs. A driver that does not answer within
+   SNAPSHOT is shown itself, with the workers as the core has them.
+2. Only a worker that is known to handle the signal gets it, since others would die of it; and none that is being
+   killed: the report of its end is written to the same place.
+3. A pool of threads: the same from its core, under its lock; without, if that is not to be had within SNAPSHOT.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from time import monotonic, perf_counter_ns
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from procession.backends import forksafe
+from procession.backends.dumping import Sheet, laid_out, lasted
+from procession.backends.gate import Gate
+from procession.backends.stacks import stack_of, trimmed, without_idle
+from procession.core.rules import SECOND
+from procession.core.state import State
+from procession.driver import lifecycle
+from procession.driver.verdicts import told
+from procession.task_errors import call
+from procession.transport import page
+from procession.worker import boot
+
+if TYPE_CHECKING:
+    from procession.backends.threads import ThreadWorker
+    from procession.core.pool import PoolCore
+    from procession.core.worker import Worker
+    from procession.driver.callbacks import Callbacks
+    from procession.driver.locked import LockedCore
+    from procession.driver.loop import Driver
+
+SNAPSHOT = 1.0
+"""Seconds in which a driver that is well has answered."""
+SHOWN = 0.5
+"""Seconds in which a worker that is well has shown its stacks."""
+POLL = 0.002
+
+_WORDS = {
+    State.STARTING: "starting",
+    State.IDLE: "idle",
+    State.BUSY: "runs",
+    State.DRAINING: "ending",
+    State.DYING: "being killed",
+    State.ORPHANED: "given up",
+}
+_SILENT = {"T": "no stack: the process is stopped", "t": "no stack: a debugger holds the process", "Z": "it has ended"}
+
+
+# ------------------------------------------------------------------------------------------------------- what is said
+
+
+def head(core: PoolCore, kind: str, waiting: int, broken: BaseException | None) -> str:
+    """The pool in a line; `waiting`: items that the core has not been told of yet."""
+    width, items = core.width, core.line.items + waiting
+    later = f", {len(core.delayed)} wait for a further run" if core.delayed else ""
+    why = "" if broken is None else f": {broken}"
+    return (
+        f"pool of {kind}, {core.state.name.lower()}{why}: {width} of {core.max_workers} workers; "
+        f"{items} items wait, {core.in_flight} are in hand{later}"
+    )
+
+
+def describe(worker: Worker, since: float | None, now: float) -> str:
+    """A worker in a few words; `since`: when it was last given something while idle, or answered something."""
+    said = _WORDS.get(worker.state, worker.state.name.lower())
+    if worker.inflight:
+        task = worker.inflight[0]
+        said += f" {call(*told(task, getattr(task, 'start', 0)))}"
+        said += "" if since is None else lasted(since, now)
+        if worker.items > 1:
+            said += f", {worker.items - 1} more in hand"
+    if worker.sentence is not None:
+        said += f", to be ended ({worker.sentence.cause.name.lower()})"
+    if worker.principal is not None:
+        said += f", to take the place of worker {worker.principal}"
+    if worker.leaving:
+        said += ", to be replaced"
+    return said
+
+
+def callbacks_sheet(callbacks: Callbacks) -> list[Sheet]:
+    """The thread that runs done-callbacks, if it is in one: nobody who waits for the pool gets past that."""
+    thread = callbacks.thread
+    if thread is None or thread.ident is None or not thread.is_alive():
+        return []
+    stack = without_idle(stack_of(thread.ident))
+    return [Sheet("in a done-callback", stack)] if stack else []
+
+
+# ---------------------------------------------------------------------------------------------------------- processes
+
+
+class _Asked(NamedTuple):
+    """A worker that may have been told to show its stacks."""
+
+    line: str
+    pid: int | None
+    fd: int | None
+    """A descriptor of our own for the file that it writes them to; None: it was not told."""
+
+
+def _ask_all(driver: Driver) -> list[_Asked]:
+    """By the driver's thread: all workers, and the signal to those that can show their stacks."""
+    driver.recall_lane()  # what callers have handed over past the driver is known then
+    found = []
+    now = monotonic()
+    for wid, worker in list(driver.core.workers.items()):
+        pid = driver.pids.get(wid)
+        who = f"worker {wid}" if pid is None else f"worker {wid} (pid {pid})"
+        line = f"{who}: {describe(worker, driver.moved_at.get(wid), now)}"
+        found.append(_Asked(line, pid, None if pid is None else _told_to_show(driver, wid, pid)))
+    return found
+
+
+def _told_to_show(driver: Driver, wid: int, pid: int) -> int | None:
+    channel = driver.channels.get(wid)
+    if channel is None or driver.launcher is None or wid in driver.killed or not _signals(pid).handled:
+        return None
+    channel.rewind()
+    fd = forksafe.duplicate(channel.page_fd)
+    driver.launcher.kill(wid, boot.SHOW)
+    return fd
+
+
+class _Signals(NamedTuple):
+    """What a process does about SHOW."""
+
+    handled: bool
+    pending: bool
+    """It has not come to it, or is at it."""
+
+
+def _signals(pid: int) -> _Signals:
+    masks = {"SigCgt": 0, "SigBlk": 0, "ShdPnd": 0}
+    try:
+        with open(f"/proc/{pid}/status") as file:
+            for line in file:
+                name, _, value = line.partition(":")
+                if name in masks:
+                    masks[name] = int(value, 16) >> (boot.SHOW - 1) & 1
+    except (OSError, ValueError):
+        pass
+    return _Signals(bool(masks["SigCgt"]), bool(masks["SigBlk"] or masks["ShdPnd"]))
+
+
+def _await_stacks(asked: list[_Asked]) -> list[Sheet]:
+    """What the workers have written, when they have, in the order of the workers; closes the descriptors."""
+    texts = dict.fromkeys(range(len(asked)), "")
+    waiting = {index for index, each in enumerate(asked) if each.fd is not None}
+    until = monotonic() + SHOWN
+    try:
+        while waiting and monotonic() < until:
+            for index in list(waiting):
+                _, pid, fd = asked[index]
+                text = "" if fd is None else page.stacks(fd)
+                if text and text == texts[index] and pid is not None and not _signals(pid).pending:
+                    waiting.discard(index)
+                texts[index] = text
+            if waiting:
+                time.sleep(POLL)
+    finally:
+        _close(asked)
+    stacks = [
+        without_idle(trimmed(texts[index])) if texts[index] else _why_silent(each) for index, each in enumerate(asked)
+    ]
+    return [Sheet(each.line, stack) for each, stack in zip(asked, stacks, strict=True)]
+
+
+def _popped(claims: list[None]) -> bool:
+    try:
+        claims.pop()
+    except IndexError:
+        return False
+    return True
+
+
+def _close(asked: list[_Asked]) -> None:
+    for each in asked:
+        if each.fd is not None:
+            forksafe.close(each.fd)
+
+
+def _why_silent(asked: _Asked) -> str:
+    """Why a worker has written nothing, if that can be seen."""
+    try:
+        with open(f"/proc/{asked.pid}/stat") as file:
+            state = file.read().rpartition(")")[2].split()[0]
+    except (OSError, IndexError):
+        return ""
+    return _SILENT.get(state, "" if asked.fd is None else "no stack: the process did not answer")
+
+
+def of_processes(
+    driver: Driver, request: Callable[[Any], bool], waiting: Callable[[], int], thread: threading.Thread | None
+) -> str:
+    """A pool of processes that has begun; `request` hands its driver, which is `thread`, something to call."""
+    core = driver.core
+    found: list[_Asked] = []
+    claims = [None]  # who pops it decides whether somebody still waits for what is found
+    taken = Gate()
+
+    def take() -> None:
+        asked = _ask_all(driver)
+        if _popped(claims):
+            found.extend(asked)
+            taken.open()
+        else:
+            _close(asked)
+
+    if threading.current_thread() is thread:
+        take()
+    elif request(take):
+        taken.wait(SNAPSHOT)
+        if not _popped(claims):
+            taken.wait()
+    if taken.opened:
+        sheets = _await_stacks(found)
+    else:
+        now = monotonic()
+        workers = list(core.workers.items())
+        sheets = [Sheet(f"worker {wid}: {describe(each, driver.moved_at.get(wid), now)}") for wid, each in workers]
+        if thread is not None and thread.ident is not None:
+            sheets.append(Sheet("procession's driver does not answer", stack_of(thread.ident)))
+    return laid_out(head(core, "processes", waiting(), driver.broken), [*sheets, *callbacks_sheet(driver.callbacks)])
+
+
+# ------------------------------------------------------------------------------------------------------------ threads
+
+
+@contextmanager
+def _perhaps(lock: threading.Lock, wanted: bool) -> Iterator[None]:
+    """Hold the lock, if it is wanted and to be had."""
+    ours = wanted and lock.acquire(timeout=SNAPSHOT)
+    try:
+        yield
+    finally:
+        if ours:
+            lock.release()
+
+
+def of_threads(engine: LockedCore, lock_it: bool, broken: BaseException | None, foreign: bool) -> str:
+    """A pool of threads; `lock_it`: this thread may wait for its lock; `foreign`: it belongs to the parent process."""
+    if foreign:
+        return str(lifecycle.foreign())
+    core = engine.core
+    sheets = []
+    with _perhaps(engine.lock, lock_it):
+        now = perf_counter_ns() / SECOND
+        for wid, worker in list(engine.workers.items()):
+            sheets.append(_thread_sheet(worker, core.workers.get(wid), engine.prefix, now))
+        first = head(core, "threads", len(engine.inbox), broken)
+    return laid_out(first, [*sheets, *callbacks_sheet(engine.callbacks)])
+
+
+def _thread_sheet(worker: ThreadWorker, known: Worker | None, prefix: str, now: float) -> Sheet:
+    since = worker.moved_at / SECOND
+    direct = worker.direct
+    if direct is not None:
+        said = f"runs {call(*told(direct, 0))}{lasted(since, now)}"
+    elif known is None:
+        said = "starting"
+    else:
+        said = describe(known, since if worker.moved_at else None, now)
+    idle = direct is None and known is not None and known.state is State.IDLE
+    stack = "" if idle or not worker.ident else without_idle(stack_of(worker.ident))
+    return Sheet(f"worker {worker.wid} ({prefix}_{worker.wid}): {said}", stack)
+
+
+__all__ = ["of_processes", "of_threads"]
