@@ -30,6 +30,7 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import NamedTuple
 
 _CRASH = "Fatal Python error: "
@@ -74,7 +75,7 @@ def trimmed(text: str) -> str:
     multiprocessing and of a `-c` command.
     """
     lines = _lines(text)
-    gone = {frame.row for stack in _stacks(lines) for frame in _machinery(stack.frames)}
+    gone = {frame.row for stack in _stacks(lines) for frame in [*_machinery(stack.frames), *_handler(stack.frames)]}
     return "".join(line for index, line in enumerate(lines) if index not in gone)
 
 
@@ -102,7 +103,7 @@ def without_idle(text: str) -> str:
     lines = _lines(text)
     kept = [
         line
-        for line, following in zip(lines, [*lines[1:], ""], strict=True)
+        for line, following in pairwise([*lines, ""])
         if line != "\n" and (not _HEADER.match(line) or following.startswith("  "))
     ]
     return "".join(kept)
@@ -143,6 +144,11 @@ def _stacks(lines: list[str]) -> Iterator[_Stack]:
             stack.frames.append(_Frame(index, frame[1] or "???", frame[2], frame[3].rstrip()))
     if stack is not None:
         yield stack
+
+
+def _handler(frames: list[_Frame]) -> list[_Frame]:
+    """The frame that has written the dump, if it was written by Python code; see `worker.showing`."""
+    return [each for each in frames[:1] if each.function == "show_stacks" and _OURS.search(each.file)]
 
 
 def _machinery(frames: list[_Frame]) -> list[_Frame]:

@@ -1,34 +1,28 @@
 """What a dump says of pools with workers: their states, what they are at and for how long, and their Python stacks.
 
 Laws, beside those of backends/dumping.py
-1. A pool of processes: its driver takes the snapshot and sends the signals, whoever asked awaits the stacks. Tasks go
-   on meanwhile; a stack is written by a signal handler in C, in some 100 µs. A driver that does not answer within
-   SNAPSHOT is shown itself, with the workers as the core has them.
-2. Only a worker that is known to handle the signal gets it, since others would die of it; and none that is being
-   killed: the report of its end is written to the same place.
-3. A pool of threads: the same from its core, under its lock; without, if that is not to be had within SNAPSHOT.
+1. A pool of processes: its driver takes the snapshot and sends the signals (asking.py), whoever asked awaits the
+   stacks. A driver that does not answer within SNAPSHOT is shown itself, with the workers as the core has them.
+2. A pool of threads: the same from its core, under its lock; without, if that is not to be had within SNAPSHOT.
 """
 
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from time import monotonic, perf_counter_ns
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
-from procession.backends import forksafe
 from procession.backends.dumping import Sheet, laid_out, lasted
 from procession.backends.gate import Gate
-from procession.backends.stacks import stack_of, trimmed, without_idle
+from procession.backends.stacks import stack_of, without_idle
 from procession.core.rules import SECOND
 from procession.core.state import State
 from procession.driver import lifecycle
+from procession.driver.asking import Asked, ask, await_stacks, close, show_in_c
 from procession.driver.verdicts import told
 from procession.task_errors import call
-from procession.transport import page
-from procession.worker import boot
 
 if TYPE_CHECKING:
     from procession.backends.threads import ThreadWorker
@@ -40,9 +34,6 @@ if TYPE_CHECKING:
 
 SNAPSHOT = 1.0
 """Seconds in which a driver that is well has answered."""
-SHOWN = 0.5
-"""Seconds in which a worker that is well has shown its stacks."""
-POLL = 0.002
 
 _WORDS = {
     State.STARTING: "starting",
@@ -52,7 +43,6 @@ _WORDS = {
     State.DYING: "being killed",
     State.ORPHANED: "given up",
 }
-_SILENT = {"T": "no stack: the process is stopped", "t": "no stack: a debugger holds the process", "Z": "it has ended"}
 
 
 # ------------------------------------------------------------------------------------------------------- what is said
@@ -99,16 +89,7 @@ def callbacks_sheet(callbacks: Callbacks) -> list[Sheet]:
 # ---------------------------------------------------------------------------------------------------------- processes
 
 
-class _Asked(NamedTuple):
-    """A worker that may have been told to show its stacks."""
-
-    line: str
-    pid: int | None
-    fd: int | None
-    """A descriptor of our own for the file that it writes them to; None: it was not told."""
-
-
-def _ask_all(driver: Driver) -> list[_Asked]:
+def _ask_all(driver: Driver) -> list[Asked]:
     """By the driver's thread: all workers, and the signal to those that can show their stacks."""
     driver.recall_lane()  # what callers have handed over past the driver is known then
     found = []
@@ -117,62 +98,8 @@ def _ask_all(driver: Driver) -> list[_Asked]:
         pid = driver.pids.get(wid)
         who = f"worker {wid}" if pid is None else f"worker {wid} (pid {pid})"
         line = f"{who}: {describe(worker, driver.moved_at.get(wid), now)}"
-        found.append(_Asked(line, pid, None if pid is None else _told_to_show(driver, wid, pid)))
+        found.append(ask(driver, wid, line))
     return found
-
-
-def _told_to_show(driver: Driver, wid: int, pid: int) -> int | None:
-    channel = driver.channels.get(wid)
-    if channel is None or driver.launcher is None or wid in driver.killed or not _signals(pid).handled:
-        return None
-    channel.rewind()
-    fd = forksafe.duplicate(channel.page_fd)
-    driver.launcher.kill(wid, boot.SHOW)
-    return fd
-
-
-class _Signals(NamedTuple):
-    """What a process does about SHOW."""
-
-    handled: bool
-    pending: bool
-    """It has not come to it, or is at it."""
-
-
-def _signals(pid: int) -> _Signals:
-    masks = {"SigCgt": 0, "SigBlk": 0, "ShdPnd": 0}
-    try:
-        with open(f"/proc/{pid}/status") as file:
-            for line in file:
-                name, _, value = line.partition(":")
-                if name in masks:
-                    masks[name] = int(value, 16) >> (boot.SHOW - 1) & 1
-    except (OSError, ValueError):
-        pass
-    return _Signals(bool(masks["SigCgt"]), bool(masks["SigBlk"] or masks["ShdPnd"]))
-
-
-def _await_stacks(asked: list[_Asked]) -> list[Sheet]:
-    """What the workers have written, when they have, in the order of the workers; closes the descriptors."""
-    texts = dict.fromkeys(range(len(asked)), "")
-    waiting = {index for index, each in enumerate(asked) if each.fd is not None}
-    until = monotonic() + SHOWN
-    try:
-        while waiting and monotonic() < until:
-            for index in list(waiting):
-                _, pid, fd = asked[index]
-                text = "" if fd is None else page.stacks(fd)
-                if text and text == texts[index] and pid is not None and not _signals(pid).pending:
-                    waiting.discard(index)
-                texts[index] = text
-            if waiting:
-                time.sleep(POLL)
-    finally:
-        _close(asked)
-    stacks = [
-        without_idle(trimmed(texts[index])) if texts[index] else _why_silent(each) for index, each in enumerate(asked)
-    ]
-    return [Sheet(each.line, stack) for each, stack in zip(asked, stacks, strict=True)]
 
 
 def _popped(claims: list[None]) -> bool:
@@ -183,28 +110,12 @@ def _popped(claims: list[None]) -> bool:
     return True
 
 
-def _close(asked: list[_Asked]) -> None:
-    for each in asked:
-        if each.fd is not None:
-            forksafe.close(each.fd)
-
-
-def _why_silent(asked: _Asked) -> str:
-    """Why a worker has written nothing, if that can be seen."""
-    try:
-        with open(f"/proc/{asked.pid}/stat") as file:
-            state = file.read().rpartition(")")[2].split()[0]
-    except (OSError, IndexError):
-        return ""
-    return _SILENT.get(state, "" if asked.fd is None else "no stack: the process did not answer")
-
-
 def of_processes(
     driver: Driver, request: Callable[[Any], bool], waiting: Callable[[], int], thread: threading.Thread | None
 ) -> str:
     """A pool of processes that has begun; `request` hands its driver, which is `thread`, something to call."""
     core = driver.core
-    found: list[_Asked] = []
+    found: list[Asked] = []
     claims = [None]  # who pops it decides whether somebody still waits for what is found
     taken = Gate()
 
@@ -214,7 +125,7 @@ def of_processes(
             found.extend(asked)
             taken.open()
         else:
-            _close(asked)
+            close(asked)
 
     if threading.current_thread() is thread:
         take()
@@ -223,7 +134,7 @@ def of_processes(
         if not _popped(claims):
             taken.wait()
     if taken.opened:
-        sheets = _await_stacks(found)
+        sheets = await_stacks(found, lambda stuck: request(lambda: show_in_c(driver, stuck)))
     else:
         now = monotonic()
         workers = list(core.workers.items())

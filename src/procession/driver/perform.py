@@ -24,7 +24,7 @@ from procession.core.rules import Cause
 from procession.driver.answers import start_error
 from procession.driver.keeping import Keeper
 from procession.driver.verdicts import Obituary, Verdicts
-from procession.worker import boot
+from procession.worker import showing
 
 if TYPE_CHECKING:
     from procession.driver.callbacks import Callbacks
@@ -240,7 +240,7 @@ class Performer(Verdicts, ABC):
         assert self.launcher is not None
         wid, signum = command.wid, self.kill_signal
         if command.cause is Cause.TIMEOUT or command.cause is Cause.MEMORY:
-            signum = boot.SHOW_AND_DIE
+            signum = showing.SHOW_AND_DIE
             self.channels[wid].rewind()
             self.ran_ns.setdefault(wid, self.core.workers[wid].ran_ns)
             self.deadlines[wid] = monotonic_ns() + MERCY_NS

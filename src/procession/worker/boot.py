@@ -31,7 +31,6 @@ work.
 
 from __future__ import annotations
 
-import faulthandler
 import fcntl
 import marshal
 import os
@@ -40,7 +39,7 @@ import signal
 import sys
 from collections import namedtuple
 
-from procession.worker import stdio
+from procession.worker import showing, stdio
 
 TYPE_CHECKING = False  # typing costs a worker milliseconds; the checkers know this name
 if TYPE_CHECKING:
@@ -65,11 +64,6 @@ else:
 
 SERVE = "procession.worker.loop:serve"
 """What a worker runs unless it is told otherwise: `module:function`, called with (WorkerFiles, config)."""
-
-SHOW = getattr(signal, "SIGRTMAX", 64) - 2
-"""A worker that gets this writes the stacks of its threads behind its page, even while C holds the GIL, and goes on."""
-SHOW_AND_DIE = getattr(signal, "SIGRTMAX", 64) - 3
-"""The same, and then it dies of it."""
 
 forked = False
 """True in a process that a task forked (law 4); the serve loop tests it after each task."""
@@ -158,25 +152,11 @@ def _begin(files: WorkerFiles, lifeline: int) -> None:
     signal.set_wakeup_fd(-1)
     signal.signal(signal.SIGINT, ignore)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    _show_stacks(files.page)
+    showing.begin(files.page)
     _files, forked = tuple(files), False
     if not _hooked:
         _hooked = True
         os.register_at_fork(before=stdio.flush, after_in_child=_in_fork_child)
-
-
-def _show_stacks(fd: int) -> None:
-    """When it crashes, or is told to. All of this happens in C, in the signal handler, with or without the GIL.
-
-    `chain`: what the signal did before is done afterwards, and that was to kill. A program may have its own use for
-    these signals; then that is done, and the parent kills by SIGKILL a moment later.
-    """
-    try:
-        faulthandler.enable(file=fd)
-        faulthandler.register(SHOW, file=fd, chain=False)
-        faulthandler.register(SHOW_AND_DIE, file=fd, chain=True)
-    except (OSError, RuntimeError, ValueError, AttributeError):
-        pass  # such a system shows none
 
 
 def ignore(signum: int, frame: FrameType | None) -> None:
