@@ -243,6 +243,10 @@ class SpinOff(Generic[R]):
         """Numbers, now."""
         return self._core.stats()
 
+    def dump(self) -> str:
+        """What its workers are at, see `Pool.dump`."""
+        return self._core.engine.dump()
+
     def __enter__(self) -> SpinOff[R]:
         return self
 

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from procession import Pool, WorkerDied
-from procession.backends.stacks import current_frames, trimmed
+from procession.backends.stacks import crash, current_frames, trimmed, without_idle
 from tests.backends import work
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*use of fork:DeprecationWarning")
@@ -340,3 +340,43 @@ def test_a_huge_line_takes_no_time() -> None:
         text = f'{HEADER}  File "{piece * 20_000}", line {"1" * 20_000} in f{piece * 20_000}\n'
         assert trimmed(text) == text
         assert len(current_frames(text + frames("a.py f"))) == 2
+
+
+# ---------------------------------------------------------------------------------------------------------- what counts
+
+
+ASKED = """Current thread 0x00007f3a2c1d5740 (most recent call first):
+  File "job.py", line 3 in inner
+all shown
+"""
+CRASHED = """Fatal Python error: Segmentation fault
+
+Current thread 0x00007f3a2c1d5740 (most recent call first):
+  File "job.py", line 9 in other
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "end"),
+    [("", ""), (ASKED, ""), (CRASHED, CRASHED), (ASKED + CRASHED, CRASHED), (CRASHED + CRASHED, CRASHED)],
+)
+def test_what_had_been_asked_for_says_nothing_of_the_end(text: str, end: str) -> None:
+    assert crash(text) == end
+
+
+def test_threads_that_do_nothing_are_left_out() -> None:
+    idle = "Thread 0x1 (most recent call first):\n"
+    waits = f'{idle}  File "/x/procession/transport/frames.py", line 128 in read\n'
+    at_work = f'{idle}  File "/x/reader.py", line 128 in read\n'
+    assert without_idle("") == ""
+    assert without_idle(f"{idle}\n{waits}\n{at_work}\n{idle}") == at_work
+
+
+def test_the_handler_that_writes_a_dump_is_not_in_it() -> None:
+    text = """Current thread 0x1 (most recent call first):
+  File "/x/procession/worker/showing.py", line 55 in show_stacks
+  File "/y/show_stacks.py", line 2 in show_stacks
+  File "/x/procession/worker/loop.py", line 230 in invoke
+"""
+    kept = '  File "/y/show_stacks.py", line 2 in show_stacks\n'
+    assert trimmed(text) == f"Current thread 0x1 (most recent call first):\n{kept}"

@@ -53,6 +53,16 @@ def test_a_lone_call_goes_past_the_core(pool: Pool) -> None:
     assert pool.stats().in_flight == 0
 
 
+def test_a_lone_call_is_counted(pool: Pool) -> None:
+    """The core does not know of it; who looks at the numbers does."""
+    pool.submit(abs, -1).result(PATIENCE)
+    blocker = Blocker()
+    pool.submit(blocker)
+    assert blocker.runs.wait(PATIENCE)
+    assert (pool.stats().in_flight, pool.stats().busy) == (1, 1)
+    blocker.go.set()
+
+
 def test_the_core_is_told_of_a_direct_call_before_it_decides(pool: Pool) -> None:
     """While one worker runs a call that the core has not seen, the next calls go elsewhere, and all is accounted."""
     pool.submit(abs, -1).result(PATIENCE)

@@ -39,6 +39,7 @@ _FRAME = re.compile(r'  File (?:"(.*)"|\?\?\?), line (\d+|\?\?\?) in (.*)')
 _OURS = re.compile(r"(?:^|[/\\])procession[/\\]worker[/\\][^/\\]+$")
 _ENTRY = re.compile(r"(?:^|[/\\])procession[/\\]worker[/\\]boot\.py$")
 _ENTRIES = ("from_zygote", "from_mp")
+_WAITS = re.compile(r'  File ".*[/\\]procession[/\\]transport[/\\]frames\.py", line \d+ in read$')
 _LAUNCH = re.compile(
     r"(?:^|[/\\])multiprocessing[/\\](?:process|context|spawn|forkserver|popen_[a-z0-9_]+)\.py$|^<string>$"
 )
@@ -99,14 +100,11 @@ def crash(text: str) -> str:
 
 
 def without_idle(text: str) -> str:
-    """The dump without threads that have no frames."""
-    lines = _lines(text)
-    kept = [
-        line
-        for line, following in pairwise([*lines, ""])
-        if line != "\n" and (not _HEADER.match(line) or following.startswith("  "))
-    ]
-    return "".join(kept)
+    """The trimmed dump without empty lines, and without threads that have no frames or wait for work."""
+    lines = [line for line in _lines(text) if line != "\n" and not _WAITS.match(line)]
+    return "".join(
+        line for line, following in pairwise([*lines, ""]) if not _HEADER.match(line) or following.startswith("  ")
+    )
 
 
 def stack_of(ident: int) -> str:

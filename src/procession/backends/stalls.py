@@ -110,8 +110,6 @@ class StallWatch:
 
     @staticmethod
     def _look(engine: Watched, patience: Patience) -> None:
-        numbers = engine.stats()
-        still = patience.look(numbers, monotonic())
+        still = patience.look(engine.stats(), monotonic())
         if still is not None:
-            text = "nothing has come to an end for %.1f s, with %d items to do\n%s"
-            logger.warning(text, still, numbers.pending + numbers.in_flight, engine.dump())
+            logger.warning("nothing has come to an end for %.1f s, and there is work\n%s", still, engine.dump())

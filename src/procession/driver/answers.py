@@ -127,16 +127,19 @@ def by_pid(core: PoolCore, process: Callable[[int], WorkerProcess]) -> dict[int,
     return found
 
 
-def numbers(core: PoolCore, waiting: int, answers: Answers | None) -> EngineStats:
-    """A pool now, read without a lock; `waiting`: what the core has not been told of yet."""
+def numbers(core: PoolCore, waiting: int, answers: Answers | None, direct: int = 0) -> EngineStats:
+    """A pool now, read without a lock.
+
+    The core has not been told yet of what is `waiting`, and of the calls that workers have taken `direct`ly.
+    """
     states = [worker.state for worker in list(core.workers.values()) if worker.principal is None]
     return EngineStats(
         workers=core.width,
-        idle=states.count(State.IDLE),
-        busy=states.count(State.BUSY),
+        idle=max(0, states.count(State.IDLE) - direct),
+        busy=states.count(State.BUSY) + direct,
         starting=states.count(State.STARTING),
         pending=core.line.items + len(core.delayed) + waiting,
-        in_flight=core.in_flight,
+        in_flight=core.in_flight + direct,
         done=0 if answers is None else answers.done,
         failed=0 if answers is None else answers.failed,
         died=0 if answers is None else answers.died,

@@ -48,14 +48,14 @@ _WORDS = {
 # ------------------------------------------------------------------------------------------------------- what is said
 
 
-def head(core: PoolCore, kind: str, waiting: int, broken: BaseException | None) -> str:
-    """The pool in a line; `waiting`: items that the core has not been told of yet."""
+def head(core: PoolCore, kind: str, waiting: int, broken: BaseException | None, direct: int = 0) -> str:
+    """The pool in a line; `waiting`, `direct`: items that the core has not been told of yet, see `answers.numbers`."""
     width, items = core.width, core.line.items + waiting
     later = f", {len(core.delayed)} wait for a further run" if core.delayed else ""
     why = "" if broken is None else f": {broken}"
     return (
         f"pool of {kind}, {core.state.name.lower()}{why}: {width} of {core.max_workers} workers; "
-        f"{items} items wait, {core.in_flight} are in hand{later}"
+        f"{items} items wait, {core.in_flight + direct} in hand{later}"
     )
 
 
@@ -168,7 +168,7 @@ def of_threads(engine: LockedCore, lock_it: bool, broken: BaseException | None, 
         now = perf_counter_ns() / SECOND
         for wid, worker in list(engine.workers.items()):
             sheets.append(_thread_sheet(worker, core.workers.get(wid), engine.prefix, now))
-        first = head(core, "threads", len(engine.inbox), broken)
+        first = head(core, "threads", len(engine.inbox), broken, len(engine.direct))
     return laid_out(first, [*sheets, *callbacks_sheet(engine.callbacks)])
 
 

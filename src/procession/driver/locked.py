@@ -290,7 +290,7 @@ class LockedCore(LockedRules):
 
     def count(self) -> EngineStats:
         """Numbers, now; takes no lock."""
-        return numbers(self.core, len(self.inbox), self)
+        return numbers(self.core, len(self.inbox), self, len(self.direct))
 
 
 def _nothing(_command: object) -> None:
