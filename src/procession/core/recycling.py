@@ -10,7 +10,8 @@ Laws
    quota off. The heir of a worker that ends for any other reason takes its place all the same.
 4. Whoever goes, in whatever way, makes room: `part` is called for each (`PoolCore.forget`).
 5. An heir that is lost, or cannot be started, leaves its principal as it was. Who told of it may tell again.
-6. A pool that gets smaller lets workers leave, those that do nothing first; until they have left, they count.
+6. A pool that gets smaller lets workers leave, those that do nothing first; until they have left, they count. It wants
+   no heirs: those that are there are stopped, and whoever was leaving for one leaves without.
 """
 
 from __future__ import annotations
@@ -99,11 +100,13 @@ def resized(core: PoolCore, event: events.Resized) -> None:
     core.max_workers = core.wanted_workers
     counted = [worker for worker in core.workers.values() if worker.usable]
     staying = [worker for worker in counted if not worker.leaving]
-    excess = len(staying) - core.max_workers
-    if excess > 0:
+    replaced = sum(worker.leaving and worker.heir is not None for worker in counted)
+    if len(staying) + replaced > core.max_workers:
         for worker in list(core.workers.values()):
             if worker.principal is not None:
                 core.stop(worker)
+    excess = len(staying) - core.max_workers
+    if excess > 0:
         staying.sort(key=lambda worker: (worker.state is not State.IDLE, worker.items))
         for worker in staying[:excess]:
             leave(core, worker)

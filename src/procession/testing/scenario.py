@@ -124,6 +124,7 @@ BOUNDS = (
     Scenario("too old, too heavy", 1, (("calls", 2),), dues=1, heavies=1),
     Scenario("two items a worker, with heirs, a crash", 1, (("calls", 4),), quota=2, crashes=1),
     Scenario("smaller, then larger", 2, (("calls", 2),), sizes=(1, 2)),
+    Scenario("smaller, too old", 2, (("calls", 2),), sizes=(1,), dues=1),
     Scenario("all at once, a chunk", 1, (("chunk", 2),), **{**EVERYTHING, "errors": 0}),
 )
 """What is walked by default: some fifteen seconds."""
