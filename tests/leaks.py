@@ -21,8 +21,10 @@ import mmap
 import os
 import signal
 import sys
+import textwrap
 import threading
 import time
+import traceback
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -217,6 +219,12 @@ class StandardLibrary:
 # ------------------------------------------------------------------------------------------------------------ comparing
 
 
+def at(thread: threading.Thread) -> str:
+    """Where it is."""
+    frame = sys._current_frames().get(thread.ident or 0)
+    return textwrap.indent("".join(traceback.format_stack(frame)), "    ") if frame is not None else ""
+
+
 @dataclass
 class Leaks:
     """What is there now and was not there before."""
@@ -233,11 +241,22 @@ class Leaks:
         return "\n".join(
             [
                 *(f"  {process}" for process in self.processes),
-                *(f"  thread {each.name!r}{' (daemon)' if each.daemon else ''}" for each in self.threads),
+                *(f"  thread {each.name!r}{' (daemon)' if each.daemon else ''}\n{at(each)}" for each in self.threads),
                 *(f"  descriptor {fd} -> {target}" for fd, target in self.descriptors.items()),
                 *(f"  shared memory {SHARED_MEMORY}/{name}" for name in self.segments),
+                *self.dumps(),
             ]
         )
+
+    def dumps(self) -> list[str]:
+        """What the pools say whose drivers are among the threads."""
+        if not self.threads:
+            return []
+        from procession.driver.processes import ProcessEngine
+        from procession.driver.threads import ThreadEngine
+
+        engines = [each for each in gc.get_objects() if type(each) in (ProcessEngine, ThreadEngine)]
+        return [each.dump() for each in engines if each.driver_thread in self.threads]
 
 
 class Snapshot:

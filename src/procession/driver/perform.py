@@ -226,7 +226,8 @@ class Performer(Verdicts, ABC):
 
     def _send(self, command: commands.Send) -> None:
         channel = self.channels.get(command.wid)
-        if self.core.workers[command.wid].items <= command.tokens:
+        worker = self.core.workers.get(command.wid)
+        if worker is not None and worker.items <= command.tokens:
             self.moved_at[command.wid] = monotonic()
         if channel is not None and not channel.send(command.number, command.tasks, command.tokens):
             self.await_room(channel)
