@@ -18,6 +18,7 @@ from typing import Any
 
 import pytest
 
+from tests import leaks
 from tests.failures import tasks
 
 PATIENCE = 30.0
@@ -171,6 +172,11 @@ def threads_now() -> int:
 
 def descriptors_now() -> int:
     return len(os.listdir("/proc/self/fd"))
+
+
+def segments_since(before: set[str]) -> list[str]:
+    """New ones in shared memory, those of other programs left out."""
+    return [name for name in sorted(leaks.segments() - before) if leaks.is_ours(name)]
 
 
 def resident_mib(pid: int | str = "self") -> float:

@@ -3,13 +3,22 @@
 import gc
 import time
 import warnings
-from pathlib import Path
 
 import pytest
 
 from procession import Pool, SpinOff
+from tests import leaks
 from tests.failures import tasks
-from tests.failures.kit import Gate, Notes, descendants, descriptors_now, resident_mib, threads_now, wait_until
+from tests.failures.kit import (
+    Gate,
+    Notes,
+    descendants,
+    descriptors_now,
+    resident_mib,
+    segments_since,
+    threads_now,
+    wait_until,
+)
 
 BACKENDS = ["processes", "threads"]
 
@@ -70,7 +79,7 @@ def a_thousand(make, count: int) -> None:
         make()
     gc.collect()
     settle = {"threads": threads_now(), "descriptors": descriptors_now(), "processes": len(descendants(self_pid()))}
-    segments = set(Path("/dev/shm").iterdir())
+    segments = leaks.segments()
     resident = resident_mib()
     start = time.perf_counter()
     with warnings.catch_warnings():
@@ -88,7 +97,7 @@ def a_thousand(make, count: int) -> None:
         f"{count} of them in {time.perf_counter() - start:.1f} s: before {settle}, after {now()}, "
         f"RSS {resident:.1f} -> {resident + grown:.1f} MiB"
     )
-    assert set(Path("/dev/shm").iterdir()) - segments == set()
+    assert segments_since(segments) == []
     assert grown < 20
 
 

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.failures.kit import SLACK, Notes, Program, kill
+from tests import leaks
+from tests.failures.kit import SLACK, Notes, Program, kill, segments_since
 from tests.failures.test_interrupt import PROGRAM
 
 
@@ -64,9 +65,9 @@ def test_with_a_start_method_of_the_program(tmp_path: Path, notes: Notes, method
 
 def test_no_segment_stays(tmp_path: Path, notes: Notes) -> None:
     """Row: The parent is SIGKILLed. There is no named shared memory, so none can stay."""
-    before = set(Path("/dev/shm").iterdir())
+    before = leaks.segments()
     with Program(tmp_path / "program", PROGRAM, "sleep", "map", notes.path, "processes") as program:
         notes.wait(2)
         kill(program.pid)
         program.alone()
-    assert set(Path("/dev/shm").iterdir()) - before == set()
+    assert segments_since(before) == []

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from procession import Pool, SpinOff
+from tests import leaks
 from tests.failures import tasks
-from tests.failures.kit import run_program
+from tests.failures.kit import run_program, segments_since
 
 # ------------------------------------------------------------------------------------------------------------ importing
 
@@ -158,12 +159,12 @@ def test_no_resource_tracker(tmp_path: Path) -> None:
 
 def test_nothing_new_in_shared_memory() -> None:
     """Row: Nothing of ours stays in the system. While a pool works, and after it, there is nothing new in /dev/shm."""
-    before = set(os.listdir("/dev/shm"))
+    before = leaks.segments()
     with Pool(2) as pool:
         assert len(pool.submit(tasks.blob, 5_000_000).result(60)) == 5_000_000
         assert list(pool.map(tasks.double, range(1000))) == [2 * n for n in range(1000)]
-        assert set(os.listdir("/dev/shm")) <= before
-    assert set(os.listdir("/dev/shm")) <= before
+        assert segments_since(before) == []
+    assert segments_since(before) == []
 
 
 def test_no_temporary_files(tmp_path: Path) -> None:
