@@ -130,10 +130,11 @@ BOUNDS = (
 """What is walked by default: some fifteen seconds."""
 
 DEEP_BOUNDS = (
-    Scenario("too old twice, a crash, a bad start, all endings", 2, (("calls", 2),), ENDINGS, dues=2, **RENEWING),
-    Scenario("an item a worker, too old, a bad start", 2, (("calls", 3),), quota=1, dues=1, **RENEWING),
+    Scenario("too old twice, a crash, a bad start", 1, (("calls", 2),), dues=2, **RENEWING),
+    Scenario("two workers, too old, a crash, a bad start, killed", 2, (("calls", 1),), ("kill",), dues=1, **RENEWING),
+    Scenario("an item a worker, too old, a bad start", 2, (("calls", 2),), quota=1, dues=1, **RENEWING),
     Scenario("two items a worker, three calls, killed", 2, (("calls", 3),), ("kill",), quota=2, dues=1, **RENEWING),
-    Scenario("too old, too heavy, too long, again", 1, (("chunk", 2),), dues=1, heavies=1, **EVERYTHING),
+    Scenario("too old, too heavy, too long, again", 1, (("calls", 1),), dues=1, heavies=1, **EVERYTHING),
     Scenario("too old, two workers, three calls, a crash", 2, (("calls", 3),), dues=1, crashes=1),
     Scenario("too old, too heavy, cancels that kill", 1, (("calls", 2),), dues=1, heavies=1, **ENDING_ONE),
     Scenario("a worker an item, three calls, a cancel", 2, (("calls", 3),), quota=1, cancels=1),
