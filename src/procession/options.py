@@ -30,7 +30,8 @@ OWN: Mapping[str, tuple[str, ...]] = {
 LONGEST = 1e9
 """Seconds; more is a mistake, or means None."""
 LEAST_MEMORY = 16 << 20
-"""See `backends.memory.FLOOR`, which measures what this is."""
+"""Bytes below which no worker could live. Measured (Linux, x86-64, 3.11 to 3.13), resident after a no-op: a child of
+the zygote 10 MiB, one of multiprocessing 13 to 17."""
 
 _WORKERS = "max_workers"
 _AHEAD = "window (imap) or buffersize (map), items taken in and not yet handed over"

@@ -10,7 +10,8 @@ import pytest
 
 from procession import Pool
 from procession.backends import memory
-from procession.backends.memory import FLOOR, OomWatch, resident
+from procession.backends.memory import OomWatch, resident
+from procession.options import LEAST_MEMORY
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="there is no /proc")
 
@@ -62,7 +63,7 @@ def test_an_odd_statm_says_nothing(tmp_path: Path, text: str) -> None:
 def test_without_proc_psutil_is_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("psutil")
     root = str(tmp_path)
-    assert (resident(os.getpid(), root) or 0) > FLOOR // 4
+    assert (resident(os.getpid(), root) or 0) > LEAST_MEMORY // 4
     assert resident(-1, root) is None
     assert resident(10**30, root) is None
     monkeypatch.setitem(sys.modules, "psutil", None)  # as if it were not installed
@@ -80,8 +81,8 @@ def test_the_floor_is_near_what_a_bare_worker_takes() -> None:
         pid = pool.submit(os.getpid).result()  # of all functions the one that imports nothing
         taken = resident(pid)
     assert taken is not None
-    assert taken < 4 * FLOOR
-    assert taken / 2 <= FLOOR <= taken * 2
+    assert taken < 4 * LEAST_MEMORY
+    assert taken / 2 <= LEAST_MEMORY <= taken * 2
 
 
 # ------------------------------------------------------------------------------------------------------------- OomWatch

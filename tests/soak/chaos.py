@@ -3,7 +3,8 @@
     python -m tests.soak.chaos --minutes 5 --seed 1
 
 Workers are stopped and go on, and are replaced by number, age and memory; tasks hang, crash and take much memory under
-timeouts, ceilings and retries; cancels come in storms, also of what runs; in the main thread a timer raises.
+timeouts, ceilings and retries; cancels come in storms, also of what runs; in the main thread a timer raises; pools are
+asked for dumps.
 
 Checked: each task starts at most once, or as often as its retries allow; no more of the harmless tasks fail
 (WorkerDied) than kills were made; everything else has the right answer, in order where order was promised; what is
@@ -252,7 +253,7 @@ class Chaos:
         if counts["died"] > killer.kills:
             self.breaches.append(f"{counts['died']} tasks died of {killer.kills} kills")
         words = ", ".join(f"{counts[word]} {word}" for word in ("tasks", "started", "died", "cancelled"))
-        self.out(f"{words}; {counts['pools']} pools, {counts['spin-offs']} spin-offs")
+        self.out(f"{words}; {counts['pools']} pools, {counts['spin-offs']} spin-offs, {counts['dumps']} dumps")
         words = ("timeouts", "timeouts of who had not hung", "crashes", "ceilings", "strikes")
         self.out(", ".join(f"{counts[word]} {word}" for word in words))
         self.out(f"{killer.kills} kills, of which {killer.zygotes} rounds hit the zygote; {killer.stops} stops")

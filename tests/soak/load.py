@@ -135,6 +135,8 @@ class Book:
             self.wrong.append(f"{who}: task {number} takes little memory, and died of {answer}")
         elif isinstance(answer, WorkerDied):
             self.answers[number] = DIED
+            if answer.signal not in (None, signal.SIGKILL):  # nobody sends another
+                self.wrong.append(f"{who}: the worker of task {number} died of {answer}")
             with self._lock:
                 self.counts["died"] += 1
         elif right(number, answer):
@@ -200,7 +202,7 @@ class Load:
         self.broken: list[str] = []
         self.pool = self.new_pool(self.rng("first pool"))
         ways = [self.submit, self.submit, self.cancel, self.imap, self.map, self.spin_one, self.spin_many, self.recycle]
-        ways += [self.risk, self.storm]
+        ways += [self.risk, self.storm, self.look]
         self.threads = [
             threading.Thread(target=self._run, args=(way, f"{way.__name__}-{n}"), name=f"{way.__name__}-{n}")
             for n, way in enumerate(ways)
@@ -411,3 +413,14 @@ class Load:
         """Replace the shared pool; the old one is dropped, and ends when its last user lets it go."""
         if not self.stop.wait(rng.uniform(0.5, 5)):
             self.pool = self.new_pool(rng)
+
+    def look(self, rng: random.Random, who: str) -> None:
+        """Have the pool show what it is at; whether anybody dies of that, `Book.file` sees."""
+        pool = self.pool
+        self.book.counts["dumps"] += 1
+        began = time.monotonic()
+        text = pool.dump()
+        took = time.monotonic() - began
+        if not text.startswith("pool of processes, ") or took > PATIENCE / 2:
+            self.book.wrong.append(f"{who}: after {took:.1f} s, a dump that begins with {text[:60]!r}")
+        self.stop.wait(rng.uniform(0, 0.1))

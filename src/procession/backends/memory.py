@@ -11,10 +11,6 @@ from collections.abc import Iterator
 
 from procession.cgroups import groups, read, upwards
 
-FLOOR = 16 << 20
-"""Bytes below which no worker could live. Measured (Linux, x86-64, 3.11 to 3.13), resident after a no-op: a child of
-the zygote 10 MiB, one of multiprocessing 13 to 17."""
-
 
 def resident(pid: int, root: str = "/") -> int | None:
     """The bytes of a process that are in memory now; None when it is gone or may not be looked at.
