@@ -275,3 +275,5 @@ def test_making_and_leaving(backend: str) -> None:
         during(body)
     with Pool(1, backend=backend) as pool:
         assert pool.submit(tasks.double, 2).result(60) == 4
+    # A hundred pools may have been dropped with a task each, and a zygote to start for it: that takes a while.
+    wait_until(lambda: not [each.name for each in threading.enumerate() if "procession-driver" in each.name], "the end")
