@@ -127,7 +127,7 @@ BOUNDS = (
     Scenario("smaller, too old", 2, (("calls", 2),), sizes=(1,), dues=1),
     Scenario("all at once, a chunk", 1, (("chunk", 2),), **{**EVERYTHING, "errors": 0}),
 )
-"""What is walked by default: some fifteen seconds."""
+"""What is walked by default: some forty seconds of one core."""
 
 DEEP_BOUNDS = (
     Scenario("too old twice, a crash, a bad start", 1, (("calls", 2),), dues=2, **RENEWING),
@@ -167,4 +167,4 @@ DEEP_BOUNDS = (
     Scenario("lent, calls, cancelled", 2, (("calls", 1), ("lone", 1), ("calls", 2)), ("cancel",), cancels=1, lends=1),
     Scenario("bad starts, all endings", 2, (("calls", 2),), ENDINGS, failed_starts=4, unfit=1),
 )
-"""For a soak: minutes."""
+"""For a soak: half an hour of one core."""
