@@ -33,6 +33,10 @@ AUTO_LEAST = 16
 """Items in an automatic window at least; and at least four for each worker."""
 AUTO_MOST = 16_384
 """Items in an automatic window at most, however cheap they are."""
+AUTO_UNPROVEN = 2048
+"""Items in an automatic window at most before anything was taken."""
+AUTO_TRUST = 3
+"""And so many more for each that was taken: a consumer that stalls at once has not had much pulled."""
 CHEAP_NS = 1_000_000
 """Items cheaper than this are pulled in blocks; of dearer ones the window is kept full one by one."""
 BLOCK = 1024
@@ -182,7 +186,8 @@ class Course(Handover):
         """Set an automatic window to what fits now; returns how much room is worth filling."""
         profile, flow = self.function.profile, self.flow
         if self.auto:
-            flow.window = 1 if self.engine.capabilities.in_caller else _auto_window(self.engine.max_workers, profile)
+            caller = self.engine.capabilities.in_caller
+            flow.window = 1 if caller else _auto_window(self.engine.max_workers, profile, flow.handed)
         if self.grain:
             return min(self.grain, flow.window)
         return max(1, flow.window // 4) if 0 <= profile.mean_ns < CHEAP_NS else 1
@@ -327,9 +332,10 @@ class Course(Handover):
                     pass  # it is running, in this very thread: it cannot be closed from inside
 
 
-def _auto_window(workers: int, profile: Profile) -> int:
+def _auto_window(workers: int, profile: Profile, taken: int) -> int:
     """Enough for every worker to hold one lease and have another wait, twice over; see the bounds above."""
-    return min(max(AUTO_LEAST, 4 * workers * profile.lease_items()), AUTO_MOST)
+    most = min(AUTO_UNPROVEN + AUTO_TRUST * taken, AUTO_MOST)
+    return min(max(AUTO_LEAST, 4 * workers * profile.lease_items()), most)
 
 
 class Puller:

@@ -12,9 +12,9 @@ from tests.failures import tasks
 from tests.failures.kit import Gate, Notes, wait_until
 
 BACKENDS = ["processes", "threads"]
-# What `None` may take in at most with two workers. Automatic, and bounded: the number is not a promise, that there is
-# one is.
-AUTOMATIC = 20_000
+# What `None` may take in at most for a consumer that has taken five. Automatic, and bounded: the number is not a
+# promise, that there is one is.
+AUTOMATIC = 10_000
 
 
 class Counted:

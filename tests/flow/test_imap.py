@@ -16,7 +16,7 @@ import pytest
 from procession.backends.inline import InlineEngine
 from procession.core.policy import Profile
 from procession.driver.threads import ThreadEngine
-from procession.stream_course import AUTO_LEAST, AUTO_MOST, _auto_window
+from procession.stream_course import AUTO_LEAST, AUTO_MOST, AUTO_TRUST, AUTO_UNPROVEN, _auto_window
 from procession.streams import Stream, Words, imap
 from procession.types import Failure
 from tests.flow.fakes import CommandEngine, Unsendable
@@ -134,12 +134,28 @@ def test_bad_words_are_refused_and_named(engine: CommandEngine, words: dict[str,
 
 
 def test_the_automatic_window_is_bounded() -> None:
-    profile = Profile()
-    assert _auto_window(1, profile) == AUTO_LEAST
-    assert _auto_window(10, profile) == 40
+    profile, many = Profile(), 1_000_000
+    assert _auto_window(1, profile, many) == AUTO_LEAST
+    assert _auto_window(10, profile, many) == 40
     profile.observe(4096, 4096 * 100)
-    assert AUTO_LEAST < _auto_window(2, profile) <= AUTO_MOST
-    assert _auto_window(64, profile) == AUTO_MOST
+    assert AUTO_LEAST < _auto_window(2, profile, many) <= AUTO_MOST
+    assert _auto_window(64, profile, many) == AUTO_MOST
+
+
+def test_the_automatic_window_grows_with_what_is_taken() -> None:
+    profile = Profile()
+    profile.observe(4096, 4096 * 100)
+    windows = [_auto_window(64, profile, taken) for taken in (0, 1, 10, 1000, 100_000)]
+    assert windows == [AUTO_UNPROVEN + AUTO_TRUST * taken for taken in (0, 1, 10, 1000)] + [AUTO_MOST]
+
+
+def test_a_consumer_that_stalls_at_once_has_not_had_much_pulled(threads: ThreadEngine) -> None:
+    with start(threads, double, range(50_000)) as known:  # how cheap it is, is known from here on
+        assert sum(1 for _ in known) == 50_000
+    source = Source()
+    with start(threads, double, source) as results:
+        assert [next(results) for _ in range(10)] == [2 * x for x in range(10)]
+        assert source.pulled <= AUTO_UNPROVEN * (1 + AUTO_TRUST)
 
 
 def test_an_endless_source_of_cheap_items_stays_bounded(threads: ThreadEngine) -> None:
