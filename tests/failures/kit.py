@@ -184,6 +184,12 @@ def resident_mib(pid: int | str = "self") -> float:
         return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE") / (1 << 20)
 
 
+def tidied(notes: Notes) -> bool:
+    """What `tasks.in_a_program` has started is gone, was asked to, and the task has not seen it."""
+    first, *others = notes.lines()
+    return all(map(gone, map(int, first.split()))) and others == ["tidied"]
+
+
 # ------------------------------------------------------------------------------------------------------------- programs
 
 # A session leader that opens a terminal gets it as its controlling one: from then on a ^C typed there is a real one.

@@ -372,3 +372,30 @@ def heed_none(path):
     procession.checkpoint()
     note(path, procession.cancelled())
     return procession.cancelled()
+
+
+# A program that has started another, and tidies up when it is told to end. It says its pid and the other's.
+TIDY = """
+trap 'echo tidied >> "$1"; exit' TERM
+sleep 3600 &
+echo "$$ $!" >> "$1"
+wait
+"""
+
+
+def in_a_program(path, *, detached=False):
+    """Waits in a program that waits in another; with `detached`, in sessions of their own. Would say if one ended."""
+    import subprocess
+
+    subprocess.run(["sh", "-c", TIDY, "sh", path], start_new_session=detached)
+    note(path, "saw its end")
+
+
+def swell_beside_a_program(path):
+    """Takes more and more memory once `in_a_program` has one."""
+    threading.Thread(target=in_a_program, args=[path], daemon=True).start()
+    blocks = []
+    while True:
+        time.sleep(0.001)
+        if lines(path):
+            blocks.append(bytes(1 << 20).replace(b"\0", b"x"))

@@ -9,7 +9,7 @@ import pytest
 
 from procession import Pool, SpinOff
 from tests.failures import tasks
-from tests.failures.kit import Gate, Notes, gone, seeded, wait_until
+from tests.failures.kit import Gate, Notes, gone, seeded, tidied, wait_until
 
 STUCK = ["sleep_long", "spin_python", "spin_c"]
 
@@ -152,6 +152,29 @@ def test_spinoff(notes: Notes) -> None:
     assert spin.join(60)
     assert all(future.cancelled() for future in futures)
     assert all(map(gone, pids))
+
+
+@pytest.mark.parametrize("how", ["cancel", "imap", "spinoff"])
+def test_the_programs_that_it_started(how: str, notes: Notes) -> None:
+    """Row: A running task is cancelled. Programs that it has started, and theirs, get SIGTERM after it."""
+    if how == "spinoff":
+        spin = SpinOff(tasks.in_a_program)
+        spin.put(notes.path)
+        notes.wait(1)
+        spin.cancel()
+        assert spin.join(60)
+    else:
+        with Pool(1) as pool:
+            if how == "cancel":
+                future = pool.submit(tasks.in_a_program, notes.path)
+                notes.wait(1)
+                assert future.cancel()
+            else:
+                stream = pool.imap(tasks.in_a_program, [notes.path])
+                notes.wait(1)
+                stream.close()
+            assert pool.submit(tasks.double, 3).result(60) == 6
+    wait_until(lambda: tidied(notes), "they end")
 
 
 def test_drop_oldest_leaves_what_runs_alone(notes: Notes, gate: Gate) -> None:

@@ -29,8 +29,9 @@ PROGRAM = """
 
     def child(path):
         import subprocess
-        note(path)
-        subprocess.run(["sleep", "3600"])
+        with subprocess.Popen(["sleep", "3600"]) as started:
+            note(path)  # from here on the terminal's SIGINT reaches both
+            started.wait()
 
     def c(path):
         note(path)

@@ -16,7 +16,7 @@ from procession.core.pool import PoolCore
 from procession.driver.recycling import Limits, Recycler
 from procession.testing.model import Guess, ModelTask
 from tests.failures import tasks
-from tests.failures.kit import PATIENCE, Notes, wait_until
+from tests.failures.kit import PATIENCE, Notes, tidied, wait_until
 
 MIB = 1 << 20
 KEPT: list[bytearray] = []
@@ -167,6 +167,15 @@ def test_what_makes_its_worker_take_too_much_is_ended() -> None:
         assert [future.result(60) for future in futures[1:]] == list(range(50))
         assert pool.submit(os.getpid).result(60) != before
         assert pool.stats().died == 1
+
+
+def test_the_programs_that_it_started(notes: Notes) -> None:
+    """Row: A task takes too much memory. Programs that it has started, and theirs, are told to end after it."""
+    with Pool(1, max_memory_per_child=(48 * MIB, 64 * MIB)) as pool:
+        error = pool.submit(tasks.swell_beside_a_program, notes.path).exception(60)
+        assert isinstance(error, MemoryLimit)
+        wait_until(lambda: tidied(notes), "they end")
+        assert pool.submit(tasks.double, 3).result(60) == 6
 
 
 def test_an_item_of_a_stream() -> None:

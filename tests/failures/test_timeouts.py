@@ -1,5 +1,6 @@
 """A task outlives its timeout, or waits for too long to be started."""
 
+import multiprocessing
 import sys
 import threading
 import time
@@ -9,7 +10,7 @@ import pytest
 
 from procession import Pool, TaskTimeout
 from tests.failures import tasks
-from tests.failures.kit import Gate, Notes, wait_until
+from tests.failures.kit import Gate, Notes, gone, quietly_kill, tidied, wait_until
 
 STUCK = {"sleep": "sleep_long", "python": "spin_python", "c": "spin_c"}
 
@@ -81,6 +82,34 @@ def test_a_stopped_worker(notes: Notes) -> None:
         error = future.exception(60)
         assert isinstance(error, TaskTimeout)
         assert pool.submit(tasks.double, 4).result(60) == 8
+
+
+@pytest.mark.parametrize("context", [None, "spawn"])
+def test_the_programs_that_it_started(context: str | None, notes: Notes) -> None:
+    """Row: A task outlives its timeout. Programs that it has started, and theirs, get SIGTERM after it."""
+    with Pool(1, context and multiprocessing.get_context(context)) as pool:
+        pool.submit(tasks.double, 1).result(60)
+        error = pool.options(timeout=2).submit(tasks.in_a_program, notes.path).exception(60)
+        assert isinstance(error, TaskTimeout)
+        assert "in in_a_program" in error.stack
+        wait_until(lambda: tidied(notes), "they end")
+        assert pool.submit(tasks.double, 3).result(60) == 6
+
+
+def test_a_program_in_a_session_of_its_own_lives_on(notes: Notes) -> None:
+    """Row: A task outlives its timeout. A program with a session of its own was meant to outlive it, and does."""
+    with Pool(1) as pool:
+        pool.submit(tasks.double, 1).result(60)
+        error = pool.options(timeout=2).submit(tasks.in_a_program, notes.path, detached=True).exception(60)
+        assert isinstance(error, TaskTimeout)
+        assert pool.submit(tasks.double, 3).result(60) == 6
+    (line,) = notes.lines()
+    program, others = map(int, line.split())
+    assert not gone(program)
+    assert not gone(others)
+    for pid in (program, others):
+        quietly_kill(pid)
+    wait_until(lambda: gone(program) and gone(others), "they end")
 
 
 def test_those_in_time_are_not_touched() -> None:

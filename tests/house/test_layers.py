@@ -100,7 +100,7 @@ DEPENDENCIES: Mapping[str, tuple[str, ...]] = {
     "distributed": ("backends.dask", "adapters.dask"),
     "joblib": ("adapters.joblib",),
     "numpy": (),
-    "psutil": ("backends.memory",),
+    "psutil": ("backends.memory", "backends.offspring"),
 }
 
 # --------------------------------------------------------------------------------------------------- reading the source

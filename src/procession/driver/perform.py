@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from procession.backends import tasks
 from procession.backends.channel import Channel
 from procession.backends.launch import Launcher, explained
+from procession.backends.offspring import Offspring
 from procession.backends.tasks import CallFuture
 from procession.core import commands, events
 from procession.core.pool import PoolCore
@@ -62,6 +63,7 @@ class Performer(Verdicts, ABC):
         self.keeper = Keeper(self)
         self.asked: dict[int, Cause] = {}  # workers whose item was asked to end, and why
         self.killed: set[int] = set()  # workers that were told to die
+        self._offspring: dict[int, Offspring] = {}  # of those that die for what they run
         self.deadlines: dict[int, int] = {}  # when a worker that was told to show its stacks and die is killed
         self.recall_wanted = False
         self._performing = False
@@ -222,6 +224,7 @@ class Performer(Verdicts, ABC):
         self.deadlines.pop(channel.wid, None)
         self.killed.discard(channel.wid)
         self.pids.pop(channel.wid, None)
+        self.end_offspring(channel.wid)
         channel.close()
 
     def _send(self, command: commands.Send) -> None:
@@ -247,8 +250,16 @@ class Performer(Verdicts, ABC):
             self.deadlines[wid] = monotonic_ns() + MERCY_NS
         elif command.cause is not None:
             signum = SIGKILL
+        if command.cause is not None and wid in self.pids:
+            self._offspring[wid] = Offspring(self.pids[wid])
         self.killed.add(wid)
         self.launcher.kill(wid, signum)
+
+    def end_offspring(self, wid: int) -> None:
+        """What it was killed for is over, with the programs that this had started."""
+        offspring = self._offspring.pop(wid, None)
+        if offspring is not None:
+            offspring.end()
 
     # -- outcomes ------------------------------------------------------------------------------------------------
 

@@ -90,6 +90,7 @@ class Supervisor(LaneKeeper):
     def lost(self, channel: Channel, unowned: int, exitcode: int | None, peak_rss: int | None = None) -> None:
         """Everything that it had published has been told, and its tokens were counted."""
         wid = channel.wid
+        self.end_offspring(wid)
         if self.core.ruled:
             self.keeper.tell_time()
         self.obituaries[wid] = self._obituary(channel, exitcode, peak_rss)
