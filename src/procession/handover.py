@@ -217,10 +217,6 @@ class SinkFuture(CallFuture[Any]):
     item: Any
     """The item itself, where an on_error callable may ask for it."""
 
-    def claim(self, wid: int) -> bool:
-        """See `core.task.Task`. One that is claimed already is in the line twice, after an interrupted pump."""
-        return self.wid is None and super().claim(wid)
-
     def renewed(self) -> SinkFuture | None:
         """See `Start.renewed`."""
         return None if self.wid is not None or self.done() else self

@@ -175,6 +175,8 @@ class Pool(PoolFace):
         config = WorkerConfig(initializer, tuple(initargs), setup)
         self._engine = make_engine(backend, self._max_workers, config, stall_after=stall_after, **own)
         self._room = None if max_pending is None else Room(self._engine, max_pending, overflow)
+        if self._room is None:
+            self._door = getattr(self._engine, "door", None)
         lifecycle.when_dropped(self, self._engine)
 
     def _pool(self) -> Pool:

@@ -9,6 +9,7 @@ from concurrent.futures import Executor, Future
 from typing import TYPE_CHECKING, Any, Never, ParamSpec, TypeVar
 
 from procession import options
+from procession._native import native
 from procession.backends.tasks import CallFuture
 from procession.core.rules import Rules
 from procession.errors import PicklingError
@@ -39,6 +40,7 @@ class PoolFace(Executor, ABC):
     """An Executor that hands its work to one pool's engine, under the policy of a view."""
 
     _engine: Any  # `backends.base.Engine`, and the further words that ARCHITECTURE.md lists
+    _door: Any = None  # the short way of plain calls, on the fast lane
     _room: Room | None = None
     _name: str | None = None
     _progress: Progress = False
@@ -273,6 +275,10 @@ class PoolFace(Executor, ABC):
         chosen = self._progress if progress is None else progress
         name = name if name is not None else self._name
         return PoolView(self._pool(), name, chosen, self._policy.merged(said))
+
+
+if native is not None:
+    PoolFace.submit = native.Quick("submit", PoolFace.submit)  # type: ignore[method-assign]
 
 
 class PoolView(PoolFace):

@@ -205,7 +205,8 @@ def outcomes_before_notes(patch: Patch) -> type[World]:
 
 def tail_from_the_head(patch: Patch) -> type[World]:
     def take_back(self: Worker, count: int) -> list[Task]:
-        self.inflight.rotate(count)
+        whole = self.inflight.take(len(self.inflight))
+        self.inflight.extend([*whole[len(whole) - count :], *whole[: len(whole) - count]])
         return original(self, count)
 
     original = Worker.take_back

@@ -55,7 +55,7 @@ def test_a_function_is_not_kept_alive(codec):
     del f
     gc.collect()
     assert list(codec.forgotten) == [id]
-    assert not codec._entries
+    assert not codec.entries
 
 
 def test_a_function_that_its_own_globals_name_is_not_kept_alive(codec):
@@ -89,7 +89,7 @@ def test_a_thousand_lambdas_leave_nothing(codec):
         if round == 1:
             before = len(gc.get_objects())
     assert len(codec.forgotten) == 900
-    assert not codec._entries
+    assert not codec.entries
     assert not codec._profiles
     assert len(gc.get_objects()) < before + 200
 

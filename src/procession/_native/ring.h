@@ -8,6 +8,10 @@
 #ifndef PROCESSION_RING_H
 #define PROCESSION_RING_H
 
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE /* sched_getcpu */
+#endif
+
 #include <errno.h>
 #include <linux/futex.h>
 #include <sched.h>
@@ -38,6 +42,7 @@ typedef struct {
 typedef struct {
     /* written once, before the worker exists */
     alignas(LINE) uint64_t magic;
+    _Atomic uint32_t closed; /* the parent has let go: there is nothing more to come */
     /* who owns which item: written by both sides, by compare-and-swap only */
     alignas(LINE) _Atomic uint64_t claim;
     /* written by the parent */

@@ -43,6 +43,9 @@ class Hears(Protocol):
     def lease_ended(self, wid: int, items: int, busy_ns: int) -> None:
         """It left a lease behind."""
 
+    def leases_ended(self, wid: int, leases: int, items: int, busy_ns: int) -> None:
+        """It left so many leases behind, of callers it is lent to."""
+
     def teardown_failed(self, wid: int, error: BaseException) -> None:
         """Its teardown raised."""
 
@@ -61,17 +64,16 @@ class Channel:
         try:
             tasks_read, self.tasks_fd = _pipe(opened)
             self.results_fd, results_write = _pipe(opened)
-            self.tokens_read, self.tokens_write = _pipe(opened)
             page_fd = forksafe.adopt(page.create)
             opened.append(page_fd)
             self._page_fd = page_fd
-            self.page = page.OutcomePage(page_fd)
+            claims = self.share(opened)
         except BaseException:
             for fd in opened:
                 forksafe.close(fd)
             raise
-        self.child = WorkerFiles(tasks_read, results_write, self.tokens_read, page_fd)
-        for fd in (self.tasks_fd, self.results_fd, self.tokens_read, self.tokens_write):
+        self.child = WorkerFiles(tasks_read, results_write, claims, page_fd)
+        for fd in (self.tasks_fd, self.results_fd):
             os.set_blocking(fd, False)
         try:
             fcntl.fcntl(self.results_fd, F_SETPIPE_SZ, RESULT_PIPE)
@@ -80,6 +82,14 @@ class Channel:
         self._writer = frames.FrameWriter(self.tasks_fd)
         self._reader = frames.FrameReader(self.results_fd)
 
+    def share(self, opened: list[int]) -> int:
+        """Make what says who owns which item, and what keeps outcomes; returns its descriptor for the worker."""
+        self.tokens_read, self.tokens_write = _pipe(opened)
+        for fd in (self.tokens_read, self.tokens_write):
+            os.set_blocking(fd, False)
+        self.page = page.OutcomePage(self._page_fd)
+        return self.tokens_read
+
     def close_child_ends(self) -> None:
         """The launcher has passed them on."""
         for fd in (self.child.tasks, self.child.results):
@@ -87,7 +97,13 @@ class Channel:
 
     def close(self) -> None:
         """The worker is gone and everything it left has been read."""
-        for fd in (self.tasks_fd, self.results_fd, self.tokens_read, self.tokens_write, self._page_fd):
+        self.close_shared()
+        for fd in (self.tasks_fd, self.results_fd, self._page_fd):
+            forksafe.close(fd)
+
+    def close_shared(self) -> None:
+        """Give back what `share` made."""
+        for fd in (self.tokens_read, self.tokens_write):
             forksafe.close(fd)
         self.page.close()
 
@@ -120,7 +136,7 @@ class Channel:
                 groups.append((entry, bodies, frames.WHOLE_ITEMS if task.run.whole else frames.ITEMS))
             if entry and entry not in self.known:
                 self.known.add(entry)
-                out.append(_definition(function))
+                out.append(frames.frame(frames.DEFINE, definition(function)))
         out.append(frames.frame(frames.LEASE, frames.LEASE_HEAD.pack(mark) + pickle.dumps(groups, 5)))
         return self._writer.write(out[0] if len(out) == 1 else b"".join(out))
 
@@ -164,11 +180,11 @@ class Channel:
     def take(self, received: list[tuple[int, Any]]) -> None:
         """Tell what these frames say."""
         for kind, payload in received:
-            self._take(kind, payload)
+            self.tell(kind, payload)
 
     def drain(self) -> None:
         """Take all there is in the pipe, then what is in the page only."""
-        self._reader.drain(self._take)
+        self._reader.drain(self.tell)
         self.peek()
 
     def catch_up(self) -> bool:
@@ -182,6 +198,14 @@ class Channel:
             self.drain()
             if self.page.words[page.GENERATION] <= self._generation + 1 or self.ended:
                 return self._reader.received > before
+
+    def drain_dead(self) -> None:
+        """`drain`, for the last time: its worker is gone, and whatever it left whole counts."""
+        self.drain()
+
+    def ask(self) -> None:
+        """Let the item that the worker is at know that it is to end."""
+        self.page.ask()
 
     def stacks(self) -> str:
         """What faulthandler has written in the worker since the last `rewind`."""
@@ -206,9 +230,10 @@ class Channel:
         mode, packed = self.page.outcomes(self._generation + 1, self._peeked)
         if packed:
             self._peeked += len(packed)
-            self._hand_over(mode, [self._unpack(each) for each in packed])
+            self.hand_over(mode, [self.unpack(*each) for each in packed])
 
-    def _take(self, kind: int, payload: Any) -> None:
+    def tell(self, kind: int, payload: Any) -> None:
+        """Tell what this frame says."""
         if kind == frames.OUTCOMES or kind == frames.PACKED_OUTCOMES:
             self._outcomes(kind, payload)
         elif kind == frames.LEASE_END:
@@ -226,18 +251,19 @@ class Channel:
         if self._peeked:
             outcomes, self._peeked = outcomes[self._peeked :], 0
         if kind == frames.PACKED_OUTCOMES:
-            outcomes = [self._unpack(each) if type(each) is tuple else each for each in outcomes]
+            outcomes = [self.unpack(*each) if type(each) is tuple else each for each in outcomes]
         if outcomes:
-            self._hand_over(mode, outcomes)
+            self.hand_over(mode, outcomes)
 
-    def _hand_over(self, mode: int, outcomes: list[Any]) -> None:
+    def hand_over(self, mode: int, outcomes: list[Any]) -> None:
+        """Tell of outcomes of this kind."""
         if mode == frames.CALLS:
             self._hears.calls_done(self.wid, outcomes)
         else:
             self._hears.items_done(self.wid, outcomes)
 
-    def _unpack(self, kind_and_data: tuple[int, Any]) -> Any:
-        kind, data = kind_and_data
+    def unpack(self, kind: int, data: Any) -> Any:
+        """An outcome out of what stands for it."""
         if kind == page.INTEGER:
             return data
         if kind == page.MARSHALLED:
@@ -256,9 +282,10 @@ def _pipe(opened: list[int]) -> tuple[int, int]:
     return ends
 
 
-def _definition(function: Any) -> bytes:
-    head = frames.ENTRY_ID.pack(function.id) + bytes((function.with_state,))
-    return frames.frame(frames.DEFINE, head + function.payload)
+def definition(function: Any) -> bytes:
+    """What a worker is told of a function before the first call."""
+    payload: bytes = function.payload
+    return frames.ENTRY_ID.pack(function.id) + bytes((function.with_state,)) + payload
 
 
-__all__ = ["Channel", "Hears"]
+__all__ = ["Channel", "Hears", "definition"]

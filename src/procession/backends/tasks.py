@@ -32,15 +32,15 @@ from operator import attrgetter
 from time import monotonic
 from typing import Any, TypeVar, cast
 
+from procession._native import native
 from procession.backends.base import Function, Run
 from procession.backends.condition import NOBODY, SETTLED, FutureCondition
 from procession.backends.gate import Gate
 from procession.backends.roles import Attempts as Attempts
-from procession.backends.roles import FastWay, LeasedCanceller, Sink
+from procession.backends.storage import Storage, settle
 from procession.core.policy import Profile
 from procession.core.rules import Rules
 from procession.core.task import Task
-from procession.types import Raised
 
 T = TypeVar("T")
 
@@ -58,28 +58,16 @@ def _renew_lock() -> None:
 os.register_at_fork(after_in_child=_renew_lock)  # whoever held it does not exist in the child
 
 
-class CallFuture(Future[T]):
+class CallFuture(Storage, Future[T]):
     """One submitted call and its outcome. Made by a pool; never by a user."""
 
-    # Class attributes are the state of a fresh one: making a Future then costs two assignments.
-    _state: str = PENDING
-    _result: Any = None
-    _exception: BaseException | None = None
-    _cond: FutureCondition | None = None
     _waiters: Any = NOBODY
     _done_callbacks: list[Callable[[Future[T]], object]]
     _gates: list[Gate]
-    _owner: LeasedCanceller | None = None
-    _doomed = False  # it will be cancelled as soon as its Condition can be had
-    sink: Sink | None = None
-    _lane: FastWay | None = None
     _lane_number = 0
     size = 1
     grain = 0
-    wid: int | None = None
-    started: bool | None = False
     group: object = None
-    rules: Rules | None = None
     tries = 0
     due: int | None = None
     final = False
@@ -98,8 +86,8 @@ class CallFuture(Future[T]):
         return self.function.profile
 
     def claim(self, wid: int) -> bool:
-        """See `core.task.Task`; the caller holds LOCK."""
-        if (self._state is PENDING or self._state is RUNNING) and not self._doomed:
+        """See `core.task.Task`; the caller holds LOCK. With a worker already, it is in the line twice (`handover`)."""
+        if (self._state is PENDING or self._state is RUNNING) and not self._doomed and self.wid is None:
             self.wid = wid
             return True
         return False
@@ -248,6 +236,10 @@ class CallFuture(Future[T]):
         return self._cond is not None or self.sink is not None
 
 
+if native is not None:
+    CallFuture.result = native.Quick("result", CallFuture.result)  # type: ignore[method-assign]
+
+
 class ChunkTask:
     """Consecutive items of a run, or what is left of them."""
 
@@ -316,22 +308,8 @@ class ChunkTask:
 
 def resolve(futures: Iterable[Task], outcomes: list[Any]) -> list[CallFuture[Any]]:
     """Give each call its outcome; returns those with callbacks to be run (`run_callbacks`), elsewhere."""
-    watched: list[CallFuture[Any]] = []
     with LOCK:
-        for future, outcome in zip(cast("Iterable[CallFuture[Any]]", futures), outcomes, strict=True):
-            if future._state is FINISHED or future._doomed:
-                continue  # its caller has fetched the outcome itself; or it was cancelled by its own consent
-            if outcome.__class__ is Raised:
-                future._exception = outcome.error
-            else:
-                future._result = outcome
-            future.body = None
-            if future._cond is None:
-                future._state = FINISHED
-                if future.sink is not None:
-                    watched.append(future)
-            else:
-                watched.append(future)
+        watched: list[CallFuture[Any]] = settle(futures, outcomes)
     return _tell(watched, FINISHED)
 
 

@@ -105,7 +105,7 @@ def _hand(core: PoolCore, worker: Worker, batch: Batch) -> None:
 def _collect(core: PoolCore, wid: int, limit: int) -> Batch:
     """Take tasks from the front of the line until they hold `limit` items or a lease's worth of work.
 
-    The loop runs once a call, up to 4,096 times a lease: what can be said once a kind of task is not said once a call.
+    Calls of one kind are taken together: what can be said once a kind of task is not said once a call.
     """
     if core.line.items == 1:
         return _collect_last(core, wid)
@@ -117,22 +117,27 @@ def _collect(core: PoolCore, wid: int, limit: int) -> Batch:
     spent = cost = 0.0
     waiting = core.line.items
     pending = core.line.front
-    popleft, take = pending.popleft, tasks.append
     while pending and items < limit:
-        task = popleft()
+        task = pending[0]
         if task.profile is not profile or task.grain:
             spent += cost * (items - counted)
             counted = items
             allowed = _allowance(core, task, spent, waiting - items)
             if tasks and (allowed <= 0 or task.grain):
-                pending.appendleft(task)
                 break
             profile = task.profile
             if profile not in profiles:
                 profiles += (profile,)
             cost = profile.cost_of(1)
             limit = min(limit, items + max(allowed, 1))
-        size = task.size
+        calls, refused = pending.take_calls(wid, task.profile, limit - items)
+        if calls or refused:
+            tasks += calls
+            items += len(calls)
+            dropped += refused
+            waiting -= len(refused)
+            continue
+        task, size = pending.popleft(), task.size
         if not task.claim(wid):
             dropped.append(task)
             waiting -= size
@@ -140,7 +145,7 @@ def _collect(core: PoolCore, wid: int, limit: int) -> Batch:
         if size > limit - items:
             size = limit - items
             _cut(core, task, size)
-        take(task)
+        tasks.append(task)
         items += size
     core.line.items = waiting - items
     if core.ruled:

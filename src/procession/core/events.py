@@ -95,11 +95,11 @@ class Lent:
 
 
 @record
-class LentTask:
-    """A caller has handed this call, which is told to be running, to the lent worker, under its next lease number."""
+class LentTasks:
+    """Callers have handed these calls, which are told to be running, to the lent worker: its next lease."""
 
     wid: int
-    task: Task
+    tasks: Sequence[Task]
 
 
 @record
@@ -197,7 +197,7 @@ Event = (
     | LeaseEnded
     | Withdrawn
     | Lent
-    | LentTask
+    | LentTasks
     | Recalled
     | Looked
     | Due
@@ -218,7 +218,7 @@ OfWorker = (
     | LeaseEnded
     | Withdrawn
     | Lent
-    | LentTask
+    | LentTasks
     | Recalled
     | Looked
     | Due

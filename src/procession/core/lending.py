@@ -1,7 +1,7 @@
 """Lending an idle worker to callers, so that a lone call need not wait for the driver's thread to wake up.
 
 While a worker is lent, a caller that has one call to make hands it over itself, under the lease number that comes next,
-and the core hears of it afterwards (`LentTask`), always before it hears of its outcome. A lent worker is given nothing
+and the core hears of it afterwards (`LentTasks`), always before it hears of its outcome. A lent worker is given nothing
 by the core. When something waits that it could take, or the pool ends, the core asks for it back (`Recall`), and knows
 that no caller will use it any more when `Recalled` comes; calls that were handed over before were told by then. At
 most one worker is lent, and only one without a quota.
@@ -27,14 +27,15 @@ def lent(core: PoolCore, event: events.Lent) -> None:
     core.index(worker)
 
 
-def lent_task(core: PoolCore, event: events.LentTask) -> None:
+def lent_tasks(core: PoolCore, event: events.LentTasks) -> None:
     """What the caller did is entered as if it had been a `Send`."""
     worker = core.heard(event)
     if not worker.lent:
         raise worker.error("a caller used it, but it is not lent")
-    profile = event.task.profile
-    worker.lease([event.task], 1, (profile,), profile.cost_of(1))
-    core.in_flight += 1
+    profiles = tuple({id(task.profile): task.profile for task in event.tasks}.values())
+    expected_ns = sum([task.profile.cost_of(1) for task in event.tasks])
+    worker.lease(event.tasks, len(event.tasks), profiles, expected_ns)
+    core.in_flight += len(event.tasks)
     core.index(worker)
 
 

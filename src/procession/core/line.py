@@ -17,6 +17,7 @@ from itertools import compress
 from operator import not_
 from typing import Any
 
+from procession.core.queue import TaskQueue
 from procession.core.rules import SECOND
 from procession.core.task import Task, count_items, kinds_of
 
@@ -31,7 +32,7 @@ class Lane:
 
     def __init__(self, priority: int) -> None:
         self.priority = priority
-        self.tasks: deque[Task] = deque()
+        self.tasks = TaskQueue()
         self.stamps: deque[int] = deque()
 
     def settle(self, now: int) -> None:
@@ -68,10 +69,10 @@ class Line:
 
     def extend(self, tasks: Sequence[Task], now: int, prioritized: bool) -> None:
         """At the end, in this order; `prioritized`: some of them have a priority."""
-        self.items += count_items(tasks)
         if not prioritized and not self.stamped:
-            self.front.extend(tasks)
+            self.items += self.front.add(tasks)
             return
+        self.items += count_items(tasks)
         for task in tasks:
             lane = self._lane(task, now)
             lane.tasks.append(task)
@@ -145,7 +146,7 @@ class Line:
         return lane
 
 
-def _keep(row: deque[Any], wanted: list[bool]) -> None:
+def _keep(row: TaskQueue | deque[Any], wanted: list[bool]) -> None:
     kept = list(compress(row, wanted))
     row.clear()
     row.extend(kept)

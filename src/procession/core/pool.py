@@ -274,7 +274,7 @@ _HANDLERS: dict[type, Callable[[PoolCore, Any], None]] = {
     events.WorkerReady: starting.worker_ready,
     events.Withdrawn: PoolCore.withdrawn,
     events.Lent: lending.lent,
-    events.LentTask: lending.lent_task,
+    events.LentTasks: lending.lent_tasks,
     events.Recalled: lending.recalled,
     events.Looked: supervising.looked,
     events.Due: recycling.due,

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
 
 from procession.core.policy import Profile
+from procession.core.queue import TaskQueue
 from procession.core.rules import Cause
 from procession.core.state import TRANSITIONS, CoreError
 from procession.core.state import Signal as Signal
@@ -62,7 +64,7 @@ class Worker:
     def __init__(self, wid: int, quota: int | None) -> None:
         self.wid = wid
         self.state = State.STARTING
-        self.inflight: deque[Task] = deque()
+        self.inflight = TaskQueue()
         self.items = 0
         self.loose = 0  # items whose tokens may still be in the pipe
         self.quota = quota  # items it may still be leased before it is replaced; None = no limit
@@ -148,7 +150,7 @@ class Worker:
         ours = not self.lent and not self.leaving and self.principal is None
         return ours and self.quota != 0 and self.sentence is None and len(self.open_leases) < MAX_OPEN_LEASES
 
-    def lease(self, tasks: list[Task], items: int, profiles: tuple[Profile, ...], expected_ns: float) -> int:
+    def lease(self, tasks: Sequence[Task], items: int, profiles: tuple[Profile, ...], expected_ns: float) -> int:
         """Put `tasks` (`items` items in all) in hand; returns the number that their tokens bear."""
         if not self.items:
             self.mark = -1
@@ -175,12 +177,7 @@ class Worker:
         inflight = self.inflight
         if not 0 < count <= len(inflight):
             raise self.error(f"{count} outcomes for {len(inflight)} tasks in hand")
-        if count == len(inflight):
-            tasks = list(inflight)
-            inflight.clear()
-        else:
-            popleft = inflight.popleft
-            tasks = [popleft() for _ in range(count)]
+        tasks = inflight.take(count)
         self._finished(count)
         return tasks
 

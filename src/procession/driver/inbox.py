@@ -20,7 +20,10 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+from procession._native import native
 from procession.backends import forksafe
+from procession.backends.tasks import CallFuture
+from procession.core.task import Task
 from procession.driver.lifecycle import in_turn
 
 
@@ -30,7 +33,7 @@ class Inbox:
     __slots__ = ("_bell", "_ring_fd", "_wake_fd", "closed", "entries", "ruled", "targets")
 
     def __init__(self) -> None:
-        self.entries: deque[Any] = deque()
+        self.entries: Any = deque() if native is None else native.TaskQueue()  # with a deque's methods
         self.closed = False
         self.ruled = False  # among the tasks there may be some with rules
         self._wake_fd, self._ring_fd = forksafe.pipe(os.O_CLOEXEC | os.O_NONBLOCK)
@@ -48,10 +51,25 @@ class Inbox:
         except OSError:
             pass  # see `ring`
 
+    def let_in(self, door: Any) -> None:
+        """Calls that come through this door (`_native/door.c`) are put here as `put` would."""
+        door.let_in(self.entries, self.targets, self._ring_fd)
+
     def tell_last(self, entry: Any, words: tuple[list[Any], list[Any]]) -> None:
         """Make `words` leave this entry, and ring in any case; see `lifecycle.when_dropped`."""
         words[1][:] = (entry, b"!")
         words[0][:] = (self.entries.append, *self._bell)
+
+    def take_run(self) -> list[Task]:
+        """Take the futures that come first, up to an entry that is none."""
+        entries = self.entries
+        if native is not None:
+            run: list[Task] = entries.take_run()
+            return run
+        run = []
+        while entries and isinstance(entries[0], CallFuture):
+            run.append(entries.popleft())
+        return run
 
     @property
     def asleep(self) -> bool:

@@ -44,7 +44,7 @@ from concurrent.futures._base import FINISHED, PENDING, RUNNING
 from functools import partial
 from operator import call
 from time import monotonic
-from typing import Any
+from typing import Any, Protocol
 
 from procession.backends import forksafe, tasks
 from procession.backends.channel import Channel
@@ -71,6 +71,19 @@ WORTH = 8
 """Calls that a lending should have brought."""
 DEAR_NS = 5_000_000
 """Calls that take longer gain nothing."""
+
+
+class KeepsLanes(Protocol):
+    """What a lane asks of the driver."""
+
+    def watch_results(self, channel: Channel) -> None:
+        """Read what the worker says when it says it."""
+
+    def unwatch(self, fd: int) -> None:
+        """No longer."""
+
+    def receive(self, channel: Channel) -> None:
+        """There is something to read from this worker, or may be."""
 
 
 class Note:
@@ -108,13 +121,25 @@ class Lane:
         self._bell = forksafe.adopt(lambda: os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK))
         self._epoll.register(self._bell, select.EPOLLIN | select.EPOLLET)
 
+    def heat(self, keeper: KeepsLanes) -> None:
+        """The driver looks every TICK from now on."""
+        keeper.unwatch(self.channel.results_fd)
+
+    def calm(self, keeper: KeepsLanes) -> None:
+        """It waits for the worker's word again."""
+        keeper.watch_results(self.channel)
+
+    def settle(self, number: int) -> None:
+        """Leases below are through."""
+        self.settled = number
+
     # -- callers -------------------------------------------------------------------------------------------------
 
     def send(self, future: CallFuture[Any]) -> bool:
         """Hand `future` over, if that can be done here and now; False: it has to go the other way."""
         number = self._number
         function: Any = future.function
-        if function.id not in self.channel.known or not _cheap(function.profile) or number - self.settled > AHEAD:
+        if function.id not in self.channel.known or not cheap(function.profile) or number - self.settled > AHEAD:
             return False
         body = dumps([(function.id, [future.body], frames.CALLS)], 5)
         if len(body) > MAX_FRAME:
@@ -229,5 +254,6 @@ class Lane:
         self._epoll.close()
 
 
-def _cheap(profile: Profile) -> bool:
+def cheap(profile: Profile) -> bool:
+    """A caller gains something by waiting for such a call itself."""
     return profile.mean_ns < DEAR_NS

@@ -8,11 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 from procession.backends import tasks
 from procession.backends.channel import Channel
+from procession.backends.channel_fast import FastChannel
 from procession.core import events
 from procession.core.pool import PoolCore, PoolState
+from procession.core.task import Task
 from procession.core.worker import State
 from procession.driver.inbox import Inbox
 from procession.driver.lane import COOL_TICKS, LONE, MAX_LONE, WORTH, Lane, Note
+from procession.driver.lane_fast import FastLane
 from procession.driver.perform import Performer
 
 if TYPE_CHECKING:
@@ -26,7 +29,8 @@ class LaneKeeper(Performer):
     def __init__(self, core: PoolCore, codec: Codec, callbacks: Callbacks, inbox: Inbox) -> None:
         super().__init__(core, codec, callbacks)
         self.inbox = inbox
-        self.lane: Lane | None = None
+        self.lane: Lane | FastLane | None = None
+        self.door: Any = None  # of the engine, on the fast lane
         self._lone = 0  # calls that came one at a time
         self._lone_wanted = LONE
 
@@ -44,7 +48,12 @@ class LaneKeeper(Performer):
 
     def read_notes(self) -> None:
         """See `Performer`."""
-        if self.lane is None:
+        lane = self.lane
+        if lane is None:
+            return
+        if isinstance(lane, FastLane):
+            if calls := lane.take_calls():
+                self._noted(lane, calls)
             return
         entries = self.inbox.entries
         kept = []
@@ -57,19 +66,29 @@ class LaneKeeper(Performer):
         entries.extendleft(reversed(kept))
 
     def noted(self, note: Note) -> None:
-        """A caller has handed something over: the core is told, and the lane is hot if callers wait on it."""
-        lane = note.lane
-        lane.used += 1
+        """A caller has handed something over."""
+        self._noted(note.lane, [note.future])
+
+    def _noted(self, lane: Lane | FastLane, calls: list[Task]) -> None:
+        """The core is told, and the lane is hot if callers wait on it."""
+        lane.used += len(calls)
         self._lone = 0
         lane.idle_ticks = 0
         if not self.core.workers[lane.channel.wid].inflight:
             self.moved_at[lane.channel.wid] = monotonic()
-        self.step(events.LentTask(lane.channel.wid, note.future))
+        self.step(events.LentTasks(lane.channel.wid, calls))
         if lane.waits > lane.seen_waits:
             lane.seen_waits = lane.waits
             if not lane.hot and lane is self.lane:
                 lane.hot = True
-                self.unwatch(lane.channel.results_fd)
+                lane.heat(self)
+
+    def leases_ended(self, wid: int, leases: int, items: int, busy_ns: int) -> None:
+        """See `channel.Hears`: to the core they may have been fewer."""
+        channel = self.channels[wid]
+        tally = channel.tally if isinstance(channel, FastChannel) else None
+        for ended in [(items, busy_ns)] if tally is None else tally.ended(leases, items, busy_ns):
+            self.step(events.LeaseEnded(wid, *ended))
 
     def count_lone(self, submitted: int) -> None:
         """So many tasks came together; one that finds the pool idle comes alone."""
@@ -99,7 +118,10 @@ class LaneKeeper(Performer):
             self._lone = 0
             with tasks.LOCK:
                 self.todo.extend(core.step(events.Lent(wid)))
-            self.lane = Lane(self.inbox, channel, core.workers[wid].next_number)
+            if isinstance(channel, FastChannel):
+                self.lane = FastLane(channel, self.inbox, self.door, len(core.workers[wid].open_leases))
+            else:
+                self.lane = Lane(self.inbox, channel, core.workers[wid].next_number)
 
     def mind_lane(self) -> None:
         """Look after the lane, if there is one."""
@@ -113,12 +135,14 @@ class LaneKeeper(Performer):
             lane.idle_ticks += 1
             if lane.wants_cooling or lane.idle_ticks >= COOL_TICKS:
                 lane.hot = lane.wants_cooling = False
-                self.watch_results(lane.channel)
+                lane.calm(self)
+                if self.lane is not lane:
+                    return
         worker = self.core.workers[lane.channel.wid]
         if not lane.hot and self._lone >= LONE and worker.state is State.IDLE:
             self.recall_lane()  # lone calls come, and do not take it
         else:
-            lane.settled = worker.next_number - len(worker.open_leases)
+            lane.settle(worker.next_number - len(worker.open_leases))
 
     def recall_lane(self) -> bool:
         """See `Performer`. False: a caller is in the middle of handing something over; ask again soon."""
@@ -133,7 +157,7 @@ class LaneKeeper(Performer):
         self._lone = 0
         self._lone_wanted = LONE if lane.used >= WORTH else min(2 * self._lone_wanted, MAX_LONE)
         if lane.hot:
-            self.watch_results(lane.channel)
+            lane.calm(self)
         self.step(events.Recalled(lane.channel.wid))
         lane.dispose()
         return True

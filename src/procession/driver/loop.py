@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 from procession.backends import forksafe
 from procession.backends.channel import Channel
+from procession.backends.channel_fast import worker_program
 from procession.backends.gate import Gate
 from procession.backends.launch import Event as LaunchEvent
 from procession.backends.launch import Exited, Started, StartFailed
 from procession.backends.launch_zygote import ZygoteLauncher
 from procession.backends.output import OutputPump
-from procession.backends.tasks import CallFuture
 from procession.core import events
 from procession.core.pool import PoolCore
 from procession.core.task import Task
@@ -83,7 +83,11 @@ class Driver(Supervisor):
         """Workers are children of the zygote and print to us."""
         self.output = OutputPump(watch=self._watch_output, unwatch=self.unwatch)
         launcher = ZygoteLauncher(
-            self.output.child_ends, watch=self._watch_launcher, unwatch=self.unwatch, preload=preload
+            self.output.child_ends,
+            watch=self._watch_launcher,
+            unwatch=self.unwatch,
+            preload=preload,
+            serve=worker_program(),
         )
         self.launcher = launcher
         launcher.warm()
@@ -92,7 +96,7 @@ class Driver(Supervisor):
         """Workers are children of this multiprocessing context, as the stdlib's."""
         from procession.backends.launch_mp import MpLauncher  # imports multiprocessing: only who asked for it pays
 
-        self.launcher = MpLauncher(context, watch=self._watch_launcher, unwatch=self.unwatch)
+        self.launcher = MpLauncher(context, watch=self._watch_launcher, unwatch=self.unwatch, serve=worker_program())
 
     def _watch_output(self, fd: int) -> None:
         def pump(fd: int) -> None:
@@ -146,14 +150,16 @@ class Driver(Supervisor):
     def _read_inbox(self) -> None:
         entries = self.inbox.entries
         waiting: list[Task] = []
-        for _ in range(len(entries)):
-            if not entries:
-                break  # notes were taken out meanwhile
+        left = len(entries)
+        while left > 0 and entries:  # notes may be taken out meanwhile
+            if run := self.inbox.take_run():
+                left -= len(run)
+                waiting = waiting + run if waiting else run
+                continue
             entry = entries.popleft()
-            if isinstance(entry, CallFuture):
-                waiting.append(entry)
-            elif isinstance(entry, list):
-                waiting.extend(entry)
+            left -= 1
+            if isinstance(entry, list):
+                waiting = waiting + entry
             else:
                 if waiting:
                     self.submitted(waiting)
@@ -257,11 +263,11 @@ class Driver(Supervisor):
         if self.lane is not None and self.lane.channel is channel and not self.recall_lane():
             self._deferred.append(event)
             return
-        channel.drain()
+        channel.drain_dead()
         unowned = channel.withdraw()
         worker = self.core.workers[event.wid]
         if worker.state is State.STARTING and unowned < worker.items:
-            channel.drain()
+            channel.drain_dead()
         if worker.state in (State.IDLE, State.BUSY):
             self.lost(channel, unowned, None)
         else:
@@ -276,7 +282,7 @@ class Driver(Supervisor):
             return
         if self.output is not None:
             self.output.drain()
-        channel.drain()
+        channel.drain_dead()
         error = self.start_errors.pop(event.wid, None)
         if error is not None:
             self.step(events.StartFailed(event.wid, error, fatal=True))

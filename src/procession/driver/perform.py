@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from procession.backends import tasks
 from procession.backends.channel import Channel
+from procession.backends.channel_fast import channel_class
 from procession.backends.launch import Launcher, explained
 from procession.backends.offspring import Offspring
 from procession.backends.tasks import CallFuture
@@ -57,6 +58,7 @@ class Performer(Verdicts, ABC):
         self.kill_signal = 9
         self.closed = False
         self.todo: deque[commands.Command] = deque()
+        self._channel_class = channel_class()
         self._withdrawals: dict[int, None] = {}
         self._looks: dict[int, None] = {}
         self.obituaries: dict[int, Obituary] = {}  # of workers whose loss is being told
@@ -166,7 +168,7 @@ class Performer(Verdicts, ABC):
         if channel is not None:
             self.asked[command.wid] = command.cause
             self.ran_ns[command.wid] = self.core.workers[command.wid].ran_ns
-            channel.page.ask()
+            channel.ask()
 
     def _withdraw(self, command: commands.Withdraw) -> None:
         self._withdrawals[command.wid] = None
@@ -186,7 +188,7 @@ class Performer(Verdicts, ABC):
         assert self.launcher is not None
         channel = None
         try:
-            channel = Channel(wid, self.codec, self)  # type: ignore[arg-type]  # the loop hears
+            channel = self._channel_class(wid, self.codec, self)  # type: ignore[arg-type]  # the loop hears
             self.channels[wid] = channel
             self.launcher.start(wid, channel.child, self.config)
         except Exception as error:

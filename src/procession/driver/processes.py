@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from procession._native import native
 from procession.backends import forksafe
 from procession.backends.base import Capabilities, WorkerConfig
 from procession.backends.joinable import JoinableThread
@@ -75,6 +76,7 @@ class ProcessEngine(ProcessLooks):
         self._config = config
         self._mp_context = mp_context
         self._preload = tuple(preload)
+        self.door = None if native is None else native.Door(self.codec.entries, CallFuture, self)
         self._limits = limits(max_age_per_child, max_memory_per_child)
         self._name = f"procession-driver-{next(_numbers)}"
         self._starting = threading.RLock()
@@ -194,6 +196,7 @@ class ProcessEngine(ProcessLooks):
             driver = Driver(self.core, inbox, self.codec, self.callbacks)
             driver.when_broken = self._close_door
             driver.limit(self._limits)
+            driver.door = self.door
             try:
                 arrange(driver, self.codec, self._config, self._mp_context, self._preload)
                 self._driver = driver
@@ -204,6 +207,7 @@ class ProcessEngine(ProcessLooks):
                 self._thread = thread
                 self.inbox = inbox
                 thread.start()
+                self._open_door(inbox)
             except BaseException as error:
                 if self._thread is None or self._thread.ident is None:
                     self.last_words[0].clear()
@@ -227,7 +231,7 @@ class ProcessEngine(ProcessLooks):
             logger.critical("procession's driver has failed; its pool is lost", exc_info=True)
             driver.broken = leftovers.collapse(self.core, error)
         finally:
-            self._closing = True
+            self._close_door()
             self.last_words[0].clear()
             driver.close()
             driver.config.clear()
@@ -238,8 +242,17 @@ class ProcessEngine(ProcessLooks):
             self.callbacks.close()
             self.unwatch_stalls()
 
+    def _open_door(self, inbox: Inbox) -> None:
+        """Plain calls may take the short way from now on; unless the pool was closed meanwhile."""
+        if self.door is not None:
+            inbox.let_in(self.door)
+            if not self.takes_work:
+                self.door.close()
+
     def _close_door(self) -> None:
         self._closing = True
+        if self.door is not None:
+            self.door.close()
 
     def _sweep(self) -> None:
         if self.inbox is not None:
@@ -249,7 +262,7 @@ class ProcessEngine(ProcessLooks):
 
     def shutdown(self, wait: bool, cancel: bool) -> None:
         """See `Engine.shutdown`."""
-        self._closing = True
+        self._close_door()
         if wait:
             with self._starting:
                 pass  # another thread is just starting the driver, perhaps
@@ -261,7 +274,7 @@ class ProcessEngine(ProcessLooks):
 
     def kill(self, signum: int) -> None:
         """See `Engine.kill`."""
-        self._closing = True
+        self._close_door()
         with self._starting:
             pass
         if self._foreign or self.inbox is None or self._driver is None:
@@ -287,7 +300,7 @@ class ProcessEngine(ProcessLooks):
     def _forked(self) -> None:
         """In a forked child: nothing of this pool is ours."""
         self._foreign = True
-        self._closing = True
+        self._close_door()
         self.last_words[0].clear()
         self.inbox = self._driver = self._thread = None
         self._starting = threading.RLock()

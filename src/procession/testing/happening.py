@@ -155,7 +155,7 @@ class Happening(Timing):
 
     def note_unwanted(self, event: Mail) -> None:
         """From here on they are to end, even if they run."""
-        if isinstance(event, events.LentTask) or not event.kill:
+        if isinstance(event, events.LentTasks) or not event.kill:
             return
         for task in self.everywhere():
             if task.group == event.group if isinstance(event, events.GroupCancelled) else task in event.tasks:

@@ -14,7 +14,7 @@ from procession.testing.driving import Driving, Fate
 from procession.testing.explorer import Action
 from procession.testing.model import DONE, ModelTask
 
-Mail = events.CancelAsked | events.GroupCancelled | events.LentTask
+Mail = events.CancelAsked | events.GroupCancelled | events.LentTasks
 
 
 class Lending(Driving):
@@ -43,7 +43,7 @@ class Lending(Driving):
         if self.lane is None or self.out is not None:
             return False
         call.wid, call.started = self.lane, True
-        self.mail.append(events.LentTask(self.lane, call))
+        self.mail.append(events.LentTasks(self.lane, [call]))
         self.send(self.processes[self.lane], self.number, [call], 1)
         self.number += 1
         self.out = call.start
@@ -58,9 +58,9 @@ class Lending(Driving):
 
     # -- the driver ----------------------------------------------------------------------------------------------
 
-    def notes(self) -> list[events.LentTask]:
+    def notes(self) -> list[events.LentTasks]:
         """What the driver has not heard of."""
-        return [each for each in self.mail if isinstance(each, events.LentTask)]
+        return [each for each in self.mail if isinstance(each, events.LentTasks)]
 
     def lane_actions(self) -> tuple[list[Action], list[Action]]:
         """What has to happen, what may."""

@@ -17,12 +17,12 @@ What makes two states equal, and why that is sound (whatever can follow one can 
 from __future__ import annotations
 
 import copy
-from collections import deque
 from collections.abc import Iterable
 from typing import cast
 
 from procession.core.line import Lane, Line
 from procession.core.pool import PoolCore
+from procession.core.queue import TaskQueue
 from procession.core.worker import Worker
 from procession.testing.model import DONE, FAILED, ModelTask, Process
 
@@ -75,7 +75,7 @@ def _copy_worker(worker: Worker, memo: dict[int, ModelTask]) -> Worker:
     new = Worker.__new__(type(worker))
     for name in Worker.__slots__:
         setattr(new, name, getattr(worker, name))
-    new.inflight = deque(copy_tasks(worker.inflight, memo))
+    new.inflight = TaskQueue(copy_tasks(worker.inflight, memo))
     new.open_leases, new.story = worker.open_leases.copy(), worker.story.copy()
     new.unwanted, new.mortal = {}, set()
     for each in worker.unwanted.values():

@@ -45,8 +45,8 @@ class World(Happening):
         new.mail = [
             events.CancelAsked(snapshot.copy_tasks(each.tasks, memo), each.kill)
             if isinstance(each, events.CancelAsked)
-            else events.LentTask(each.wid, snapshot.copy_tasks([each.task], memo)[0])
-            if isinstance(each, events.LentTask)
+            else events.LentTasks(each.wid, snapshot.copy_tasks(each.tasks, memo))
+            if isinstance(each, events.LentTasks)
             else each
             for each in self.mail
         ]
@@ -92,8 +92,8 @@ class World(Happening):
                 parts.append(
                     (snapshot.tasks_key([asked], names), -1 if asked.wid is None else ranks.get(asked.wid, -2))
                 )
-            elif isinstance(each, events.LentTask):
-                parts.append(snapshot.tasks_key([each.task], names))
+            elif isinstance(each, events.LentTasks):
+                parts.append(snapshot.tasks_key(each.tasks, names))
             else:
                 parts.append(self.group_key(each.group, names))
         out = -1 if self.out is None else names.get(self.out, -2)

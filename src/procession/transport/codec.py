@@ -64,7 +64,7 @@ class Codec:
         self.forgotten: deque[int] = deque()
         self._profile = profile_factory
         self._numbers = count(1)
-        self._entries: dict[int, FunctionEntry] = {}
+        self.entries: dict[int, FunctionEntry] = {}  # by the function's id
         self._entries_with_state: dict[int, FunctionEntry] = {}
         self._profiles: dict[int, tuple[Any, Any]] = {}
         self._lives: dict[int, Any] = {}
@@ -76,7 +76,7 @@ class Codec:
 
         Raises PicklingError when it cannot be pickled.
         """
-        entries = self._entries_with_state if with_state else self._entries
+        entries = self._entries_with_state if with_state else self.entries
         entry = entries.get(id(fn))
         if entry is not None and entry.ref() is fn and (entry.needs is None or entry.needs.hold(fn)):
             return entry

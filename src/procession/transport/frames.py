@@ -28,6 +28,8 @@ OUTCOMES = 18  # OUTCOMES_HEAD, then a pickled list of outcomes, all plain value
 PACKED_OUTCOMES = 19  # the same, but a tuple (kind, bytes) stands for what is not a plain value
 LEASE_END = 20  # LEASE_TALLY
 TEARDOWN_FAILED = 21  # an encoded exception
+BELL = 22  # (the fast lane) there are outcomes in the ring
+PIPED = 23  # (the fast lane, both ways) what was too large for the ring
 
 # what a group's bodies are, and whose outcomes they give
 CALLS = 0  # each a task: a tuple of plain arguments, or bytes for FunctionTable.decode (id 0: decode_call)

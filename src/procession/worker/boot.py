@@ -65,6 +65,9 @@ else:
 SERVE = "procession.worker.loop:serve"
 """What a worker runs unless it is told otherwise: `module:function`, called with (WorkerFiles, config)."""
 
+armed = False
+"""The lifeline kills this process when its parent is gone."""
+
 forked = False
 """True in a process that a task forked (law 4); the serve loop tests it after each task."""
 
@@ -143,8 +146,9 @@ def load(dotted: str) -> Callable[[WorkerFiles, dict[str, Any]], object]:
 
 def _begin(files: WorkerFiles, lifeline: int) -> None:
     """What both kinds of worker do first."""
-    global _files, _hooked, _lifeline, forked
+    global _files, _hooked, _lifeline, armed, forked
     _lifeline = arm(lifeline)
+    armed = _lifeline is not None
     if _lifeline is None:
         _lifeline = lifeline
     else:

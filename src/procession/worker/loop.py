@@ -36,8 +36,13 @@ def serve(files: boot.WorkerFiles, config: dict[str, Any]) -> None:
     `config`: "start": (initializer, initargs, setup), or "start_pickled": the same three as arguments that the codec
     encoded; "own_main": this process has the parent's `__main__`.
     """
+    serve_by(Worker, files, config)
+
+
+def serve_by(kind: type[Worker], files: boot.WorkerFiles, config: dict[str, Any]) -> None:
+    """`serve`, with such a loop."""
     main = sys.modules["__main__"].__dict__ if config.get("own_main") else None
-    worker = Worker(files, FunctionTable(main))
+    worker = kind(files, FunctionTable(main))
     try:
         worker.start(config)
     except BaseException as error:
@@ -74,12 +79,16 @@ class Worker:
     def __init__(self, files: boot.WorkerFiles, table: FunctionTable) -> None:
         self.table = table
         self.results = files.results
-        self.tokens = files.tokens
         self.reader = frames.FrameReader(files.tasks)
+        self.with_state: set[int] = set()
+        self.share(files)
+
+    def share(self, files: boot.WorkerFiles) -> None:
+        """Take what says who owns which item, and what keeps outcomes."""
+        self.tokens = files.tokens
         self.page = page.OutcomePage(files.page)
         asked.answer_for_process(self.page.asked)
         self.held: bytes | None = None  # a token read for a lease that has not come yet
-        self.with_state: set[int] = set()
 
     def start(self, config: dict[str, Any]) -> None:
         """Initializer, then setup. Raises what they raise."""
@@ -101,15 +110,20 @@ class Worker:
             for kind, payload in self.reader.read():
                 if kind == frames.LEASE:
                     self.lease(payload)
-                elif kind == frames.DEFINE:
-                    self.define(payload)
-                elif kind == frames.FORGET:
-                    for (entry,) in frames.ENTRY_ID.iter_unpack(payload):
-                        self.table.forget(entry)
-                        self.with_state.discard(entry)
                 elif kind == frames.STOP:
                     return
+                else:
+                    self.obey(kind, payload)
                 del payload
+
+    def obey(self, kind: int, payload: Any) -> None:
+        """What a frame says of functions."""
+        if kind == frames.DEFINE:
+            self.define(payload)
+        elif kind == frames.FORGET:
+            for (entry,) in frames.ENTRY_ID.iter_unpack(payload):
+                self.table.forget(entry)
+                self.with_state.discard(entry)
 
     def define(self, payload: Any) -> None:
         """A function by its number; a first byte says whether it takes the worker's state."""
@@ -117,6 +131,16 @@ class Worker:
         if payload[frames.ENTRY_ID.size]:
             self.with_state.add(entry)
         self.table.define(entry, bytes(payload[frames.ENTRY_ID.size + 1 :]))
+
+    def function(self, entry: int) -> Callable[..., Any]:
+        """The function of this number, ready to be called. Raises LoadFailed."""
+        fn: Callable[..., Any] = self.table.get(entry)
+        return functools.partial(fn, state.state()) if entry in self.with_state else fn
+
+    def call_encoded(self, body: bytes) -> Any:
+        """A call that carries its function."""
+        fn, args, kwargs = self.table.decode_call(body)
+        return fn(*args, **kwargs)
 
     def lease(self, payload: Any) -> None:
         """Run what the tokens allow of one lease."""
@@ -206,14 +230,9 @@ class Batch:
         """What turns a body into a value."""
         table = self.worker.table
         if not self.entry:
-
-            def call(body: Any) -> Any:
-                fn, args, kwargs = table.decode_call(body)
-                return fn(*args, **kwargs)
-
-            return call
+            return self.worker.call_encoded
         try:
-            fn: Callable[..., Any] = table.get(self.entry)
+            fn = self.worker.function(self.entry)
         except BaseException as failure:
             error = failure
 
@@ -221,8 +240,6 @@ class Batch:
                 raise error
 
             return fail
-        if self.entry in self.worker.with_state:
-            fn = functools.partial(fn, state.state())
         if self.mode == frames.WHOLE_ITEMS:
             return fn
 

@@ -1,0 +1,26 @@
+"""The optional extension: `native` is it, or None. See README.md beside this file.
+
+None where it was not built (no compiler, another system than Linux) and where PROCESSION_PURE is set to anything but
+"" or "0" in the environment of the process that imports this.
+"""
+
+from __future__ import annotations
+
+import os
+from importlib import import_module
+
+TYPE_CHECKING = False  # typing costs a worker's zygote ten milliseconds; the checkers know this name
+if TYPE_CHECKING:
+    from typing import Any
+
+native: Any = None
+if os.environ.get("PROCESSION_PURE", "0") in ("", "0"):
+    try:
+        native = import_module("procession._native._c")
+    except ImportError:
+        pass
+
+accelerated: bool = native is not None
+"""Whether the fast lane is in use: see `procession._native`."""
+
+__all__ = ["accelerated", "native"]

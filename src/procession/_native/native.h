@@ -1,0 +1,76 @@
+/* What the parts of the extension share. */
+#ifndef PROCESSION_NATIVE_H
+#define PROCESSION_NATIVE_H
+
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+#include <structmember.h>
+
+#include "records.h"
+
+/* ------------------------------------------------------------------------------------- names that Python gave us once */
+
+typedef struct {
+    PyObject *pending, *running, *finished; /* states of a Future, as concurrent.futures spells them */
+    PyObject *raised; /* the class procession.types.Raised */
+} names_t;
+extern names_t names;
+
+/* ---------------------------------------------------------------------------------------------------- future.c, Storage */
+
+typedef struct {
+    PyObject_HEAD
+    PyObject *state;
+    PyObject *result;
+    PyObject *exception;
+    PyObject *cond;
+    PyObject *function;
+    PyObject *body;
+    PyObject *owner;
+    PyObject *sink;
+    PyObject *lane;
+    PyObject *wid;
+    PyObject *rules;
+    char started;
+    char doomed;
+} storage_t;
+
+extern PyTypeObject Storage_Type;
+
+#define IS_STORAGE(object) PyObject_TypeCheck(object, &Storage_Type)
+#define STORAGE(object) ((storage_t *)(object))
+
+static inline bool is_none(PyObject *slot) { return slot == NULL || slot == Py_None; }
+static inline void put_slot(PyObject **slot, PyObject *value) { Py_XSETREF(*slot, Py_XNewRef(value)); }
+
+/* A fresh future of this class; steals `body`. */
+PyObject *storage_make(PyTypeObject *type, PyObject *function, PyObject *body);
+/* Give it this outcome (a value, or a Raised); 1: it is done, 0: it was, or somebody must be told as well; -1: error. */
+int storage_settle(storage_t *future, PyObject *outcome);
+
+/* ----------------------------------------------------------------------------------------------------- queue.c, TaskQueue */
+
+typedef struct {
+    PyObject_HEAD
+    PyObject **items; /* a circle, its size a power of two */
+    size_t size, first, count;
+} queue_t;
+
+extern PyTypeObject Queue_Type;
+int queue_append(queue_t *queue, PyObject *item);
+
+/* ------------------------------------------------------------------------------------------------ parent.c, worker.c, door.c */
+
+typedef struct parent_ring parent_ring_t;
+extern PyTypeObject ParentRing_Type, WorkerRing_Type, Door_Type, Quick_Type;
+
+/* Hand a call over to a lent worker; 1: done, 0: it has to go another way, -1: error. */
+int parent_send_call(parent_ring_t *ring, storage_t *future, uint32_t id);
+/* Wait for the outcome of a call that was handed over so; 0, whether or not it has come; -1: error. */
+int parent_wait_call(parent_ring_t *ring, storage_t *future);
+bool parent_knows(parent_ring_t *ring, uint32_t id);
+bool parent_is_hot(parent_ring_t *ring);
+uint64_t parent_serial(parent_ring_t *ring);
+PyObject *parent_unpiped(PyObject *module, PyObject *data);
+
+#endif

@@ -1,0 +1,77 @@
+/* Plain values as words: what travels through the rings without being pickled.
+ *
+ * A word's low three bits are its tag. An INT is in the word itself, shifted left by three. Of all others the next five
+ * bits say more, and the upper 56 are a length:
+ *
+ *   CONST   the length is 0, 1, 2 for None, False, True
+ *   FLOAT   the next word is the double
+ *   BYTES   so many bytes follow, padded to words
+ *   STR     so many bytes of UTF-8 (surrogates pass) follow, padded; `more` is 1 if all are ASCII
+ *   LONG    a larger int: so many hexadecimal digits, with sign, follow, padded
+ *   TUPLE   so many values follow (the arguments of a call; never a value that a task returned)
+ *   RAW     whatever a record says: see records.h
+ *
+ * Only exact int, float, bool, None, str and bytes are plain: nothing here runs code of a user, or shares an object.
+ */
+#ifndef PROCESSION_VALUE_H
+#define PROCESSION_VALUE_H
+
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <string.h>
+
+enum { TAG_INT, TAG_CONST, TAG_FLOAT, TAG_BYTES, TAG_STR, TAG_LONG, TAG_TUPLE, TAG_RAW };
+
+#define WORD sizeof(uint64_t)
+#define LEAST_INT (-(INT64_C(1) << 60))
+#define MOST_INT ((INT64_C(1) << 60) - 1)
+
+static inline uint64_t word_of(unsigned tag, unsigned more, uint64_t length) { return length << 8 | more << 3 | tag; }
+static inline unsigned word_tag(uint64_t word) { return word & 7; }
+static inline unsigned word_more(uint64_t word) { return word >> 3 & 31; }
+static inline uint64_t word_length(uint64_t word) { return word >> 8; }
+static inline size_t padded(uint64_t length) { return (size_t)(length + 7) & ~(size_t)7; }
+
+/* Where words are written. */
+typedef struct {
+    unsigned char *at, *end;
+} pen_t;
+
+typedef enum {
+    PUT_DONE,
+    PUT_NO_ROOM,
+    PUT_NOT_PLAIN,
+    PUT_ERROR, /* an exception is set */
+} put_t;
+
+put_t value_put(pen_t *pen, PyObject *value);
+put_t value_put_tuple(pen_t *pen, PyObject *args);
+put_t value_put_bytes(pen_t *pen, unsigned tag, unsigned more, const void *data, Py_ssize_t size);
+
+/* The value at *at, which moves behind it; NULL and an exception when there is no memory. No TUPLE, no RAW. */
+PyObject *value_get(const unsigned char **at);
+
+static inline bool value_is_plain(PyObject *value) {
+    PyTypeObject *type = Py_TYPE(value);
+    return type == &PyLong_Type || type == &PyUnicode_Type || type == &PyFloat_Type || type == &PyBytes_Type ||
+           type == &PyBool_Type || value == Py_None;
+}
+
+static inline put_t put_word(pen_t *pen, uint64_t word) {
+    if ((size_t)(pen->end - pen->at) < WORD) return PUT_NO_ROOM;
+    memcpy(pen->at, &word, WORD);
+    pen->at += WORD;
+    return PUT_DONE;
+}
+
+static inline uint64_t get_word(const unsigned char **at) {
+    uint64_t word;
+    memcpy(&word, *at, WORD);
+    *at += WORD;
+    return word;
+}
+
+#endif

@@ -1,0 +1,196 @@
+"""The fast lane's channel: one worker's rings in place of its token pipe and its page (`_native/README.md`).
+
+The pipes stay, for what is rare or large: READY and the like, frames that do not fit a ring, and the bell that wakes a
+driver who sleeps on descriptors.
+
+Order. What is in the pipe and what is in the ring are two streams; three rules put them together:
+
+* the ring is looked at first, then the pipe, and what was in the pipe is told first: READY comes before all outcomes;
+* a bell is answered by wishing for the next one, and only then by looking at the ring: none is missed;
+* an outcome that was too large for the ring is whole in the pipe when its place in the ring is published.
+
+Descriptors in the parent, per worker: the task pipe's and the result pipe's, the page (for stacks), and the launcher's
+pidfd.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Iterable
+from typing import Any
+
+from procession._native import native
+from procession.backends import forksafe
+from procession.backends.channel import Channel, definition
+from procession.core.task import Task
+from procession.transport import frames
+from procession.worker.boot import SERVE
+
+_RING = -1  # in place of a frame's kind: what the ring had
+_END = -1  # in place of a mode: leases were left behind
+_IN_THE_PIPE = (-2,)
+
+
+class FastChannel(Channel):
+    """Everything that joins the parent to worker `wid`, by way of shared memory."""
+
+    def share(self, opened: list[int]) -> int:
+        """See `Channel`."""
+        fd = forksafe.adopt(lambda: os.memfd_create("procession-ring", os.MFD_CLOEXEC))
+        opened.append(fd)
+        self.ring = native.ParentRing(fd, self.wid, self.known, self.unpack)
+        self.ring.wants(True)
+        self.tally: Any = None  # of leases, if the worker was ever lent: see driver/lane_fast.py
+        self.merges = False  # leases of the calls of a lent worker are told together
+        self._piped: deque[Any] = deque()
+        self._late: deque[tuple[int, bytes]] = deque()  # frames for which there was no room
+        self._is_ready = False
+        return fd
+
+    def close_child_ends(self) -> None:
+        """See `Channel`."""
+        super().close_child_ends()
+        forksafe.close(self.child.tokens)
+
+    def close_shared(self) -> None:
+        """See `Channel`."""
+        self.ring.close()
+
+    # -- to the worker -------------------------------------------------------------------------------------------
+
+    def send(self, number: int, tasks: Iterable[Task], tokens: int) -> bool:
+        """See `Channel`."""
+        self._send_late()
+        return self._pipe(self.ring.send(tasks, tokens, definition))
+
+    def forget(self, entries: Iterable[int]) -> bool:
+        """See `Channel`."""
+        gone = [entry for entry in entries if entry in self.known]
+        if not gone:
+            return True
+        self.known.difference_update(gone)
+        return self._send_frame(frames.FORGET, b"".join(map(frames.ENTRY_ID.pack, gone)))
+
+    def stop(self) -> bool:
+        """See `Channel`."""
+        return self._send_frame(frames.STOP, b"")
+
+    def _send_frame(self, kind: int, payload: bytes) -> bool:
+        self._late.append((kind, payload))
+        return self._send_late()
+
+    def _send_late(self) -> bool:
+        done = True
+        while self._late:
+            sent = self.ring.frame(*self._late[0])
+            if sent is False:
+                break  # the ring is full of leases: there is more to be heard of this worker, and then room
+            self._late.popleft()
+            done = self._pipe(sent)
+        return done
+
+    def _pipe(self, records: bytes | None) -> bool:
+        """What is too large for the ring, and has its place there."""
+        return records is None or self._writer.write(frames.frame(frames.PIPED, records))
+
+    def withdraw(self) -> int:
+        """See `Channel`."""
+        count: int = self.ring.withdraw()
+        return count
+
+    def ask(self) -> None:
+        """See `Channel`."""
+        self.ring.ask()
+
+    # -- from the worker -----------------------------------------------------------------------------------------
+
+    def read(self) -> list[tuple[int, Any]]:
+        """See `Channel`: what is in the ring, and one read of the pipe."""
+        received = self._read_pipe()
+        happened = self._read_ring()
+        if not self._is_ready:
+            received += self._read_pipe()
+        if happened and self._late:
+            self._send_late()
+        return received + [(_RING, each) for each in happened]
+
+    def _read_pipe(self) -> list[tuple[int, Any]]:
+        kept = []
+        for kind, payload in super().read():
+            if kind == frames.PIPED:
+                self._piped.append(payload)
+            elif kind == frames.BELL:
+                self.ring.wants(True)
+            else:
+                self._is_ready = self._is_ready or kind == frames.READY
+                kept.append((kind, payload))
+        return kept
+
+    def _read_ring(self) -> list[tuple[Any, ...]]:
+        happened: list[tuple[Any, ...]] = []
+        while True:
+            happened += self.ring.take(self.merges)
+            if not happened or happened[-1] != _IN_THE_PIPE:
+                return happened
+            happened[-1] = self._unpiped()
+
+    def _unpiped(self) -> tuple[int, list[Any], bool]:
+        """An outcome that came through the pipe: all of it is there."""
+        while not self._piped:
+            before = self._reader.received
+            for kind, _payload in self._read_pipe():
+                raise AssertionError(f"a frame of kind {kind} among outcomes")
+            if not self._piped and self._reader.received == before:
+                raise AssertionError("an outcome is not in the pipe though its place is published")
+        mode, outcome = native.unpiped(bytes(self._piped.popleft()))
+        return mode, [outcome], True
+
+    def tell(self, kind: int, payload: Any) -> None:
+        """See `Channel`."""
+        if kind != _RING:
+            super().tell(kind, payload)
+        elif payload[0] == _END:
+            self._hears.leases_ended(self.wid, *payload[1:])
+        else:
+            mode, outcomes, packed = payload
+            if packed:
+                outcomes = [self.unpack(*each) if type(each) is tuple else each for each in outcomes]
+            self.hand_over(mode, outcomes)
+
+    def drain(self) -> None:
+        """See `Channel`."""
+        while True:
+            before = self._reader.received, self.ring.taken
+            self.take(self.read())
+            if before == (self._reader.received, self.ring.taken):
+                return
+
+    def drain_dead(self) -> None:
+        """See `Channel`: it may have died between the pipe and the ring."""
+        self.drain()
+        while self._piped:
+            self.tell(_RING, self._unpiped())
+
+    def catch_up(self) -> bool:
+        """See `Channel`."""
+        before = self._reader.received, self.ring.taken
+        self.drain()
+        return before != (self._reader.received, self.ring.taken)
+
+    def peek(self) -> None:
+        """See `Channel`."""
+        self.take(self.read())
+
+
+def channel_class() -> type[Channel]:
+    """What joins a parent to its workers here."""
+    return Channel if native is None else FastChannel
+
+
+def worker_program() -> str:
+    """What is at the other end of such a channel: `module:function`."""
+    return SERVE if native is None else "procession.worker.fast:serve"
+
+
+__all__ = ["FastChannel", "channel_class", "worker_program"]
