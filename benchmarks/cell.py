@@ -23,6 +23,8 @@ class Cell:
     repetition: int
     size: Size = "normal"
     out: str = ""
+    amount: float = 0.0
+    """How many workers or tasks, for a measure of growth."""
     turn_ns: float = 10.0
     """What a turn of the busy loop takes here: measured once, so that all peers of a run get the same work."""
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from types import ModuleType
 
 from benchmarks.cell import Cell, NotAvailable
+from benchmarks.growth.measures import GROWTH
 from benchmarks.measures import MEASURES
 from benchmarks.peers import PEERS
 
@@ -20,7 +21,7 @@ def main(work: ModuleType) -> None:
         raise AssertionError(f"a {cell.kind!r} cell got functions of {home}")
     found: dict[str, object]
     try:
-        sample = MEASURES[cell.measure].run(PEERS[cell.peer](), work, cell)
+        sample = (MEASURES | GROWTH)[cell.measure].run(PEERS[cell.peer](), work, cell)
         found = {"values": sample.values, "facts": sample.facts}
     except NotAvailable as lack:
         found = {"not available": str(lack)}

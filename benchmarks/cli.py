@@ -58,8 +58,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     found = machine.facts()
     began = time.perf_counter()
     size: Size = "quick" if asked.quick else "full" if asked.full else "normal"
-    plan = cells(asked.only or list(MEASURES), peers, asked.kinds, asked.repeat or 0, size)
-    plan = [replace(cell, turn_ns=found["turn_ns"]) for cell in plan]
+    wanted = cells(asked.only or list(MEASURES), peers, asked.kinds, asked.repeat or 0, size)
+    plan = [replace(cell, turn_ns=found["turn_ns"]) for cell in wanted]
     outcomes = list(run(plan, math.inf if asked.repeat or asked.full else BUDGET[size]))
     found["repetitions"] = 1 + max((outcome.cell.repetition for outcome in outcomes), default=-1)
     found["seconds"] = round(time.perf_counter() - began)

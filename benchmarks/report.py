@@ -25,23 +25,29 @@ class Table:
 def as_text(results: Results, facts: dict[str, Any], doubts: Sequence[str]) -> str:
     """For the terminal."""
     blocks = [_fact_lines(facts, doubts)]
-    for table in tables(results):
-        widths = [max(map(len, column)) for column in zip(table.columns, *table.rows, strict=True)]
-        lines = [table.heading]
-        for row in (table.columns, *table.rows):
-            lines.append("  " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
-        blocks.append("\n".join(lines))
-    return "\n\n".join(blocks)
+    return "\n\n".join([*blocks, *map(in_text, tables(results))])
+
+
+def in_text(table: Table) -> str:
+    """The table, drawn for a terminal."""
+    widths = [max(map(len, column)) for column in zip(table.columns, *table.rows, strict=True)]
+    lines = [table.heading]
+    for row in (table.columns, *table.rows):
+        lines.append("  " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+    return "\n".join(lines)
+
+
+def in_markdown(table: Table) -> str:
+    """The table, drawn for a page."""
+    rows = [table.columns, tuple("---" for _ in table.columns), *table.rows]
+    drawn = "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows)
+    return f"## {table.heading}\n\n" + drawn.replace("__main__", "`__main__`")
 
 
 def as_markdown(results: Results, facts: dict[str, Any], doubts: Sequence[str]) -> str:
     """For a file that people read."""
     blocks = ["# Benchmarks", "\n".join(f"- {line}" for line in _fact_lines(facts, doubts).splitlines())]
-    for table in (glance(results), *tables(results)):
-        rows = [table.columns, tuple("---" for _ in table.columns), *table.rows]
-        drawn = "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows)
-        blocks += [f"## {table.heading}", drawn.replace("__main__", "`__main__`")]
-    return "\n\n".join(blocks) + "\n"
+    return "\n\n".join([*blocks, *map(in_markdown, (glance(results), *tables(results)))]) + "\n"
 
 
 def as_json(results: Results, facts: dict[str, Any], doubts: Sequence[str]) -> str:

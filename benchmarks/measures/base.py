@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Literal, TypeVar
 from benchmarks.cell import KINDS, Cell, Kind, Sample
 from benchmarks.peers.base import Peer, Work
 
-Unit = Literal["/s", "us", "ms", "s", "MiB", "x"]
+Unit = Literal["/s", "us", "ms", "s", "B", "MiB", "x"]
 T = TypeVar("T", bound=Peer)
 
 WORKERS = 2

@@ -4,7 +4,7 @@ import importlib
 import importlib.metadata
 
 from benchmarks.peers.base import Peer
-from benchmarks.peers.controls import MemcpyPeer, RawPipePeer
+from benchmarks.peers.controls import ForksPeer, MemcpyPeer, RawPipePeer
 from benchmarks.peers.fifo import FasterFifoPeer
 from benchmarks.peers.handwritten import HandwrittenPeer
 from benchmarks.peers.joblib import JoblibPeer
@@ -28,6 +28,7 @@ PEERS: dict[str, type[Peer]] = {
         HandwrittenPeer,
         FasterFifoPeer,
         RawPipePeer,
+        ForksPeer,
         MemcpyPeer,
         PureProcessionPeer,
         ProcessionPeer,

@@ -27,6 +27,9 @@ POOL_MEASURES = frozenset(
         "startup",
         "idle",
         "reference",
+        "workers",
+        "queued",
+        "scaling",
     }
 )
 

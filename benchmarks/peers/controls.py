@@ -1,6 +1,7 @@
 """What the machine itself can do, without a library: the lower limits that some figures are compared with."""
 
 import os
+from collections.abc import Sequence
 from typing import Any
 
 from benchmarks.peers.base import Peer, Work
@@ -41,6 +42,38 @@ class RawPipePeer(Peer):
         os.close(self.outward)
         os.waitpid(self.child, 0)
         os.close(self.inward)
+
+
+class ForksPeer(Peer):
+    """So many forks that share the items out beforehand: work without any dispatch at all."""
+
+    name = "forks"
+    title = "forks with a fixed share each (control)"
+    package = "os"
+    measures = frozenset({"scaling"})
+    controls = measures
+    workers = 0
+
+    def open(self, workers: int) -> None:
+        self.workers = workers
+
+    def map(self, fn: Work, items: Sequence[Any], chunksize: int | None = None) -> list[Any]:
+        """Nothing is sent back; the results are the items (as those of `burn` are) if every child ended well."""
+        children = [self._fork(fn, items[share :: self.workers]) for share in range(self.workers)]
+        if any(os.waitpid(pid, 0)[1] for pid in children):
+            raise RuntimeError("a child of the control failed")
+        return list(items)
+
+    def _fork(self, fn: Work, items: Sequence[Any]) -> int:
+        if pid := os.fork():
+            return pid
+        status = 1
+        try:
+            for item in items:
+                fn(item)
+            status = 0
+        finally:
+            os._exit(status)
 
 
 class MemcpyPeer(Peer):
