@@ -31,7 +31,7 @@ class Payload(Measure):
         Metric("bytes_out", "bytes as result", "ms"),
         Metric("array_out", "array as result", "ms"),
     )
-    repetitions = 2
+    repetitions = 1
     kinds = ("import",)
 
     def run(self, peer: Peer, work: ModuleType, cell: Cell) -> Sample:
