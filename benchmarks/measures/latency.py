@@ -49,9 +49,10 @@ class RoundtripBusy(Measure):
 
     The other thread is a loop that counts, so it holds the GIL whenever it can and gives it up only when somebody has
     waited for the switch interval, 5 ms by default and here: whatever blocks in the caller, or runs in a further
-    thread of the library, waits so long each time. The series ends after 500 or 1 s, but not before 40.
-    Who answers before the other thread has woken up and taken the GIL escapes that wait: a series has short and long
-    round trips, the p50 says which are the more, and the mean what it costs.
+    thread of the library, may wait so long each time. The program sleeps 1 ms before each round trip, so that the other
+    thread is awake and runs. An answer that comes before it has been told that the GIL is free (some 50 us, where its
+    core has to wake up) escapes that wait; which kind is the rarer may differ from process to process, and the mean
+    shows it. The series ends after 1 s, but not before 40 round trips.
     """
 
     name = "roundtrip_busy"
@@ -65,7 +66,7 @@ class RoundtripBusy(Measure):
         with opened(peer):
             _warm(peer, work, self.name)
             with busy_thread():
-                micros = _series(peer, work, 500, budget=1.0, idle=0.0)
+                micros = _series(peer, work, 2_000, budget=1.0, idle=0.001)
         values = {"p50": percentile(micros, 50), "p99": percentile(micros, 99), "mean": statistics.mean(micros)}
         return Sample(values, {"n": len(micros)})
 

@@ -16,7 +16,7 @@ class SpinoffSmall(Measure):
 
     The program loops: put an item, drain what is ready, again; then it waits for the rest. One worker process runs a
     no-op, started and warm before. Nobody is bounded, so that one thread that puts and takes cannot block itself: the
-    hand-written worker has unbounded queues, as such workers have, faster-fifo's has room enough, and procession gets
+    hand-written worker has unbounded queues, as such workers have, faster-fifo's have room enough, and procession gets
     maxsize=0.
     """
 
