@@ -95,7 +95,7 @@ def _burn_in_children(count: int) -> float:
     return time.perf_counter() - began
 
 
-ASK = "import procession; print(getattr(procession, 'accelerated', None))"
+ASK = "import procession; print(bool(procession.accelerated) if hasattr(procession, 'accelerated') else None)"
 MODES = {"True": "accelerated", "False": "pure Python", "None": "this procession has one mode"}
 
 

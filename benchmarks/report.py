@@ -11,6 +11,7 @@ from benchmarks.measures import MEASURES
 from benchmarks.measures.base import Measure, Metric, Unit
 from benchmarks.peers import PEERS
 from benchmarks.results import Results, Verdict
+from benchmarks.targets import OURS, PURE
 
 
 @dataclass(frozen=True)
@@ -107,6 +108,7 @@ GLANCE = (
     ("array_arena", "argument_64", "64 MB array of the arena as argument"),
     ("startup", "first", "fresh process to first result"),
     ("startup", "wall", "fresh process to exit"),
+    ("imports", "use", "import, over a bare interpreter"),
     ("idle", "pss", "idle pool of 2, PSS"),
 )
 """The rows of the table for people in a hurry: measure, metric, what to call it."""
@@ -120,7 +122,7 @@ def glance(results: Results) -> Table:
         for (measure, metric, _), peer in product(GLANCE, PEERS)
         if kinds and (spread := results.spread(measure, peer, kinds[0], metric))
     }
-    peers = [peer for peer in reversed(PEERS) if any(place[2] == peer for place in cells)]
+    peers = [peer for peer in dict.fromkeys((OURS, PURE, *PEERS)) if any(place[2] == peer for place in cells)]
     rows = [
         (title, *(cells.get((measure, metric, peer), "") for peer in peers))
         for measure, metric, title in GLANCE

@@ -58,6 +58,7 @@ ACCELERATED = (
     *(Target("array_arena", size, "value", 0.3) for size in ("argument_1", "argument_64", "argument_512", "result_64")),
     Target("startup", "first", "times", 1.0, "ppe"),
     Target("startup", "wall", "times", 1.0, "ppe"),
+    Target("imports", "package", "value", 25.0),
 )
 """What the C extension and the arena are for."""
 

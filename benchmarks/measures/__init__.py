@@ -8,7 +8,7 @@ from benchmarks.measures.mapping import Map, MapMixed, MapSkewed
 from benchmarks.measures.payload import Payload
 from benchmarks.measures.reference import Reference
 from benchmarks.measures.spinoff import SpinoffLarge, SpinoffSmall
-from benchmarks.measures.startup import Startup
+from benchmarks.measures.startup import Imports, Startup
 from benchmarks.measures.throughput import SubmitResult, SubmitWait
 
 MEASURES: dict[str, Measure] = {
@@ -28,6 +28,7 @@ MEASURES: dict[str, Measure] = {
         ArrayArena(),
         Payload(),
         Startup(),
+        Imports(),
         Idle(),
         Reference(),
     )

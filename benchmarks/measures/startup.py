@@ -1,4 +1,4 @@
-"""A fresh program up to its end."""
+"""A fresh program up to its end, and what its import takes of that."""
 
 import subprocess
 import sys
@@ -48,6 +48,30 @@ class Startup(Measure):
         runs = [_run(script) for _ in range(times)]
         first, wall = (sum(column) / times * 1e3 for column in zip(*runs, strict=True))
         return Sample({"first": first, "wall": wall}, {"times": times})
+
+
+class Imports(Measure):
+    """Timed: `python -c "import X"` by the wall, less `python -c pass`: the least of 7 runs each, taken in turns.
+
+    package: alone. use: the import that the program of the startup measure begins with, which loads what
+    a lazy package has put off until then.
+    """
+
+    name = "imports"
+    title = "import, over a bare interpreter"
+    metrics = (Metric("package", "import of the package", "ms"), Metric("use", "import of what is used", "ms"))
+    repetitions = 2
+    kinds = ("import",)
+
+    def run(self, peer: Peer, work: ModuleType, cell: Cell) -> Sample:
+        programs = {"bare": "pass", "package": f"import {peer.package}", "use": peer.script_import}
+        least = dict.fromkeys(programs, float("inf"))
+        for _ in range(1 + 7):  # the first time, files and byte code come from the disk; it is never the least
+            for name, text in programs.items():
+                began = time.perf_counter()
+                subprocess.run([sys.executable, "-c", text], check=True)
+                least[name] = min(least[name], time.perf_counter() - began)
+        return Sample({name: (least[name] - least["bare"]) * 1e3 for name in ("package", "use")})
 
 
 def program(peer: Peer, kind: str) -> str:

@@ -25,6 +25,7 @@ POOL_MEASURES = frozenset(
         "array_64mb",
         "array_1mb",
         "startup",
+        "imports",
         "idle",
         "reference",
         "workers",

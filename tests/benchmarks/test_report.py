@@ -29,7 +29,7 @@ def test_the_page_has_both_modes_the_control_and_the_judgement() -> None:
     page = report.as_markdown(FOUND, MACHINE, ["it rained"])
     assert "- procession: accelerated" in page
     assert "- DOUBT: it rained" in page
-    assert "| round trip, p50 | 10.0 us | 100 us | 8.00 us | 200 us |" in page
+    assert "| round trip, p50 | 10.0 us | 100 us | 200 us | 8.00 us |" in page
     assert "| raw-pipe (control) | 8.00 us | 25.0 |" in page
     where = "round trip: submit one, result(), again: hot, p50"
     assert f"| {where} | procession | importable | at least 20.0 x ppe | 20.0 x ppe | reached |" in page
