@@ -20,8 +20,10 @@ SCRIPTS = {"import": HERE / "launch.py", "main": HERE / "workloads.py"}
 
 def child_environment(peer: str) -> dict[str, str]:
     """Ours, with the folder above `benchmarks/` on the path of every process below, and what `peer` wants set."""
-    path = [str(HERE.parent), os.environ.get("PYTHONPATH", "")]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, path))}
+    given = filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))
+    # Absolute: a cell runs in a folder of its own.
+    path = [str(HERE.parent), *map(os.path.abspath, given)]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path)}
     # Peers come with their bytecode from pip; ours, in a checkout, may write its own.
     environment.pop("PYTHONDONTWRITEBYTECODE", None)
     # The mode is the peer's to say, not the shell's: both modes run in one run.

@@ -1,6 +1,7 @@
 """The report, the plan and the environment of a cell, without running one."""
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -85,6 +86,12 @@ def test_the_mode_is_the_peers_not_the_shells(monkeypatch: pytest.MonkeyPatch) -
     assert "PROCESSION_PURE" not in child_environment("procession")
     monkeypatch.delenv("PROCESSION_PURE")
     assert child_environment("procession-pure")["PROCESSION_PURE"] == "1"
+
+
+def test_a_relative_path_of_python_is_made_absolute(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(["src", "", "/somewhere"]))
+    path = child_environment("procession")["PYTHONPATH"].split(os.pathsep)
+    assert path == [str(Path(cli.__file__).parents[1]), os.path.abspath("src"), "/somewhere"]
 
 
 def test_the_plan_keeps_to_the_kinds_and_the_caps() -> None:
