@@ -10,7 +10,7 @@ KIND_TITLES: dict[Kind, str] = {"import": "importable", "main": "__main__"}
 
 Size = Literal["quick", "normal", "full"]
 
-Status = Literal["ok", "hang", "error"]
+Status = Literal["ok", "hang", "error", "not available"]
 
 
 @dataclass(frozen=True)
@@ -23,6 +23,10 @@ class Cell:
     repetition: int
     size: Size = "normal"
     out: str = ""
+    amount: float = 0.0
+    """How many workers or tasks, for a measure of growth."""
+    turn_ns: float = 10.0
+    """What a turn of the busy loop takes here: measured once, so that all peers of a run get the same work."""
 
     @property
     def quick(self) -> bool:
@@ -47,6 +51,10 @@ class Sample:
     facts: dict[str, float] = field(default_factory=dict)
 
 
+class NotAvailable(Exception):
+    """The installed library has not got what the measure asks for: a gap in the table, and no failure."""
+
+
 @dataclass
 class Outcome:
     """A cell that was run: its sample when `status` is "ok", else why there is none."""
@@ -56,3 +64,8 @@ class Outcome:
     seconds: float
     sample: Sample | None = None
     reason: str = ""
+
+    @property
+    def failed(self) -> bool:
+        """Whether something went wrong, other than that the library lacks what was asked for."""
+        return self.status in ("hang", "error")

@@ -6,6 +6,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from benchmarks import machine, report
@@ -13,7 +14,8 @@ from benchmarks.cell import KINDS, Cell, Kind, Outcome, Size
 from benchmarks.measures import MEASURES
 from benchmarks.peers import PEERS, problem_with, version_of
 from benchmarks.results import Results
-from benchmarks.runner import run_cell
+from benchmarks.runner import child_environment, run_cell
+from benchmarks.targets import OURS, PURE
 from benchmarks.words import names, refuse_unknown
 
 BUDGET = {"quick": 240.0, "normal": 720.0}
@@ -56,14 +58,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     found = machine.facts()
     began = time.perf_counter()
     size: Size = "quick" if asked.quick else "full" if asked.full else "normal"
-    plan = list(cells(asked.only or list(MEASURES), peers, asked.kinds, asked.repeat or 0, size))
+    wanted = cells(asked.only or list(MEASURES), peers, asked.kinds, asked.repeat or 0, size)
+    plan = [replace(cell, turn_ns=found["turn_ns"]) for cell in wanted]
     outcomes = list(run(plan, math.inf if asked.repeat or asked.full else BUDGET[size]))
     found["repetitions"] = 1 + max((outcome.cell.repetition for outcome in outcomes), default=-1)
     found["seconds"] = round(time.perf_counter() - began)
+    found["modes"] = machine.modes({name: child_environment(name) for name in peers if name in (OURS, PURE)})
     found["versions"] = {name: version_of(PEERS[name]) for name in peers}
     results = Results(outcomes)
     _write(results, found, asked)
-    return 1 if any(outcome.status != "ok" for outcome in outcomes) else 0
+    return 1 if any(outcome.failed for outcome in outcomes) else 0
 
 
 def cells(
@@ -78,19 +82,19 @@ def cells(
             cap = MEASURES[name].repetitions
             if not repeat and cap is not None and repetition >= (1 if size == "quick" else cap):
                 continue
-            for kind in KINDS:
+            for kind in (kind for kind in MEASURES[name].kinds if kind in kinds):
                 for peer in order:
-                    if kind in kinds and MEASURES[name].takes(PEERS[peer]):
+                    if MEASURES[name].takes(PEERS[peer]):
                         yield Cell(name, peer, kind, repetition, size)
 
 
 def run(plan: Sequence[Cell], budget: float) -> Iterator[Outcome]:
-    """Run the cells one after the other; what hung once is not asked again.
+    """Run the cells one after the other; what hung once, or is not there, is not asked again.
 
     A repetition that would, going by what its cells took before, end after `budget` seconds is not begun: on a machine
     that is too busy, the report shows fewer repetitions.
     """
-    hung: set[tuple[str, str, str]] = set()
+    settled: set[tuple[str, str, str]] = set()
     took: dict[tuple[str, str, str], float] = {}
     began = time.perf_counter()
     repetition = 0
@@ -103,13 +107,13 @@ def run(plan: Sequence[Cell], budget: float) -> Iterator[Outcome]:
                     return
                 repetition = cell.repetition
             place = (cell.measure, cell.peer, cell.kind)
-            if place in hung:
+            if place in settled:
                 continue
             limit = MEASURES[cell.measure].limit * (5 if cell.size == "full" else 1)
             outcome = run_cell(cell, limit, Path(scratch))
             took[place] = outcome.seconds
-            if outcome.status == "hang":
-                hung.add(place)
+            if outcome.status in ("hang", "not available"):
+                settled.add(place)
             print(f"[{index}/{len(plan)}] {report.progress(outcome)}", file=sys.stderr, flush=True)
             yield outcome
 

@@ -3,14 +3,16 @@
 import os
 import platform
 import statistics
+import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 from benchmarks import workloads
 from benchmarks.peers.base import TaskPeer
+from benchmarks.targets import OURS, PURE
 
 
 class _Inline(TaskPeer):
@@ -35,6 +37,7 @@ def facts() -> dict[str, Any]:
         "load_average": [round(value, 2) for value in os.getloadavg()],
         "harness_ns_per_task": round(harness_cost()),
         "two_cores_slowdown": round(two_cores_slowdown(), 2),
+        "turn_ns": round(turn_seconds() * 1e9, 3),
     }
 
 
@@ -59,6 +62,17 @@ def harness_cost() -> float:
     return statistics.median(times)
 
 
+def turn_seconds() -> float:
+    """Seconds for a turn of `burn`'s loop, undisturbed: the shortest, lest the items come out too light."""
+    turns = 20_000
+    times = []
+    for _ in range(100):
+        began = time.perf_counter()
+        workloads.burn(turns)
+        times.append(time.perf_counter() - began)
+    return min(times) / turns
+
+
 def two_cores_slowdown() -> float:
     """How much longer a fixed amount of work takes when two processes do it at once: 1.0 on two true, free cores."""
     alone, together = [], []
@@ -81,6 +95,20 @@ def _burn_in_children(count: int) -> float:
     return time.perf_counter() - began
 
 
+ASK = "import procession; print(bool(procession.accelerated) if hasattr(procession, 'accelerated') else None)"
+MODES = {"True": "accelerated", "False": "pure Python", "None": "this procession has one mode"}
+
+
+def modes(environments: Mapping[str, Mapping[str, str]]) -> dict[str, str]:
+    """In which mode procession runs in each of some peers' environments, by what a fresh process says there."""
+    found = {}
+    for peer, environment in environments.items():
+        command = [sys.executable, "-P", "-c", ASK]
+        said = subprocess.run(command, env=environment, capture_output=True, text=True, check=True, timeout=60)
+        found[peer] = MODES[said.stdout.strip()]
+    return found
+
+
 def doubts(found: dict[str, Any], ppe_rates: Sequence[float]) -> list[str]:
     """Reasons not to trust the figures of this run; for stderr and the report."""
     reasons = []
@@ -97,6 +125,10 @@ def doubts(found: dict[str, Any], ppe_rates: Sequence[float]) -> list[str]:
         reasons.append(f"the harness itself costs {found['harness_ns_per_task']} ns a task")
     if ppe_rates and not 2_000 < statistics.median(ppe_rates) < 60_000:
         reasons.append(f"ProcessPoolExecutor did {statistics.median(ppe_rates):.0f} tasks/s; 5,000-15,000 is usual")
+    if found["modes"].get(OURS, "accelerated") != "accelerated":
+        reasons.append(f"{OURS} is not accelerated here: what its targets ask for is the extension's speed")
+    if found["modes"].get(PURE) == "accelerated":
+        reasons.append(f"{PURE} is accelerated: the row of the pure mode is not that")
     if sys.flags.dev_mode or sys.flags.optimize:
         reasons.append("the interpreter runs with -X dev or -O")
     return reasons

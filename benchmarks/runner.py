@@ -11,18 +11,24 @@ from dataclasses import replace
 from pathlib import Path
 
 from benchmarks.cell import Cell, Outcome, Sample
+from benchmarks.peers import PEERS
+from benchmarks.peers.procession import PURE
 
 HERE = Path(__file__).resolve().parent
 SCRIPTS = {"import": HERE / "launch.py", "main": HERE / "workloads.py"}
 
 
-def child_environment() -> dict[str, str]:
-    """Ours, with the folder above `benchmarks/` on the path of every process below."""
-    path = [str(HERE.parent), os.environ.get("PYTHONPATH", "")]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, path))}
+def child_environment(peer: str) -> dict[str, str]:
+    """Ours, with the folder above `benchmarks/` on the path of every process below, and what `peer` wants set."""
+    given = filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))
+    # Absolute: a cell runs in a folder of its own.
+    path = [str(HERE.parent), *map(os.path.abspath, given)]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path)}
     # Peers come with their bytecode from pip; ours, in a checkout, may write its own.
     environment.pop("PYTHONDONTWRITEBYTECODE", None)
-    return environment
+    # The mode is the peer's to say, not the shell's: both modes run in one run.
+    environment.pop(PURE, None)
+    return {**environment, **PEERS[peer].environment}
 
 
 def run_cell(cell: Cell, limit: float, scratch: Path) -> Outcome:
@@ -37,7 +43,7 @@ def run_cell(cell: Cell, limit: float, scratch: Path) -> Outcome:
         process = subprocess.Popen(
             command,
             cwd=scratch,
-            env=child_environment(),
+            env=child_environment(cell.peer),
             stdin=subprocess.DEVNULL,
             stdout=errors,
             stderr=errors,
@@ -58,7 +64,10 @@ def run_cell(cell: Cell, limit: float, scratch: Path) -> Outcome:
         return Outcome(cell, "hang", seconds, reason=f"no end after {limit:g} s")
     if process.returncode != 0 or not out.exists():
         return Outcome(cell, "error", seconds, reason=said or f"exit status {process.returncode}")
-    return Outcome(cell, "ok", seconds, Sample(**json.loads(out.read_text())))
+    found = json.loads(out.read_text())
+    if "not available" in found:
+        return Outcome(cell, "not available", seconds, reason=found["not available"])
+    return Outcome(cell, "ok", seconds, Sample(**found))
 
 
 def _kill_group(leader: int) -> None:

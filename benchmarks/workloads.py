@@ -4,6 +4,7 @@ Imported, it gives functions of an importable module. Run as a script, the very 
 `__main__`, as those of a user's own script do. Workers may import it again, so it stays light.
 """
 
+import importlib
 import os
 import sys
 import time
@@ -48,6 +49,80 @@ def prime(spec: tuple[int, float]) -> int:
 def give(kind: str) -> Any:
     """The large object that `prime` built: sending it is timed, building it is not."""
     return _made()[kind]
+
+
+EVERY = 8_192
+"""Every so many numbers (64 kB) an array shows which round it belongs to."""
+
+
+def prime_arrays(spec: tuple[int, int, float]) -> int:
+    """Build in this process the arrays of `numbered`, linger as `prime` does; our pid."""
+    nbytes, count, seconds = spec
+    made = _made()
+    if made.get("owner") != os.getpid():  # a fork has its parent's, and would pay for writing to them
+        import numpy
+
+        made["arrays"] = [numpy.ones(nbytes // 8) for _ in range(count)]
+        made["owner"] = os.getpid()
+    time.sleep(seconds)
+    return os.getpid()
+
+
+def numbered(number: int) -> Any:
+    """The next in turn of this process's arrays, with the number of the round written all over it."""
+    arrays = _made()["arrays"]
+    array = arrays[number % len(arrays)]
+    array[::EVERY] = number
+    return array
+
+
+def sampled(array: Any) -> tuple[int, float]:
+    """The length, and the sum of the numbers that show the round."""
+    return len(array), float(array[::EVERY].sum())
+
+
+def total(array: Any) -> tuple[int, float]:
+    """The length, and the sum of all numbers; exact, because they are whole."""
+    return len(array), float(array.sum())
+
+
+def total_of(number: int, length: int) -> float:
+    """The sum of an array that `numbered` has given."""
+    shown = -(-length // EVERY)
+    return float(length - shown + number * shown)
+
+
+PLACES = 16
+"""In so many places an array of the arena is written and read, however large it is."""
+
+
+def mark(array: Any, number: int) -> None:
+    """Write the number of the round into some places of it."""
+    array[:: len(array) // PLACES] = number
+
+
+def marks(array: Any) -> tuple[int, float]:
+    """The length, and the sum of the numbers in those places."""
+    return len(array), float(array[:: len(array) // PLACES].sum())
+
+
+def from_arena(spec: tuple[int, int]) -> Any:
+    """An array that this worker has made in the arena at its first call, with the number of the round in it."""
+    nbytes, number = spec
+    if "arena" not in _made():
+        procession: Any = importlib.import_module("procession")
+        _made()["arena"] = procession.empty((nbytes // 8,), "float64")
+        _made()["arena"][:] = 1.0
+    mark(_made()["arena"], number)
+    return _made()["arena"]
+
+
+def hold(gate: str) -> None:
+    """Say that we are here, through one named pipe, and stay until a byte comes through another."""
+    with open(gate + ".here", "wb", buffering=0) as here:
+        here.write(b"x")
+    with open(gate, "rb", buffering=0) as opening:
+        opening.read(1)
 
 
 def reference(x: int) -> int:

@@ -1,13 +1,14 @@
 """The measures by name, in the order of the report. A new one is a class with a docstring, and a line here."""
 
+from benchmarks.measures.arrays import ArrayArena, ArrayLarge, ArraySmall
 from benchmarks.measures.base import Measure
 from benchmarks.measures.idle import Idle
-from benchmarks.measures.latency import Roundtrip
-from benchmarks.measures.mapping import Map, MapSkewed
+from benchmarks.measures.latency import Roundtrip, RoundtripBusy
+from benchmarks.measures.mapping import Map, MapMixed, MapSkewed
 from benchmarks.measures.payload import Payload
 from benchmarks.measures.reference import Reference
 from benchmarks.measures.spinoff import SpinoffLarge, SpinoffSmall
-from benchmarks.measures.startup import Startup
+from benchmarks.measures.startup import Imports, Startup
 from benchmarks.measures.throughput import SubmitResult, SubmitWait
 
 MEASURES: dict[str, Measure] = {
@@ -16,12 +17,18 @@ MEASURES: dict[str, Measure] = {
         SubmitResult(),
         SubmitWait(),
         Roundtrip(),
+        RoundtripBusy(),
         Map(),
         MapSkewed(),
+        MapMixed(),
         SpinoffSmall(),
         SpinoffLarge(),
+        ArrayLarge(),
+        ArraySmall(),
+        ArrayArena(),
         Payload(),
         Startup(),
+        Imports(),
         Idle(),
         Reference(),
     )

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from types import ModuleType
 from typing import Any, ClassVar, Literal, TypeVar
 
-from benchmarks.cell import Cell, Sample
-from benchmarks.peers.base import Peer
+from benchmarks.cell import KINDS, Cell, Kind, Sample
+from benchmarks.peers.base import Peer, Work
 
-Unit = Literal["/s", "us", "ms", "s", "MiB", "x"]
+Unit = Literal["/s", "us", "ms", "s", "B", "MiB", "x"]
 T = TypeVar("T", bound=Peer)
 
 WORKERS = 2
@@ -42,6 +42,8 @@ class Measure(ABC):
     """Seconds after which a cell hangs: some ten times what the slowest peer needs."""
     peers: ClassVar[tuple[str, ...] | None] = None
     """Only these take part, if the measure is too long for all."""
+    kinds: ClassVar[tuple[Kind, ...]] = KINDS
+    """The kinds of function that it is run with; one, where the kind cannot matter to what is timed."""
 
     @abstractmethod
     def run(self, peer: Peer, work: ModuleType, cell: Cell) -> Sample:
@@ -88,15 +90,26 @@ def ramp(run: Callable[[int], float], nominal: int, cell: Cell) -> tuple[int, fl
         n = min(nominal, int(n * min(8.0, max(2.0, 2 * enough / seconds))))
 
 
-def pids_of_all(peer: Peer, work: ModuleType, workers: int, nbytes: int = 0) -> set[int]:
-    """Have every worker run `prime`, so that all are started and primed; their pids."""
+def pids_of_all(peer: Peer, work: ModuleType, workers: int, prime: tuple[Work, Any] | None = None) -> set[int]:
+    """Have every worker run `prime`, a function that lingers and gives its pid, and its item; their pids."""
+    fn, item = prime or (work.prime, (0, 0.05))
     pids: set[int] = set()
     deadline = time.monotonic() + 15.0
     while len(pids) < workers:
         if time.monotonic() > deadline:
             raise AssertionError(f"after 15 s only {len(pids)} of {workers} workers had taken a task")
-        pids.update(peer.submit_each(work.prime, [(nbytes, 0.05)] * workers))
+        pids.update(peer.submit_each(fn, [item] * workers))
     return pids
+
+
+def best_of(once: Callable[[int | None], float], sizes: Sequence[int], own: float) -> tuple[float, int]:
+    """The seconds of `once` at the best chunk size, and that size (0: the library's own, which has taken `own`).
+
+    Each is tried once, and the best asked again: the first time of the best would be the luckiest of several.
+    """
+    tried = [(own, 0), *((once(size), size) for size in sizes)]
+    best = min(tried)[1]
+    return once(best or None), best
 
 
 def percentile(values: Sequence[float], percent: float) -> float:

@@ -26,7 +26,7 @@ class Idle(Measure):
         Metric("pss_below", "PSS, descendants only", "MiB"),
         Metric("uss", "private memory, parent and descendants", "MiB"),
     )
-    repetitions = 2
+    repetitions = 1
 
     def run(self, peer: Peer, work: ModuleType, cell: Cell) -> Sample:
         with opened(peer):

@@ -4,6 +4,8 @@ import importlib
 import importlib.metadata
 
 from benchmarks.peers.base import Peer
+from benchmarks.peers.controls import ForksPeer, MemcpyPeer, RawPipePeer
+from benchmarks.peers.fifo import FasterFifoPeer
 from benchmarks.peers.handwritten import HandwrittenPeer
 from benchmarks.peers.joblib import JoblibPeer
 from benchmarks.peers.loky import LokyPeer
@@ -11,7 +13,7 @@ from benchmarks.peers.mp_pool import MultiprocessingPoolPeer
 from benchmarks.peers.mpire import MpirePeer
 from benchmarks.peers.pebble import PebblePeer
 from benchmarks.peers.ppe import ForkserverPeer, ProcessPoolExecutorPeer
-from benchmarks.peers.procession import ProcessionPeer
+from benchmarks.peers.procession import ProcessionPeer, PureProcessionPeer
 
 PEERS: dict[str, type[Peer]] = {
     peer.name: peer
@@ -24,6 +26,11 @@ PEERS: dict[str, type[Peer]] = {
         MpirePeer,
         PebblePeer,
         HandwrittenPeer,
+        FasterFifoPeer,
+        RawPipePeer,
+        ForksPeer,
+        MemcpyPeer,
+        PureProcessionPeer,
         ProcessionPeer,
     )
 }

@@ -6,7 +6,7 @@ an attribute, a `methodcaller` in C), so that the harness adds the same few hund
 
 import concurrent.futures
 import importlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from operator import methodcaller
 from typing import Any, ClassVar
 
@@ -17,12 +17,20 @@ POOL_MEASURES = frozenset(
         "submit_result",
         "submit_wait",
         "roundtrip",
+        "roundtrip_busy",
         "map",
         "map_skewed",
+        "map_mixed",
         "payload",
+        "array_64mb",
+        "array_1mb",
         "startup",
+        "imports",
         "idle",
         "reference",
+        "workers",
+        "queued",
+        "scaling",
     }
 )
 
@@ -39,8 +47,14 @@ class Peer:
     distribution: ClassVar[str | None] = None
     """Where its version is looked up; None for the standard library."""
     measures: ClassVar[frozenset[str]] = POOL_MEASURES
+    controls: ClassVar[frozenset[str]] = frozenset()
+    """Measures in which it is no library but shows what the machine can do: no rival there."""
+    environment: ClassVar[Mapping[str, str]] = {}
+    """Set in the environment of its cells before anything is imported."""
     chunksizes: ClassVar[tuple[int, ...]] = ()
-    """Chunk sizes to try in the map measure beside the default; none if the library tunes itself."""
+    """Chunk sizes to try in the map of no-ops beside the default."""
+    chunked: ClassVar[bool] = False
+    """Whether its map takes a chunk size that a user would tune; the maps of real work then try some."""
     script_import: ClassVar[str] = ""
     script_body: ClassVar[str] = ""
     """The lines of a whole program that prints `noop(1)`, as the library's documentation would write it."""
@@ -72,8 +86,8 @@ class Peer:
         """All results in order; with `chunksize` None exactly as the library does by default."""
         raise self._lacks("map")
 
-    def open_spinoff(self, fn: Work, maxsize: int | None) -> None:
-        """Start a FIFO worker of one process; `maxsize` None leaves the library's own default."""
+    def open_spinoff(self, fn: Work) -> None:
+        """Start a FIFO worker of one process that takes as much as it is given."""
         raise self._lacks("a spin-off")
 
     def put(self, item: Any) -> None:

@@ -23,7 +23,8 @@ class HandwrittenPeer(Peer):
     name = "hand-written"
     title = "hand-written multiprocessing.Queue worker / forks at a pipe"
     package = "multiprocessing"
-    measures = frozenset({"spinoff_small", "spinoff_large", "map_skewed"})
+    measures = frozenset({"spinoff_small", "spinoff_large", "map_skewed", "map_mixed"})
+    controls = frozenset({"map_skewed", "map_mixed"})
 
     workers = 0
     process: Any = None
@@ -57,8 +58,8 @@ class HandwrittenPeer(Peer):
         finally:
             os._exit(status)
 
-    def open_spinoff(self, fn: Work, maxsize: int | None) -> None:
-        self.inbox: Any = multiprocessing.Queue(maxsize or 0)
+    def open_spinoff(self, fn: Work) -> None:
+        self.inbox: Any = multiprocessing.Queue()
         self.outbox: Any = multiprocessing.Queue()
         self.process = multiprocessing.Process(target=_serve, args=(fn, self.inbox, self.outbox))
         self.process.start()

@@ -12,6 +12,7 @@ class LokyPeer(ExecutorPeer):
     title = "loky.get_reusable_executor"
     package = "loky"
     distribution = "loky"
+    chunked = True
     chunksizes = (500, 2_000, 8_000, 25_000)
     script_import = "from loky import get_reusable_executor"
     script_body = "with get_reusable_executor(max_workers=2) as pool:\n    print(pool.submit(noop, 1).result())"

@@ -14,6 +14,7 @@ class MultiprocessingPoolPeer(TaskPeer):
     title = "multiprocessing.Pool"
     package = "multiprocessing"
     measures = POOL_MEASURES - {"submit_wait"}
+    chunked = True
     chunksizes = (500, 2_000, 8_000, 25_000)
     script_import = "from multiprocessing import Pool"
     script_body = "with Pool(2) as pool:\n    print(pool.apply_async(noop, (1,)).get())"

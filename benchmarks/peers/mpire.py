@@ -15,6 +15,7 @@ class MpirePeer(TaskPeer):
     package = "mpire"
     distribution = "mpire"
     measures = POOL_MEASURES - {"submit_wait"}
+    chunked = True
     script_import = "from mpire import WorkerPool"
     script_body = "with WorkerPool(n_jobs=2) as pool:\n    print(pool.apply_async(noop, (1,)).get())"
 

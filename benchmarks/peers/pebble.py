@@ -13,6 +13,7 @@ class PebblePeer(TaskPeer):
     title = "pebble.ProcessPool"
     package = "pebble"
     distribution = "pebble"
+    chunked = True
     script_import = "from pebble import ProcessPool"
     script_body = "with ProcessPool(max_workers=2) as pool:\n    print(pool.schedule(noop, args=[1]).result())"
 

@@ -11,6 +11,7 @@ class ProcessPoolExecutorPeer(ExecutorPeer):
     name = "ppe"
     title = "concurrent.futures.ProcessPoolExecutor"
     package = "concurrent.futures"
+    chunked = True
     chunksizes = (500, 2_000, 8_000, 25_000)
     script_import = "from concurrent.futures import ProcessPoolExecutor"
     script_body = "with ProcessPoolExecutor(2) as pool:\n    print(pool.submit(noop, 1).result())"

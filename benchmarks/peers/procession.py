@@ -1,28 +1,30 @@
-"""procession itself: Pool for the pool's measures, SpinOff for the spin-off's."""
+"""procession itself, in both of its modes: Pool for the pool's measures, SpinOff for the spin-off's."""
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Mapping
+from typing import Any, ClassVar
 
 from benchmarks.peers.base import POOL_MEASURES, ExecutorPeer, Work
 
+PURE = "PROCESSION_PURE"
+
 
 class ProcessionPeer(ExecutorPeer):
-    """Nothing tuned: every word but the number of workers is the default."""
+    """Nothing tuned: every word but the number of workers is the default. Accelerated where the extension is built."""
 
     name = "procession"
     title = "procession"
     package = "procession"
     requires = ("Pool", "SpinOff")
     distribution = "procession"
-    measures = POOL_MEASURES | {"spinoff_small", "spinoff_large"}
+    measures = POOL_MEASURES | {"spinoff_small", "spinoff_large", "array_arena"}
     script_import = "from procession import Pool"
     script_body = "with Pool(2) as pool:\n    print(pool.submit(noop, 1).result())"
 
     def make_pool(self, workers: int) -> Any:
         return self.library().Pool(workers)
 
-    def open_spinoff(self, fn: Work, maxsize: int | None) -> None:
-        # Without bound, as the opponent's queue: one thread that puts and takes cannot wait for itself to take.
+    def open_spinoff(self, fn: Work) -> None:
+        # Without bound, as the opponents' queues: one thread that puts and takes cannot wait for itself to take.
         spin = self.pool = self.library().SpinOff(fn, maxsize=0)
         # Instance attributes over the methods of the base: the loop calls the library's own methods.
         vars(self).update(put=spin.put, ready=spin.ready, close=self._end_spinoff)
@@ -33,3 +35,11 @@ class ProcessionPeer(ExecutorPeer):
     def _end_spinoff(self) -> None:
         self.pool.close()
         self.pool.join()
+
+
+class PureProcessionPeer(ProcessionPeer):
+    """The same without its C extension, which this variable turns off in the program and in its workers."""
+
+    name = "procession-pure"
+    title = "procession, pure Python"
+    environment: ClassVar[Mapping[str, str]] = {PURE: "1"}
