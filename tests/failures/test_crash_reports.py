@@ -109,7 +109,8 @@ def die_soon(path: str) -> None:
     """The worker says that it is ready, and is killed in the midst of looking for work."""
     import os
 
-    from procession.worker import loop
+    from procession.worker import fast, loop
 
     tasks.note(path, "started")
-    loop.Worker.run = lambda _self: os._exit(7)  # type: ignore[method-assign]
+    for kind in (loop.Worker, fast.FastWorker):
+        kind.run = lambda _self: os._exit(7)  # type: ignore[method-assign]

@@ -145,9 +145,10 @@ static inline bool at_hand(door_t *self, PyObject *fn) {
 
 /* --------------------------------------------------------------------------------------------------------- submit */
 
+/* Wake the driver, once: it puts its bell back among the targets when it sleeps the next time, and looks before it does. */
 static void wake(door_t *self) {
     ssize_t written = write(self->bell, "!", 1); /* a full pipe has woken it already, a closed one has no driver */
-    (void)written;
+    if (written == 1 && PyList_SetSlice(self->targets, 1, PyList_GET_SIZE(self->targets), NULL) < 0) PyErr_Clear();
 }
 
 /* Whether the worker of this ring has the function at hand. */
@@ -182,6 +183,7 @@ static PyObject *door_submit(door_t *self, PyObject *fn, PyObject *const *args, 
     PyObject *body = PyTuple_New(count);
     if (!body) return NULL;
     for (Py_ssize_t i = 0; i < count; i++) PyTuple_SET_ITEM(body, i, Py_NewRef(args[i]));
+    if (count) PyObject_GC_UnTrack(body); /* there is nothing in it that could be part of a cycle */
     PyObject *future = storage_make((PyTypeObject *)self->future_type, self->entry, body);
     if (!future) return NULL;
     STORAGE(future)->owner = Py_XNewRef(self->owner);

@@ -1,5 +1,10 @@
 /* Storage: what a CallFuture keeps, without a dict. The laws are those of backends/tasks.py.
  *
+ * The collector looks at what it tracks again and again, which for a hundred thousand futures costs more than all that is
+ * done with them. So one that was made here is not tracked until it could be part of a cycle: until it is given an outcome
+ * that the collector knows, or any attribute by Python code (its Condition, a callback). What it refers to from the start
+ * (its function's entry, the engine) refers to no future but through queues, which a driver looks after.
+ *
  * What is done here in one call of C is one step to all other threads, and no signal handler runs in it: so a future that
  * has no Condition can be given its outcome without the lock that guards making one.
  */
@@ -70,14 +75,25 @@ PyObject *storage_make(PyTypeObject *type, PyObject *function, PyObject *body) {
         Py_DECREF(body);
         return NULL;
     }
+    PyObject_GC_UnTrack(self);
     STORAGE(self)->state = Py_NewRef(names.pending);
     STORAGE(self)->function = Py_NewRef(function);
     STORAGE(self)->body = body;
     return self;
 }
 
+static void track(PyObject *self) {
+    if (!PyObject_GC_IsTracked(self)) PyObject_GC_Track(self);
+}
+
+static int storage_setattro(PyObject *self, PyObject *name, PyObject *value) {
+    track(self);
+    return PyObject_GenericSetAttr(self, name, value);
+}
+
 /* The outcome, and not yet the state. */
 static int put_outcome(storage_t *future, PyObject *outcome) {
+    if (PyObject_IS_GC(outcome)) track((PyObject *)future);
     if ((PyObject *)Py_TYPE(outcome) == names.raised) {
         PyObject *error = PyObject_GetAttrString(outcome, "error");
         if (!error) return -1;
@@ -148,6 +164,7 @@ PyTypeObject Storage_Type = {
     .tp_traverse = storage_traverse,
     .tp_clear = storage_clear,
     .tp_dealloc = storage_dealloc,
+    .tp_setattro = storage_setattro,
     .tp_members = members,
     .tp_new = storage_new,
 };
