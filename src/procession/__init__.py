@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from concurrent.futures import CancelledError
 
     from procession import futures
+    from procession._native import accelerated
     from procession.errors import (
         Full,
         MemoryLimit,
@@ -49,6 +50,7 @@ _HOME = {
     "shared_pool": "procession.pool_shared",
     "WorkerDied": "procession.errors",
     "WorkerStartError": "procession.errors",
+    "accelerated": "procession._native",
     "state": "procession.worker.state",
 }
 
@@ -67,6 +69,7 @@ __all__ = [
     "WorkerDied",
     "WorkerStartError",
     "__version__",
+    "accelerated",
     "cancelled",
     "checkpoint",
     "futures",

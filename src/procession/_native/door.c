@@ -346,9 +346,9 @@ static PyObject *quick_submit(PyObject *callable, PyObject *const *args, size_t 
 /* result(self, timeout=None) of a future. */
 static PyObject *quick_result(PyObject *callable, PyObject *const *args, size_t nargsf, PyObject *kwnames) {
     Py_ssize_t count = PyVectorcall_NARGS(nargsf);
-    if (count >= 1 && IS_STORAGE(args[0])) {
+    if ((count == 1 || count == 2) && !kwnames && IS_STORAGE(args[0])) {
         storage_t *future = STORAGE(args[0]);
-        if (count == 1 && !kwnames && future->lane && Py_TYPE(future->lane) == &ParentRing_Type &&
+        if (count == 1 && future->lane && Py_TYPE(future->lane) == &ParentRing_Type &&
             future->state != names.finished) {
             PyObject *ring = Py_NewRef(future->lane);
             int failed = parent_wait_call((parent_ring_t *)ring, future);
