@@ -3,12 +3,16 @@
 #   make demo       the main job, on real input           make test       the test suite           (ARGS="-k name -x")
 #   make check      format, lint, types, layers, limits   make test-all   the suite on each of PYTHONS
 #   make bench      against its peers    (ARGS="--help")  make soak       seeded chaos             (MINUTES=5 SEED=1)
-#   make rivals     the failure table, against the others make clean      caches and builds; distclean: environments too
-#   make format     put the format right, fix the lint
+#   make rivals     the failure table, against the others make sanitize   the suite under ASan and UBSan    (ARGS=...)
+#   make format     put the format right, fix the lint    make clean      caches and builds; distclean: environments too
+#
+# PROCESSION_PURE=1 before any of them: without the extension, in pure Python.
+#
+# The extension is built where there is a compiler, and anew when its sources have changed.
 #
 # One environment, VENV, is filled level by level: base (the package and its progress bar), dev (checks and tests),
 # bench (the peers). `make rivals` has one of its own, since ray and dask are heavy. A stamp file says which level is in;
-# it is old when pyproject.toml or constraints.txt is newer.
+# it is old when pyproject.toml, constraints.txt or the extension's sources are newer.
 
 PYTHON  ?= python3
 VENV    ?= .venv
@@ -20,9 +24,11 @@ SEED    ?=
 PY := $(VENV)/bin/python
 PIP_INSTALL := $(PY) -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
+PROJECT := pyproject.toml constraints.txt setup.py $(wildcard src/procession/_native/*.[ch])
+
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
-.PHONY: help demo test test-all check bench rivals rivals-run soak format clean distclean venv-dev
+.PHONY: help demo test test-all check bench rivals rivals-run soak sanitize format clean distclean venv-dev
 .DELETE_ON_ERROR:
 
 help:
@@ -41,21 +47,21 @@ $(PY):
 	    $(PYTHON) -m venv --without-pip $(VENV) && $(PYTHON) -m pip --python $(PY) install --quiet pip; \
 	fi
 
-$(VENV)/.stamp-base: pyproject.toml constraints.txt | $(PY)
+$(VENV)/.stamp-base: $(PROJECT) | $(PY)
 	@$(PIP_INSTALL) -e '.[progress]'
 	@touch $@
 
-$(VENV)/.stamp-dev: pyproject.toml constraints.txt | $(PY)
+$(VENV)/.stamp-dev: $(PROJECT) | $(PY)
 	@echo "installing the tools of development" >&2
 	@$(PIP_INSTALL) -e '.[dev]'
 	@touch $@ $(VENV)/.stamp-base
 
-$(VENV)/.stamp-bench: pyproject.toml constraints.txt | $(PY)
+$(VENV)/.stamp-bench: $(PROJECT) | $(PY)
 	@echo "installing the peers of the benchmarks" >&2
 	@$(PIP_INSTALL) -e '.[bench]'
 	@touch $@
 
-$(VENV)/.stamp-rivals: pyproject.toml constraints.txt | $(PY)
+$(VENV)/.stamp-rivals: $(PROJECT) | $(PY)
 	@echo "installing the rivals" >&2
 	@$(PIP_INSTALL) -e '.[rivals]'
 	@touch $@
@@ -101,6 +107,10 @@ rivals:
 rivals-run: $(VENV)/.stamp-rivals
 	@$(PY) -m rivals $(or $(ARGS),--markdown docs/rivals.md)
 
+# The extension compiled with checks, from a copy of the tree: whatever C does wrong ends the run and is printed.
+sanitize: $(VENV)/.stamp-dev
+	@PYTHON="$(PY)" tests/native/sanitize.sh $(ARGS)
+
 soak: $(VENV)/.stamp-dev
 	@$(PY) -m tests.soak.chaos --minutes $(MINUTES) $(if $(SEED),--seed $(SEED)) $(ARGS)
 
@@ -110,6 +120,7 @@ format: $(VENV)/.stamp-dev
 	@$(VENV)/bin/ruff check .
 
 clean:
+	@rm -f src/procession/_native/*.so
 	@rm -rf build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis src/*.egg-info
 	@find src tests benchmarks rivals -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
 
