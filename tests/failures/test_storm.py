@@ -23,7 +23,6 @@ import pytest
 
 from procession import Full, Pool, SpinOff
 from procession.backends import condition
-from procession.backends import tasks as backend_tasks
 from tests.failures import tasks
 from tests.failures.kit import Gate, Notes, seeded, wait_until
 
@@ -120,13 +119,12 @@ def test_locks_left_behind(backend: str, notes: Notes, gate: Gate, monkeypatch: 
     monkeypatch.setattr(condition, "LOOK", 0.02)
     waited: list[float | None] = []
 
-    class Watched(condition.FutureCondition):
-        def acquire(self, blocking: bool = True, timeout: float = -1) -> bool:
-            if blocking and threading.current_thread() is not leaver:
-                waited.append(timeout)
-            return super().acquire(blocking, timeout)
+    def acquire(self: condition.FutureCondition, blocking: bool = True, timeout: float = -1) -> bool:
+        if blocking and threading.current_thread() is not leaver:
+            waited.append(timeout)
+        return super(condition.FutureCondition, self).acquire(blocking, timeout)
 
-    monkeypatch.setattr(backend_tasks, "FutureCondition", Watched)
+    monkeypatch.setattr(condition.FutureCondition, "acquire", acquire, raising=False)
     with Pool(1, backend=backend) as pool:
         futures = [pool.submit(tasks.held, notes.path, gate.path, n) for n in range(500)]
         notes.wait(1)

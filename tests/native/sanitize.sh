@@ -5,7 +5,7 @@
 #   PYTHON=.venv/bin/python tests/native/sanitize.sh -k rings
 #
 # Memory is malloc's, so that the sanitizer sees each object's bounds. What leaks is not looked for here (the interpreter
-# itself frees little at its end): tests/native counts references, tests/leaks.py all else.
+# itself frees little at its end): tests/native counts references, tests/leaks.py all else. Signals that tests send are theirs.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 python=$(readlink -f "$(dirname "${PYTHON:-.venv/bin/python}")")/$(basename "${PYTHON:-python}")
@@ -22,7 +22,7 @@ checks="-fsanitize=address,undefined -fno-omit-frame-pointer"
 
 export PYTHONPATH="$home/src:$home" PYTHONMALLOC=malloc PYTHONDONTWRITEBYTECODE=1
 export LD_PRELOAD="$(${CC:-cc} -print-file-name=libasan.so):$(${CC:-cc} -print-file-name=libubsan.so)"
-export ASAN_OPTIONS="detect_leaks=0:abort_on_error=1:handle_segv=0:log_path=$home/said"
+export ASAN_OPTIONS="detect_leaks=0:abort_on_error=1:handle_segv=0:handle_sigbus=0:handle_abort=0:handle_sigfpe=0:handle_sigill=0:log_path=$home/said"
 export UBSAN_OPTIONS="print_stacktrace=1:halt_on_error=1:log_path=$home/said"
 export PROCESSION_EXPECT=accelerated
 

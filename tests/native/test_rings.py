@@ -33,7 +33,7 @@ def same(one: Any, other: Any) -> bool:
     if type(one) is not type(other):
         return False
     if type(one) is float:
-        return one == other and math.copysign(1, one) == math.copysign(1, other) or (one != one and other != other)
+        return (one == other and math.copysign(1, one) == math.copysign(1, other)) or (one != one and other != other)
     return bool(one == other)
 
 
@@ -185,7 +185,7 @@ def test_a_function_that_travels_in_its_calls_is_not_defined() -> None:
         ends.send(calls(Function(0), b"call"))
         ends.serve(print)
         assert ends.defined == []
-        assert ends.taken()[0] == (CALLS, ["CALL".encode()], False)
+        assert ends.taken()[0] == (CALLS, [b"CALL"], False)
 
 
 def test_parts_of_chunks_are_told_apart() -> None:

@@ -15,6 +15,8 @@ static PyMemberDef members[] = {
     {"_result", T_OBJECT, offsetof(storage_t, result), 0, NULL},
     {"_exception", T_OBJECT, offsetof(storage_t, exception), 0, NULL},
     {"_cond", T_OBJECT, offsetof(storage_t, cond), 0, NULL},
+    {"_done_callbacks", T_OBJECT_EX, offsetof(storage_t, callbacks), 0, NULL},
+    {"_gates", T_OBJECT_EX, offsetof(storage_t, gates), 0, NULL},
     {"function", T_OBJECT, offsetof(storage_t, function), 0, NULL},
     {"body", T_OBJECT, offsetof(storage_t, body), 0, NULL},
     {"_owner", T_OBJECT, offsetof(storage_t, owner), 0, NULL},
@@ -32,6 +34,9 @@ static int storage_traverse(PyObject *self, visitproc visit, void *arg) {
     Py_VISIT(future->result);
     Py_VISIT(future->exception);
     Py_VISIT(future->cond);
+    Py_VISIT(future->waiters);
+    Py_VISIT(future->callbacks);
+    Py_VISIT(future->gates);
     Py_VISIT(future->function);
     Py_VISIT(future->body);
     Py_VISIT(future->owner);
@@ -46,6 +51,9 @@ static int storage_clear(PyObject *self) {
     Py_CLEAR(future->result);
     Py_CLEAR(future->exception);
     Py_CLEAR(future->cond);
+    Py_CLEAR(future->waiters);
+    Py_CLEAR(future->callbacks);
+    Py_CLEAR(future->gates);
     Py_CLEAR(future->function);
     Py_CLEAR(future->body);
     Py_CLEAR(future->owner);
@@ -101,7 +109,6 @@ static int put_outcome(storage_t *future, PyObject *outcome) {
     } else {
         put_slot(&future->result, outcome);
     }
-    Py_CLEAR(future->body);
     return 0;
 }
 
@@ -110,7 +117,129 @@ int storage_settle(storage_t *future, PyObject *outcome) {
     if (!is_none(future->cond) || !is_none(future->sink)) return 0;
     if (put_outcome(future, outcome) < 0) return -1;
     put_slot(&future->state, names.finished);
+    Py_CLEAR(future->body); /* which may run code of others: last */
     return 1;
+}
+
+/* ------------------------------------------------------------------------------------------------- who waits for it */
+
+/* Its Condition, made on demand, under the lock of `tasks`: see there. */
+static PyObject *make_condition(storage_t *future) {
+    PyObject *condition = PyObject_CallNoArgs(names.condition);
+    PyObject *waiters = PyList_New(0), *callbacks = PyList_New(0), *gates = PyList_New(0);
+    bool made = condition && waiters && callbacks && gates;
+    /* whoever was let in meanwhile may have made one, or a caller given it its outcome */
+    if (made && is_none(future->cond) && future->state != names.finished && future->state != names.cancelled) {
+        track((PyObject *)future);
+        Py_XSETREF(future->waiters, Py_NewRef(waiters));
+        Py_XSETREF(future->callbacks, Py_NewRef(callbacks));
+        Py_XSETREF(future->gates, Py_NewRef(gates));
+        Py_XSETREF(future->cond, Py_NewRef(condition));
+        if (future->lane) {
+            PyObject *cooled = PyObject_CallMethod(future->lane, "cool", NULL);
+            if (!cooled) PyErr_Clear();
+            Py_XDECREF(cooled);
+        }
+    }
+    Py_XDECREF(waiters);
+    Py_XDECREF(callbacks);
+    Py_XDECREF(gates);
+    Py_XDECREF(condition);
+    return made ? Py_NewRef(is_none(future->cond) ? names.settled : future->cond) : NULL;
+}
+
+static PyObject *get_condition(PyObject *self, void *unused) {
+    storage_t *future = STORAGE(self);
+    if (!is_none(future->cond)) return Py_NewRef(future->cond);
+    if (future->state == names.finished || future->state == names.cancelled) return Py_NewRef(names.settled);
+    PyObject *lock = Py_NewRef(names.lock);
+    PyObject *held = PyObject_CallMethod(lock, "acquire", NULL);
+    PyObject *condition = held ? make_condition(future) : NULL;
+    if (held) {
+        PyObject *type, *error, *trace;
+        PyErr_Fetch(&type, &error, &trace);
+        Py_XDECREF(PyObject_CallMethod(lock, "release", NULL));
+        PyErr_Restore(type, error, trace);
+    }
+    Py_XDECREF(held);
+    Py_DECREF(lock);
+    return condition;
+}
+
+static PyObject *get_waiters(PyObject *self, void *unused) {
+    PyObject *waiters = STORAGE(self)->waiters;
+    return Py_NewRef(waiters ? waiters : names.nobody);
+}
+
+static int set_waiters(PyObject *self, PyObject *waiters, void *unused) {
+    put_slot(&STORAGE(self)->waiters, waiters);
+    return 0;
+}
+
+static PyGetSetDef getset[] = {
+    {"_condition", get_condition, NULL, NULL, NULL},
+    {"_waiters", get_waiters, set_waiters, NULL, NULL},
+    {NULL, NULL, NULL, NULL, NULL},
+};
+
+/* Tell those who wait by the standard library's `wait`; the Condition is held. */
+static int tell_waiters(storage_t *future, PyObject *state) {
+    const char *word = state == names.cancelled         ? "add_cancelled"
+                       : !is_none(future->exception) ? "add_exception"
+                                                        : "add_result";
+    PyObject *waiters = PyList_GetSlice(future->waiters, 0, PyList_GET_SIZE(future->waiters));
+    int failed = waiters ? 0 : -1;
+    for (Py_ssize_t i = 0; !failed && i < PyList_GET_SIZE(waiters); i++) {
+        PyObject *told = PyObject_CallMethod(PyList_GET_ITEM(waiters, i), word, "O", (PyObject *)future);
+        failed = told ? 0 : -1;
+        Py_XDECREF(told);
+    }
+    Py_XDECREF(waiters);
+    return failed;
+}
+
+static int open_gates(storage_t *future) {
+    PyObject *gates = PyList_GetSlice(future->gates, 0, PyList_GET_SIZE(future->gates));
+    int failed = gates ? 0 : -1;
+    for (Py_ssize_t i = 0; !failed && i < PyList_GET_SIZE(gates); i++) {
+        PyObject *opened = PyObject_CallMethod(PyList_GET_ITEM(gates, i), "open", NULL);
+        failed = opened ? 0 : -1;
+        Py_XDECREF(opened);
+    }
+    Py_XDECREF(gates);
+    return failed;
+}
+
+/* `tasks.finish`, of a future whose Condition is free and no more than a lock; 1: of this one it is not so. */
+static int finish_one(storage_t *future, PyObject *state) {
+    if (is_none(future->cond) || !future->waiters || !PyList_Check(future->waiters) || !future->gates) return 1;
+    PyObject *cond = Py_NewRef(future->cond), *full = PyObject_GetAttrString(cond, "_full");
+    PyObject *mine = !full ? NULL : full != Py_None ? Py_NewRef(Py_False) : PyObject_CallMethod(cond, "acquire", "O", Py_False);
+    int left = !mine ? -1 : mine != Py_True;
+    if (!left) {
+        put_slot(&future->state, state);
+        left = tell_waiters(future, state);
+        PyObject *released = PyObject_CallMethod(cond, "release", NULL);
+        if (!released || left || open_gates(future) < 0) left = -1;
+        Py_XDECREF(released);
+    }
+    Py_XDECREF(mine);
+    Py_XDECREF(full);
+    Py_DECREF(cond);
+    return left;
+}
+
+/* finish(futures, state) -> those that are left to `tasks.finish`. */
+static PyObject *finish(PyObject *module, PyObject *const *args, Py_ssize_t count) {
+    if (count != 2 || !PyList_Check(args[0])) return PyErr_Format(PyExc_TypeError, "finish takes futures and a state");
+    PyObject *left = PyList_New(0);
+    for (Py_ssize_t i = 0; left && i < PyList_GET_SIZE(args[0]); i++) {
+        PyObject *each = Py_NewRef(PyList_GET_ITEM(args[0], i));
+        int state = IS_STORAGE(each) ? finish_one(STORAGE(each), args[1]) : 1;
+        if (state < 0 || (state && PyList_Append(left, each) < 0)) Py_CLEAR(left);
+        Py_DECREF(each);
+    }
+    return left;
 }
 
 /* See `backends.tasks.resolve`, whose first half this is. */
@@ -130,19 +259,24 @@ static PyObject *resolve(PyObject *module, PyObject *const *args, Py_ssize_t cou
         bool alone = is_none(future->cond);
         if (put_outcome(future, PyList_GET_ITEM(args[1], i)) < 0) Py_CLEAR(watched);
         if (alone) put_slot(&future->state, names.finished);
+        Py_CLEAR(future->body);
         if (watched && (!alone || !is_none(future->sink)) && PyList_Append(watched, each) < 0) Py_CLEAR(watched);
     }
     return watched;
 }
 
-/* names(pending, running, finished, Raised): the objects that stand for them. */
-static PyObject *set_names(PyObject *module, PyObject *args) {
-    PyObject *pending, *running, *finished, *raised;
-    if (!PyArg_ParseTuple(args, "UUUO", &pending, &running, &finished, &raised)) return NULL;
-    put_slot(&names.pending, pending);
-    put_slot(&names.running, running);
-    put_slot(&names.finished, finished);
-    put_slot(&names.raised, raised);
+/* set_names(pending, running, finished, cancelled, Raised, FutureCondition, SETTLED, NOBODY): what stands for them. */
+static PyObject *set_names(PyObject *module, PyObject *const *args, Py_ssize_t count) {
+    PyObject **slots[] = {&names.pending, &names.running, &names.finished, &names.cancelled,
+                          &names.raised,  &names.condition, &names.settled, &names.nobody};
+    if (count != 8) return PyErr_Format(PyExc_TypeError, "set_names takes eight objects");
+    for (int i = 0; i < 8; i++) put_slot(slots[i], args[i]);
+    Py_RETURN_NONE;
+}
+
+/* set_lock(lock): what guards making a Condition from now on. */
+static PyObject *set_lock(PyObject *module, PyObject *lock) {
+    put_slot(&names.lock, lock);
     Py_RETURN_NONE;
 }
 
@@ -150,7 +284,9 @@ names_t names;
 
 PyMethodDef future_functions[] = {
     {"resolve", (PyCFunction)(void (*)(void))resolve, METH_FASTCALL, NULL},
-    {"set_names", set_names, METH_VARARGS, NULL},
+    {"finish", (PyCFunction)(void (*)(void))finish, METH_FASTCALL, NULL},
+    {"set_names", (PyCFunction)(void (*)(void))set_names, METH_FASTCALL, NULL},
+    {"set_lock", set_lock, METH_O, NULL},
     {"unpiped", parent_unpiped, METH_O, NULL},
     {NULL, NULL, 0, NULL},
 };
@@ -166,5 +302,6 @@ PyTypeObject Storage_Type = {
     .tp_dealloc = storage_dealloc,
     .tp_setattro = storage_setattro,
     .tp_members = members,
+    .tp_getset = getset,
     .tp_new = storage_new,
 };

@@ -11,8 +11,10 @@
 /* ------------------------------------------------------------------------------------- names that Python gave us once */
 
 typedef struct {
-    PyObject *pending, *running, *finished; /* states of a Future, as concurrent.futures spells them */
+    PyObject *pending, *running, *finished, *cancelled; /* states of a Future, as concurrent.futures spells them */
     PyObject *raised; /* the class procession.types.Raised */
+    PyObject *condition, *settled, *nobody; /* of backends/condition.py: FutureCondition, SETTLED, NOBODY */
+    PyObject *lock; /* the lock of backends/tasks.py */
 } names_t;
 extern names_t names;
 
@@ -24,6 +26,7 @@ typedef struct {
     PyObject *result;
     PyObject *exception;
     PyObject *cond;
+    PyObject *waiters, *callbacks, *gates; /* lists, made with the Condition */
     PyObject *function;
     PyObject *body;
     PyObject *owner;

@@ -27,8 +27,8 @@
 
 #define RING_MAGIC UINT64_C(0x70726f6365737331)
 #define HEAD_SIZE 4096u
-#define TASK_SIZE (1u << 19)
-#define OUT_SIZE (1u << 19)
+#define TASK_SIZE (1u << 20)
+#define OUT_SIZE (1u << 20)
 #define SHARED_SIZE (HEAD_SIZE + TASK_SIZE + OUT_SIZE)
 #define LINE 64
 #define NOBODY UINT32_MAX

@@ -16,7 +16,6 @@ from __future__ import annotations
 import threading
 from _thread import RLock
 from collections.abc import Callable
-from itertools import count
 from typing import Any
 
 LOOKS = 16
@@ -24,8 +23,7 @@ LOOK = 0.25
 """A lock is held for ever when it is found held so often, for so many seconds each: `wait` holds those of a million
 futures for a second or two, and while the collector stops the program nobody looks."""
 
-_numbers = count(1)
-_leaked = 0  # what has a lower number and is held is held for ever
+_leaked = 0  # what has a lower number and is held is held for ever; made later are those that have this number
 
 
 class FutureCondition(RLock):  # type: ignore[misc]  # final in the stubs, not in CPython
@@ -34,7 +32,7 @@ class FutureCondition(RLock):  # type: ignore[misc]  # final in the stubs, not i
     __slots__ = ("_full", "_number")
 
     def __init__(self) -> None:
-        self._number = next(_numbers)
+        self._number = _leaked
         self._full: threading.Condition | None = None
 
     def seize(self) -> bool:
@@ -47,7 +45,7 @@ class FutureCondition(RLock):  # type: ignore[misc]  # final in the stubs, not i
 
     def _give_up(self) -> bool:
         global _leaked
-        _leaked = next(_numbers)
+        _leaked += 1
         return False
 
     def _whole(self) -> threading.Condition:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from concurrent.futures._base import FINISHED, PENDING, RUNNING
+from concurrent.futures._base import CANCELLED_AND_NOTIFIED, FINISHED, PENDING, RUNNING
 from typing import TYPE_CHECKING, Any
 
 from procession._native import native
+from procession.backends.condition import NOBODY, SETTLED, FutureCondition
 from procession.types import Raised
 
 if TYPE_CHECKING:
     from procession.backends.base import Function
-    from procession.backends.condition import FutureCondition
     from procession.backends.roles import FastWay, LeasedCanceller, Sink
     from procession.core.rules import Rules
 
@@ -23,6 +23,7 @@ class PlainStorage:
     _result: Any = None
     _exception: BaseException | None = None
     _cond: FutureCondition | None = None
+    _waiters: Any = NOBODY
     _owner: LeasedCanceller | None = None
     _doomed: bool = False  # it will be cancelled as soon as its Condition can be had
     sink: Sink | None = None
@@ -71,7 +72,10 @@ if TYPE_CHECKING:
 elif native is None:
     Storage, settle = PlainStorage, settle_plainly
 else:
-    native.set_names(PENDING, RUNNING, FINISHED, Raised)
+    native.set_names(
+        *(PENDING, RUNNING, FINISHED, CANCELLED_AND_NOTIFIED, Raised),
+        *(FutureCondition, SETTLED, NOBODY),
+    )
     Storage, settle = native.Storage, _settle_in_c
 
 __all__ = ["PlainStorage", "Storage", "settle", "settle_plainly"]

@@ -34,7 +34,7 @@ from typing import Any, TypeVar, cast
 
 from procession._native import native
 from procession.backends.base import Function, Run
-from procession.backends.condition import NOBODY, SETTLED, FutureCondition
+from procession.backends.condition import SETTLED, FutureCondition
 from procession.backends.gate import Gate
 from procession.backends.roles import Attempts as Attempts
 from procession.backends.storage import Storage, settle
@@ -45,6 +45,8 @@ from procession.core.task import Task
 T = TypeVar("T")
 
 LOCK = threading.RLock()
+if native is not None:
+    native.set_lock(LOCK)
 LOOK_AGAIN = 1.0
 """Seconds after which a waiter looks by itself: whoever was to wake it may have been struck before that."""
 _SINK = attrgetter("sink")
@@ -53,6 +55,8 @@ _SINK = attrgetter("sink")
 def _renew_lock() -> None:
     global LOCK
     LOCK = threading.RLock()
+    if native is not None:
+        native.set_lock(LOCK)
 
 
 os.register_at_fork(after_in_child=_renew_lock)  # whoever held it does not exist in the child
@@ -61,7 +65,6 @@ os.register_at_fork(after_in_child=_renew_lock)  # whoever held it does not exis
 class CallFuture(Storage, Future[T]):
     """One submitted call and its outcome. Made by a pool; never by a user."""
 
-    _waiters: Any = NOBODY
     _done_callbacks: list[Callable[[Future[T]], object]]
     _gates: list[Gate]
     _lane_number = 0
@@ -120,8 +123,7 @@ class CallFuture(Storage, Future[T]):
 
     # -- a Future whose Condition is made when it is needed ----------------------------------------------------------
 
-    @property  # a variable in the base; made on demand here
-    def _condition(self) -> Any:  # type: ignore[override]
+    def _made_condition(self) -> Any:
         cond = self._cond
         if cond is not None:
             return cond
@@ -138,6 +140,9 @@ class CallFuture(Storage, Future[T]):
                 if self._lane is not None:
                     self._lane.cool()
             return self._cond
+
+    if native is None:  # else the storage makes it
+        _condition = property(_made_condition)  # a variable in the base; made on demand here
 
     def done(self) -> bool:
         """True when it has an outcome or was cancelled."""
@@ -327,7 +332,7 @@ def cancel_now(futures: Iterable[Task]) -> list[CallFuture[Any]]:
 
 def _tell(watched: list[CallFuture[Any]], state: str) -> list[CallFuture[Any]]:
     """Finish those that have a Condition, and tell sinks; returns those with callbacks to be run."""
-    for future in watched:
+    for future in watched if native is None else native.finish(watched, state):
         finish(future, state)
     for sink, settled in groupby([each for each in watched if each.sink is not None], key=_SINK):
         sink.settled(list(settled))
