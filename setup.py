@@ -10,7 +10,7 @@ import sysconfig
 from setuptools import Extension, setup
 
 HERE = "src/procession/_native"
-SOURCES = ("module.c", "value.c", "queue.c", "future.c", "parent.c", "worker.c", "door.c")
+SOURCES = ("module.c", "value.c", "queue.c", "future.c", "parent.c", "worker.c", "door.c", "funnel.c")
 HEADERS = ("ring.h", "value.h", "records.h", "native.h")
 
 

@@ -213,10 +213,6 @@ class StreamChunk(ChunkTask):
 class SinkFuture(CallFuture[Any]):
     """A call of a flow; told apart from others by its index."""
 
-    index: int
-    item: Any
-    """The item itself, where an on_error callable may ask for it."""
-
     def renewed(self) -> SinkFuture | None:
         """See `Start.renewed`."""
         return None if self.wid is not None or self.done() else self

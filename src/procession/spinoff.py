@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import Any, Generic, Never, TypeVar
 
 from procession import options, spinoff_ending, spinoff_room, spinoff_words
+from procession._native import native
 from procession.backends.base import Engine, WorkerConfig
 from procession.core.flow import NOTHING
 from procession.errors import Full
@@ -99,6 +100,7 @@ class SpinOff(Generic[R]):
         function = engine.function(fn, name, with_state=setup is not None, many=True)
         self._core = SpinCore(engine, function, words, Meter(progress, None, function.name))
         self._outlet = SpinOutlet(self._core) if words.iterate else None
+        self._funnel = self._core.funnel()
         weakref.finalize(self, self._core.abandon).atexit = False
         spinoff_ending.at_exit(self._core)
 
@@ -262,6 +264,11 @@ class SpinOff(Generic[R]):
         import asyncio
 
         await asyncio.to_thread(spinoff_ending.leave, self._core, kind)
+
+
+if native is not None:  # what is plain, or not there, takes a short way
+    SpinOff.put = native.Quick("put", SpinOff.put)  # type: ignore[method-assign]
+    SpinOff.ready = native.Quick("ready", SpinOff.ready)  # type: ignore[method-assign]
 
 
 def _make_engine(backend: str, workers: int, config: WorkerConfig) -> Engine:

@@ -20,6 +20,7 @@ from collections.abc import Callable, Hashable
 from concurrent.futures._base import FINISHED
 from typing import Any
 
+from procession._native import native
 from procession.backends import tasks
 from procession.backends.base import Engine, EngineStats, Function
 from procession.core.flow import NOTHING, UNBOUNDED, FlowCore
@@ -106,12 +107,24 @@ class SpinCore(Handover):
         self._canceller: Any = engine if hasattr(engine, "cancel_leased") else None
         self._pid = os.getpid()
 
+    def funnel(self) -> Any:
+        """The short way for plain items (`_native/funnel.c`); None where each item needs more than that."""
+        door = getattr(self.engine, "door", None)
+        if door is None or self.key is not None or self.words.rules is not None or self.tells_items:
+            return None
+        parts = (self.flow, self.open, self.lock, self.function, SinkFuture, self, self._canceller, door)
+        return native.Funnel(*parts, self.words.iterate)
+
     # -- outcomes --------------------------------------------------------------------------------------------------
 
     def settled(self, futures: list[SinkFuture]) -> None:
         """See `tasks.Sink`."""
         flow, unsettled = self.flow, self.open
         with self.lock:
+            if native is not None and not self.passes and (start := native.run_of(futures, unsettled)) is not None:
+                flow.done(start, futures)
+                native.forget(futures, unsettled)  # as below: with no call between
+                futures = []
             for future in futures:
                 index = future.index
                 if unsettled.get(index) is not future:

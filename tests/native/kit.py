@@ -1,4 +1,4 @@
-"""Both ends of a worker's rings in one process: what a parent sends is run here, and what comes of it is taken again."""
+"""Both ends of a worker's rings in one process: what a parent sends is run here, and what comes of it is taken."""
 
 from __future__ import annotations
 

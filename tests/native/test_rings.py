@@ -1,4 +1,4 @@
-"""A worker's rings, both ends in this process (kit.py): what goes through them, whole and in order, whatever its size."""
+"""A worker's rings, both ends in this process (kit.py): what goes through them, whole, in order, of any size."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def all_same(some: list[Any], others: list[Any]) -> bool:
     return len(some) == len(others) and all(map(same, some, others))
 
 
-# ------------------------------------------------------------------------------------------------------- values go through
+# ----------------------------------------------------------------------------------------------------- values go through
 
 
 @settings(deadline=None)
@@ -219,7 +219,7 @@ def test_wrong_counts_are_refused_and_nothing_is_sent() -> None:
         assert ends.parent.withdraw() == 0
 
 
-# ----------------------------------------------------------------------------------------------------------- large and full
+# -------------------------------------------------------------------------------------------------------- large and full
 
 
 @pytest.mark.parametrize("size", [0, 1, 7, 8, 9, native.LARGEST - 64, native.LARGEST, native.LARGEST + 1, 3_000_000])

@@ -1,4 +1,4 @@
-"""What a CallFuture keeps, in C: it is still a Future, it can be part of a cycle, and what stands before its methods."""
+"""What a CallFuture keeps, in C: still a Future, part of a cycle if need be; and what stands before its methods."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def test_a_cycle_through_it_is_collected(how: str) -> None:
         settle([future], [Raised(error)])
         del error
     elif how == "callback":
-        future.add_done_callback(lambda _: node)
+        future.add_done_callback(lambda _, node=node: node)
     else:
         future.mine = node  # type: ignore[attr-defined]
     node.future = future  # type: ignore[attr-defined]

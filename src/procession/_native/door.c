@@ -174,11 +174,20 @@ static int send_to_lane(door_t *self, storage_t *future) {
     return sent;
 }
 
+bool door_is_open(PyObject *door) { return ((door_t *)door)->open; }
+
+int door_post(PyObject *door, storage_t *future) {
+    door_t *self = (door_t *)door;
+    if (!self->open || queue_append((queue_t *)self->queue, (PyObject *)future) < 0) return -1;
+    if (PyList_GET_SIZE(self->targets) > 1) wake(self);
+    return 1;
+}
+
 /* The future of fn(*args); NULL without an exception: take the long way. */
 static PyObject *door_submit(door_t *self, PyObject *fn, PyObject *const *args, Py_ssize_t count) {
     if (!self->open) return NULL;
     for (Py_ssize_t i = 0; i < count; i++)
-        if (!value_is_plain(args[i])) return NULL;
+        if (!value_is_small(args[i])) return NULL;
     if (!at_hand(self, fn)) return NULL;
     PyObject *body = PyTuple_New(count);
     if (!body) return NULL;
@@ -189,8 +198,7 @@ static PyObject *door_submit(door_t *self, PyObject *fn, PyObject *const *args, 
     STORAGE(future)->owner = Py_XNewRef(self->owner);
     int sent = is_none(self->lane) ? 0 : send_to_lane(self, STORAGE(future));
     if (sent == 0 && self->open) { /* making things may have run a finalizer, and that may have closed the pool */
-        sent = queue_append((queue_t *)self->queue, future) < 0 ? -1 : 1;
-        if (sent == 1 && PyList_GET_SIZE(self->targets) > 1) wake(self);
+        sent = door_post((PyObject *)self, STORAGE(future));
     }
     if (sent == 1) return future;
     Py_DECREF(future);
@@ -327,7 +335,7 @@ typedef struct {
     PyObject *slow;
 } quick_t;
 
-static PyObject *door_name; /* "_door" */
+static PyObject *door_name, *funnel_name; /* "_door", "_funnel" */
 
 /* submit(self, fn, /, *args, **kwargs) of a pool that has a door. */
 static PyObject *quick_submit(PyObject *callable, PyObject *const *args, size_t nargsf, PyObject *kwnames) {
@@ -339,6 +347,31 @@ static PyObject *quick_submit(PyObject *callable, PyObject *const *args, size_t 
         if (Py_TYPE(door) == &Door_Type) future = door_submit((door_t *)door, args[1], args + 2, count - 2);
         Py_DECREF(door);
         if (future || PyErr_Occurred()) return future;
+    }
+    return PyObject_Vectorcall(((quick_t *)callable)->slow, args, (size_t)count, kwnames);
+}
+
+/* put(self, item, *, timeout=None) and ready(self) of a SpinOff. */
+static PyObject *quick_put(PyObject *callable, PyObject *const *args, size_t nargsf, PyObject *kwnames) {
+    Py_ssize_t count = PyVectorcall_NARGS(nargsf);
+    if (count == 2 && (!kwnames || !PyTuple_GET_SIZE(kwnames))) {
+        PyObject *funnel = PyObject_GetAttr(args[0], funnel_name);
+        if (!funnel) return NULL;
+        PyObject *future = Py_TYPE(funnel) == &Funnel_Type ? funnel_put(funnel, args[1]) : NULL;
+        Py_DECREF(funnel);
+        if (future || PyErr_Occurred()) return future;
+    }
+    return PyObject_Vectorcall(((quick_t *)callable)->slow, args, (size_t)count, kwnames);
+}
+
+static PyObject *quick_ready(PyObject *callable, PyObject *const *args, size_t nargsf, PyObject *kwnames) {
+    Py_ssize_t count = PyVectorcall_NARGS(nargsf);
+    if (count == 1 && !kwnames) {
+        PyObject *funnel = PyObject_GetAttr(args[0], funnel_name);
+        if (!funnel) return NULL;
+        PyObject *none = Py_TYPE(funnel) == &Funnel_Type ? funnel_ready(funnel) : NULL;
+        Py_DECREF(funnel);
+        if (none || PyErr_Occurred()) return none;
     }
     return PyObject_Vectorcall(((quick_t *)callable)->slow, args, (size_t)count, kwnames);
 }
@@ -370,6 +403,10 @@ static int quick_init(PyObject *object, PyObject *args, PyObject *kwargs) {
     if (!PyArg_ParseTuple(args, "sO", &what, &slow)) return -1;
     if (!strcmp(what, "submit")) {
         self->vectorcall = quick_submit;
+    } else if (!strcmp(what, "put")) {
+        self->vectorcall = quick_put;
+    } else if (!strcmp(what, "ready")) {
+        self->vectorcall = quick_ready;
     } else if (!strcmp(what, "result")) {
         self->vectorcall = quick_result;
     } else {
@@ -382,6 +419,7 @@ static int quick_init(PyObject *object, PyObject *args, PyObject *kwargs) {
 
 static PyObject *quick_new(PyTypeObject *type, PyObject *args, PyObject *kwargs) {
     if (!door_name && !(door_name = PyUnicode_InternFromString("_door"))) return NULL;
+    if (!funnel_name && !(funnel_name = PyUnicode_InternFromString("_funnel"))) return NULL;
     quick_t *self = (quick_t *)type->tp_alloc(type, 0);
     if (self) self->vectorcall = quick_submit;
     return (PyObject *)self;

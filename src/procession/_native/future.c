@@ -24,6 +24,8 @@ static PyMemberDef members[] = {
     {"_lane", T_OBJECT, offsetof(storage_t, lane), 0, NULL},
     {"wid", T_OBJECT, offsetof(storage_t, wid), 0, NULL},
     {"rules", T_OBJECT, offsetof(storage_t, rules), 0, NULL},
+    {"item", T_OBJECT_EX, offsetof(storage_t, item), 0, NULL},
+    {"index", T_PYSSIZET, offsetof(storage_t, index), 0, NULL},
     {"started", T_BOOL, offsetof(storage_t, started), 0, NULL},
     {"_doomed", T_BOOL, offsetof(storage_t, doomed), 0, NULL},
     {NULL, 0, 0, 0, NULL},
@@ -43,6 +45,7 @@ static int storage_traverse(PyObject *self, visitproc visit, void *arg) {
     Py_VISIT(future->sink);
     Py_VISIT(future->lane);
     Py_VISIT(future->rules);
+    Py_VISIT(future->item);
     return 0;
 }
 
@@ -60,6 +63,7 @@ static int storage_clear(PyObject *self) {
     Py_CLEAR(future->sink);
     Py_CLEAR(future->lane);
     Py_CLEAR(future->rules);
+    Py_CLEAR(future->item);
     return 0;
 }
 
@@ -212,7 +216,11 @@ static int open_gates(storage_t *future) {
 
 /* `tasks.finish`, of a future whose Condition is free and no more than a lock; 1: of this one it is not so. */
 static int finish_one(storage_t *future, PyObject *state) {
-    if (is_none(future->cond) || !future->waiters || !PyList_Check(future->waiters) || !future->gates) return 1;
+    if (is_none(future->cond)) { /* somebody else is told, by a sink */
+        put_slot(&future->state, state);
+        return 0;
+    }
+    if ( !future->waiters || !PyList_Check(future->waiters) || !future->gates) return 1;
     PyObject *cond = Py_NewRef(future->cond), *full = PyObject_GetAttrString(cond, "_full");
     PyObject *mine = !full ? NULL : full != Py_None ? Py_NewRef(Py_False) : PyObject_CallMethod(cond, "acquire", "O", Py_False);
     int left = !mine ? -1 : mine != Py_True;
@@ -288,6 +296,8 @@ PyMethodDef future_functions[] = {
     {"set_names", (PyCFunction)(void (*)(void))set_names, METH_FASTCALL, NULL},
     {"set_lock", set_lock, METH_O, NULL},
     {"unpiped", parent_unpiped, METH_O, NULL},
+    {"run_of", (PyCFunction)(void (*)(void))funnel_run_of, METH_FASTCALL, NULL},
+    {"forget", (PyCFunction)(void (*)(void))funnel_forget, METH_FASTCALL, NULL},
     {NULL, NULL, 0, NULL},
 };
 

@@ -34,6 +34,8 @@ typedef struct {
     PyObject *lane;
     PyObject *wid;
     PyObject *rules;
+    PyObject *item; /* of a SpinOff, where somebody may ask for it */
+    Py_ssize_t index; /* of a flow */
     char started;
     char doomed;
 } storage_t;
@@ -65,7 +67,7 @@ int queue_append(queue_t *queue, PyObject *item);
 /* ------------------------------------------------------------------------------------------------ parent.c, worker.c, door.c */
 
 typedef struct parent_ring parent_ring_t;
-extern PyTypeObject ParentRing_Type, WorkerRing_Type, Door_Type, Quick_Type;
+extern PyTypeObject ParentRing_Type, WorkerRing_Type, Door_Type, Funnel_Type, Quick_Type;
 
 /* Hand a call over to a lent worker; 1: done, 0: it has to go another way, -1: error. */
 int parent_send_call(parent_ring_t *ring, storage_t *future, uint32_t id);
@@ -74,6 +76,16 @@ int parent_wait_call(parent_ring_t *ring, storage_t *future);
 bool parent_knows(parent_ring_t *ring, uint32_t id);
 bool parent_is_hot(parent_ring_t *ring);
 uint64_t parent_serial(parent_ring_t *ring);
+/* door.c: put a future into the inbox; 1: done, else -1. */
+bool door_is_open(PyObject *door);
+int door_post(PyObject *door, storage_t *future);
+
+/* funnel.c; NULL without an exception: take the long way */
+PyObject *funnel_put(PyObject *funnel, PyObject *item);
+PyObject *funnel_ready(PyObject *funnel);
+PyObject *funnel_run_of(PyObject *module, PyObject *const *args, Py_ssize_t count);
+PyObject *funnel_forget(PyObject *module, PyObject *const *args, Py_ssize_t count);
+
 PyObject *parent_unpiped(PyObject *module, PyObject *data);
 
 #endif

@@ -25,6 +25,7 @@
 
 enum { TAG_INT, TAG_CONST, TAG_FLOAT, TAG_BYTES, TAG_STR, TAG_LONG, TAG_TUPLE, TAG_RAW };
 
+#define MOST_SMALL 32768 /* bytes or characters */
 #define WORD sizeof(uint64_t)
 #define LEAST_INT (-(INT64_C(1) << 60))
 #define MOST_INT ((INT64_C(1) << 60) - 1)
@@ -58,6 +59,14 @@ static inline bool value_is_plain(PyObject *value) {
     PyTypeObject *type = Py_TYPE(value);
     return type == &PyLong_Type || type == &PyUnicode_Type || type == &PyFloat_Type || type == &PyBytes_Type ||
            type == &PyBool_Type || value == Py_None;
+}
+
+/* Plain, and not worth another way than through a ring. */
+static inline bool value_is_small(PyObject *value) {
+    PyTypeObject *type = Py_TYPE(value);
+    if (type == &PyBytes_Type) return PyBytes_GET_SIZE(value) <= MOST_SMALL;
+    if (type == &PyUnicode_Type) return PyUnicode_GET_LENGTH(value) <= MOST_SMALL;
+    return value_is_plain(value);
 }
 
 static inline put_t put_word(pen_t *pen, uint64_t word) {

@@ -33,6 +33,10 @@ class PlainStorage:
     rules: Rules | None = None
     function: Function
     body: Any
+    index: int
+    """Of a call of a flow: which of its items."""
+    item: Any
+    """The item itself, where an on_error callable may ask for it."""
 
 
 def settle_plainly(futures: Iterable[Any], outcomes: list[Any]) -> list[Any]:
