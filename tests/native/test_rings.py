@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from procession._native import native
 from procession.backends.tasks import CallFuture
+from procession.core.worker import MAX_OPEN_LEASES
 from tests.native.kit import ERROR, VALUE, Ends, Function, calls, chunk
 
 CALLS, ITEMS, WHOLE = range(3)
@@ -265,20 +266,19 @@ def test_many_rounds_of_any_sizes(sizes: list[int], random: Any) -> None:
         assert got == sent
 
 
-def test_frames_wait_when_not_even_their_place_fits() -> None:
+def test_frames_wait_when_the_ring_is_full_and_leases_do_not() -> None:
     with Ends() as ends:
         count = 0
         while ends.parent.frame(9, b"x" * 64) is None:
             count += 1
-        marked = 1
-        while ends.parent.frame(9, b"x" * 64) is not False:
-            marked += 1
-        assert marked > 200, "there is room for the places of as many leases as may be open"
-        assert ends.parent.send(calls(Function(0), b"x"), 1, ends.define) is False
-        assert ends.parent.withdraw() == 0, "what was not sent was not issued"
+        assert ends.parent.frame(9, b"x" * 64) is False, "what is left is for leases"
+        for number in range(MAX_OPEN_LEASES):
+            assert isinstance(ends.send(calls(Function(0), b"%d" % number)), bytes), "it goes through the pipe"
         for _ in range(count):
             assert ends.worker.wait(-1) == (native.FRAME, 9, b"x" * 64)
         assert ends.parent.frame(9, b"y") is None
+        ends.serve(print, bytes.decode)
+        assert [each[1] for each in ends.taken() if each[0] == CALLS] == [[str(n)] for n in range(MAX_OPEN_LEASES)]
 
 
 # ---------------------------------------------------------------------------------------------------------- withdrawing

@@ -376,24 +376,44 @@ static PyObject *quick_ready(PyObject *callable, PyObject *const *args, size_t n
     return PyObject_Vectorcall(((quick_t *)callable)->slow, args, (size_t)count, kwnames);
 }
 
+/* Wait for a call of a lent worker, at most so many seconds (negative: without limit); what is left of them, or -1. */
+static int wait_in_lane(storage_t *future, double *seconds) {
+    if (!future->lane || Py_TYPE(future->lane) != &ParentRing_Type || future->state == names.finished) return 0;
+    PyObject *ring = Py_NewRef(future->lane);
+    uint64_t began = ring_now_ns(), most = *seconds < 0 || *seconds > 1 ? UINT64_MAX : (uint64_t)(*seconds * 1e9);
+    int failed = parent_wait_call((parent_ring_t *)ring, future, most);
+    if (*seconds > 0) {
+        *seconds -= (double)(ring_now_ns() - began) * 1e-9;
+        if (*seconds < 0) *seconds = 0;
+    }
+    Py_DECREF(ring);
+    return failed;
+}
+
 /* result(self, timeout=None) of a future. */
 static PyObject *quick_result(PyObject *callable, PyObject *const *args, size_t nargsf, PyObject *kwnames) {
-    Py_ssize_t count = PyVectorcall_NARGS(nargsf);
-    if ((count == 1 || count == 2) && !kwnames && IS_STORAGE(args[0])) {
-        storage_t *future = STORAGE(args[0]);
-        if (count == 1 && future->lane && Py_TYPE(future->lane) == &ParentRing_Type &&
-            future->state != names.finished) {
-            PyObject *ring = Py_NewRef(future->lane);
-            int failed = parent_wait_call((parent_ring_t *)ring, future);
-            Py_DECREF(ring);
-            if (failed) return NULL;
-        }
-        if (future->state == names.finished && is_none(future->exception)) {
-            Py_CLEAR(future->lane);
-            return Py_NewRef(future->result ? future->result : Py_None);
-        }
+    Py_ssize_t count = PyVectorcall_NARGS(nargsf), words = kwnames ? PyTuple_GET_SIZE(kwnames) : 0;
+    PyObject *slow = ((quick_t *)callable)->slow;
+    bool named = words == 1 && PyUnicode_CompareWithASCIIString(PyTuple_GET_ITEM(kwnames, 0), "timeout") == 0;
+    PyObject *limit = count == 2 && !words ? args[1] : count == 1 && named ? args[1] : Py_None;
+    if (count < 1 || !IS_STORAGE(args[0]) || !(count == 2 ? !words : count == 1 && (!words || named)))
+        return PyObject_Vectorcall(slow, args, (size_t)count, kwnames);
+    storage_t *future = STORAGE(args[0]);
+    double seconds = limit == Py_None ? -1 : PyFloat_CheckExact(limit) ? PyFloat_AS_DOUBLE(limit) : 0;
+    if (PyLong_CheckExact(limit)) seconds = PyLong_AsDouble(limit);
+    if (seconds == -1 && PyErr_Occurred()) PyErr_Clear(); /* a number that no double holds: the long way */
+    bool timed = limit != Py_None && seconds > 0;
+    if ((limit == Py_None || timed) && wait_in_lane(future, &seconds) < 0) return NULL;
+    if (future->state == names.finished && is_none(future->exception)) {
+        Py_CLEAR(future->lane);
+        return Py_NewRef(future->result ? future->result : Py_None);
     }
-    return PyObject_Vectorcall(((quick_t *)callable)->slow, args, (size_t)count, kwnames);
+    PyObject *left = timed ? PyFloat_FromDouble(seconds) : Py_NewRef(limit);
+    if (!left) return NULL;
+    PyObject *both[] = {args[0], left};
+    PyObject *value = PyObject_Vectorcall(slow, both, limit == Py_None ? 1 : 2, NULL);
+    Py_DECREF(left);
+    return value;
 }
 
 static int quick_init(PyObject *object, PyObject *args, PyObject *kwargs) {

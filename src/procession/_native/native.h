@@ -71,8 +71,8 @@ extern PyTypeObject ParentRing_Type, WorkerRing_Type, Door_Type, Funnel_Type, Qu
 
 /* Hand a call over to a lent worker; 1: done, 0: it has to go another way, -1: error. */
 int parent_send_call(parent_ring_t *ring, storage_t *future, uint32_t id);
-/* Wait for the outcome of a call that was handed over so; 0, whether or not it has come; -1: error. */
-int parent_wait_call(parent_ring_t *ring, storage_t *future);
+/* Wait a while, at most `most_ns`, for the outcome of a call that was handed over so; 0, whether or not it has come. */
+int parent_wait_call(parent_ring_t *ring, storage_t *future, uint64_t most_ns);
 bool parent_knows(parent_ring_t *ring, uint32_t id);
 bool parent_is_hot(parent_ring_t *ring);
 uint64_t parent_serial(parent_ring_t *ring);

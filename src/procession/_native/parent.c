@@ -216,7 +216,7 @@ static sheet_t sheet_in_ring(parent_ring_t *self) {
 }
 
 /* Publish what was written; what is for the pipe is returned, and its place in the ring marked. None: all is in the ring.
- * False: it is for the pipe, and there is not even room for the mark. */
+ * The caller has looked that there is room for the mark. */
 static PyObject *sheet_send(parent_ring_t *self, sheet_t *sheet) {
     size_t used = (size_t)(sheet->pen.at - sheet->start);
     if (!sheet->heap) {
@@ -224,7 +224,6 @@ static PyObject *sheet_send(parent_ring_t *self, sheet_t *sheet) {
         ring_publish_task(&self->ring, used);
         Py_RETURN_NONE;
     }
-    if (ring_task_room(&self->ring) < FRAME_HEAD) Py_RETURN_FALSE;
     PyObject *piped = PyBytes_FromStringAndSize((char *)sheet->heap, (Py_ssize_t)used);
     if (!piped) return NULL;
     record_t record = {.kind = RECORD_PIPED, .size = FRAME_HEAD};
@@ -241,8 +240,7 @@ static bool is_closed(parent_ring_t *self) {
     return true;
 }
 
-/* send(tasks, tokens, define) -> None, or bytes for the pipe, whose place in the ring is marked: to be written at once.
- * False: there is not even room for the mark, and nothing was sent. */
+/* send(tasks, tokens, define) -> None, or bytes for the pipe, whose place in the ring is marked: to be written at once. */
 static PyObject *p_send(PyObject *object, PyObject *const *args, Py_ssize_t count) {
     parent_ring_t *self = (parent_ring_t *)object;
     if (count != 3) return PyErr_Format(PyExc_TypeError, "send takes tasks, a number of tokens and define");
@@ -266,10 +264,12 @@ static PyObject *p_send(PyObject *object, PyObject *const *args, Py_ssize_t coun
         PyErr_Format(PyExc_SystemError, "procession: %u items for %lu tokens", next_item - first, tokens);
         failed = -1;
     }
-    PyObject *sent = NULL;
     if (!failed && sheet.heap && ring_task_room(&self->ring) < FRAME_HEAD) {
-        sent = Py_NewRef(Py_False);
-    } else if (!failed) {
+        PyErr_SetString(PyExc_SystemError, "procession: more leases are open than a ring has room for");
+        failed = -1;
+    }
+    PyObject *sent = NULL;
+    if (!failed) {
         ring_issue(&self->ring, (uint32_t)tokens); /* step C1: before the record is published */
         sent = sheet_send(self, &sheet);
     }
@@ -278,7 +278,7 @@ static PyObject *p_send(PyObject *object, PyObject *const *args, Py_ssize_t coun
     return sent;
 }
 
-/* frame(kind, payload) -> as send. */
+/* frame(kind, payload) -> as send; or False: there is no room, but for the marks of leases, and nothing was sent. */
 static PyObject *p_frame(PyObject *object, PyObject *const *args, Py_ssize_t count) {
     parent_ring_t *self = (parent_ring_t *)object;
     if (count != 2) return PyErr_Format(PyExc_TypeError, "frame takes a kind and bytes");
@@ -286,7 +286,11 @@ static PyObject *p_frame(PyObject *object, PyObject *const *args, Py_ssize_t cou
     unsigned long kind = PyLong_AsUnsignedLong(args[0]);
     if (PyErr_Occurred()) return NULL;
     sheet_t sheet = sheet_in_ring(self);
-    PyObject *sent = add_frame(&sheet, (unsigned)kind, args[1]) < 0 ? NULL : sheet_send(self, &sheet);
+    PyObject *sent = NULL;
+    if (add_frame(&sheet, (unsigned)kind, args[1]) == 0) {
+        bool full = sheet.heap && ring_task_room(&self->ring) < KEPT_FREE + FRAME_HEAD;
+        sent = full ? Py_NewRef(Py_False) : sheet_send(self, &sheet);
+    }
     PyMem_Free(sheet.heap);
     return sent;
 }
@@ -512,7 +516,7 @@ static int sleep_for_more(parent_ring_t *self, uint64_t tail, uint64_t ns) {
     return why == EINTR ? PyErr_CheckSignals() : 0;
 }
 
-int parent_wait_call(parent_ring_t *self, storage_t *future) {
+int parent_wait_call(parent_ring_t *self, storage_t *future, uint64_t most_ns) {
     uint64_t until = 0;
     self->waits++;
     while (!self->closed && self->lent && self->pending == future) {
@@ -527,7 +531,7 @@ int parent_wait_call(parent_ring_t *self, storage_t *future) {
             if (paid) continue;
         }
         uint64_t now = ring_now_ns();
-        if (!until) until = now + PATIENCE_NS;
+        if (!until) until = now + (most_ns < PATIENCE_NS ? most_ns : PATIENCE_NS);
         if (now >= until) break;
         if (sleep_for_more(self, tail, until - now) < 0) return -1;
     }
@@ -537,7 +541,7 @@ int parent_wait_call(parent_ring_t *self, storage_t *future) {
 static PyObject *p_wait(PyObject *object, PyObject *future) {
     if (!IS_STORAGE(future)) return PyErr_Format(PyExc_TypeError, "wait takes a future");
     Py_INCREF(object);
-    int failed = parent_wait_call((parent_ring_t *)object, STORAGE(future));
+    int failed = parent_wait_call((parent_ring_t *)object, STORAGE(future), PATIENCE_NS);
     Py_DECREF(object);
     if (failed) return NULL;
     Py_RETURN_NONE;

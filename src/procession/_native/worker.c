@@ -178,6 +178,15 @@ typedef struct {
     PyObject *plain, *encoded, *encode_result, *encode_error;
 } hands_t;
 
+/* Move behind a value that nobody wants. */
+static void skip_value(const unsigned char **at) {
+    uint64_t word = get_word(at);
+    if (word_tag(word) == TAG_FLOAT)
+        *at += WORD;
+    else if (word_tag(word) != TAG_INT && word_tag(word) != TAG_CONST)
+        *at += padded(word_length(word));
+}
+
 /* Call with the arguments at *at, which moves behind them in any case. */
 static PyObject *call_with(hands_t *hands, const unsigned char **at, unsigned mode) {
     uint64_t word;
@@ -196,9 +205,13 @@ static PyObject *call_with(hands_t *hands, const unsigned char **at, unsigned mo
         *at += WORD;
     }
     PyObject *few[FEW + 1], **args = count <= FEW ? few : PyMem_New(PyObject *, count + 1);
-    if (!args) return PyErr_NoMemory();
+    if (!args) {
+        for (size_t i = 0; i < count; i++) skip_value(at);
+        return PyErr_NoMemory();
+    }
     size_t got = 0;
     while (got < count && (args[got + 1] = value_get(at))) got++;
+    for (size_t i = got + 1; i < count; i++) skip_value(at); /* one could not be made: it has been passed */
     PyObject *value = NULL;
     if (got == count) value = PyObject_Vectorcall(hands->plain, args + 1, count | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL);
     while (got) Py_DECREF(args[got--]);
