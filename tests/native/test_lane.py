@@ -142,7 +142,7 @@ def test_a_channel_that_is_closed_lets_its_waiters_go() -> None:
     assert not waiter.is_alive()
 
 
-# ------------------------------------------------------------------------------------------------------------- the tally
+# ------------------------------------------------------------------------------------------------------------ the tally
 
 
 def test_leases_of_the_worker_add_up_to_those_of_the_core() -> None:
@@ -162,7 +162,7 @@ def test_leases_of_the_worker_add_up_to_those_of_the_core() -> None:
     assert tally.ended(1, 1, 1) + tally.ended(1, 1, 1) + tally.ended(1, 1, 1) == [(1, 1)] * 3
 
 
-# ------------------------------------------------------------------------------------------------------------ with a pool
+# ---------------------------------------------------------------------------------------------------------- with a pool
 
 
 def lane_of(pool: Pool) -> Any:

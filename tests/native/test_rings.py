@@ -42,7 +42,7 @@ def all_same(some: list[Any], others: list[Any]) -> bool:
     return len(some) == len(others) and all(map(same, some, others))
 
 
-# ----------------------------------------------------------------------------------------------------- values go through
+# ---------------------------------------------------------------------------------------------------- values go through
 
 
 @settings(deadline=None)
@@ -220,7 +220,7 @@ def test_wrong_counts_are_refused_and_nothing_is_sent() -> None:
         assert ends.parent.withdraw() == 0
 
 
-# -------------------------------------------------------------------------------------------------------- large and full
+# ------------------------------------------------------------------------------------------------------- large and full
 
 
 @pytest.mark.parametrize("size", [0, 1, 7, 8, 9, native.LARGEST - 64, native.LARGEST, native.LARGEST + 1, 3_000_000])

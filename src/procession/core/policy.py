@@ -12,8 +12,8 @@ from procession._native import native
 TARGET_NS = 3_000_000
 """Work in one lease, by measurement."""
 MAX_LEASE = 4096 if native is None else 16_000
-"""Items in one lease; two leases and their tokens must fit into one pipe (65,536 bytes), or on the fast lane one lease of
-calls with a number each into a quarter of a ring."""
+"""Items in one lease; two leases and their tokens must fit into one pipe (65,536 bytes), or on the fast lane one lease
+of calls with a number each into a quarter of a ring."""
 PREFETCH_BELOW_NS = 50_000_000
 """An item dearer than this gains nothing from having a successor wait beside it."""
 GROWTH = 32
