@@ -142,7 +142,7 @@ class CallFuture(Storage, Future[T]):
             return self._cond
 
     if native is None:  # else the storage makes it
-        _condition = property(_made_condition)  # a variable in the base; made on demand here
+        _condition = property(_made_condition)  # pyright: ignore[reportAssignmentType]  # a variable in the base
 
     def done(self) -> bool:
         """True when it has an outcome or was cancelled."""
