@@ -35,7 +35,6 @@ import fcntl
 import marshal
 import os
 import select
-import signal
 import sys
 from collections import namedtuple
 
@@ -43,6 +42,7 @@ from procession.worker import showing, stdio
 
 TYPE_CHECKING = False  # typing costs a worker milliseconds; the checkers know this name
 if TYPE_CHECKING:
+    import signal
     from collections.abc import Callable, Sequence
     from types import FrameType, ModuleType
     from typing import Any, NamedTuple, NoReturn
@@ -60,6 +60,8 @@ if TYPE_CHECKING:
         """A memfd that the parent maps as well."""
 
 else:
+    import _signal as signal  # see `showing`
+
     WorkerFiles = namedtuple("WorkerFiles", "tasks results tokens page")
 
 SERVE = "procession.worker.loop:serve"
