@@ -17,7 +17,10 @@ import threading
 from _thread import RLock
 from collections.abc import Callable
 from itertools import count
-from typing import Any
+
+TYPE_CHECKING = False  # see `lean`
+if TYPE_CHECKING:
+    from typing import Any
 
 LOOKS = 16
 LOOK = 0.25

@@ -22,16 +22,21 @@ import _socket
 import marshal
 import os
 import select
-import signal
 import sys
 import threading
 from collections.abc import Iterable, Sequence
-from typing import Any, ClassVar
 
 from procession.backends import forksafe
 from procession.backends.launch import Lifeline, owned_pidfd
 from procession.worker import zygote as wire
 from procession.worker.packets import send
+
+TYPE_CHECKING = False  # see `lean`
+if TYPE_CHECKING:
+    import signal
+    from typing import Any, ClassVar
+else:
+    import _signal as signal
 
 _END_PATIENCE_MS = 2000
 
