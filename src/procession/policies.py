@@ -12,6 +12,9 @@ TYPE_CHECKING = False  # see `lean`
 if TYPE_CHECKING:
     from typing import Any
 
+    RetryOn = type[BaseException] | tuple[type[BaseException], ...]
+    Backoff = float | Callable[[int], float]
+
 LONGEST = 1e9
 """Seconds; more is a mistake, or means None."""
 JITTER = 0.25
@@ -20,8 +23,6 @@ MOST_WAIT = 60.0
 """Seconds that a doubled wait does not exceed."""
 RETRIES = 1_000_000
 
-RetryOn = type[BaseException] | tuple[type[BaseException], ...]
-Backoff = float | Callable[[int], float]
 WORDS = ("timeout", "queue_timeout", "grace", "retries", "retry_on", "backoff", "priority")
 
 

@@ -36,7 +36,6 @@ import marshal
 import os
 import select
 import sys
-from collections import namedtuple
 
 from procession.worker import showing, stdio
 
@@ -61,8 +60,17 @@ if TYPE_CHECKING:
 
 else:
     import _signal as signal  # see `showing`
+    from _collections import _tuplegetter
 
-    WorkerFiles = namedtuple("WorkerFiles", "tasks results tokens page")
+    class WorkerFiles(tuple):
+        """What `namedtuple` would compile, at each start of a zygote."""
+
+        __slots__ = ()
+        tasks, results, tokens, page = (_tuplegetter(at, None) for at in range(4))
+
+        def __new__(cls, tasks, results, tokens, page):
+            return tuple.__new__(cls, (tasks, results, tokens, page))
+
 
 SERVE = "procession.worker.loop:serve"
 """What a worker runs unless it is told otherwise: `module:function`, called with (WorkerFiles, config)."""
