@@ -5,13 +5,14 @@ Every name below is loaded when it is first used: importing this package does no
 
 from __future__ import annotations
 
-from importlib import import_module
+import sys
 
 from procession._version import __version__
 
 TYPE_CHECKING = False  # typing costs a worker's zygote ten milliseconds; the checkers know this name
 if TYPE_CHECKING:
     from concurrent.futures import CancelledError
+    from types import ModuleType
 
     from procession import futures
     from procession._native import accelerated
@@ -80,14 +81,19 @@ __all__ = [
 
 def __getattr__(name: str) -> object:
     if name == "futures":
-        return import_module("procession.futures")
+        return _module("procession.futures")
     try:
         home = _HOME[name]
     except KeyError:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}") from None
-    value = getattr(import_module(home), name)
+    value = getattr(_module(home), name)
     globals()[name] = value
     return value
+
+
+def _module(name: str) -> ModuleType:
+    __import__(name)  # importlib, with its warnings, would cost what this whole package does
+    return sys.modules[name]
 
 
 def __dir__() -> list[str]:

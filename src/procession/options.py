@@ -7,13 +7,19 @@ are kept to the letter where it has one.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any, Literal
 
-Backend = Literal["processes", "threads", "inline"]
+TYPE_CHECKING = False  # see `lean`
+if TYPE_CHECKING:
+    from typing import Any, Literal
+
+    Backend = Literal["processes", "threads", "inline"]
+    Overflow = Literal["block", "raise", "drop_newest", "drop_oldest"]
+else:
+    Backend = Overflow = str
+
 BACKENDS: tuple[str, ...] = ("processes", "threads", "inline")
 """Those that there are."""
 
-Overflow = Literal["block", "raise", "drop_newest", "drop_oldest"]
 OVERFLOW: tuple[str, ...] = ("block", "raise", "drop_newest", "drop_oldest")
 
 OWN: Mapping[str, tuple[str, ...]] = {

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
-from typing import Any
 
 from procession.core.rules import SECOND, Cause, Rules, no_delay
 from procession.options import kind
 from procession.record import record
+
+TYPE_CHECKING = False  # see `lean`
+if TYPE_CHECKING:
+    from typing import Any
+
+    RetryOn = type[BaseException] | tuple[type[BaseException], ...]
+    Backoff = float | Callable[[int], float]
 
 LONGEST = 1e9
 """Seconds; more is a mistake, or means None."""
@@ -18,8 +23,6 @@ MOST_WAIT = 60.0
 """Seconds that a doubled wait does not exceed."""
 RETRIES = 1_000_000
 
-RetryOn = type[BaseException] | tuple[type[BaseException], ...]
-Backoff = float | Callable[[int], float]
 WORDS = ("timeout", "queue_timeout", "grace", "retries", "retry_on", "backoff", "priority")
 
 
@@ -135,7 +138,7 @@ def _check_seconds(word: str, value: Any, *, least: bool, otherwise: str = "") -
         return
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise TypeError(f"{word} must be a number of seconds{otherwise} or None, not {kind(value)}")
-    if math.isnan(value) or value < 0 or (value == 0 and not least) or value > LONGEST:
+    if value != value or value < 0 or (value == 0 and not least) or value > LONGEST:
         bound = "at least 0" if least else "greater than 0"
         raise ValueError(f"{word} must be {bound} seconds, and at most {LONGEST:.0e}, or None; got {value!r}")
 

@@ -3,26 +3,25 @@
 from __future__ import annotations
 
 import logging
-import signal
 from collections.abc import Callable, Sequence
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, NoReturn
 
-from procession import cpu, options
-from procession.backends.base import Engine, WorkerConfig
+from procession import options
+from procession.backends.base import WorkerConfig
 from procession.driver import lifecycle
-from procession.options import Overflow
 from procession.pool_face import PoolFace
-from procession.pool_room import Room
 from procession.record import frozen
 
+TYPE_CHECKING = False  # see `lean`
 if TYPE_CHECKING:
     import threading
     from multiprocessing.context import BaseContext
+    from types import TracebackType
+    from typing import Any, NoReturn
+
+    from procession.backends.base import Engine
+    from procession.options import Overflow
 
 logger = logging.getLogger("procession")
-
-SIGKILL = getattr(signal, "SIGKILL", signal.SIGTERM)
 
 
 @frozen
@@ -170,12 +169,15 @@ class Pool(PoolFace):
         if mp_context is not None and self._recycles:
             _refuse_fork(mp_context, self._recycles[0])
         self._backend = backend
-        self._max_workers = 1 if backend == "inline" else max_workers or cpu.available()
+        self._max_workers = 1 if backend == "inline" else max_workers or _cpus()
         self._given_context = mp_context
         config = WorkerConfig(initializer, tuple(initargs), setup)
         self._engine = make_engine(backend, self._max_workers, config, stall_after=stall_after, **own)
-        self._room = None if max_pending is None else Room(self._engine, max_pending, overflow)
-        if self._room is None:
+        if max_pending is not None:
+            from procession.pool_room import Room
+
+            self._room = Room(self._engine, max_pending, overflow)
+        else:
             self._door = getattr(self._engine, "door", None)
         lifecycle.when_dropped(self, self._engine)
 
@@ -237,11 +239,11 @@ class Pool(PoolFace):
 
         Threads cannot be ended: there, what waits is cancelled, and what runs finishes without being waited for.
         """
-        self._engine.kill(signal.SIGTERM)
+        self._engine.kill(lifecycle.SIGTERM)
 
     def kill_workers(self) -> None:
         """`terminate_workers` with SIGKILL (CPython 3.14)."""
-        self._engine.kill(SIGKILL)
+        self._engine.kill(lifecycle.SIGKILL)
 
     def __exit__(
         self, exc_type: type[BaseException] | None, exc_val: BaseException | None, exc_tb: TracebackType | None
@@ -313,6 +315,12 @@ class Pool(PoolFace):
         import multiprocessing
 
         return multiprocessing.get_context("spawn" if self._recycles else None)
+
+
+def _cpus() -> int:
+    from procession import cpu
+
+    return cpu.available()
 
 
 def _refuse_fork(mp_context: BaseContext, word: str) -> None:

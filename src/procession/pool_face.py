@@ -6,24 +6,27 @@ import weakref
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Callable, Hashable, Iterable, Iterator
 from concurrent.futures import Executor, Future
-from typing import TYPE_CHECKING, Any, Never, ParamSpec, TypeVar
 
 from procession import options
 from procession._native import native
 from procession.backends.tasks import CallFuture
-from procession.core.rules import Rules
 from procession.errors import PicklingError
-from procession.observe.progress import Progress
-from procession.policies import NO_POLICY, Backoff, Policy, RetryOn, policy
+from procession.policies import NO_POLICY, Policy, policy
 
+TYPE_CHECKING = False  # see `lean`
 if TYPE_CHECKING:
+    from typing import Any, Never, ParamSpec, TypeVar
+
+    from procession.core.rules import Rules
+    from procession.observe.progress import Progress
+    from procession.policies import Backoff, RetryOn
     from procession.pool import Pool
     from procession.pool_room import Room
     from procession.streams import OnError, Stream, Words
 
-P = ParamSpec("P")
-S = TypeVar("S")
-T = TypeVar("T")
+    P = ParamSpec("P")
+    S = TypeVar("S")
+    T = TypeVar("T")
 
 
 def kept_by(holder: S, pool: object) -> S:

@@ -7,9 +7,18 @@ pays, and with `frozen=True` 0.3 µs for each of the four that a round trip make
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NoReturn, TypeVar, cast, dataclass_transform
 
-T = TypeVar("T")
+from procession.lean import cast
+
+TYPE_CHECKING = False  # see `lean`
+if TYPE_CHECKING:
+    from typing import Any, NoReturn, TypeVar, dataclass_transform
+
+    T = TypeVar("T")
+else:
+
+    def dataclass_transform(**_words):
+        return lambda decorator: decorator
 
 
 @dataclass_transform(frozen_default=True)
@@ -31,23 +40,39 @@ def frozen(cls: type[T]) -> type[T]:
 def _made_again(cls: type[T], assign: str, rest: dict[str, Any]) -> type[T]:
     names = tuple(cls.__annotations__)
     space = {name: value for name, value in vars(cls).items() if name not in ("__dict__", "__weakref__", *names)}
-    known: dict[str, Any] = {f"default_{name}": vars(cls)[name] for name in names if name in vars(cls)}
-    taken = "".join(f", {name}=default_{name}" if f"default_{name}" in known else f", {name}" for name in names)
-    steps = [assign.format(name) for name in names] + ["self.__post_init__()"] * hasattr(cls, "__post_init__")
-    body = "".join(f"\n    {step}" for step in steps or ["pass"])
-    made: dict[str, Callable[..., Any]] = {}
-    exec(f"def __init__(self{taken}):{body}", {**known, "set_attribute": object.__setattr__}, made)
-    made["__init__"].__qualname__ = f"{cls.__qualname__}.__init__"
+    known = {name: vars(cls)[name] for name in names if name in vars(cls)}
+
+    def first(self: Any, *values: Any, **named: Any) -> None:
+        """Compiles the constructor: a program makes some of the events and commands, and pays for those."""
+        again: Any = made
+        again.__init__ = _constructor(made, names, known, assign)
+        again.__init__(self, *values, **named)
+
     space |= {
         "__slots__": names,
         "__match_args__": names,
+        "__init__": first,
         "__eq__": _equal,
         "__repr__": _show,
         "__reduce__": _reduce,
         **rest,
-        **made,
     }
-    return cast("type[T]", type(cls.__name__, (), space))  # the same class, made again with slots
+    made = cast("type[T]", type(cls.__name__, (), space))  # the same class, made again with slots
+    return made
+
+
+def _constructor(cls: type, names: tuple[str, ...], known: dict[str, Any], assign: str) -> Callable[..., None]:
+    taken = "".join(f", {name}=default_{name}" if name in known else f", {name}" for name in names)
+    steps = [assign.format(name) for name in names] + ["self.__post_init__()"] * hasattr(cls, "__post_init__")
+    body = "".join(f"\n    {step}" for step in steps or ["pass"])
+    made: dict[str, Callable[..., None]] = {}
+    defaults = {f"default_{name}": value for name, value in known.items()}
+    # Compiled first: `exec` of a text makes CPython forget that a KeyboardInterrupt ends it, and this may run
+    # at the end.
+    code = compile(f"def __init__(self{taken}):{body}", "<record>", "exec")
+    exec(code, {**defaults, "set_attribute": object.__setattr__}, made)
+    made["__init__"].__qualname__ = f"{cls.__qualname__}.__init__"
+    return made["__init__"]
 
 
 def _values(self: Any) -> tuple[Any, ...]:

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable, Hashable, Iterable, Iterato
 from concurrent.futures import Future
 from time import monotonic
 from types import TracebackType
-from typing import Any, Generic, Never, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Never, TypeVar
 
 from procession import options, spinoff_ending, spinoff_room, spinoff_words
 from procession._native import native
@@ -17,10 +17,13 @@ from procession.errors import Full
 from procession.handover import SinkFuture
 from procession.observe.progress import Meter, Progress
 from procession.options import Backend, Overflow
-from procession.policies import Backoff, RetryOn, policy
+from procession.policies import policy
 from procession.spinoff_core import SpinCore, SpinOffStats, Words
 from procession.spinoff_outlet import SpinOutlet
 from procession.streams import OnError
+
+if TYPE_CHECKING:
+    from procession.policies import Backoff, RetryOn
 
 R = TypeVar("R")
 

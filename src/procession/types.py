@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from procession.record import frozen
+
+TYPE_CHECKING = False  # see `lean`
+if TYPE_CHECKING:
+    from typing import Any
 
 
 @frozen

@@ -29,7 +29,7 @@ FACE = (
     *("handover", "waiting", "errands", "pool_face", "pool_room", "pool_shared", "policies"),
 )
 
-GROUND = ("errors", "task_errors", "options", "cpu", "cgroups", "types", "record", "_native", "_version")
+GROUND = ("errors", "task_errors", "options", "cpu", "cgroups", "types", "record", "lean", "_native", "_version")
 
 # From the roof to the ground. A module imports from its own layer and from those below.
 LAYERS: tuple[tuple[str, ...], ...] = (

@@ -8,6 +8,7 @@ import pytest
 
 from procession.backends import zygote_client
 from procession.backends.launch import Exited, StartFailed
+from procession.worker import zygote
 from tests.launch.harness import Driver, gone, kill, state_of, wait_until
 
 
@@ -147,6 +148,24 @@ def test_the_zygote_imports_little_and_holds_nothing_of_main() -> None:
     heavy = {"asyncio", "concurrent.futures", "multiprocessing", "socket", "subprocess", "logging", "pytest", "ctypes"}
     at_birth = set(bare_modules())
     assert not heavy & (set(modules) - at_birth)
+
+
+def test_what_workers_soon_need_is_loaded_when_nothing_else_is_to_be_done() -> None:
+    question = f"all(name in sys.modules for name in {zygote.LATER!r})"
+    with Driver() as driver:
+        wid = 0
+
+        def loaded() -> bool:
+            nonlocal wid
+            wid += 1
+            driver.start(wid, "ask", question)
+            (found,) = driver.hear(wid)
+            driver.let_go(wid)
+            driver.exited(wid)
+            driver.step(2 * zygote.LULL)  # nothing comes, and nothing is asked
+            return bool(found)
+
+        wait_until(loaded)
 
 
 def bare_modules() -> list[str]:

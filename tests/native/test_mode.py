@@ -51,4 +51,5 @@ def test_without_a_choice_it_is_used_where_it_is_there(environment: dict[str, st
 
 def test_an_extension_that_cannot_be_loaded_is_as_good_as_none() -> None:
     program = f"import sys; sys.modules['procession._native._c'] = None\n{textwrap.dedent(PROGRAM)}"
-    assert said(program) == "False False False PlainStorage"
+    accelerated, _, served_fast, storage = said(program).split()  # the worker may well find it
+    assert (accelerated, served_fast, storage) == ("False", "False", "PlainStorage")

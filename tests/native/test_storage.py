@@ -33,9 +33,9 @@ def made(owner: object = None) -> CallFuture[Any]:
     fn = len
     entry = Function()
     entry.ref, entry.needs = weakref.ref(fn), None  # type: ignore[attr-defined]
-    door = native.Door({id(fn): entry}, CallFuture, owner)
+    door = native.Door(owner)
     queue = native.TaskQueue()
-    door.let_in(queue, [print], -1)
+    door.let_in({id(fn): entry}, CallFuture, queue, [print], -1)
 
     class Face:
         _door = door
@@ -181,9 +181,9 @@ def test_a_subclass_of_a_pool_may_have_its_own_submit() -> None:
 
 
 def test_a_door_wants_the_right_things() -> None:
+    door = native.Door(None)
     with pytest.raises(TypeError, match="must derive from Storage"):
-        native.Door({}, Future, None)
-    door = native.Door({}, CallFuture, None)
+        door.let_in({}, Future, native.TaskQueue(), [], -1)
     with pytest.raises(TypeError, match="ParentRing"):
         door.lane = 5
     assert not door.open

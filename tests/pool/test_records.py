@@ -2,10 +2,12 @@
 
 import copy
 import pickle
+from typing import Any
 
 import pytest
 
 from procession import Failure
+from procession.lean import NamedTuple
 from procession.record import frozen, record
 from procession.streams import Words
 
@@ -66,3 +68,49 @@ def test_post_init() -> None:
     assert Draft([]).words == ["checked"]
     with pytest.raises(ValueError, match="window"):
         Words(window=0)
+
+
+def test_a_constructor_is_compiled_with_the_first_record_and_stays() -> None:
+    @record
+    class Late:
+        one: int
+        other: int = 5
+
+    before = Late.__init__
+    assert Late(1) == Late(one=1, other=5)
+    assert Late.__init__ is not before
+    after = Late.__init__
+    assert Late(2, 3).other == 3
+    assert Late.__init__ is after
+    with pytest.raises(TypeError, match="other"):
+        Late(1, other=2, another=3)  # type: ignore[call-arg]
+
+
+class Pair(NamedTuple):
+    left: int
+    right: str = "r"
+
+
+def test_a_lean_named_tuple_is_a_tuple_with_names() -> None:
+    pair = Pair(1)
+    assert pair == (1, "r")
+    assert (pair.left, pair.right) == tuple(pair)
+    assert Pair(right="s", left=2) == (2, "s")
+    assert pair._replace(right="t") == (1, "t")
+    assert repr(pair) == "Pair(left=1, right='r')"
+    again = pickle.loads(pickle.dumps(pair))
+    assert again == pair
+    assert type(again) is Pair
+    match pair:
+        case Pair(left, right):
+            assert (left, right) == (1, "r")
+    with pytest.raises(AttributeError):
+        pair.left = 3  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    ("values", "named"), [((), {}), ((1, "a", 2), {}), ((1,), {"left": 2}), ((1,), {"middle": 2}), ((), {"right": ""})]
+)
+def test_a_lean_named_tuple_takes_what_it_names(values: tuple[Any, ...], named: dict[str, Any]) -> None:
+    with pytest.raises(TypeError, match="Pair takes left, right"):
+        Pair(*values, **named)

@@ -7,7 +7,7 @@ None where it was not built (no compiler, another system than Linux) and where P
 from __future__ import annotations
 
 import os
-from importlib import import_module
+import sys
 
 TYPE_CHECKING = False  # typing costs a worker's zygote ten milliseconds; the checkers know this name
 if TYPE_CHECKING:
@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 native: Any = None
 if os.environ.get("PROCESSION_PURE", "0") in ("", "0"):
     try:
-        native = import_module("procession._native._c")
+        __import__("procession._native._c")
+        native = sys.modules["procession._native._c"]
     except ImportError:
         pass
 

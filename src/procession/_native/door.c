@@ -206,25 +206,24 @@ static PyObject *door_submit(door_t *self, PyObject *fn, PyObject *const *args, 
 }
 
 static int door_init(PyObject *object, PyObject *args, PyObject *kwargs) {
-    door_t *self = (door_t *)object;
-    PyObject *entries, *type, *owner;
-    if (!PyArg_ParseTuple(args, "O!O!O", &PyDict_Type, &entries, &PyType_Type, &type, &owner)) return -1;
-    if (!PyType_IsSubtype((PyTypeObject *)type, &Storage_Type)) {
-        PyErr_SetString(PyExc_TypeError, "the class of futures must derive from Storage");
-        return -1;
-    }
-    put_slot(&self->entries, entries);
-    put_slot(&self->future_type, type);
-    put_slot(&self->owner, owner);
+    PyObject *owner;
+    if (!PyArg_ParseTuple(args, "O", &owner)) return -1;
+    put_slot(&((door_t *)object)->owner, owner);
     return 0;
 }
 
-/* let_in(queue, targets, bell): from now on calls go into that inbox. */
+/* let_in(entries, future_type, queue, targets, bell): from now on calls go into that inbox. */
 static PyObject *door_let_in(PyObject *object, PyObject *args) {
     door_t *self = (door_t *)object;
-    PyObject *queue, *targets;
+    PyObject *entries, *type, *queue, *targets;
     int bell;
-    if (!PyArg_ParseTuple(args, "O!O!i", &Queue_Type, &queue, &PyList_Type, &targets, &bell)) return NULL;
+    if (!PyArg_ParseTuple(args, "O!O!O!O!i", &PyDict_Type, &entries, &PyType_Type, &type, &Queue_Type, &queue, &PyList_Type,
+                          &targets, &bell))
+        return NULL;
+    if (!PyType_IsSubtype((PyTypeObject *)type, &Storage_Type))
+        return PyErr_Format(PyExc_TypeError, "the class of futures must derive from Storage");
+    put_slot(&self->entries, entries);
+    put_slot(&self->future_type, type);
     put_slot(&self->queue, queue);
     put_slot(&self->targets, targets);
     self->bell = bell;
@@ -316,7 +315,7 @@ PyTypeObject Door_Type = {
     .tp_name = "procession._native._c.Door",
     .tp_basicsize = sizeof(door_t),
     .tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC,
-    .tp_doc = "Door(entries, future_type, owner): the short way into one engine.",
+    .tp_doc = "Door(owner): the short way into one engine.",
     .tp_traverse = door_traverse,
     .tp_clear = door_clear,
     .tp_dealloc = door_dealloc,

@@ -13,12 +13,18 @@ Who calls what, on which thread:
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple, Protocol
 
-from procession.core.policy import Profile
-from procession.core.rules import Rules
-from procession.core.task import Task
 from procession.record import frozen, record
+
+TYPE_CHECKING = False  # see `lean`
+if not TYPE_CHECKING:
+    from procession.lean import NamedTuple, Protocol
+if TYPE_CHECKING:
+    from typing import Any, NamedTuple, Protocol
+
+    from procession.core.policy import Profile
+    from procession.core.rules import Rules
+    from procession.core.task import Task
 
 
 class Capabilities(NamedTuple):

@@ -25,7 +25,6 @@ from procession.backends import forksafe
 from procession.backends.channel import Channel, definition
 from procession.core.task import Task
 from procession.transport import frames
-from procession.worker.boot import SERVE
 
 _RING = -1  # in place of a frame's kind: what the ring had
 _END = -1  # in place of a mode: leases were left behind
@@ -188,9 +187,4 @@ def channel_class() -> type[Channel]:
     return Channel if native is None else FastChannel
 
 
-def worker_program() -> str:
-    """What is at the other end of such a channel: `module:function`."""
-    return SERVE if native is None else "procession.worker.fast:serve"
-
-
-__all__ = ["FastChannel", "channel_class", "worker_program"]
+__all__ = ["FastChannel", "channel_class"]

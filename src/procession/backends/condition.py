@@ -16,7 +16,10 @@ from __future__ import annotations
 import threading
 from _thread import RLock
 from collections.abc import Callable
-from typing import Any
+
+TYPE_CHECKING = False  # see `lean`
+if TYPE_CHECKING:
+    from typing import Any
 
 LOOKS = 16
 LOOK = 0.25

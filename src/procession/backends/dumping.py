@@ -15,10 +15,13 @@ import threading
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import NamedTuple
 
-from procession.backends.stalls import StallWatch
 from procession.backends.unstruck import unstruck
+from procession.lean import NamedTuple
+
+TYPE_CHECKING = False  # see `lean`
+if TYPE_CHECKING:
+    from procession.backends.stalls import StallWatch
 
 PATIENCE = 5.0
 """Seconds that one dump waits for another to end: more than one takes."""

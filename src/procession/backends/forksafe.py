@@ -28,7 +28,10 @@ import weakref
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from types import MethodType
-from typing import Any
+
+TYPE_CHECKING = False  # see `lean`
+if TYPE_CHECKING:
+    from typing import Any
 
 lock = threading.RLock()
 """Held by a fork. Hold it while descriptors are made and registered by other means than `pipe` and `adopt`."""

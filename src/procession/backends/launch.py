@@ -27,13 +27,16 @@ import os
 import sys
 import threading
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from procession.backends import forksafe
 from procession.worker.boot import SERVE, WorkerFiles
 
+TYPE_CHECKING = False  # see `lean`
+if not TYPE_CHECKING:
+    from procession.lean import NamedTuple, Protocol
 if TYPE_CHECKING:
     from multiprocessing.context import BaseContext
+    from typing import Any, NamedTuple, Protocol
 
 __all__ = [
     "DESCRIPTORS_PER_WORKER",

@@ -21,12 +21,10 @@ from __future__ import annotations
 
 import _socket
 import marshal
-import signal
 import threading
 import time
 from collections import deque
 from collections.abc import Iterable, Sequence
-from typing import Any, NamedTuple
 
 from procession.backends import forksafe
 from procession.backends.launch import (
@@ -41,8 +39,16 @@ from procession.backends.launch import (
     explained,
 )
 from procession.backends.zygote_client import ZygoteClient, close_socket, context_now, readable, signal_through
+from procession.lean import NamedTuple
 from procession.worker import zygote as wire
 from procession.worker.packets import receive, send
+
+TYPE_CHECKING = False  # see `lean`
+if TYPE_CHECKING:
+    import signal
+    from typing import Any
+else:
+    import _signal as signal
 
 WINDOW = 16
 

@@ -18,14 +18,20 @@ Sources: proc_pid_stat(5), proc_tid_children(5), pidfd_open(2), pidfd_send_signa
 from __future__ import annotations
 
 import os
-import signal
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from functools import partial
-from typing import Any, NamedTuple
 
 from procession.cgroups import read
+from procession.lean import NamedTuple
+
+TYPE_CHECKING = False  # see `lean`
+if TYPE_CHECKING:
+    import signal
+    from typing import Any
+else:
+    import _signal as signal
 
 
 class Offspring:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from concurrent.futures import CancelledError
-from typing import TYPE_CHECKING, Any, Protocol
 
-from procession.core.rules import Rules
-
+TYPE_CHECKING = False  # see `lean`
+if not TYPE_CHECKING:
+    from procession.lean import Protocol
 if TYPE_CHECKING:
+    from typing import Any, Protocol
+
     from procession.backends.tasks import CallFuture
+    from procession.core.rules import Rules
 
 
 class Sink(Protocol):

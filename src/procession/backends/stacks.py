@@ -31,18 +31,18 @@ import re
 import sys
 from collections.abc import Iterator
 from itertools import pairwise
-from typing import NamedTuple
+
+from procession.lean import NamedTuple
 
 _CRASH = "Fatal Python error: "
-_HEADER = re.compile(r"(?:(Current thread|Thread) 0x([0-9a-fA-F]+)|Stack \(most recent call first\):)")
-_FRAME = re.compile(r'  File (?:"(.*)"|\?\?\?), line (\d+|\?\?\?) in (.*)')
-_OURS = re.compile(r"(?:^|[/\\])procession[/\\]worker[/\\][^/\\]+$")
-_ENTRY = re.compile(r"(?:^|[/\\])procession[/\\]worker[/\\]boot\.py$")
+# Texts, which re compiles when they are first used: a driver that is never asked for stacks need not wait for that.
+_HEADER = r"(?:(Current thread|Thread) 0x([0-9a-fA-F]+)|Stack \(most recent call first\):)"
+_FRAME = r'  File (?:"(.*)"|\?\?\?), line (\d+|\?\?\?) in (.*)'
+_OURS = r"(?:^|[/\\])procession[/\\]worker[/\\][^/\\]+$"
+_ENTRY = r"(?:^|[/\\])procession[/\\]worker[/\\]boot\.py$"
 _ENTRIES = ("from_zygote", "from_mp")
-_WAITS = re.compile(r'  File ".*[/\\]procession[/\\]transport[/\\]frames\.py", line \d+ in read$')
-_LAUNCH = re.compile(
-    r"(?:^|[/\\])multiprocessing[/\\](?:process|context|spawn|forkserver|popen_[a-z0-9_]+)\.py$|^<string>$"
-)
+_WAITS = r'  File ".*[/\\]procession[/\\]transport[/\\]frames\.py", line \d+ in read$'
+_LAUNCH = r"(?:^|[/\\])multiprocessing[/\\](?:process|context|spawn|forkserver|popen_[a-z0-9_]+)\.py$|^<string>$"
 
 
 _RUNNERS = ("procession.backends.threads", "procession.backends.inline", "procession.driver.callbacks")
@@ -101,9 +101,9 @@ def crash(text: str) -> str:
 
 def without_idle(text: str) -> str:
     """The trimmed dump without empty lines, and without threads that have no frames or wait for work."""
-    lines = [line for line in _lines(text) if line != "\n" and not _WAITS.match(line)]
+    lines = [line for line in _lines(text) if line != "\n" and not re.match(_WAITS, line)]
     return "".join(
-        line for line, following in pairwise([*lines, ""]) if not _HEADER.match(line) or following.startswith("  ")
+        line for line, following in pairwise([*lines, ""]) if not re.match(_HEADER, line) or following.startswith("  ")
     )
 
 
@@ -130,7 +130,7 @@ def _stacks(lines: list[str]) -> Iterator[_Stack]:
     """Each thread of each dump. Its lines are those below its header that are indented."""
     stack: _Stack | None = None
     for index, line in enumerate(lines):
-        if header := _HEADER.match(line):
+        if header := re.match(_HEADER, line):
             if stack is not None:
                 yield stack
             stack = _Stack(header[1] != "Thread", header[2] or "", [])
@@ -138,7 +138,7 @@ def _stacks(lines: list[str]) -> Iterator[_Stack]:
             if stack is not None:
                 yield stack
             stack = None
-        elif stack is not None and (frame := _FRAME.match(line)):
+        elif stack is not None and (frame := re.match(_FRAME, line)):
             stack.frames.append(_Frame(index, frame[1] or "???", frame[2], frame[3].rstrip()))
     if stack is not None:
         yield stack
@@ -146,7 +146,7 @@ def _stacks(lines: list[str]) -> Iterator[_Stack]:
 
 def _handler(frames: list[_Frame]) -> list[_Frame]:
     """The frame that has written the dump, if it was written by Python code; see `worker.showing`."""
-    return [each for each in frames[:1] if each.function == "show_stacks" and _OURS.search(each.file)]
+    return [each for each in frames[:1] if each.function == "show_stacks" and re.search(_OURS, each.file)]
 
 
 def _machinery(frames: list[_Frame]) -> list[_Frame]:
@@ -155,15 +155,17 @@ def _machinery(frames: list[_Frame]) -> list[_Frame]:
     The innermost entry counts: a task that has a pool of forked workers is behind the entry of such a worker.
     """
     entries = (
-        index for index, each in enumerate(frames) if each.function in _ENTRIES and _ENTRY.search(each.file) is not None
+        index
+        for index, each in enumerate(frames)
+        if each.function in _ENTRIES and re.search(_ENTRY, each.file) is not None
     )
     start = next(entries, None)
     if start is None:
         start = len(frames)
-        while start and _LAUNCH.search(frames[start - 1].file):
+        while start and re.search(_LAUNCH, frames[start - 1].file):
             start -= 1
-        if not (start and _OURS.search(frames[start - 1].file)):
+        if not (start and re.search(_OURS, frames[start - 1].file)):
             return []
-    while start and _OURS.search(frames[start - 1].file):
+    while start and re.search(_OURS, frames[start - 1].file):
         start -= 1
     return frames[start:]

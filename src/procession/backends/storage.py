@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from concurrent.futures._base import CANCELLED_AND_NOTIFIED, FINISHED, PENDING, RUNNING
-from typing import TYPE_CHECKING, Any
 
 from procession._native import native
 from procession.backends.condition import NOBODY, SETTLED, FutureCondition
 from procession.types import Raised
 
+TYPE_CHECKING = False  # see `lean`
 if TYPE_CHECKING:
+    from typing import Any
+
     from procession.backends.base import Function
     from procession.backends.roles import FastWay, LeasedCanceller, Sink
     from procession.core.rules import Rules

@@ -30,19 +30,25 @@ from concurrent.futures._base import CANCELLED_AND_NOTIFIED, FINISHED, PENDING, 
 from itertools import groupby
 from operator import attrgetter
 from time import monotonic
-from typing import Any, TypeVar, cast
 
 from procession._native import native
-from procession.backends.base import Function, Run
 from procession.backends.condition import SETTLED, FutureCondition
 from procession.backends.gate import Gate
 from procession.backends.roles import Attempts as Attempts
 from procession.backends.storage import Storage, settle
-from procession.core.policy import Profile
-from procession.core.rules import Rules
-from procession.core.task import Task
 
-T = TypeVar("T")
+TYPE_CHECKING = False  # see `lean`
+if TYPE_CHECKING:
+    from typing import Any, TypeVar, cast
+
+    from procession.backends.base import Function, Run
+    from procession.core.policy import Profile
+    from procession.core.rules import Rules
+    from procession.core.task import Task
+
+    T = TypeVar("T")
+else:
+    from procession.lean import T, cast
 
 LOCK = threading.RLock()
 if native is not None:

@@ -22,16 +22,21 @@ import _socket
 import marshal
 import os
 import select
-import signal
 import sys
 import threading
 from collections.abc import Iterable, Sequence
-from typing import Any, ClassVar
 
 from procession.backends import forksafe
 from procession.backends.launch import Lifeline, owned_pidfd
 from procession.worker import zygote as wire
 from procession.worker.packets import send
+
+TYPE_CHECKING = False  # see `lean`
+if TYPE_CHECKING:
+    import signal
+    from typing import Any, ClassVar
+else:
+    import _signal as signal
 
 _END_PATIENCE_MS = 2000
 
@@ -183,16 +188,21 @@ def _pair() -> tuple[_socket.socket, _socket.socket]:
     return ours, theirs
 
 
-_OPTIONS = (
-    *("debug", "optimize", "dont_write_bytecode", "no_site", "verbose", "bytes_warning", "quiet", "dev_mode"),
-    *("isolated", "ignore_environment", "no_user_site", "safe_path"),
+_OPTIONS = frozenset(
+    (
+        *("debug", "optimize", "dont_write_bytecode", "no_site", "verbose", "bytes_warning", "quiet", "dev_mode"),
+        *("isolated", "ignore_environment", "no_user_site", "safe_path"),
+    )
 )
 """The members of `sys.flags` that the command line sets and a child does not know by itself."""
 
 
 def _flags() -> list[str]:
     """The interpreter's own options (-O, -W, -X, -I ...), as multiprocessing hands them on."""
-    if not (sys.warnoptions or sys._xoptions or any(getattr(sys.flags, name, 0) for name in _OPTIONS)):
+    options = _OPTIONS
+    if os.environ.get("PYTHONDONTWRITEBYTECODE"):  # as in many a container: the child will see it by itself
+        options = options - {"dont_write_bytecode"}
+    if not (sys.warnoptions or sys._xoptions or any(getattr(sys.flags, name, 0) for name in options)):
         return []
     import subprocess  # a tenth of the time that such a program takes to its first result
 

@@ -1,4 +1,8 @@
-"""How a pool's workers will start, and with what."""
+"""What an engine of processes works with, and how its workers will start.
+
+Imported while the zygote comes up (`ProcessEngine._start_here`); the engine reaches what it needs of all this through
+here, so that nothing is left to be imported when something goes wrong.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +10,13 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from procession.backends.base import WorkerConfig
-from procession.backends.launch import choose
+from procession.core import events
+from procession.driver import dumping, leftovers
+from procession.driver.answers import by_pid, numbers
+from procession.driver.inbox import Inbox
 from procession.driver.loop import Driver
+from procession.driver.recycling import limits
+from procession.driver.taking_back import taken_back
 from procession.worker.loop import prepare
 
 if TYPE_CHECKING:
@@ -21,17 +30,19 @@ def arrange(
 ) -> None:
     """Give the driver its launcher, and what a worker does before its first task.
 
-    Raises PicklingError when the initializer, its arguments or the setup do not pickle, OSError when there are no
-    descriptors or processes left.
+    `context`: what `launch.choose` has found. Raises PicklingError when the initializer, its arguments or the setup do
+    not pickle, OSError when there are no descriptors or processes left.
     """
-    chosen = choose(context, config.initargs, config.initializer).context
     start = (config.initializer, config.initargs, config.setup)
-    if chosen is None:
+    if context is None:
         driver.start_by_zygote(preload)
         if config.initializer is not None or config.setup is not None:
             driver.config["start_pickled"] = codec.encode(codec.function(prepare), start, {})
     else:
         codec.own_main = True  # a global of `__main__` that does not pickle has a value of its own there
-        driver.start_by_context(chosen)
+        driver.start_by_context(context)
         driver.config["start"] = start
         driver.config["own_main"] = True
+
+
+__all__ = ["Driver", "Inbox", "arrange", "by_pid", "dumping", "events", "leftovers", "limits", "numbers", "taken_back"]

@@ -13,12 +13,15 @@ from __future__ import annotations
 import itertools
 import logging
 import threading
+from _queue import SimpleQueue
 from collections.abc import Iterable
-from queue import SimpleQueue
-from typing import Any
 
 from procession.backends.joinable import JoinableThread
 from procession.backends.tasks import CallFuture, run_callbacks
+
+TYPE_CHECKING = False  # see `lean`
+if TYPE_CHECKING:
+    from typing import Any
 
 _numbers = itertools.count(1)
 

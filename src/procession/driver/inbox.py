@@ -51,9 +51,9 @@ class Inbox:
         except OSError:
             pass  # see `ring`
 
-    def let_in(self, door: Any) -> None:
-        """Calls that come through this door (`_native/door.c`) are put here as `put` would."""
-        door.let_in(self.entries, self.targets, self._ring_fd)
+    def let_in(self, door: Any, functions: dict[int, Any]) -> None:
+        """Calls of these functions that come through this door (`_native/door.c`) are put here as `put` would."""
+        door.let_in(functions, CallFuture, self.entries, self.targets, self._ring_fd)
 
     def tell_last(self, entry: Any, words: tuple[list[Any], list[Any]]) -> None:
         """Make `words` leave this entry, and ring in any case; see `lifecycle.when_dropped`."""

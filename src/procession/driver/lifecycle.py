@@ -18,18 +18,23 @@ from __future__ import annotations
 
 import operator
 import os
-import signal
 import sys
 import threading
 import weakref
 from collections import deque
 from collections.abc import Callable
-from typing import Any, Protocol, cast
 
-in_turn: Callable[[Callable[[Any], object], Any], object] = cast(Any, operator.call)
+TYPE_CHECKING = False  # see `lean`
+if not TYPE_CHECKING:
+    from procession.lean import Protocol, cast
+if TYPE_CHECKING:
+    from typing import Any, Protocol, cast
+
+in_turn: Callable[[Callable[[Any], object], Any], object] = cast("Any", operator.call)
 """Call the one with the other; in C, so that a map over it is one step of the interpreter."""
 
-_SIGKILL = getattr(signal, "SIGKILL", signal.SIGTERM)
+SIGTERM, SIGKILL = 15, 9
+"""By POSIX; the module `signal` would make enums of them all."""
 
 
 class Closable(Protocol):
@@ -60,7 +65,7 @@ def register(engine: Closable) -> None:
         engine.shutdown(wait=False, cancel=False)
 
 
-class _Obituary(weakref.ref[Any]):
+class _Obituary(weakref.ref["Any"]):
     """A weak reference whose iterator is the attribute of that name: `iter(obituary)` runs no Python code."""
 
     __slots__ = ("__iter__",)
@@ -78,8 +83,9 @@ def when_dropped(pool: object, engine: Any) -> None:
     if words is None:
         weakref.finalize(pool, _let_go, engine.shutdown, os.getpid()).atexit = False
         return
-    obituary = _Obituary(pool, cast(Any, deque[Any](maxlen=0).extend))
-    cast(Any, obituary).__iter__ = map(in_turn, *words).__iter__
+    nowhere: deque[object] = deque(maxlen=0)
+    obituary = _Obituary(pool, cast("Any", nowhere.extend))
+    cast("Any", obituary).__iter__ = map(in_turn, *words).__iter__
     engine.obituary = obituary  # an engine that runs outlives its pool; of one that does not, nothing is wanted
 
 
@@ -159,7 +165,7 @@ def _all() -> list[Closable]:
 
 def _kill(engines: list[Closable]) -> None:
     for engine in engines:
-        engine.kill(_SIGKILL)
+        engine.kill(SIGKILL)
 
 
 def _in_child() -> None:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import threading
 from abc import abstractmethod
-from typing import TYPE_CHECKING, Any
 
 from procession.backends.dumping import Dumps, laid_out
 from procession.backends.gate import Gate
-from procession.driver import dumping, lifecycle
-from procession.driver.answers import by_pid, numbers
+from procession.driver import lifecycle
 
+TYPE_CHECKING = False  # see `lean`
 if TYPE_CHECKING:
+    from typing import Any
+
     from procession.backends.base import EngineStats
     from procession.backends.launch import WorkerProcess
     from procession.core.pool import PoolCore
@@ -23,6 +24,7 @@ class ProcessLooks(Dumps):
     """The part of `ProcessEngine` that decides nothing."""
 
     core: PoolCore
+    kit: Any
     inbox: Inbox | None
     _driver: Driver | None
     _thread: threading.Thread | None
@@ -56,11 +58,13 @@ class ProcessLooks(Dumps):
             started = Gate()
             if self._request(started):
                 started.wait()
-        return by_pid(self.core, driver.launcher.process)
+        found: dict[int, WorkerProcess] = self.kit.by_pid(self.core, driver.launcher.process)
+        return found
 
     def stats(self) -> EngineStats:
         """See `Engine.stats`."""
-        return numbers(self.core, self._waiting, self._driver)
+        now: EngineStats = self.kit.numbers(self.core, self._waiting, self._driver)
+        return now
 
     @property
     def _waiting(self) -> int:
@@ -71,7 +75,8 @@ class ProcessLooks(Dumps):
         """See `Dumps`."""
         if self._foreign:
             return str(lifecycle.foreign())
-        driver = self._driver
+        driver, dumping = self._driver, self.kit.dumping
         if driver is None:
             return laid_out(dumping.head(self.core, "processes", self._waiting, None), ())
-        return dumping.of_processes(driver, self._request, lambda: self._waiting, self._thread)
+        text: str = dumping.of_processes(driver, self._request, lambda: self._waiting, self._thread)
+        return text

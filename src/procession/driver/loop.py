@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 from procession.backends import forksafe
 from procession.backends.channel import Channel
-from procession.backends.channel_fast import worker_program
 from procession.backends.gate import Gate
 from procession.backends.launch import Event as LaunchEvent
 from procession.backends.launch import Exited, Started, StartFailed
@@ -87,7 +86,6 @@ class Driver(Supervisor):
             watch=self._watch_launcher,
             unwatch=self.unwatch,
             preload=preload,
-            serve=worker_program(),
         )
         self.launcher = launcher
         launcher.warm()
@@ -96,7 +94,7 @@ class Driver(Supervisor):
         """Workers are children of this multiprocessing context, as the stdlib's."""
         from procession.backends.launch_mp import MpLauncher  # imports multiprocessing: only who asked for it pays
 
-        self.launcher = MpLauncher(context, watch=self._watch_launcher, unwatch=self.unwatch, serve=worker_program())
+        self.launcher = MpLauncher(context, watch=self._watch_launcher, unwatch=self.unwatch)
 
     def _watch_output(self, fd: int) -> None:
         def pump(fd: int) -> None:

@@ -2,37 +2,28 @@
 
 from __future__ import annotations
 
-import copy
 import itertools
 import logging
-import signal
 import threading
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
 
 from procession._native import native
 from procession.backends import forksafe
 from procession.backends.base import Capabilities, WorkerConfig
-from procession.backends.joinable import JoinableThread
-from procession.backends.launch import explained
-from procession.backends.tasks import CallFuture
-from procession.backends.unstruck import unstruck
-from procession.core import events
-from procession.core.policy import Profile
-from procession.core.pool import PoolCore
-from procession.core.task import Task
-from procession.driver import leftovers, lifecycle
-from procession.driver.arrange import arrange
+from procession.driver import lifecycle
+from procession.driver.beginning import Beginning
 from procession.driver.callbacks import Callbacks
-from procession.driver.inbox import Inbox
-from procession.driver.looks import ProcessLooks
-from procession.driver.loop import Driver
-from procession.driver.recycling import limits
-from procession.driver.taking_back import taken_back
-from procession.transport.codec import Codec, FunctionEntry
 
+TYPE_CHECKING = False  # see `lean`
 if TYPE_CHECKING:
     from multiprocessing.context import BaseContext
+    from typing import Any
+
+    from procession.backends.tasks import CallFuture
+    from procession.core.task import Task
+    from procession.driver.inbox import Inbox
+    from procession.driver.loop import Driver
+    from procession.transport.codec import FunctionEntry
 
 logger = logging.getLogger("procession")
 
@@ -42,7 +33,7 @@ TERMINATE_PATIENCE = 2.0
 _numbers = itertools.count(1)
 
 
-class ProcessEngine(ProcessLooks):
+class ProcessEngine(Beginning):
     """Worker processes behind the contract of `backends.base.Engine`.
 
     Args:
@@ -68,16 +59,14 @@ class ProcessEngine(ProcessLooks):
         max_age_per_child: float | None = None,
     ) -> None:
         self.max_workers = max_workers
-        self.codec = Codec(Profile)
-        self.encode = self.codec.encode  # see `Engine.encode`; the codec's own, which saves each submit a frame
         self.callbacks = Callbacks()
         self.inbox: Inbox | None = None
-        self.core = PoolCore(max_workers, max_tasks_per_child=max_tasks_per_child)
+        self._max_tasks = max_tasks_per_child
         self._config = config
         self._mp_context = mp_context
         self._preload = tuple(preload)
-        self.door = None if native is None else native.Door(self.codec.entries, CallFuture, self)
-        self._limits = limits(max_age_per_child, max_memory_per_child)
+        self.door = None if native is None else native.Door(self)
+        self._limits = max_age_per_child, max_memory_per_child
         self._name = f"procession-driver-{next(_numbers)}"
         self._starting = threading.RLock()
         self._driver: Driver | None = None
@@ -86,6 +75,8 @@ class ProcessEngine(ProcessLooks):
         self._dropped: list[None] = []  # not empty: the pool was, before the driver had begun
         self.last_words: tuple[list[Any], list[Any]] = ([self._dropped.append], [None])  # see `lifecycle.when_dropped`
         forksafe.on_fork(self._forked)
+        if mp_context is not None:
+            self.load_kit()  # it will be started by the caller's thread, see `_start`
 
     # -- work ----------------------------------------------------------------------------------------------------
 
@@ -93,8 +84,16 @@ class ProcessEngine(ProcessLooks):
         self, fn: Callable[..., Any], name: str | None = None, with_state: bool = False, many: bool = False
     ) -> FunctionEntry:
         """See `Engine.function`."""
-        entry = self.codec.lasting(fn, with_state) if many else self.codec.function(fn, with_state)
+        if many:
+            entry = self.codec.lasting(fn, with_state)
+        else:
+            if self.inbox is None:  # what is made ready for one call is about to be called
+                self._refuse()
+                self._start()
+            entry = self.codec.function(fn, with_state)
         if name is not None:
+            import copy
+
             entry = copy.copy(entry)
             entry.name = name
         return entry
@@ -150,24 +149,26 @@ class ProcessEngine(ProcessLooks):
 
     def resize(self, max_workers: int) -> None:
         """See `Engine.resize`."""
+        resized = self.kit.events.Resized(max_workers)
         with self._starting:
             self.max_workers = max_workers
-            if not self._request(events.Resized(max_workers)):
-                self.core.step(events.Resized(max_workers))  # nobody else steps it yet
+            if not self._request(resized):
+                self.core.step(resized)  # nobody else steps it yet
 
     def warm(self) -> None:
         """See `Engine.warm`."""
-        self._deliver(events.StartWorkers(self.max_workers))
+        self._deliver(self.kit.events.StartWorkers(self.max_workers))
 
     def cancel_group(self, group: object, kill: bool = False) -> None:
         """See `Engine.cancel_group`."""
-        self._request(events.GroupCancelled(group, kill))
+        self._request(self.kit.events.GroupCancelled(group, kill))
 
     def cancel_leased(self, future: CallFuture[Any], kill: bool) -> bool:
         """Have the driver take the task back, or end it, and wait for that; see `tasks.LeasedCanceller`."""
         if threading.current_thread() is self._thread:
             return False
-        return taken_back(self._driver, self._request, future, kill)
+        taken: bool = self.kit.taken_back(self._driver, self._request, future, kill)
+        return taken
 
     def _request(self, entry: Any) -> bool:
         inbox = self.inbox
@@ -178,49 +179,6 @@ class ProcessEngine(ProcessLooks):
             self._sweep()
         return True
 
-    # -- beginning -----------------------------------------------------------------------------------------------
-
-    def _start(self) -> Inbox:
-        """Start the driver, whole; by this very thread with a context, since `fork` comes before all threads."""
-        if self._mp_context is None:
-            unstruck(self._start_here)
-        return self._start_here()
-
-    def _start_here(self) -> Inbox:
-        with self._starting:
-            if self.inbox is not None:
-                return self.inbox
-            self._refuse()
-            inbox = Inbox()
-            inbox.ruled = self._ruled
-            driver = Driver(self.core, inbox, self.codec, self.callbacks)
-            driver.when_broken = self._close_door
-            driver.limit(self._limits)
-            driver.door = self.door
-            try:
-                arrange(driver, self.codec, self._config, self._mp_context, self._preload)
-                self._driver = driver
-                if driver.launcher is not None and driver.launcher.eager:
-                    driver.step(events.StartWorkers(self.max_workers))
-                inbox.tell_last(events.ShutdownAsked(False), self.last_words)
-                thread = JoinableThread(self._run, self._name, (driver, inbox))
-                self._thread = thread
-                self.inbox = inbox
-                thread.start()
-                self._open_door(inbox)
-            except BaseException as error:
-                if self._thread is None or self._thread.ident is None:
-                    self.last_words[0].clear()
-                    self.inbox = self._driver = self._thread = None
-                    driver.close()
-                    inbox.close()
-                if isinstance(error, OSError):
-                    raise explained(error) from error
-                raise
-            if self._closing or self._dropped:  # meanwhile; whoever said so did not wait, and saw no inbox
-                self._request(events.ShutdownAsked(False))
-            return inbox
-
     # -- the driver's thread -------------------------------------------------------------------------------------
 
     def _run(self, driver: Driver, inbox: Inbox) -> None:
@@ -229,7 +187,7 @@ class ProcessEngine(ProcessLooks):
             driver.run()
         except BaseException as error:
             logger.critical("procession's driver has failed; its pool is lost", exc_info=True)
-            driver.broken = leftovers.collapse(self.core, error)
+            driver.broken = self.kit.leftovers.collapse(self.core, error)
         finally:
             self._close_door()
             self.last_words[0].clear()
@@ -242,13 +200,6 @@ class ProcessEngine(ProcessLooks):
             self.callbacks.close()
             self.unwatch_stalls()
 
-    def _open_door(self, inbox: Inbox) -> None:
-        """Plain calls may take the short way from now on; unless the pool was closed meanwhile."""
-        if self.door is not None:
-            inbox.let_in(self.door)
-            if not self.takes_work:
-                self.door.close()
-
     def _close_door(self) -> None:
         self._closing = True
         if self.door is not None:
@@ -256,7 +207,7 @@ class ProcessEngine(ProcessLooks):
 
     def _sweep(self) -> None:
         if self.inbox is not None:
-            leftovers.sweep(self.inbox, self.broken)
+            self.kit.leftovers.sweep(self.inbox, self.broken)
 
     # -- ending --------------------------------------------------------------------------------------------------
 
@@ -268,7 +219,7 @@ class ProcessEngine(ProcessLooks):
                 pass  # another thread is just starting the driver, perhaps
         if self._foreign or self.inbox is None:
             return
-        self._request(events.ShutdownAsked(cancel))
+        self._request(self.kit.events.ShutdownAsked(cancel))
         if wait:
             self.join()
 
@@ -280,10 +231,10 @@ class ProcessEngine(ProcessLooks):
         if self._foreign or self.inbox is None or self._driver is None:
             return
         self._driver.kill_signal = signum
-        self._request(events.KillAsked())
-        if not self.join(TERMINATE_PATIENCE if signum != signal.SIGKILL else None):
-            self._driver.kill_signal = signal.SIGKILL
-            self._request(events.KillAsked())
+        self._request(self.kit.events.KillAsked())
+        if not self.join(TERMINATE_PATIENCE if signum != lifecycle.SIGKILL else None):
+            self._driver.kill_signal = lifecycle.SIGKILL
+            self._request(self.kit.events.KillAsked())
             self.join()
 
     def join(self, timeout: float | None = None) -> bool:
@@ -304,3 +255,6 @@ class ProcessEngine(ProcessLooks):
         self.last_words[0].clear()
         self.inbox = self._driver = self._thread = None
         self._starting = threading.RLock()
+
+
+__all__ = ["ProcessEngine"]

@@ -8,7 +8,6 @@ Laws
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
 
 from procession import errors
 from procession.backends.roles import Attempts, wants_another
@@ -18,9 +17,13 @@ from procession.core.rules import SECOND, Cause
 from procession.core.task import Task
 from procession.driver.answers import Answers, consents
 from procession.driver.telling import arguments
+from procession.lean import NamedTuple
 from procession.types import Raised
 
+TYPE_CHECKING = False  # see `lean`
 if TYPE_CHECKING:
+    from typing import Any
+
     from procession.core.pool import PoolCore
     from procession.driver.callbacks import Callbacks
 

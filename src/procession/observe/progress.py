@@ -9,7 +9,10 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from time import monotonic
-from typing import Any
+
+TYPE_CHECKING = False  # see `lean`
+if TYPE_CHECKING:
+    from typing import Any
 
 Progress = bool | Callable[[int, int | None], object]
 

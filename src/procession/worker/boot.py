@@ -35,14 +35,14 @@ import fcntl
 import marshal
 import os
 import select
-import signal
 import sys
-from collections import namedtuple
 
+from procession._native import native
 from procession.worker import showing, stdio
 
 TYPE_CHECKING = False  # typing costs a worker milliseconds; the checkers know this name
 if TYPE_CHECKING:
+    import signal
     from collections.abc import Callable, Sequence
     from types import FrameType, ModuleType
     from typing import Any, NamedTuple, NoReturn
@@ -60,9 +60,20 @@ if TYPE_CHECKING:
         """A memfd that the parent maps as well."""
 
 else:
-    WorkerFiles = namedtuple("WorkerFiles", "tasks results tokens page")
+    import _signal as signal  # see `showing`
+    from _collections import _tuplegetter
 
-SERVE = "procession.worker.loop:serve"
+    class WorkerFiles(tuple):
+        """What `namedtuple` would compile, at each start of a zygote."""
+
+        __slots__ = ()
+        tasks, results, tokens, page = (_tuplegetter(at, None) for at in range(4))
+
+        def __new__(cls, tasks, results, tokens, page):
+            return tuple.__new__(cls, (tasks, results, tokens, page))
+
+
+SERVE = "procession.worker.loop:serve" if native is None else "procession.worker.fast:serve"
 """What a worker runs unless it is told otherwise: `module:function`, called with (WorkerFiles, config)."""
 
 armed = False

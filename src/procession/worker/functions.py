@@ -5,13 +5,23 @@ from __future__ import annotations
 from _pickle import loads
 
 from procession.transport import rebuild, remote
-from procession.transport.pickler import dumps_to_parent
 from procession.transport.shared import Receiver
 from procession.worker import state
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
+
+
+def dumps_to_parent(value: Any) -> bytes:
+    """The pickler's, which takes this place when it is first needed: a first result that is plain goes without it.
+
+    The zygote loads it when it has nothing else to do (`zygote.LATER`).
+    """
+    from procession.transport import pickler
+
+    globals()["dumps_to_parent"] = pickler.dumps_to_parent
+    return pickler.dumps_to_parent(value)
 
 
 class FunctionTable:

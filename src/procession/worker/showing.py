@@ -18,11 +18,13 @@ from __future__ import annotations
 
 import faulthandler
 import os
-import signal
 
 TYPE_CHECKING = False  # typing costs a worker milliseconds; the checkers know this name
 if TYPE_CHECKING:
+    import signal
     from types import FrameType
+else:
+    import _signal as signal  # what signal itself adds to it, enums of its numbers, costs the zygote two milliseconds
 
 _LAST = getattr(signal, "SIGRTMAX", 64)
 SHOW = _LAST - 2

@@ -54,21 +54,25 @@ import os
 import select
 import sys
 
+from procession.worker import reaping
 from procession.worker.packets import receive, send
 
 TYPE_CHECKING = False  # typing costs milliseconds; the checkers know this name
 if TYPE_CHECKING:
-    from types import ModuleType
     from typing import Any, NoReturn
 
 BLOB, CONTROL, PARENT, LIFELINE = 3, 4, 5, 6
 POOL, SPAWN, KILL, READY, STARTED, FAILED, EXITED = "pool", "spawn", "kill", "ready", "started", "failed", "exited"
 
 COMMAND = (
-    f"import sys,marshal;start=marshal.load(open({BLOB},'rb'));sys.path[:]=start['path'];"
+    f"import gc,sys,marshal;gc.disable();start=marshal.load(open({BLOB},'rb'));sys.path[:]=start['path'];"
     "from procession.worker.zygote import main;main(start)"
 )
 """For `python -c`; only built-in modules are imported before sys.path is the parent's."""
+
+LATER = ("signal", "procession.transport.pickler")
+"""What workers soon need, but not for a first result: loaded when nothing has been asked for LULL seconds."""
+LULL = 0.02
 
 
 # ---------------------------------------------------------------------------------------------------------- the process
@@ -76,16 +80,15 @@ COMMAND = (
 
 def main(start: dict[str, Any]) -> NoReturn:
     """Be the zygote: `start` holds sys.path, and the serve function whose module every worker needs."""
+    import _signal as signal  # type: ignore[import-not-found]  # see `showing`
     import gc
-    import signal
 
     from procession.worker import boot, stdio
 
     signal.signal(signal.SIGINT, boot.ignore)
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
-    gc.disable()
     _tidy()
-    _find_resource()
+    reaping.find_resource()
     stdio.install()
     try:
         boot.load(start["serve"])
@@ -160,11 +163,16 @@ class _Zygote:
         self._epoll = select.epoll()
         self._epoll.register(CONTROL, select.EPOLLIN)
         self._epoll.register(PARENT, select.EPOLLIN)
+        self._patience = LULL
 
     def run(self) -> int:
         while self._control is not None or self._pools or self._children:
             # A number that closes in this round may be opened again in it, but none comes twice in one round.
-            for fd, mask in self._epoll.poll():
+            happened = self._epoll.poll(self._patience)
+            if not happened:
+                self._patience = -1.0
+                self._load_later()
+            for fd, mask in happened:
                 if fd == PARENT:
                     return self._orphaned()
                 if fd == CONTROL:
@@ -178,6 +186,16 @@ class _Zygote:
                     if mask & ~select.EPOLLOUT:
                         self._serve(pool)
         return 0
+
+    def _load_later(self) -> None:
+        import gc
+
+        for name in LATER:
+            try:
+                __import__(name)
+            except Exception:
+                pass  # whoever needs it will fail on it
+        gc.freeze()
 
     # pools
 
@@ -332,7 +350,7 @@ class _Zygote:
 
     def _reap(self, pidfd: int) -> None:
         child = self._children.pop(pidfd)
-        code, peak = _wait(child.pid)
+        code, peak = reaping.wait(child.pid)
         self._epoll.unregister(pidfd)
         os.close(pidfd)
         self._tell(child.pool, (EXITED, child.wid, child.pid, code, peak))
@@ -345,55 +363,5 @@ class _Zygote:
             poll = select.poll()
             poll.register(pidfd, select.POLLIN)
             if poll.poll(100):
-                _wait(child.pid)
+                reaping.wait(child.pid)
         return 0
-
-
-# ------------------------------------------------------------------------------------------------------------- reaping
-
-_resource: ModuleType | None = None
-
-
-def _find_resource() -> None:
-    """Load the standard library's `resource`, which os.wait4 imports by name, and that after it has reaped.
-
-    Left to itself it would find a resource.py of the user: run it here, against law 1, fail, and lose the exit code. So
-    it is loaded by its place, and `sys.modules` holds it during os.wait4 only: a worker imports what its path says.
-    """
-    global _resource
-    path, others = list(sys.path), sys.modules.pop("resource", None)
-    sys.path[:] = [each for each in path if os.path.basename(each) == "lib-dynload"]
-    try:
-        _resource = __import__("resource")
-    except ImportError:
-        pass  # an interpreter that keeps it elsewhere: nobody will hear of a peak
-    finally:
-        sys.path[:] = path
-        _name_resource(others)
-
-
-def _name_resource(module: ModuleType | None) -> None:
-    """What `import resource` finds loaded."""
-    if module is None:
-        sys.modules.pop("resource", None)
-    else:
-        sys.modules["resource"] = module
-
-
-def _wait(pid: int) -> tuple[int | None, int | None]:
-    """Reap a child that has ended: its exit code, and the most bytes that it had in memory at any time.
-
-    Both None if a preloaded module has taken it from us. The kernel keeps the larger peak of the child and of any
-    process that it has waited for itself: a task that ran a large program has that one's.
-    """
-    others = sys.modules.get("resource")
-    try:
-        if _resource is None:
-            return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), None
-        _name_resource(_resource)
-        _, status, usage = os.wait4(pid, 0)
-        return os.waitstatus_to_exitcode(status), usage.ru_maxrss * 1024
-    except ChildProcessError:
-        return None, None
-    finally:
-        _name_resource(others)
