@@ -48,8 +48,8 @@ static int await_room(worker_ring_t *self, size_t size) {
     ring_t *ring = &self->ring;
     bool told = false;
     while (ring_out_room(ring, memory_order_acquire) < size) {
-        bell_ring(&ring->head->caller_bell);
-        if (!told && tell_driver(self) < 0) return -1;
+        ring_publish_end(ring, 0); /* nobody was told of what was published by R3, so nobody would make room */
+        if (!told && tell_driver(self) < 0) return -1; /* whether or not it has asked */
         told = true;
         uint32_t seen = bell_enter(&ring->head->room_bell);
         if (ring_out_room(ring, memory_order_seq_cst) < size) {
@@ -93,6 +93,8 @@ static void put_mode(worker_ring_t *self, pen_t *pen) {
 }
 
 static void put_end(worker_ring_t *self, pen_t *pen) {
+    /* the record is not needed any more, and whoever hears of the end looks for room once */
+    if (!self->piped) ring_task_done(&self->ring, self->at + self->record.size);
     uint64_t now = ring_now_ns(), ns = self->began_ns ? now - self->began_ns : 0;
     put_word(pen, word_of(TAG_RAW, OUT_END, self->items));
     put_word(pen, ns);
@@ -315,7 +317,9 @@ static PyObject *announce(worker_ring_t *self, const unsigned char *at) {
     case RECORD_FRAME: {
         PyObject *told = Py_BuildValue("(iIy#)", RECORD_FRAME, self->record.id, (const char *)at + FRAME_HEAD,
                                        (Py_ssize_t)self->record.count);
-        if (told) record_done(self);
+        if (!told) return NULL;
+        record_done(self);
+        if (ring_publish_end(&self->ring, 0) && tell_driver(self) < 0) Py_CLEAR(told); /* there may be room that was lacking */
         return told;
     }
     default:

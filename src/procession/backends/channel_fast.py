@@ -110,8 +110,8 @@ class FastChannel(Channel):
         happened = self._read_ring()
         if not self._is_ready:
             received += self._read_pipe()
-        if happened and self._late:
-            self._send_late()
+        if self._late:
+            self._send_late()  # what was heard may have made room
         return received + [(_RING, each) for each in happened]
 
     def _read_pipe(self) -> list[tuple[int, Any]]:
@@ -120,7 +120,7 @@ class FastChannel(Channel):
             if kind == frames.PIPED:
                 self._piped.append(payload)
             elif kind == frames.BELL:
-                self.ring.wants(True)
+                self.ring.wants(not self.ring.hot)
             else:
                 self._is_ready = self._is_ready or kind == frames.READY
                 kept.append((kind, payload))
