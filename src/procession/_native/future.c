@@ -296,6 +296,7 @@ PyMethodDef future_functions[] = {
     {"set_names", (PyCFunction)(void (*)(void))set_names, METH_FASTCALL, NULL},
     {"set_lock", set_lock, METH_O, NULL},
     {"unpiped", parent_unpiped, METH_O, NULL},
+    {"ring", (PyCFunction)(void (*)(void))door_ring, METH_FASTCALL, NULL},
     {"run_of", (PyCFunction)(void (*)(void))funnel_run_of, METH_FASTCALL, NULL},
     {"forget", (PyCFunction)(void (*)(void))funnel_forget, METH_FASTCALL, NULL},
     {NULL, NULL, 0, NULL},

@@ -76,6 +76,7 @@ int parent_wait_call(parent_ring_t *ring, storage_t *future, uint64_t most_ns);
 bool parent_knows(parent_ring_t *ring, uint32_t id);
 bool parent_is_hot(parent_ring_t *ring);
 uint64_t parent_serial(parent_ring_t *ring);
+PyObject *door_ring(PyObject *module, PyObject *const *args, Py_ssize_t count);
 /* door.c: put a future into the inbox; 1: done, else -1. */
 bool door_is_open(PyObject *door);
 int door_post(PyObject *door, storage_t *future);

@@ -57,8 +57,9 @@ class Inbox:
 
     def tell_last(self, entry: Any, words: tuple[list[Any], list[Any]]) -> None:
         """Make `words` leave this entry, and ring in any case; see `lifecycle.when_dropped`."""
+        ring = self._bell[0] if native is None else partial(native.ring, self._ring_fd)
         words[1][:] = (entry, b"!")
-        words[0][:] = (self.entries.append, *self._bell)
+        words[0][:] = (self.entries.append, ring)
 
     def take_run(self) -> list[Task]:
         """Take the futures that come first, up to an entry that is none."""
