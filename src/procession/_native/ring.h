@@ -158,7 +158,7 @@ static inline uint32_t ring_withdraw(ring_t *ring) {
 
 /* ---------------------------------------------------------------------------------- asking an item to end: steps A */
 
-/* The item that the worker is at, or comes to next if it idles, by a number that no other item has for 2**32 items. */
+/* The item that the worker is at, by a number that no other item has for 2**32 items; while it idles, none. */
 static inline uint64_t ring_place(ring_t *ring) {
     return UINT64_C(1) << 32 | claim_next(atomic_load_explicit(&ring->head->claim, memory_order_acquire));
 }
