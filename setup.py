@@ -6,12 +6,11 @@ PROCESSION_PURE=1 leaves it out on purpose. All else is in pyproject.toml.
 import os
 import sys
 import sysconfig
+from pathlib import Path
 
 from setuptools import Extension, setup
 
-HERE = "src/procession/_native"
-SOURCES = ("module.c", "value.c", "queue.c", "future.c", "parent.c", "worker.c", "door.c", "funnel.c")
-HEADERS = ("ring.h", "value.h", "records.h", "native.h")
+HERE = Path("src/procession/_native")
 
 
 def extensions() -> list[Extension]:
@@ -22,8 +21,8 @@ def extensions() -> list[Extension]:
     return [
         Extension(
             "procession._native._c",
-            [f"{HERE}/{name}" for name in SOURCES],
-            depends=[f"{HERE}/{name}" for name in HEADERS],
+            sorted(map(str, HERE.glob("*.c"))),
+            depends=sorted(map(str, HERE.glob("*.h"))),
             extra_compile_args=["-std=c11", "-O2", "-fvisibility=hidden", "-Wall", "-Wextra", "-Wno-unused-parameter"],
             optional=True,  # a compiler that fails is a message, not an error
         )

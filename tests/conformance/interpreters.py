@@ -15,6 +15,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from procession import accelerated
+from tests.native.building import build_extension
+
 from .loading import PACKAGE
 
 #: Names an interpreter to use instead of the running one; "own" forbids to look for another.
@@ -77,15 +80,32 @@ def own_path() -> tuple[str, ...]:
 
 
 @functools.cache
-def shared_path() -> str:
-    """A folder with links to what a borrowed interpreter must import, and to nothing else of ours."""
+def shared_path(python: str) -> str:
+    """A folder with links to what a borrowed interpreter must import, and to nothing else of ours.
+
+    The extension is built for that interpreter, if this one uses it: both are in the same mode then.
+    """
     folder = Path(tempfile.mkdtemp(prefix="conformance-path-"))
     atexit.register(shutil.rmtree, folder)
     for name in SHARED:
         spec = importlib.util.find_spec(name)
         if spec is not None and spec.submodule_search_locations:
-            (folder / name).symlink_to(next(iter(spec.submodule_search_locations)), target_is_directory=True)
+            place = Path(next(iter(spec.submodule_search_locations)))
+            if name == "procession" and accelerated:
+                link_with_extension(place, folder / name, python)
+            else:
+                (folder / name).symlink_to(place, target_is_directory=True)
     return str(folder)
+
+
+def link_with_extension(package: Path, folder: Path, python: str) -> None:
+    """A package of links, but for the extension, which is built."""
+    folder.mkdir()
+    for each in package.iterdir():
+        if each.name != "_native":
+            (folder / each.name).symlink_to(each, target_is_directory=each.is_dir())
+    shutil.copytree(package / "_native", folder / "_native", ignore=shutil.ignore_patterns("*.so", "__pycache__"))
+    build_extension(python, folder / "_native")
 
 
 @functools.cache
@@ -95,11 +115,12 @@ def find(wish: str | None = None) -> Interpreter:
     candidates = [sys.executable] if wish in (None, "own") else [shutil.which(wish) or wish]
     for python in candidates:
         if version := probe(python):
-            return Interpreter(python, version, own_path() if python == sys.executable else (shared_path(),))
+            own = python == sys.executable
+            return Interpreter(python, version, own_path() if own else (shared_path(python),))
     here = f"Python {sys.version.split()[0]} was installed without {PACKAGE}"
     if wish is not None:
         raise NoTests(here if wish == "own" else f"{wish} does not run or has no {PACKAGE}")
     for python in others():
         if version := probe(python):
-            return Interpreter(python, version, (shared_path(),))
+            return Interpreter(python, version, (shared_path(python),))
     raise NoTests(f"{here}, and no other interpreter that has it was found (set {VARIABLE} to name one)")

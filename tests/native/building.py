@@ -31,3 +31,13 @@ def build(cc: str, flags: Sequence[str], program: Path, include: Path = NATIVE) 
     built = subprocess.run(words, capture_output=True, text=True, check=False)
     assert built.returncode == 0, built.stderr
     return program
+
+
+def build_extension(python: str, folder: Path) -> None:
+    """The extension for this interpreter, out of the sources in `folder` and into it."""
+    ask = "import sysconfig; print(sysconfig.get_path('include')); print(sysconfig.get_config_var('EXT_SUFFIX'))"
+    include, suffix = subprocess.run([python, "-c", ask], capture_output=True, text=True, check=True).stdout.split()
+    sources = sorted(folder.glob("*.c"))
+    words = [compiler() or "cc", "-std=c11", "-O1", "-fPIC", "-shared", "-I", include, *sources]
+    built = subprocess.run([*words, "-o", folder / f"_c{suffix}"], capture_output=True, text=True, check=False)
+    assert built.returncode == 0, built.stderr

@@ -18,7 +18,7 @@ include=$("$python" -c 'import sysconfig; print(sysconfig.get_path("include"))')
 suffix=$("$python" -c 'import sysconfig; print(sysconfig.get_config_var("EXT_SUFFIX"))')
 checks="-fsanitize=address,undefined -fno-omit-frame-pointer"
 (cd "$home/src/procession/_native" && ${CC:-cc} -std=c11 -O1 -g -fPIC -shared $checks -I"$include" \
-    module.c value.c queue.c future.c parent.c worker.c door.c funnel.c -o "_c$suffix")
+    *.c -o "_c$suffix")
 
 export PYTHONPATH="$home/src:$home" PYTHONMALLOC=malloc PYTHONDONTWRITEBYTECODE=1
 export LD_PRELOAD="$(${CC:-cc} -print-file-name=libasan.so):$(${CC:-cc} -print-file-name=libubsan.so)"

@@ -1,6 +1,6 @@
 """The optional extension: `native` is it, or None. See README.md beside this file.
 
-None where it was not built (no compiler, another system than Linux) and where PROCESSION_PURE is set to anything but
+None where it was not built (no compiler, another system than Linux), was built from other sources, and where PROCESSION_PURE is set to anything but
 "" or "0" in the environment of the process that imports this.
 """
 
@@ -13,11 +13,16 @@ TYPE_CHECKING = False  # typing costs a worker's zygote ten milliseconds; the ch
 if TYPE_CHECKING:
     from typing import Any
 
+INTERFACE = 1
+"""Of the extension that goes with this code: one more whenever what it offers changes (`module.c` says the same)."""
+
 native: Any = None
 if os.environ.get("PROCESSION_PURE", "0") in ("", "0"):
     try:
         __import__("procession._native._c")
         native = sys.modules["procession._native._c"]
+        if native.INTERFACE != INTERFACE:
+            native = None  # it was built from other sources than these
     except ImportError:
         pass
 

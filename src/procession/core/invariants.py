@@ -51,6 +51,7 @@ def _check_index(core: PoolCore, worker: Worker) -> None:
     assert (wid in core.hungry) == worker.hungry, f"worker {wid}: hungry {worker.hungry}"
     assert (wid in core.waking) == worker.waking, f"worker {wid}: waking {worker.waking}"
     assert (wid in core.thirsty) == worker.thirsty, f"worker {wid}: thirsty {worker.thirsty}"
+    assert (wid in core.holding) == worker.holding, f"worker {wid}: holding {worker.holding}"
     assert (wid in core.watched) == worker.watched, f"worker {wid}: watched {worker.watched}"
     assert (wid in core.stealable) == (worker.stealable > 0), f"worker {wid}: stealable {worker.stealable}"
 
@@ -79,7 +80,8 @@ def _check_counts(core: PoolCore) -> None:
     assert core.width - leavers <= core.max_workers, "more workers than allowed"
     assert core.in_flight == sum(worker.items for worker in workers.values()), "in_flight"
     core.line.check()
-    for index in (core.hungry, core.waking, core.thirsty, core.stealable, core.watched, core.withdrawing):
+    indices = (core.hungry, core.waking, core.thirsty, core.stealable, core.holding, core.watched, core.withdrawing)
+    for index in indices:
         assert index.keys() <= workers.keys(), "a worker that is gone is still indexed"
     assert not core.out, "a command was decided and not given out"
     assert core.lent is None or core.workers[core.lent].lent, "the lent worker does not know it"

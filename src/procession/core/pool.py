@@ -53,6 +53,7 @@ class PoolCore:
         self.waking: dict[int, None] = {}
         self.thirsty: dict[int, None] = {}
         self.stealable: dict[int, None] = {}
+        self.holding: dict[int, None] = {}
         self.watched: dict[int, None] = {}
         self.withdrawing: dict[int, None] = {}  # to be withdrawn from, one after another
         self.lent: int | None = None  # the worker that callers use themselves, see lending.py
@@ -219,7 +220,7 @@ class PoolCore:
             recycling.part(self, worker)
         if worker.lent:
             lending.end(self)
-        for index in (self.hungry, self.waking, self.thirsty, self.stealable, self.watched):
+        for index in (self.hungry, self.waking, self.thirsty, self.stealable, self.holding, self.watched):
             index.pop(worker.wid, None)
 
     def bury(self, worker: Worker, signal: Signal) -> None:
@@ -234,6 +235,7 @@ class PoolCore:
         self.waking.pop(wid, None)
         self.thirsty.pop(wid, None)
         self.stealable.pop(wid, None)
+        self.holding.pop(wid, None)
         if self.ruled:
             self.watched.pop(wid, None)
             if worker.watched:
@@ -241,8 +243,10 @@ class PoolCore:
         if state is State.BUSY:
             if items <= max(1, worker.lease_items >> 1) and worker.may_lease():
                 self.thirsty[wid] = None
-            if items > 1 and worker.loose and not worker.lent:
-                self.stealable[wid] = None
+            if items > 1 and not worker.lent:
+                self.holding[wid] = None
+                if worker.loose:
+                    self.stealable[wid] = None
         elif state is State.IDLE:
             if worker.may_lease():
                 self.hungry[wid] = None

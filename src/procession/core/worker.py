@@ -133,6 +133,11 @@ class Worker:
         return self.loose if self.state is State.STARTING else 0
 
     @property
+    def holding(self) -> bool:
+        """It may have finished something of a lease that it still runs."""
+        return self.state is State.BUSY and self.items > 1 and not self.lent
+
+    @property
     def watched(self) -> bool:
         """What it runs is to be looked at every `look_ns`."""
         return self.look_ns > 0 and self.state is State.BUSY

@@ -197,19 +197,16 @@ class Driver(Supervisor):
         if self._deferred or self.recall_wanted or (self.lane is not None and self.lane.hot):
             patience = TICK
         else:
-            patience = PEEK_AFTER if any(self._may_hold_back(wid) for wid in self.channels) else -1.0
+            patience = PEEK_AFTER if self.core.holding else -1.0
         return self.sooner(patience) if self.keeps_time else patience
-
-    def _may_hold_back(self, wid: int) -> bool:
-        worker = self.core.workers.get(wid)
-        return worker is not None and not worker.lent and worker.state is State.BUSY and worker.items > 1
 
     def _peek(self) -> None:
         """A long item must not hold back what was finished before it in its lease."""
         before = monotonic() - PEEK_AFTER
-        for wid in list(self.channels):
-            if self._may_hold_back(wid) and self.heard_at.get(wid, 0.0) < before:
-                self.channels[wid].peek()
+        for wid in list(self.core.holding):
+            channel = self.channels.get(wid)
+            if channel is not None and self.heard_at.get(wid, 0.0) < before:
+                channel.peek()
 
     def _forget_functions(self) -> None:
         forgotten = self.codec.forgotten

@@ -41,6 +41,7 @@ def copy_core(core: PoolCore, memo: dict[int, ModelTask]) -> PoolCore:
     new.workers = {wid: _copy_worker(worker, memo) for wid, worker in core.workers.items()}
     new.hungry, new.waking = core.hungry.copy(), core.waking.copy()
     new.thirsty, new.stealable = core.thirsty.copy(), core.stealable.copy()
+    new.holding = core.holding.copy()
     new.withdrawing = core.withdrawing.copy()
     new.out = []
     new.graves = core.graves.copy()
