@@ -40,6 +40,7 @@ from procession.backends.roles import FastWay, LeasedCanceller, Sink
 from procession.core.policy import Profile
 from procession.core.rules import Rules
 from procession.core.task import Task
+from procession.transport.aside import private
 from procession.types import Raised
 
 T = TypeVar("T")
@@ -88,7 +89,13 @@ class CallFuture(Future[T]):
 
     def __init__(self, function: Function, body: Any) -> None:  # the base's makes a Condition: not called
         self.function = function
-        self.body = body
+        self.body: Any = body
+
+    def obey(self, rules: Rules) -> None:
+        """These hold for it. Before it is posted."""
+        self.rules = rules
+        if rules.retries:
+            self.body = private(self.body)
 
     # -- what the core asks of a task --------------------------------------------------------------------------
 
@@ -243,6 +250,7 @@ class CallFuture(Future[T]):
     def doom(self) -> bool:
         """It will never run; the caller holds LOCK. True: it is done only when `_tell` has told who waits."""
         self._doomed = True
+        self.body = None
         if self._cond is None:
             self._state = CANCELLED_AND_NOTIFIED
         return self._cond is not None or self.sink is not None

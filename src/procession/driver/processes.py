@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from procession.backends import forksafe
+from procession.backends.arenas import Arenas
 from procession.backends.base import Capabilities, WorkerConfig
 from procession.backends.joinable import JoinableThread
 from procession.backends.launch import explained
@@ -67,7 +68,8 @@ class ProcessEngine(ProcessLooks):
         max_age_per_child: float | None = None,
     ) -> None:
         self.max_workers = max_workers
-        self.codec = Codec(Profile)
+        self.arenas = Arenas(max_workers)
+        self.codec = Codec(Profile, supply=self.arenas)
         self.encode = self.codec.encode  # see `Engine.encode`; the codec's own, which saves each submit a frame
         self.callbacks = Callbacks()
         self.inbox: Inbox | None = None
@@ -100,6 +102,10 @@ class ProcessEngine(ProcessLooks):
     def plain(self, items: list[Any]) -> bool:
         """See `Engine.plain`."""
         return self.codec.plain(items)
+
+    def share(self, obj: Any) -> Any:
+        """See `Engine.share`."""
+        return self.codec.share(obj)
 
     def post(self, posted: Sequence[Task]) -> None:
         """See `Engine.post`."""
@@ -235,6 +241,7 @@ class ProcessEngine(ProcessLooks):
             inbox.closed = True
             self._sweep()
             inbox.close()
+            self.arenas.close()
             self.callbacks.close()
             self.unwatch_stalls()
 
@@ -254,10 +261,19 @@ class ProcessEngine(ProcessLooks):
             with self._starting:
                 pass  # another thread is just starting the driver, perhaps
         if self._foreign or self.inbox is None:
-            return
+            return self._give_up()
         self._request(events.ShutdownAsked(cancel))
         if wait:
             self.join()
+
+    def _give_up(self) -> None:
+        """It ends without having begun, unless another thread is just starting it."""
+        if self._starting.acquire(blocking=False):
+            try:
+                if self.inbox is None:
+                    self.arenas.close()
+            finally:
+                self._starting.release()
 
     def kill(self, signum: int) -> None:
         """See `Engine.kill`."""

@@ -60,7 +60,7 @@ IDLE = 5.0
 """Seconds without use, after which memory is given back."""
 
 live: dict[int, _Gone] = {}
-"""Views that somebody has, by the id of their note."""
+"""The notes of views that somebody has, by their id. What is not here any more leaves none."""
 _arenas: dict[int, Any] = {}  # arenas of this process, held weakly
 _hooked = False
 
@@ -141,6 +141,15 @@ class Inlet:
         """One that was published, and was looked at by `bytes` only, is not needed any more."""
         if not self._comes:
             self._counts.table(self._table)[slot_of(offset)] += self._goes
+
+    def close(self) -> None:
+        """The other side is gone: nobody is to be told anything. Its memory goes with the last view."""
+        if self._counts._memory is None:
+            return
+        words = self._counts.table(self._table)
+        for name, gone in list(live.items()):
+            if gone.words is words:
+                live.pop(name, None)
 
     def shared(self, offset: int) -> int:
         """The number of the object that is shared there; 0 for none."""

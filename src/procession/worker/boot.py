@@ -58,9 +58,19 @@ if TYPE_CHECKING:
         """Read end of the token pipe; non-blocking, and the parent holds a copy."""
         page: int
         """A memfd that the parent maps as well."""
+        arena: int = -1
+        """The arena in which the parent sends; -1: there is none."""
+        own: int = -1
+        """The arena in which this worker answers."""
 
 else:
-    WorkerFiles = namedtuple("WorkerFiles", "tasks results tokens page")
+    WorkerFiles = namedtuple("WorkerFiles", "tasks results tokens page arena own", defaults=(-1, -1))
+
+
+def present(files: WorkerFiles) -> list[int]:
+    """The descriptors that there are, in the order in which they travel."""
+    return [fd for fd in files if fd >= 0]
+
 
 SERVE = "procession.worker.loop:serve"
 """What a worker runs unless it is told otherwise: `module:function`, called with (WorkerFiles, config)."""
@@ -105,7 +115,7 @@ def from_mp(files: Sequence[Fd], lifeline: Fd, serve: str, config: dict[str, Any
     `files` and `lifeline` are `Fd`s.
     """
     channels = WorkerFiles(*(each.fd for each in files))
-    for fd in (*channels, lifeline.fd):
+    for fd in (*present(channels), lifeline.fd):
         os.set_inheritable(fd, False)
     _begin(channels, lifeline.fd)
     try:
@@ -153,7 +163,7 @@ def _begin(files: WorkerFiles, lifeline: int) -> None:
     signal.signal(signal.SIGINT, ignore)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     showing.begin(files.page)
-    _files, forked = tuple(files), False
+    _files, forked = tuple(present(files)), False
     if not _hooked:
         _hooked = True
         os.register_at_fork(before=stdio.flush, after_in_child=_in_fork_child)

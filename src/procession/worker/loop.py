@@ -19,7 +19,8 @@ from marshal import dumps as marshal_dumps
 from time import perf_counter_ns
 
 from procession.transport import frames, page
-from procession.worker import asked, boot, state, stdio
+from procession.transport.aside import LEAST
+from procession.worker import arena, asked, boot, state, stdio
 from procession.worker.functions import FunctionTable
 
 TYPE_CHECKING = False  # typing costs a worker milliseconds; the checkers know this name
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 PLAIN = frozenset({int, float, bool, type(None), str, bytes})
+TEXTS = (str, bytes)
 
 
 def serve(files: boot.WorkerFiles, config: dict[str, Any]) -> None:
@@ -75,8 +77,10 @@ class Worker:
         self.table = table
         self.results = files.results
         self.tokens = files.tokens
+        self.tasks = files.tasks
         self.reader = frames.FrameReader(files.tasks)
         self.page = page.OutcomePage(files.page)
+        arena.begin(files)
         asked.answer_for_process(self.page.asked)
         self.held: bytes | None = None  # a token read for a lease that has not come yet
         self.with_state: set[int] = set()
@@ -98,6 +102,7 @@ class Worker:
         """Until STOP, or until the parent is gone."""
         while not self.reader.ended:
             stdio.flush()
+            arena.pause(self.tasks)
             for kind, payload in self.reader.read():
                 if kind == frames.LEASE:
                     self.lease(payload)
@@ -187,7 +192,7 @@ class Batch:
                     count += 1
                     words[page.COUNT] = count
                 else:
-                    if type(value) in PLAIN:
+                    if type(value) in PLAIN and not (isinstance(value, TEXTS) and len(value) >= LEAST):
                         outcomes.append(value)
                         self.store(page.MARSHALLED, marshal_dumps(value))
                     else:
