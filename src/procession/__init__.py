@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from concurrent.futures import CancelledError
 
     from procession import futures
+    from procession.arrays import array_like, empty, zeros
     from procession.errors import (
         Full,
         MemoryLimit,
@@ -39,8 +40,10 @@ _HOME = {
     "MemoryLimit": "procession.errors",
     "PoisonTask": "procession.errors",
     "TaskTimeout": "procession.errors",
+    "array_like": "procession.arrays",
     "cancelled": "procession.worker.asked",
     "checkpoint": "procession.worker.asked",
+    "empty": "procession.arrays",
     "PicklingError": "procession.errors",
     "Pool": "procession.pool",
     "ProcessionError": "procession.errors",
@@ -50,6 +53,7 @@ _HOME = {
     "WorkerDied": "procession.errors",
     "WorkerStartError": "procession.errors",
     "state": "procession.worker.state",
+    "zeros": "procession.arrays",
 }
 
 __all__ = [
@@ -67,11 +71,14 @@ __all__ = [
     "WorkerDied",
     "WorkerStartError",
     "__version__",
+    "array_like",
     "cancelled",
     "checkpoint",
+    "empty",
     "futures",
     "shared_pool",
     "state",
+    "zeros",
 ]
 
 
