@@ -59,7 +59,7 @@ def array_like(array: ArrayLike) -> NDArray[Any]:
 
 def _arena() -> Arena | None:
     """In a task the worker's, elsewhere the process's."""
-    own = worker.here.mine()
+    own = worker.here.arena()
     return arenas.process_arena() if own is None else own
 
 

@@ -1,6 +1,7 @@
 """Large arguments and results, on all ways by which they travel."""
 
 import gc
+import os
 import pickle
 from typing import Any
 
@@ -12,6 +13,7 @@ from procession.transport.aside import LEAST, OWN_BLOCK, Body
 from tests.arena import work
 from tests.arena.conftest import MB, MakePool, memory_of, results, sent, taken
 from tests.failures.kit import wait_until
+from tests.transport.test_interrupts import interrupted_at
 
 EDGES = (0, 1, LEAST - 8, LEAST, LEAST + 8, OWN_BLOCK - 8, OWN_BLOCK, OWN_BLOCK + 8, 3 * MB)
 
@@ -135,6 +137,30 @@ def test_a_further_run_of_a_spin_off_sees_what_was_sent(tmp_path: Any) -> None:
     with SpinOff(task, retries=1) as spin:
         spin.put(np.ones(MB))
     assert list(spin) == [MB]
+
+
+@pytest.mark.timeout(300)
+def test_interrupted_anywhere_nothing_stays_taken(pool: Pool) -> None:
+    codec: Any = pool._engine.codec  # type: ignore[attr-defined]
+    entry = codec.function(work.total)
+    value = [np.ones(OWN_BLOCK // 8), np.ones(LEAST // 8), list(range(LEAST))]
+    codec.encode(entry, (value,), {})
+    step = 1
+    while interrupted_at(step, lambda: codec.encode(entry, (value,), {}), spared=("allocate", "lent")):
+        step += 1 + step // 30
+        assert taken() == 0
+    assert step > 100
+
+
+def test_a_map_lets_go_of_what_is_answered(pool: Pool, tmp_path: Any) -> None:
+    fifo = str(tmp_path / "fifo")
+    os.mkfifo(fifo)
+    results = pool.imap(work.hold_the_last, [fifo] * 6, [np.full(MB, float(n)) for n in range(6)], chunksize=6)
+    assert [next(results) for _ in range(5)] == [n * MB for n in range(5)]
+    wait_until(lambda: taken() == 1, "only the last is needed")
+    with open(fifo, "wb"):
+        pass
+    assert next(results) == 5 * MB
 
 
 # -------------------------------------------------------------------------------------------------------- it goes wrong

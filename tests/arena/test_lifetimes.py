@@ -217,10 +217,10 @@ def test_idle_arenas_give_their_memory_back(pool: Pool, monkeypatch: pytest.Monk
 
 
 def shorten_idle(seconds: float) -> None:
-    from procession.transport import arena as arenas
-    from procession.worker import arena
+    from procession.transport import arena
+    from procession.worker import own_arena
 
-    arenas.IDLE = arena.IDLE = seconds
+    arena.IDLE = own_arena.IDLE = seconds
 
 
 def test_an_idle_pool_has_mapped_nothing(pool: Pool) -> None:

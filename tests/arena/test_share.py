@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from procession import PicklingError, Pool, SpinOff, WorkerDied
+from procession.transport import aside
 from tests.arena import work
 from tests.arena.conftest import MB, MakePool, taken
 from tests.failures.kit import wait_until
@@ -38,9 +39,7 @@ def use_inside(value: dict[str, Any]) -> tuple[str, bool]:
 
 
 def known() -> int:
-    from procession.transport import handles
-
-    return len(handles.known)
+    return len(aside.known)
 
 
 @pytest.mark.parametrize("size", [1, MB])

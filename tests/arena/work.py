@@ -116,3 +116,10 @@ def nested(count: int) -> float:
 
     with Pool(1) as pool:
         return pool.submit(total, np.ones(count)).result() + float(pool.submit(full, count, 2.0).result().sum())
+
+
+def hold_the_last(fifo: str, array: Any) -> float:
+    if array[0] == 5:
+        with open(fifo, "rb") as file:
+            file.read()
+    return float(array.sum())

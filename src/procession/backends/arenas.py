@@ -17,6 +17,7 @@ from collections import deque
 from typing import Any
 
 from procession.backends import forksafe
+from procession.backends.unstruck import unstruck
 from procession.transport import aside, budget
 from procession.transport.arena import DATA_AT, IDLE, MOST, Arena, Block, Inlet, Segment, live, settle
 from procession.transport.spans import GRAIN
@@ -54,13 +55,24 @@ _current: weakref.ref[ProcessArena] | None = None
 
 def process_arena() -> ProcessArena | None:
     """The one of this process; None where there can be none, or the user wants none."""
-    global _current
+    arena = _found()
+    if arena is None:
+        made: list[ProcessArena | None] = []  # holds it until we do
+        unstruck(lambda: made.append(_make()))
+        arena = made[0]
+    return arena
+
+
+def _found() -> ProcessArena | None:
     arena = None if _current is None else _current()
-    if arena is not None and arena.pid == os.getpid():
-        return arena
+    return arena if arena is not None and arena.pid == os.getpid() else None
+
+
+def _make() -> ProcessArena | None:
+    global _current
     with forksafe.lock:
-        arena = None if _current is None else _current()
-        if arena is None or arena.pid != os.getpid():
+        arena = _found()
+        if arena is None:
             fd = _memfd("procession-arena", budget.total() // 2)
             if fd < 0:
                 return None
@@ -92,13 +104,15 @@ class WorkerArena:
 
     def __init__(self, sends: ProcessArena, worker: Segment) -> None:
         self.files = sends.fd, worker.fd
-        self._sends, self._worker = sends, worker
+        self._sends: ProcessArena | None = sends
+        self._worker = worker
 
     def close(self) -> None:
         """It is gone. Views of what it had published stay."""
-        inlet = aside.inlets.pop(self._worker.key, None)
-        self._sends.leave(self._worker)
-        if inlet is not None:
+        sends, self._sends = self._sends, None  # a traceback may keep this object
+        if sends is not None:
+            inlet = aside.inlets.pop(self._worker.key)
+            sends.leave(self._worker)
             inlet.close()
 
 

@@ -43,7 +43,6 @@ from _weakref import ref
 from collections import deque
 from time import monotonic
 
-from procession.transport.budget import narrowed
 from procession.transport.spans import GRAIN, Spans, whole
 
 TYPE_CHECKING = False
@@ -56,6 +55,8 @@ MOST = 1 << 36
 """Bytes that an arena has at most: so many words have the tables."""
 _TABLE = MOST // GRAIN * 8
 DATA_AT = 2 * _TABLE
+MOST_NOTES = 32
+"""Blocks that have been let go of, that are looked at in one allocation: thousands may wait for the other side."""
 IDLE = 5.0
 """Seconds without use, after which memory is given back."""
 
@@ -227,10 +228,15 @@ class Arena(Segment):
 
     def _allocate(self, size: int) -> Block | None:
         if not self.backed:
+            from procession.transport.budget import narrowed
+
             self.spans.limit = narrowed(self.spans.limit)
             self.backed = bytearray(self.spans.limit // GRAIN)
-        self._collect()
+        self._collect(MOST_NOTES)
         offset = self.spans.find(size)
+        if offset is None:
+            self._collect(None)
+            offset = self.spans.find(size)
         if offset is None:
             return None
         self.used_at = monotonic()
@@ -257,10 +263,10 @@ class Arena(Segment):
             backed[at:until] = b"\1" * (until - at)
             at = until
 
-    def _collect(self) -> None:
-        """Free what can be freed. A note is thrown away only when all of it has been done."""
+    def _collect(self, most: int | None) -> None:
+        """Free what can be freed, of so many at most. A note is thrown away only when all of it has been done."""
         freed = self._freed
-        for _ in range(len(freed)):
+        for _ in range(len(freed) if most is None else min(most, len(freed))):
             span = freed[0]
             if not hasattr(span, "offset"):  # whoever made it was interrupted
                 freed.popleft()
@@ -280,7 +286,7 @@ class Arena(Segment):
         if os.getpid() != self.pid or lock._is_owned():  # type: ignore[attr-defined]  # not in typeshed
             return
         with lock:
-            self._collect()
+            self._collect(None)
             if monotonic() - self.used_at >= IDLE:
                 self._trim()
 

@@ -19,6 +19,7 @@ Laws
 
 from __future__ import annotations
 
+import sys
 from _pickle import dumps as plain_dumps
 from _pickle import loads
 from itertools import count
@@ -50,7 +51,21 @@ _ALIGNED = 64
 inlets: dict[int, Inlet] = {}
 """The arenas of others that this process may look into, by key."""
 numbers = count(1)
-"""For objects that are shared."""
+"""For objects that are shared (handles.py)."""
+known: dict[tuple[int, int], tuple[Any, Inlet, int]] = {}
+"""In a worker: the shared objects that it has loaded, and where it looks whether each is still shared."""
+opener: list[Callable[[], None]] = []
+"""In a worker: what fills `inlets`, when it is first needed."""
+
+
+def begin(opens: Callable[[], None]) -> None:
+    """This process is a worker: nothing is known yet, and what a fork has brought along is its parent's."""
+    inlets.clear()
+    known.clear()
+    opener[:] = (opens,)
+    arena = sys.modules.get("procession.transport.arena")
+    if arena is not None:
+        arena.live.clear()
 
 
 class Body(bytes):
@@ -240,9 +255,16 @@ def _told(spec: Spec) -> bytes:
 # ------------------------------------------------------------------------------------------------- on the other side
 
 
+def inlet_of(key: int) -> Inlet:
+    """The arena of another with this key."""
+    if key not in inlets and opener:
+        opener.pop()()
+    return inlets[key]
+
+
 def arrived(key: int, private: bool, stream: Any, places: tuple[Place, ...], parts: tuple[Part, ...]) -> Any:
     """What was packed; called by a pickle."""
-    inlet = inlets[key]
+    inlet = inlet_of(key)
     apart = None
     if type(stream) is tuple:
         apart, _, size = stream

@@ -16,7 +16,6 @@ from itertools import count
 from procession.transport import paths, rebuild, remote
 from procession.transport.aside import large
 from procession.transport.dependencies import Dependencies, Needs
-from procession.transport.handles import share
 from procession.transport.pickler import dumps, dumps_function, dumps_lenient, dumps_shared
 
 TYPE_CHECKING = False
@@ -211,6 +210,8 @@ class Codec:
 
     def share(self, obj: Any) -> Any:
         """A handle that stands for `obj` in the arguments of calls. Raises PicklingError, which names the path."""
+        from procession.transport.handles import share
+
         try:
             return share(dumps_shared(obj, self.supply))
         except Exception as error:

@@ -14,16 +14,12 @@ from __future__ import annotations
 
 from _pickle import loads
 
-from procession.transport import aside
+from procession.transport import aside, parts
+from procession.transport.aside import known
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, NoReturn
-
-    from procession.transport.arena import Inlet
-
-known: dict[tuple[int, int], tuple[Any, Inlet, int]] = {}
-"""In a worker: what it has loaded, and where it looks whether that is still shared."""
 
 
 class Core:
@@ -67,6 +63,9 @@ def reduce(pickler: Any, handle: Shared) -> Any:
     return core.call
 
 
+parts.RARE[Shared] = reduce
+
+
 def share(packed: aside.Body | bytes) -> Shared:
     """The handle of what was packed by force."""
     spec = getattr(packed, "spec", None)
@@ -85,7 +84,7 @@ def arrived(number: int, key: int, stream: aside.Part, places: Any, parts: Any) 
     found = known.get((key, number))
     if found is not None:
         return found[0]
-    inlet = aside.inlets[key]
+    inlet = aside.inlet_of(key)
     home = places[stream[0]][0]
     if inlet.shared(home) != number:
         raise RuntimeError("what was shared is gone: nothing holds what pool.share() gave any more")
@@ -103,4 +102,4 @@ def purge() -> None:
             del known[name]
 
 
-__all__ = ["Shared", "known", "purge", "reduce", "share"]
+__all__ = ["Shared", "purge", "share"]

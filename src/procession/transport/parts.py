@@ -7,7 +7,7 @@ from _io import TextIOWrapper
 from functools import _lru_cache_wrapper, cached_property
 from types import CellType, CodeType, GetSetDescriptorType, MappingProxyType, MemberDescriptorType, ModuleType
 
-from procession.transport import byvalue, handles, importable, rebuild
+from procession.transport import byvalue, importable, rebuild
 from procession.transport.dependencies import MISSING, content_of
 
 TYPE_CHECKING = False
@@ -107,7 +107,6 @@ RARE: dict[Any, Any] = {
     type({}.items()): _items,
     TextIOWrapper: _text_file,
     _lru_cache_wrapper: _lru_cache,
-    handles.Shared: handles.reduce,
 }
 
 

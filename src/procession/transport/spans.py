@@ -40,19 +40,24 @@ def whole(size: int) -> int:
 class Spans:
     """The taken pieces of `limit` bytes. Not to be used by two threads at a time."""
 
-    __slots__ = ("limit", "taken")
+    __slots__ = ("_dense", "limit", "taken")
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
         self.taken: list[Span] = []
+        self._dense = 0  # so many at the beginning have no gap before or between them: a search may begin there
 
     def find(self, size: int) -> int | None:
         """Where `size` bytes, a multiple of GRAIN, are free; None when nowhere."""
-        end = 0
-        for span in self.taken:
+        taken, dense = self.taken, self._dense
+        end = taken[dense - 1].offset + taken[dense - 1].size if dense else 0
+        for index in range(dense, len(taken)):
+            span = taken[index]
             offset = span.offset
             if offset - end >= size:
                 return end
+            if offset == end and dense == index:
+                dense = self._dense = index + 1
             end = offset + span.size
         return end if self.limit - end >= size else None
 
@@ -64,6 +69,7 @@ class Spans:
         """It is free; one that is not taken any more is no error."""
         index = bisect_left(self.taken, span.offset, key=_offset)
         if index < len(self.taken) and self.taken[index] is span:
+            self._dense = min(self._dense, index)
             del self.taken[index]
 
     def at(self, offset: int) -> Span | None:

@@ -80,7 +80,7 @@ class Worker:
         self.tasks = files.tasks
         self.reader = frames.FrameReader(files.tasks)
         self.page = page.OutcomePage(files.page)
-        arena.begin(files)
+        arena.here.begin(files)
         asked.answer_for_process(self.page.asked)
         self.held: bytes | None = None  # a token read for a lease that has not come yet
         self.with_state: set[int] = set()
