@@ -264,3 +264,37 @@ def test_a_thousand_rounds_leak_nothing(make_pool: MakePool) -> None:
 def resident() -> int:
     with open("/proc/self/statm") as file:
         return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+class Struck(BaseException):
+    pass
+
+
+@pytest.mark.timeout(method="thread")
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # one that hits a finalizer is swallowed
+def test_signals_that_raise_lose_no_memory(pool: Pool) -> None:
+    def strike(_signum: int, _frame: Any) -> None:
+        raise Struck
+
+    array = np.ones(MB // 8)
+    pool.submit(work.total, array).result()
+    futures = []
+    previous = signal.signal(signal.SIGALRM, strike)
+    try:
+        for step in range(300):
+            try:
+                signal.setitimer(signal.ITIMER_REAL, 1e-5 + step * 2e-6)
+                for _ in range(3):
+                    futures.append(pool.submit(work.echo, array))
+            except Struck:
+                pass
+            finally:
+                signal.setitimer(signal.ITIMER_REAL, 0)
+    except Struck:
+        pass
+    finally:
+        signal.signal(signal.SIGALRM, previous)
+    assert all(future.result()[-1] == 1 for future in futures)
+    futures.clear()
+    wait_until(lambda: taken() == 0, "nothing is taken")
+    assert pool.submit(work.total, array).result() == array.size

@@ -40,6 +40,17 @@ class OwnArena(Arena):
             published[slot] = published.get(slot, 0) + 1
         return data
 
+    def tend(self) -> bool:
+        """Say what is not looked at any more, and give memory back in time; whether it is to be called again, in IDLE
+        seconds, though nothing happens until then."""
+        if aside.known:
+            from procession.transport import handles
+
+            handles.purge()
+        settle(self._notes)
+        self.mind()
+        return self.restless or bool(aside.known)
+
     def rest(self, fd: int) -> None:
         """See `arena.pause`."""
         if not (self._notes or live or self.restless or aside.known):
@@ -48,13 +59,8 @@ class OwnArena(Arena):
         poll.register(fd, select.POLLIN)
         looked = False
         while True:
-            if aside.known:
-                from procession.transport import handles
-
-                handles.purge()
-            settle(self._notes)
-            self.mind()
-            if not (self.restless or aside.known or (live and not looked)) or poll.poll(IDLE * 1000):
+            unlooked = bool(live) and not looked
+            if not (self.tend() or unlooked) or poll.poll(IDLE * 1000):
                 return
             if live and not looked:
                 looked = True
