@@ -52,8 +52,9 @@ def sent() -> arenas.ProcessArena:
 def taken() -> int:
     """Blocks of the arena of this process that are in use."""
     arena = sent()
-    arena.mind()
-    return len(arena.spans.taken)
+    with arena._lock:
+        arena._collect(None)
+        return len(arena.spans.taken)
 
 
 def results(pool: Pool) -> list[Any]:

@@ -283,12 +283,15 @@ class Arena(Segment):
     def mind(self) -> None:
         """To be called now and then while `restless`: gives memory back that has not been used for IDLE seconds."""
         lock = self._lock
-        if os.getpid() != self.pid or lock._is_owned():  # type: ignore[attr-defined]  # not in typeshed
-            return
-        with lock:
-            self._collect(None)
+        if os.getpid() != self.pid or lock._is_owned() or not lock.acquire(blocking=False):  # type: ignore[attr-defined]
+            return  # whoever is just allocating may take a while, and sees to what has been let go of
+        try:
+            self._collect(MOST_NOTES)
             if monotonic() - self.used_at >= IDLE:
+                self._collect(None)
                 self._trim()
+        finally:
+            lock.release()
 
     def _trim(self) -> None:
         backed = self.backed

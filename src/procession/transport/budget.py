@@ -30,11 +30,15 @@ def total() -> int:
 
 
 def machine() -> int:
-    """Bytes of memory that there are."""
+    """Bytes of memory that there are; or a part of the address space, if that is limited: arenas are mapped whole."""
     try:
-        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+        there = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     except (OSError, ValueError, AttributeError):
-        return _UNKNOWN
+        there = _UNKNOWN
+    for line in cgroups.read("/proc/self/limits").splitlines():  # `resource` may be a module of the user's
+        if line.startswith("Max address space") and (soft := line.split()[3]).isdecimal():
+            return min(there, int(soft) // SHARE)
+    return there
 
 
 def narrowed(limit: int, root: str = "/") -> int:

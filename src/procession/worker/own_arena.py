@@ -64,7 +64,7 @@ class OwnArena(Arena):
                 return
             if live and not looked:
                 looked = True
-                gc.collect()  # an argument may hang on the traceback of what its task has raised
+                gc.collect(1)  # an argument may hang on the traceback of what its task has raised
 
 
 __all__ = ["OwnArena"]
