@@ -2,7 +2,7 @@
 
 from itertools import pairwise
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from procession.transport.spans import GRAIN, Spans, whole
@@ -33,6 +33,7 @@ def lowest(free: list[bool], grains: int) -> int | None:
     return None
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.booleans(), st.integers(1, LIMIT + 1), st.integers(0, 100)), max_size=60))
 def test_it_takes_what_a_model_of_all_grains_takes(steps: list[tuple[bool, int, int]]) -> None:
     spans = Spans(LIMIT * GRAIN)

@@ -151,12 +151,9 @@ _SMALL = 8192  # the memo of a larger one is not worth clearing
 
 def dumps(obj: Any, supply: Supply | None = None) -> bytes:
     """The pickle of `obj`; what is large in it goes into the arena of `supply`."""
-    pickler = None
     try:
-        pickler = _idle.pop()
-    except IndexError:
-        pass  # nothing is called here: CPython 3.13, struck by a raising signal just then, went on as if handling this
-    if pickler is None:
+        pickler = _idle.pop() if _idle else Pickler()
+    except IndexError:  # another thread was faster
         pickler = Pickler()
     pickler.aside.supply = supply
     pickler.dump(obj)
@@ -165,12 +162,9 @@ def dumps(obj: Any, supply: Supply | None = None) -> bytes:
 
 def dumps_to_parent(obj: Any, supply: Supply | None = None) -> bytes:
     """The pickle of `obj` in a worker, for its parent; what is large in it goes into the arena of `supply`."""
-    pickler = None
     try:
-        pickler = _idle_to_parent.pop()
-    except IndexError:
-        pass  # nothing is called here: CPython 3.13, struck by a raising signal just then, went on as if handling this
-    if pickler is None:
+        pickler = _idle_to_parent.pop() if _idle_to_parent else PicklerToParent()
+    except IndexError:  # another thread was faster
         pickler = PicklerToParent()
     pickler.aside.supply = supply
     pickler.dump(obj)
