@@ -55,12 +55,11 @@ class OwnArena(Arena):
         """See `arena.pause`."""
         if not (self._notes or live or self.restless or aside.known):
             return
-        poll = select.poll()
-        poll.register(fd, select.POLLIN)
         looked = False
-        while True:
-            unlooked = bool(live) and not looked
-            if not (self.tend() or unlooked) or poll.poll(IDLE * 1000):
+        while self.tend() or (live and not looked):
+            poll = select.poll()
+            poll.register(fd, select.POLLIN)
+            if poll.poll(IDLE * 1000):
                 return
             if live and not looked:
                 looked = True
