@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from procession import futures
     from procession._native import accelerated
+    from procession.arrays import array_like, empty, zeros
     from procession.errors import (
         Full,
         MemoryLimit,
@@ -41,8 +42,10 @@ _HOME = {
     "MemoryLimit": "procession.errors",
     "PoisonTask": "procession.errors",
     "TaskTimeout": "procession.errors",
+    "array_like": "procession.arrays",
     "cancelled": "procession.worker.asked",
     "checkpoint": "procession.worker.asked",
+    "empty": "procession.arrays",
     "PicklingError": "procession.errors",
     "Pool": "procession.pool",
     "ProcessionError": "procession.errors",
@@ -53,6 +56,7 @@ _HOME = {
     "WorkerStartError": "procession.errors",
     "accelerated": "procession._native",
     "state": "procession.worker.state",
+    "zeros": "procession.arrays",
 }
 
 __all__ = [
@@ -71,11 +75,14 @@ __all__ = [
     "WorkerStartError",
     "__version__",
     "accelerated",
+    "array_like",
     "cancelled",
     "checkpoint",
+    "empty",
     "futures",
     "shared_pool",
     "state",
+    "zeros",
 ]
 
 

@@ -72,7 +72,7 @@ class PoolFace(Executor, ABC):
         except PicklingError as error:
             return self._never_sent(error)
         if self._rules is not None:
-            future.rules = self._rules
+            future.obey(self._rules)
         if self._room is None:
             engine.post_call(future)
         else:
@@ -90,7 +90,7 @@ class PoolFace(Executor, ABC):
         function = self._function(fn, many=False)
         future: CallFuture[T] = CallFuture(function, engine.encode(function, args, kwargs))
         if self._rules is not None:
-            future.rules = self._rules
+            future.obey(self._rules)
         if self._room is None:
             engine.post_call(future)
         else:
@@ -107,6 +107,23 @@ class PoolFace(Executor, ABC):
         future.set_running_or_notify_cancel()
         future.set_exception(error)
         return future
+
+    def share(self, obj: T) -> T:
+        """A handle that stands for `obj` in the arguments of tasks, which get the object: its bytes travel once.
+
+        Worker processes: pickled here and now, into shared memory; each worker loads it once, when a task first brings
+        it, and keeps it as long as the handle lives. Arrays in it are not copied at all: all workers look at the same
+        memory, and may not write to it. What else it is made of each worker has for itself: a task that changes it
+        changes it for the later tasks of that worker. When the arena is full or there is none, it travels with each
+        task. The handle may be inside an argument, serves all pools of processes of this program, and is of no other
+        use: it is not the object, though its type says so, which is what a type checker is to see where it is passed.
+
+        Threads, inline: the object itself.
+
+        Raises PicklingError when it cannot be pickled.
+        """
+        shared: T = self._engine.share(obj)
+        return shared
 
     # -- many --------------------------------------------------------------------------------------------------------
 

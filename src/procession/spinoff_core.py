@@ -262,7 +262,7 @@ class SpinCore(Handover):
         if self.tells_items:
             future.item = item
         if self.words.rules is not None:
-            future.rules = self.words.rules
+            future.obey(self.words.rules)
         return future, error
 
     def lane(self, item: Any) -> Hashable:

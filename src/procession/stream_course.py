@@ -26,6 +26,7 @@ from procession.core.policy import Profile
 from procession.core.rules import Rules
 from procession.handover import Handover, StreamChunk, Unsent
 from procession.observe.progress import Meter
+from procession.transport.aside import private
 from procession.types import Raised
 from procession.waiting import Bell
 
@@ -256,11 +257,13 @@ class Course(Handover):
         if self.single and self.engine.plain(items):
             return [StreamChunk(self.run(True), first, items, 0, len(items), self.grain)] if items else []
         encode, function, run = self.engine.encode, self.function, self.run(False)
+        again = self.rules is not None and self.rules.retries > 0
         starts: list[Any] = []
         bodies: list[Any] = []
         for index, args in enumerate(self._calls(items), first):
             try:
-                bodies.append(encode(function, args, {}))
+                body = encode(function, args, {})
+                bodies.append(private(body) if again else body)
             except PicklingError as error:
                 if bodies:
                     starts.append(StreamChunk(run, index - len(bodies), bodies, 0, len(bodies), self.grain))

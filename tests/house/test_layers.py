@@ -26,7 +26,7 @@ SOURCE = Path(__file__).resolve().parents[2] / "src" / PACKAGE
 FACE = (
     *("__init__", "pool", "spinoff", "pipeline", "futures", "streams", "streams_async"),
     *("stream_course", "spinoff_core", "spinoff_ending", "spinoff_outlet", "spinoff_room", "spinoff_words"),
-    *("handover", "waiting", "errands", "pool_face", "pool_room", "pool_shared", "policies"),
+    *("handover", "waiting", "errands", "pool_face", "pool_room", "pool_shared", "policies", "arrays"),
 )
 
 GROUND = ("errors", "task_errors", "options", "cpu", "cgroups", "types", "record", "lean", "_native", "_version")
@@ -99,7 +99,7 @@ DEPENDENCIES: Mapping[str, tuple[str, ...]] = {
     "dask": ("backends.dask", "adapters.dask"),
     "distributed": ("backends.dask", "adapters.dask"),
     "joblib": ("adapters.joblib",),
-    "numpy": (),
+    "numpy": ("arrays",),
     "psutil": ("backends.memory", "backends.offspring"),
 }
 

@@ -14,7 +14,8 @@ ZYGOTE = {
     *("procession.transport.shared", "procession.worker.asked", "procession.worker.boot"),
     *(f"procession.worker.{name}" for name in ("functions", "loop", "packets", "reaping", "showing", "state")),
     *("procession.worker.stdio", "procession.worker.zygote"),
-    *("procession._native", "procession._native._c", "procession.worker.fast"),
+    *("procession._native", "procession._native._c", "procession.worker.fast", "procession.worker.arena"),
+    "procession.transport.aside",
 }
 
 # What a program with a Pool(2) and one submit has no use for.

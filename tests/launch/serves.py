@@ -6,6 +6,7 @@ import signal
 import sys
 
 from procession.worker import boot, stdio
+from procession.worker.boot import present
 
 SERVE = "tests.launch.serves:serve"
 
@@ -59,7 +60,7 @@ def ask(files, *questions):
     say(
         files,
         [
-            eval(question, {"os": os, "sys": sys, "files": tuple(files), "descriptors": descriptors})
+            eval(question, {"os": os, "sys": sys, "files": present(files), "descriptors": descriptors})
             for question in questions
         ],
     )
@@ -157,7 +158,7 @@ def leave_a_grandchild(files):
     if pid == 0:
         print("grandchild", descriptors())
         signal.pause()
-    say(files, (pid, descriptors(), tuple(files)))
+    say(files, (pid, descriptors(), present(files)))
     told(files)
 
 

@@ -364,7 +364,7 @@ def test_the_limit_of_descriptors_is_named() -> None:
                 os.close(fd)
             channels.close()
         assert isinstance(error.error, OSError)
-        assert "a worker takes up to 6 descriptors" in str(error.error)
+        assert "a worker takes up to 7 descriptors" in str(error.error)
         assert "RLIMIT_NOFILE" in str(error.error)
         assert set(driver.launcher.fds()) == before
         driver.start(3)

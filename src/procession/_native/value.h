@@ -25,7 +25,7 @@
 
 enum { TAG_INT, TAG_CONST, TAG_FLOAT, TAG_BYTES, TAG_STR, TAG_LONG, TAG_TUPLE, TAG_RAW };
 
-#define MOST_SMALL 32768 /* bytes or characters */
+#define MOST_SMALL 65535 /* bytes or characters: what is larger is `put aside`, see transport/aside.py */
 #define WORD sizeof(uint64_t)
 #define LEAST_INT (-(INT64_C(1) << 60))
 #define MOST_INT ((INT64_C(1) << 60) - 1)

@@ -239,7 +239,7 @@ static int publish_error(worker_ring_t *self, hands_t *hands, bool ends) {
 }
 
 static int publish_value(worker_ring_t *self, hands_t *hands, PyObject *value, bool ends) {
-    if (value_is_plain(value)) return publish(self, put_value, value, ends);
+    if (value_is_small(value)) return publish(self, put_value, value, ends); /* the codec may put aside what is large */
     PyObject *data = PyObject_CallOneArg(hands->encode_result, value);
     if (!data) return forked ? -1 : publish_error(self, hands, ends);
     return publish_packed(self, OUT_VALUE, data, ends);
@@ -347,19 +347,28 @@ static bool hung_up(int fd) {
     return fd >= 0 && poll(&poll_fd, 1, 0) > 0;
 }
 
-/* Sleep until there is a record, the parent has let go, or a signal came. `fd`: look now and then whether it hangs up. */
-static int sleep_for_record(worker_ring_t *self, int fd) {
+/* Sleep until there is a record, the parent has let go, a signal came, or for so long (NULL: for ever). */
+static int sleep_for_record(worker_ring_t *self, const struct timespec *patience) {
     shared_t *head = self->ring.head;
     uint32_t seen = bell_enter(&head->task_bell);
     int why = 0;
     if (!pending(self, memory_order_seq_cst) && !atomic_load(&head->closed)) {
-        struct timespec patience = {1, 0};
         Py_BEGIN_ALLOW_THREADS
-        why = bell_sleep(&head->task_bell, seen, fd >= 0 ? &patience : NULL);
+        why = bell_sleep(&head->task_bell, seen, patience);
         Py_END_ALLOW_THREADS
     }
     bell_leave(&head->task_bell);
     return why == EINTR ? PyErr_CheckSignals() : 0;
+}
+
+/* hears(seconds): wait so long for a record; whether `wait` would return at once. */
+static PyObject *w_hears(PyObject *object, PyObject *limit) {
+    worker_ring_t *self = (worker_ring_t *)object;
+    double seconds = PyFloat_AsDouble(limit);
+    if (PyErr_Occurred()) return NULL;
+    struct timespec patience = {(time_t)seconds, (long)((seconds - (double)(time_t)seconds) * 1e9)};
+    if (!pending(self, memory_order_acquire) && sleep_for_record(self, &patience) < 0) return NULL;
+    return PyBool_FromLong(pending(self, memory_order_acquire) || atomic_load(&self->ring.head->closed));
 }
 
 /* wait(fd) -> (GROUP, function, mode) | (FRAME, kind, bytes) | (PIPED,) | None: the parent is gone. `fd`: the task pipe,
@@ -379,7 +388,8 @@ static PyObject *w_wait(PyObject *object, PyObject *number) {
     }
     while (!pending(self, memory_order_acquire)) {
         if (atomic_load(&head->closed) || hung_up(fd)) Py_RETURN_NONE;
-        if (sleep_for_record(self, fd) < 0) return NULL;
+        struct timespec second = {1, 0}; /* then it is looked whether `fd` has hung up */
+        if (sleep_for_record(self, fd >= 0 ? &second : NULL) < 0) return NULL;
     }
     return announce(self, self->piped ? self->piped_at : ring_task_at(&self->ring, self->at));
 }
@@ -427,6 +437,7 @@ static PyMethodDef methods[] = {
     {"run", (PyCFunction)(void (*)(void))w_run, METH_FASTCALL, NULL},
     {"load", w_load, METH_O, NULL},
     {"pending", w_pending, METH_NOARGS, NULL},
+    {"hears", w_hears, METH_O, NULL},
     {"asked", w_asked, METH_NOARGS, NULL},
     {NULL, NULL, 0, NULL},
 };

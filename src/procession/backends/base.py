@@ -122,6 +122,10 @@ class Engine(Protocol):
         """Freeze one call's arguments (pickled where the backend pickles). Raises PicklingError."""
         ...
 
+    def share(self, obj: Any) -> Any:
+        """What stands for `obj` in the arguments of tasks, which get the object. Raises PicklingError."""
+        ...
+
     def plain(self, items: list[Any]) -> bool:
         """True when the items themselves may serve as bodies of a run: immutable, or never copied."""
         ...

@@ -1,7 +1,7 @@
 """The parent's end of one worker: its pipes, its tokens, its page, and what it has been told.
 
 Descriptors in the parent, per worker: the write end of the task pipe, the read end of the result pipe, both ends of
-the token pipe, the page (which is mapped, too), and the launcher's pidfd.
+the token pipe, the page (which is mapped, too), the arena of its results, and the launcher's pidfd.
 """
 
 from __future__ import annotations
@@ -68,11 +68,13 @@ class Channel:
             opened.append(page_fd)
             self._page_fd = page_fd
             claims = self.share(opened)
+            self._arena = None if codec.supply is None else codec.supply.open()
         except BaseException:
             for fd in opened:
                 forksafe.close(fd)
             raise
-        self.child = WorkerFiles(tasks_read, results_write, claims, page_fd)
+        shared = () if self._arena is None else self._arena.files
+        self.child = WorkerFiles(tasks_read, results_write, claims, page_fd, *shared)
         for fd in (self.tasks_fd, self.results_fd):
             os.set_blocking(fd, False)
         try:
@@ -106,6 +108,8 @@ class Channel:
         for fd in (self.tokens_read, self.tokens_write):
             forksafe.close(fd)
         self.page.close()
+        if self._arena is not None:
+            self._arena.close()
 
     # -- to the worker -------------------------------------------------------------------------------------------
 

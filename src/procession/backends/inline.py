@@ -121,6 +121,10 @@ class InlineEngine(Dumps):
             return self._copier.freeze(args, kwargs)
         return args, kwargs
 
+    def share(self, obj: Any) -> Any:
+        """See `Engine.share`."""
+        return obj
+
     def plain(self, items: list[Any]) -> bool:
         """See `Engine.plain`."""
         return self._copier is None or PLAIN.issuperset(map(type, items))

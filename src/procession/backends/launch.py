@@ -15,8 +15,9 @@ Each `start` that returns is answered by exactly one Started or StartFailed, eac
 worker may have spoken on its result pipe before its Started comes, and may have said its last word before its Exited.
 When `start` raises (no descriptor left, no process, a config that cannot travel), no event follows.
 
-Descriptors in the parent, for each worker: task pipe, result pipe, both ends of the token pipe and, until it is mapped,
-the page (4 or 5, the driver's), and one for the process (a pidfd; with a multiprocessing context its sentinel as well).
+Descriptors in the parent, for each worker: task pipe, result pipe, both ends of the token pipe, the page, and the arena
+of its results (5 or 6, the driver's), and one for the process (a pidfd; with a multiprocessing context its sentinel as
+well).
 """
 
 from __future__ import annotations
@@ -54,7 +55,7 @@ __all__ = [
     "explained",
 ]
 
-DESCRIPTORS_PER_WORKER = 6
+DESCRIPTORS_PER_WORKER = 7
 
 
 class Started(NamedTuple):

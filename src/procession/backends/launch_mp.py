@@ -71,7 +71,8 @@ class MpLauncher:
     def start(self, wid: int, files: WorkerFiles, config: dict[str, Any]) -> None:
         if self._closed:
             raise RuntimeError("the launcher is closed")
-        inherited = [boot.Fd(fd) for fd in files]
+        given = boot.present(files)
+        inherited = [boot.Fd(fd) for fd in given]
         process = self._context.Process(
             target=boot.from_mp,
             args=(inherited, boot.Fd(self._lifeline.read), self._serve, config),
@@ -79,7 +80,7 @@ class MpLauncher:
             daemon=False,
         )
         try:
-            with forksafe.keeping((*files, self._lifeline.read)):
+            with forksafe.keeping((*given, self._lifeline.read)):
                 process.start()
         except OSError as error:
             raise explained(error) from error

@@ -41,6 +41,7 @@ from procession.backends.launch import (
 from procession.backends.zygote_client import ZygoteClient, close_socket, context_now, readable, signal_through
 from procession.lean import NamedTuple
 from procession.worker import zygote as wire
+from procession.worker.boot import present
 from procession.worker.packets import receive, send
 
 TYPE_CHECKING = False  # see `lean`
@@ -160,7 +161,8 @@ class ZygoteLauncher:
             raise explained(error) from error
 
     def start(self, wid: int, files: WorkerFiles, config: dict[str, Any]) -> None:
-        request = _Request(wid, marshal.dumps(config), tuple(files))
+        given = tuple(present(files))
+        request = _Request(wid, marshal.dumps(config), given)
         self.warm()
         if len(self._asked) < WINDOW and not self._waiting:
             try:
@@ -171,7 +173,7 @@ class ZygoteLauncher:
                 raise explained(error) from error
         copies: list[int] = []
         try:
-            for fd in files:
+            for fd in given:
                 copies.append(forksafe.duplicate(fd))
         except OSError as error:
             _close_all(copies)
@@ -255,7 +257,7 @@ class ZygoteLauncher:
         assert self._connection is not None
         context = context_now(f"procession-{request.wid}", self._zygote.environment)
         body = marshal.dumps((self._serve, request.config, context))
-        send(self._connection, (wire.SPAWN, request.wid, body), request.fds)
+        send(self._connection, (wire.SPAWN, request.wid, body, len(request.fds)), request.fds)
         self._asked.add(request.wid)
 
     def _advance(self, events: list[Event]) -> None:

@@ -11,21 +11,38 @@ from collections.abc import Iterator
 
 from procession.cgroups import groups, read, upwards
 
+SHARED = 1 << 24
+"""Bytes: so much that is shared may be libraries; of more we ask what it is."""
+
 
 def resident(pid: int, root: str = "/") -> int | None:
     """The bytes of a process that are in memory now; None when it is gone or may not be looked at.
 
-    What it shares counts in full: pages that a worker still has in common with its zygote, and shared libraries. The
-    kernel's figure may lag behind where there are many CPUs (proc_pid_statm(5)). Where there is no /proc under `root`,
-    psutil is asked, if it is installed; without it the answer is None. Never raises.
+    Shared memory does not count: arrays on their way (`transport/arena.py`) belong to no single worker, are bounded by
+    themselves, and lie in every worker that has ever looked there. All else counts in full: pages that a worker still
+    has in common with its zygote, and shared libraries. The kernel's figure may lag behind where there are many CPUs
+    (proc_pid_statm(5)). Where there is no /proc under `root`, psutil is asked, if it is installed; without it the
+    answer is None. Never raises.
     """
     if not os.path.exists(os.path.join(root, "proc/self")):
         return _asked_psutil(pid)
+    page = os.sysconf("SC_PAGE_SIZE")
     try:
-        pages = int(read(os.path.join(root, f"proc/{pid}/statm")).split()[1])
-    except (IndexError, ValueError):
+        pages, shared = map(int, read(os.path.join(root, f"proc/{pid}/statm")).split()[1:3])
+    except ValueError:
         return None
-    return pages * os.sysconf("SC_PAGE_SIZE") or None  # a zombie has nothing left
+    found = pages * page
+    if shared * page > SHARED:
+        found -= min(_shared_memory(pid, root), shared * page)
+    return found or None  # a zombie has nothing left
+
+
+def _shared_memory(pid: int, root: str) -> int:
+    """What /proc/pid/status calls RssShmem."""
+    for line in read(os.path.join(root, f"proc/{pid}/status")).splitlines():
+        if line.startswith("RssShmem:"):
+            return int(line.split()[1]) * 1024
+    return 0
 
 
 def _asked_psutil(pid: int) -> int | None:

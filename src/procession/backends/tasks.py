@@ -36,6 +36,7 @@ from procession.backends.condition import SETTLED, FutureCondition
 from procession.backends.gate import Gate
 from procession.backends.roles import Attempts as Attempts
 from procession.backends.storage import Storage, settle
+from procession.transport.aside import private
 
 TYPE_CHECKING = False  # see `lean`
 if TYPE_CHECKING:
@@ -85,7 +86,13 @@ class CallFuture(Storage, Future[T]):
 
     def __init__(self, function: Function, body: Any) -> None:  # the base's makes a Condition: not called
         self.function = function
-        self.body = body
+        self.body: Any = body
+
+    def obey(self, rules: Rules) -> None:
+        """These hold for it. Before it is posted."""
+        self.rules = rules
+        if rules.retries:
+            self.body = private(self.body)
 
     # -- what the core asks of a task --------------------------------------------------------------------------
 
@@ -242,6 +249,7 @@ class CallFuture(Storage, Future[T]):
     def doom(self) -> bool:
         """It will never run; the caller holds LOCK. True: it is done only when `_tell` has told who waits."""
         self._doomed = True
+        self.body = None
         if self._cond is None:
             self._state = CANCELLED_AND_NOTIFIED
         return self._cond is not None or self.sink is not None

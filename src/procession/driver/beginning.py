@@ -93,12 +93,13 @@ class Beginning(ProcessLooks):
 
     def _load(self) -> None:
         """Whoever comes first has made them, and no lock is held: whoever waits for us may hold any."""
+        from procession.backends.arenas import Arenas
         from procession.core.policy import Profile
         from procession.core.pool import PoolCore
         from procession.transport.codec import Codec
 
         core = PoolCore(self.max_workers, max_tasks_per_child=self._max_tasks)
-        core, codec = vars(self).setdefault("_first", (core, Codec(Profile)))
+        core, codec = vars(self).setdefault("_first", (core, Codec(Profile, supply=Arenas(self.max_workers))))
         vars(self).update(core=core, codec=codec, encode=codec.encode)
 
     def _start(self) -> Inbox:

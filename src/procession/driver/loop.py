@@ -9,6 +9,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from procession.backends import forksafe
+from procession.backends.arenas import IDLE
 from procession.backends.channel import Channel
 from procession.backends.gate import Gate
 from procession.backends.launch import Event as LaunchEvent
@@ -123,6 +124,8 @@ class Driver(Supervisor):
             if self._synced and not self.starting:
                 self._release_synced()
             self.mind_lane()
+            if (arenas := self.codec.supply) is not None and arenas.restless:
+                arenas.mind()
 
     def _wait(self) -> None:
         inbox = self.inbox
@@ -197,8 +200,13 @@ class Driver(Supervisor):
         if self._deferred or self.recall_wanted or (self.lane is not None and self.lane.hot):
             patience = TICK
         else:
-            patience = PEEK_AFTER if self.core.holding else -1.0
+            patience = PEEK_AFTER if self.core.holding else self._rest()
         return self.sooner(patience) if self.keeps_time else patience
+
+    def _rest(self) -> float:
+        """How long to sleep when nothing is going on; -1: for ever."""
+        arenas = self.codec.supply
+        return IDLE if arenas is not None and arenas.restless else -1.0
 
     def _peek(self) -> None:
         """A long item must not hold back what was finished before it in its lease."""

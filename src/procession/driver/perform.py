@@ -19,7 +19,7 @@ from procession.backends.channel import Channel
 from procession.backends.channel_fast import channel_class
 from procession.backends.launch import Launcher, explained
 from procession.backends.offspring import Offspring
-from procession.backends.tasks import CallFuture
+from procession.backends.tasks import CallFuture, ChunkTask
 from procession.core import commands, events
 from procession.core.pool import PoolCore
 from procession.core.rules import Cause
@@ -72,7 +72,7 @@ class Performer(Verdicts, ABC):
         self._perform: dict[type, Callable[[Any], None]] = {
             commands.Send: self._send,
             commands.Resolve: self._resolve,
-            commands.ResolveItems: self.answer_items,
+            commands.ResolveItems: self._resolve_items,
             commands.MarkRunning: self._mark_running,
             commands.Withdraw: self._withdraw,
             commands.Recall: self._recall,
@@ -270,6 +270,14 @@ class Performer(Verdicts, ABC):
         if self.core.ruled:
             self.annotate(command.tasks, command.outcomes)
         self.call_back(tasks.resolve(command.tasks, command.outcomes))
+
+    def _resolve_items(self, command: commands.ResolveItems) -> None:
+        task, count = command.task, len(command.outcomes)
+        assert isinstance(task, ChunkTask)
+        if not task.run.whole:  # answered for good: their bodies, which may be large, are not needed any more
+            at = task.low - task.start + command.start
+            task.bodies[at : at + count] = [None] * count
+        self.answer_items(command)
 
     def _mark_running(self, command: commands.MarkRunning) -> None:
         if isinstance(command.task, CallFuture):

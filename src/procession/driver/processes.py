@@ -102,6 +102,10 @@ class ProcessEngine(Beginning):
         """See `Engine.plain`."""
         return self.codec.plain(items)
 
+    def share(self, obj: Any) -> Any:
+        """See `Engine.share`."""
+        return self.codec.share(obj)
+
     def post(self, posted: Sequence[Task]) -> None:
         """See `Engine.post`."""
         self._deliver(posted if isinstance(posted, list) else list(posted))
@@ -197,6 +201,7 @@ class ProcessEngine(Beginning):
             inbox.closed = True
             self._sweep()
             inbox.close()
+            self.codec.supply.close()
             self.callbacks.close()
             self.unwatch_stalls()
 
@@ -218,10 +223,19 @@ class ProcessEngine(Beginning):
             with self._starting:
                 pass  # another thread is just starting the driver, perhaps
         if self._foreign or self.inbox is None:
-            return
+            return self._give_up()
         self._request(self.kit.events.ShutdownAsked(cancel))
         if wait:
             self.join()
+
+    def _give_up(self) -> None:
+        """It ends without having begun, unless another thread is just starting it."""
+        if self._starting.acquire(blocking=False):
+            try:
+                if self.inbox is None and (codec := vars(self).get("codec")) is not None:
+                    codec.supply.close()
+            finally:
+                self._starting.release()
 
     def kill(self, signum: int) -> None:
         """See `Engine.kill`."""

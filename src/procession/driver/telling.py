@@ -10,7 +10,7 @@ from __future__ import annotations
 import io
 import pickle
 from collections.abc import Iterable
-from itertools import islice
+from itertools import islice, repeat
 from typing import Any
 
 LARGEST = 1 << 16
@@ -70,9 +70,11 @@ def arguments(body: Any, whole: bool, carries_function: bool) -> str | None:
         kwargs: Any = {}
         if not whole:
             if isinstance(body, bytes):
-                if len(body) > LARGEST:
+                spec = getattr(body, "spec", None)  # see `transport.aside.Body`
+                text = body if spec is None else spec[2]
+                if not isinstance(text, bytes) or len(text) > LARGEST:
                     return None
-                read = _Reader(io.BytesIO(body)).load()
+                read = _Reader(io.BytesIO(text), buffers=repeat(_Thing("..."))).load()
                 args, kwargs = read[1:3] if carries_function else read[:2]
             elif len(body) == 2 and type(body[0]) is tuple and type(body[1]) is dict:
                 args, kwargs = body

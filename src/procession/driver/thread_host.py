@@ -23,6 +23,10 @@ _A_CALL = Segment(deque(), None)
 class ThreadHost(LockedCore):
     """See `backends.threads.Host`."""
 
+    def share(self, obj: Any) -> Any:
+        """See `Engine.share`."""
+        return obj
+
     def ready(self, worker: ThreadWorker) -> None:
         """See `threads.Host`."""
         with self.locked():

@@ -14,15 +14,17 @@ from collections import deque
 from itertools import count
 
 from procession.transport import paths, rebuild, remote
+from procession.transport.aside import large
 from procession.transport.dependencies import Dependencies, Needs
-from procession.transport.pickler import dumps, dumps_function, dumps_lenient
+from procession.transport.pickler import dumps, dumps_function, dumps_lenient, dumps_shared
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from typing import Any
 
-PLAIN = frozenset({int, float, bool, type(None), str, bytes})
+SCALAR = frozenset({int, float, bool, type(None)})
+PLAIN = SCALAR | {str, bytes}
 LARGE = 10_000_000
 
 
@@ -57,10 +59,18 @@ class Codec:
         profile_factory: makes what each entry's `profile` holds, once for each function.
         own_main: the workers have this program's `__main__` by themselves (an explicit multiprocessing context); a
             global that cannot be pickled, a lock say, is then left to theirs. May be set later, for what follows.
+        supply: a `transport.aside.Supply`, who has the arena into which large things go (the engine's, by which its
+            channels get theirs, too); None: they go through the pipe.
     """
 
-    def __init__(self, profile_factory: Callable[[], Any] | None = None, own_main: bool = False) -> None:
+    def __init__(
+        self,
+        profile_factory: Callable[[], Any] | None = None,
+        own_main: bool = False,
+        supply: Any = None,
+    ) -> None:
         self.own_main = own_main
+        self.supply = supply
         self.forgotten: deque[int] = deque()
         self._profile = profile_factory
         self._numbers = count(1)
@@ -171,10 +181,12 @@ class Codec:
         Raises PicklingError, which names the path; what is no Exception passes as it is.
         """
         if entry.id:
-            if not kwargs and PLAIN.issuperset(map(type, args)):
+            if not kwargs and (
+                SCALAR.issuperset(map(type, args)) or (PLAIN.issuperset(map(type, args)) and not large(args))
+            ):
                 return args
             try:
-                return dumps((args, kwargs))
+                return dumps((args, kwargs), self.supply)
             except Exception as error:
                 if self.own_main and (data := _leniently((args, kwargs))) is not None:
                     return data
@@ -185,7 +197,7 @@ class Codec:
         """A call with its function inside, for `FunctionTable.decode_call`. `fn` may be anything."""
         call = (fn, args, kwargs, True) if with_state else (fn, args, kwargs)
         try:
-            return dumps(call)
+            return dumps(call, self.supply)
         except Exception as error:
             if self.own_main and (data := _leniently(call)) is not None:
                 return data
@@ -193,8 +205,17 @@ class Codec:
             raise (paths.find(where, fn, error) or _argument_error(args, kwargs, error)) from error
 
     def plain(self, items: list[Any]) -> bool:
-        """True when every item is exactly one of PLAIN."""
-        return PLAIN.issuperset(map(type, items))
+        """True when every item is exactly one of PLAIN, and none is to be put aside."""
+        return SCALAR.issuperset(map(type, items)) or (PLAIN.issuperset(map(type, items)) and not large(items))
+
+    def share(self, obj: Any) -> Any:
+        """A handle that stands for `obj` in the arguments of calls. Raises PicklingError, which names the path."""
+        from procession.transport.handles import share
+
+        try:
+            return share(dumps_shared(obj, self.supply))
+        except Exception as error:
+            raise paths.pickling_error("what is to be shared", obj, error) from error
 
     # -- what comes back -----------------------------------------------------------------------------------------
 

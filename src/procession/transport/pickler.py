@@ -7,12 +7,14 @@ from _pickle import Pickler as CPickler
 from types import FunctionType, ModuleType
 
 from procession.transport import byvalue, importable, parts, rebuild
+from procession.transport.aside import Aside
 from procession.transport.dependencies import MISSING
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from procession.transport.aside import Supply
     from procession.transport.dependencies import Dependencies
 
 PROTOCOL = 5
@@ -37,10 +39,11 @@ class Pickler(CPickler):
     def __init__(self, needs: Dependencies | None = None) -> None:
         self.pieces: list[bytes] = []
         self.needs = needs  # where to note what the pickle rests on
+        self.aside = Aside()
         self._homes: dict[str, byvalue.Home] | None = None
         self._filled: set[int] | None = None
         self._named: set[int] | None = None
-        CPickler.__init__(self, _Sink(self.pieces), PROTOCOL)
+        CPickler.__init__(self, _Sink(self.pieces), PROTOCOL, buffer_callback=self.aside)
 
     def reducer_override(self, obj: Any) -> Any:
         """Called for all but exact built-in values."""
@@ -146,30 +149,41 @@ _idle_to_parent: list[Pickler] = []
 _SMALL = 8192  # the memo of a larger one is not worth clearing
 
 
-def dumps(obj: Any) -> bytes:
-    """The pickle of `obj`."""
+def dumps(obj: Any, supply: Supply | None = None) -> bytes:
+    """The pickle of `obj`; what is large in it goes into the arena of `supply`."""
     try:
-        pickler = _idle.pop()
-    except IndexError:
+        pickler = _idle.pop() if _idle else Pickler()
+    except IndexError:  # another thread was faster
         pickler = Pickler()
+    pickler.aside.supply = supply
     pickler.dump(obj)
-    return _taken(pickler, _idle)
+    return _taken(pickler, _idle) or dumps(obj)
 
 
-def dumps_to_parent(obj: Any) -> bytes:
-    """The pickle of `obj` in a worker, for its parent."""
+def dumps_to_parent(obj: Any, supply: Supply | None = None) -> bytes:
+    """The pickle of `obj` in a worker, for its parent; what is large in it goes into the arena of `supply`."""
     try:
-        pickler = _idle_to_parent.pop()
-    except IndexError:
+        pickler = _idle_to_parent.pop() if _idle_to_parent else PicklerToParent()
+    except IndexError:  # another thread was faster
         pickler = PicklerToParent()
+    pickler.aside.supply = supply
     pickler.dump(obj)
-    return _taken(pickler, _idle_to_parent)
+    return _taken(pickler, _idle_to_parent) or dumps_to_parent(obj)
 
 
-def _taken(pickler: Pickler, idle: list[Pickler]) -> bytes:
+def dumps_shared(obj: Any, supply: Supply | None) -> bytes:
+    """The pickle of what many tasks will be given, in the arena as a whole if that has room for it."""
+    pickler = Pickler()
+    pickler.aside.supply = supply
+    pickler.dump(obj)
+    return pickler.aside.packed(pickler.pieces, force=True) or dumps(obj)
+
+
+def _taken(pickler: Pickler, idle: list[Pickler]) -> bytes | None:
+    """What was pickled; None: there is no room for what was put aside."""
     pieces = pickler.pieces
-    if len(pieces) > 1:
-        return b"".join(pieces)
+    if len(pieces) > 1 or pickler.aside.used:
+        return pickler.aside.packed(pieces)
     data = pieces[0]
     if len(data) < _SMALL and pickler._homes is None and pickler._filled is None:
         pickler.clear_memo()
@@ -187,7 +201,7 @@ def dumps_lenient(obj: Any) -> bytes:
     """As `dumps`, for workers with a `__main__` of their own."""
     pickler = LenientPickler()
     pickler.dump(obj)
-    return b"".join(pickler.pieces)
+    return pickler.aside.packed(pickler.pieces) or b""
 
 
 def _whole(kind: type[Pickler], obj: Any, needs: Dependencies | None) -> bytes:
@@ -201,4 +215,4 @@ _HEAP_TYPE = 1 << 9
 _ATOMS = frozenset({int, float, bool, type(None), str, bytes, FunctionType, ModuleType, type})
 _OURS = frozenset(value for value in vars(rebuild).values() if type(value) is FunctionType)
 
-__all__ = ["PROTOCOL", "Pickler", "dumps", "dumps_function", "dumps_lenient", "dumps_to_parent"]
+__all__ = ["PROTOCOL", "Pickler", "dumps", "dumps_function", "dumps_lenient", "dumps_shared", "dumps_to_parent"]

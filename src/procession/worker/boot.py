@@ -58,6 +58,10 @@ if TYPE_CHECKING:
         """Read end of the token pipe; non-blocking, and the parent holds a copy."""
         page: int
         """A memfd that the parent maps as well."""
+        arena: int = -1
+        """The arena in which the parent sends; -1: there is none."""
+        own: int = -1
+        """The arena in which this worker answers."""
 
 else:
     import _signal as signal  # see `showing`
@@ -67,10 +71,15 @@ else:
         """What `namedtuple` would compile, at each start of a zygote."""
 
         __slots__ = ()
-        tasks, results, tokens, page = (_tuplegetter(at, None) for at in range(4))
+        tasks, results, tokens, page, arena, own = (_tuplegetter(at, None) for at in range(6))
 
-        def __new__(cls, tasks, results, tokens, page):
-            return tuple.__new__(cls, (tasks, results, tokens, page))
+        def __new__(cls, tasks, results, tokens, page, arena=-1, own=-1):
+            return tuple.__new__(cls, (tasks, results, tokens, page, arena, own))
+
+
+def present(files: WorkerFiles) -> list[int]:
+    """The descriptors that there are, in the order in which they travel."""
+    return [fd for fd in files if fd >= 0]
 
 
 SERVE = "procession.worker.loop:serve" if native is None else "procession.worker.fast:serve"
@@ -119,7 +128,7 @@ def from_mp(files: Sequence[Fd], lifeline: Fd, serve: str, config: dict[str, Any
     `files` and `lifeline` are `Fd`s.
     """
     channels = WorkerFiles(*(each.fd for each in files))
-    for fd in (*channels, lifeline.fd):
+    for fd in (*present(channels), lifeline.fd):
         os.set_inheritable(fd, False)
     _begin(channels, lifeline.fd)
     try:
@@ -168,7 +177,7 @@ def _begin(files: WorkerFiles, lifeline: int) -> None:
     signal.signal(signal.SIGINT, ignore)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     showing.begin(files.page)
-    _files, forked = tuple(files), False
+    _files, forked = tuple(present(files)), False
     if not _hooked:
         _hooked = True
         os.register_at_fork(before=stdio.flush, after_in_child=_in_fork_child)

@@ -9,7 +9,7 @@ from collections import deque
 
 from procession._native import native
 from procession.transport import frames
-from procession.worker import asked, boot, stdio
+from procession.worker import arena, asked, boot, stdio
 from procession.worker.loop import Worker, serve_by
 
 TYPE_CHECKING = False  # typing costs a worker milliseconds; the checkers know this name
@@ -48,6 +48,7 @@ class FastWorker(Worker):
         while True:
             if not ring.pending():
                 stdio.flush()
+                arena.pause(ring.hears)
             told = ring.wait(watched)
             if told is None:
                 return

@@ -6,7 +6,7 @@ from _pickle import loads
 
 from procession.transport import rebuild, remote
 from procession.transport.shared import Receiver
-from procession.worker import state
+from procession.worker import arena, state
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -102,7 +102,7 @@ class FunctionTable:
     def encode_result(value: Any) -> bytes:
         """A task's value. Raises PicklingError, which names the path; what is no Exception passes as it is."""
         try:
-            return dumps_to_parent(value)
+            return dumps_to_parent(value, arena.here)
         except Exception as error:
             from procession.transport import paths
 

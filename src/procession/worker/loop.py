@@ -19,7 +19,8 @@ from marshal import dumps as marshal_dumps
 from time import perf_counter_ns
 
 from procession.transport import frames, page
-from procession.worker import asked, boot, state, stdio
+from procession.transport.aside import LEAST
+from procession.worker import arena, asked, boot, state, stdio
 from procession.worker.functions import FunctionTable
 
 TYPE_CHECKING = False  # typing costs a worker milliseconds; the checkers know this name
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 PLAIN = frozenset({int, float, bool, type(None), str, bytes})
+TEXTS = (str, bytes)
 
 
 def serve(files: boot.WorkerFiles, config: dict[str, Any]) -> None:
@@ -79,8 +81,10 @@ class Worker:
     def __init__(self, files: boot.WorkerFiles, table: FunctionTable) -> None:
         self.table = table
         self.results = files.results
+        self.tasks = files.tasks
         self.reader = frames.FrameReader(files.tasks)
         self.with_state: set[int] = set()
+        arena.here.begin(files)
         self.share(files)
 
     def share(self, files: boot.WorkerFiles) -> None:
@@ -107,6 +111,7 @@ class Worker:
         """Until STOP, or until the parent is gone."""
         while not self.reader.ended:
             stdio.flush()
+            arena.pause(self.hears)
             for kind, payload in self.reader.read():
                 if kind == frames.LEASE:
                     self.lease(payload)
@@ -115,6 +120,14 @@ class Worker:
                 else:
                     self.obey(kind, payload)
                 del payload
+
+    def hears(self, seconds: float) -> bool:
+        """Wait so long for something from the parent; whether there is."""
+        import select
+
+        poll = select.poll()
+        poll.register(self.tasks, select.POLLIN)
+        return bool(poll.poll(seconds * 1000))
 
     def obey(self, kind: int, payload: Any) -> None:
         """What a frame says of functions."""
@@ -211,7 +224,7 @@ class Batch:
                     count += 1
                     words[page.COUNT] = count
                 else:
-                    if type(value) in PLAIN:
+                    if type(value) in PLAIN and not (isinstance(value, TEXTS) and len(value) >= LEAST):
                         outcomes.append(value)
                         self.store(page.MARSHALLED, marshal_dumps(value))
                     else:

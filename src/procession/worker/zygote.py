@@ -18,7 +18,7 @@ Laws
 Protocol. The tuples and the descriptors of packets (`procession.worker.packets`).
     at start, as descriptors     BLOB (memfd of the start dictionary), CONTROL, PARENT (its pidfd), LIFELINE (read end)
     control: POOL 0 preload path + connection, stdout, stderr      a new pool; modules to import, with which sys.path
-    pool ->  SPAWN wid body      + tasks, results, tokens, page    fork a worker; `body` is for boot.from_zygote
+    pool ->  SPAWN wid body n    + n descriptors, a WorkerFiles     fork a worker; `body` is for boot.from_zygote
     pool ->  KILL wid signum                                       from a parent that had no descriptor for the pidfd
     -> pool  READY failures                                        answers POOL: (module, traceback) of what failed
     -> pool  STARTED wid pid     + pidfd                           answers SPAWN
@@ -249,7 +249,7 @@ class _Zygote:
         if message is None:
             return self._drop(pool)
         if message[0] == SPAWN:
-            self._spawn(pool, message[1], message[2] if len(message) > 2 else None, fds)
+            self._spawn(pool, message[1], message[2] if len(message[3:]) and len(fds) == message[3] else None, fds)
         elif message[0] == KILL:
             for child in self._children.values():
                 if child.pool is pool and child.wid == message[1]:
@@ -300,7 +300,7 @@ class _Zygote:
         stdio.flush()
         pid, pidfd = -1, -1
         try:
-            if body is None or len(fds) != 4:
+            if body is None:
                 raise OSError(24, "too many open files in the zygote: the descriptors of a request were lost")
             pid = os.fork()
             if pid == 0:

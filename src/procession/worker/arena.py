@@ -1,0 +1,62 @@
+"""A worker's arenas: its own, for results, and its parent's, in which arguments lie (`transport/arena.py`).
+
+Nothing of them is loaded before the first large thing travels: most workers never see one, and each starts sooner.
+"""
+
+from __future__ import annotations
+
+import os
+
+from procession.transport import aside
+
+TYPE_CHECKING = False  # typing costs a worker milliseconds; the checkers know this name
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from procession.worker.boot import WorkerFiles
+    from procession.worker.own_arena import OwnArena
+
+
+class Here:
+    """What this process has; a `Supply`."""
+
+    def __init__(self) -> None:
+        self._files: tuple[int, int] | None = None  # its own, and its parent's
+        self._pid = 0
+        self.own: OwnArena | None = None
+
+    def begin(self, files: WorkerFiles) -> None:
+        """This process is a worker that was given these."""
+        self.own = None
+        self._pid = os.getpid()
+        self._files = (files.own, files.arena) if files.arena >= 0 else None
+        aside.begin(self._open)
+
+    def _open(self) -> None:
+        if self._files is not None:
+            from procession.worker.own_arena import OwnArena
+
+            self.own = OwnArena(*self._files)
+
+    def arena(self) -> OwnArena | None:
+        """See `Supply`. A process that a task has forked may not touch it."""
+        if self._files is None or os.getpid() != self._pid:
+            return None
+        if self.own is None:
+            self._open()
+        return self.own
+
+
+here = Here()
+
+
+def pause(hears: Callable[[float], bool]) -> None:
+    """Before waiting for the parent: say what is not looked at any more, and give memory back in time.
+
+    `hears(seconds)` waits so long, and is true when there is something. Returns then, or when nothing is to be minded.
+    """
+    if here.own is not None:
+        here.own.rest(hears)
+
+
+__all__ = ["here", "pause"]

@@ -1,0 +1,67 @@
+"""A worker's own arena, and the inlet by which it looks into its parent's; loaded with the first large thing."""
+
+from __future__ import annotations
+
+import gc
+from collections import deque
+
+from procession.transport import aside
+from procession.transport.arena import IDLE, Arena, Inlet, Segment, live, settle, slot_of
+
+TYPE_CHECKING = False  # typing costs a worker milliseconds; the checkers know this name
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from procession.transport.arena import Block
+
+
+class OwnArena(Arena):
+    """What this worker allocates. Its blocks are free when the parent has released all that was published of them."""
+
+    def __init__(self, fd: int, sent: int) -> None:
+        """`fd`: the memfd of this arena; `sent`: that of the parent's."""
+        super().__init__(fd)
+        self._published: dict[int, int] = {}
+        self._notes: deque[Any] = deque()
+        parents = Segment(sent)
+        aside.inlets[parents.key] = Inlet(parents, self, table=2, comes=1, goes=-1, notes=self._notes)
+
+    def settled(self, slot: int) -> bool:
+        """See `Arena`."""
+        published = self._published.get(slot, 0)
+        return not published or published == self.table(1)[slot]
+
+    def ship(self, data: bytes, spec: Any, blocks: list[Block], keep: list[Any]) -> bytes:
+        """See `Arena`."""
+        published = self._published
+        for place in spec[3]:
+            slot = slot_of(place[0])
+            published[slot] = published.get(slot, 0) + 1
+        return data
+
+    def tend(self) -> bool:
+        """Say what is not looked at any more, and give memory back in time; whether it is to be called again, in IDLE
+        seconds, though nothing happens until then."""
+        if aside.known:
+            from procession.transport import handles
+
+            handles.purge()
+        settle(self._notes)
+        self.mind()
+        return self.restless or bool(aside.known)
+
+    def rest(self, hears: Callable[[float], bool]) -> None:
+        """See `arena.pause`."""
+        if not (self._notes or live or self.restless or aside.known):
+            return
+        looked = False
+        while self.tend() or (live and not looked):
+            if hears(IDLE):
+                return
+            if live and not looked:
+                looked = True
+                gc.collect(1)  # an argument may hang on the traceback of what its task has raised
+
+
+__all__ = ["OwnArena"]
