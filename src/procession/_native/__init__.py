@@ -1,7 +1,7 @@
 """The optional extension: `native` is it, or None. See README.md beside this file.
 
-None where it was not built (no compiler, another system than Linux), was built from other sources, and where PROCESSION_PURE is set to anything but
-"" or "0" in the environment of the process that imports this.
+None where it was not built (no compiler, another system than Linux) or was built from other sources, and where
+PROCESSION_PURE is set to anything but "" or "0" in the environment of the process that imports this.
 """
 
 from __future__ import annotations

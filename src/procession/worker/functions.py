@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 
-def dumps_to_parent(value: Any) -> bytes:
+def dumps_to_parent(value: Any, supply: Any = None) -> bytes:
     """The pickler's, which takes this place when it is first needed: a first result that is plain goes without it.
 
     The zygote loads it when it has nothing else to do (`zygote.LATER`).
@@ -21,7 +21,7 @@ def dumps_to_parent(value: Any) -> bytes:
     from procession.transport import pickler
 
     globals()["dumps_to_parent"] = pickler.dumps_to_parent
-    return pickler.dumps_to_parent(value)
+    return pickler.dumps_to_parent(value, supply)
 
 
 class FunctionTable:
