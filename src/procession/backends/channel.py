@@ -102,14 +102,14 @@ class Channel:
         self.close_shared()
         for fd in (self.tasks_fd, self.results_fd, self._page_fd):
             forksafe.close(fd)
+        if self._arena is not None:
+            self._arena.close()
 
     def close_shared(self) -> None:
         """Give back what `share` made."""
         for fd in (self.tokens_read, self.tokens_write):
             forksafe.close(fd)
         self.page.close()
-        if self._arena is not None:
-            self._arena.close()
 
     # -- to the worker -------------------------------------------------------------------------------------------
 
