@@ -219,7 +219,7 @@ def test_a_full_arena_falls_back(make_pool: MakePool, monkeypatch: pytest.Monkey
 def test_without_arenas_it_is_as_ever(make_pool: MakePool, method: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PROCESSION_ARENA_BYTES", "0")
     pool = make_pool(1, mp_context=method)
-    assert pool._engine.arenas.arena() is None  # type: ignore[attr-defined]
+    assert pool._engine.codec.supply.arena() is None  # type: ignore[attr-defined]
     array = np.ones(MB)
     assert pool.submit(work.total, array).result() == MB
     back = pool.submit(work.echo, array).result()

@@ -236,7 +236,7 @@ def test_the_arena_goes_with_the_last_pool() -> None:
         assert one.submit(work.total, np.ones(MB)).result() == MB
         with Pool(1) as two:
             assert two.submit(work.total, np.ones(MB)).result() == MB
-            assert one._engine.arenas.arena() is two._engine.arenas.arena()  # type: ignore[attr-defined]
+            assert one._engine.codec.supply.arena() is two._engine.codec.supply.arena()  # type: ignore[attr-defined]
         assert one.submit(work.total, np.ones(MB)).result() == MB
     gc.collect()
     assert arenas._current is None or arenas._current() is None

@@ -67,7 +67,7 @@ def test_a_costly_lease_ends_the_growth() -> None:
 
 
 def lease_of(stage: Stage) -> int:
-    (send,) = only(stage.submit(*stage.calls(5000)), commands.Send)
+    (send,) = only(stage.submit(*stage.calls(MAX_LEASE + 1)), commands.Send)
     return int(send.tokens)
 
 
@@ -80,6 +80,7 @@ def test_what_the_core_hears_reaches_the_policy() -> None:
 
 def test_a_lease_is_never_more_than_fits_the_pipes() -> None:
     stage = Stage(1, mean_ns=1)
+    stage.profile.last = MAX_LEASE  # it has grown as far
     stage.idle(1)
     assert lease_of(stage) == MAX_LEASE
 

@@ -40,16 +40,11 @@ class Ends:
     def __init__(self) -> None:
         self.fd = os.memfd_create("test-ring")
         self.known: set[int] = set()
-        self.unpacked: list[tuple[int, bytes]] = []
-        self.parent = native.ParentRing(self.fd, 7, self.known, self.unpack)
+        self.parent = native.ParentRing(self.fd, 7, self.known)
         self.results: list[tuple[int, bytes]] = []
         self.worker = native.WorkerRing(self.fd, lambda kind, data: self.results.append((kind, data)))
         self.tasks: deque[bytes] = deque()
         self.defined: list[Any] = []
-
-    def unpack(self, kind: int, data: bytes) -> Any:
-        self.unpacked.append((kind, data))
-        return kind, data
 
     def close(self) -> None:
         self.parent.close()

@@ -69,16 +69,43 @@ def test_many_rounds_go_round_the_rings() -> None:
                 assert sum(len(each[1]) for each in ends.taken(merged=True) if each[0] == 0) == 5000
 
 
-def test_what_is_to_be_decoded_is_decoded_by_who_waits_for_it_only() -> None:
+def test_what_is_to_be_decoded_is_left_to_the_driver() -> None:
+    """Decoding may run code of the program: once, and where no signal handler interrupts it."""
     with lent() as ends:
         first = hand(ends, b"body")
-        ends.serve(print, lambda body: [body])
-        assert hand(ends, (2,)) is None, "another caller leaves it alone"
-        assert ends.unpacked == []
+        ends.serve(print, lambda body: {body})
         assert first is not None
-        assert first.result() == (VALUE, b"[b'body']")
-        assert ends.unpacked == [(VALUE, b"[b'body']")]
-        assert hand(ends, (2,)) is not None
+        ends.parent.wait(first)
+        assert not first.done()
+        assert hand(ends, (2,)) is None, "nobody looks past it"
+        assert ends.taken(merged=True)[0] == (0, [(VALUE, b"{b'body'}")], True)
+        assert hand(ends, (2,)) is not None, "the driver has taken it"
+
+
+def test_what_was_printed_is_shown_first() -> None:
+    with lent() as ends:
+
+        def speak(x: int) -> int:
+            ends.worker.speak()
+            return x
+
+        future = hand(ends, (1,))
+        ends.serve(speak)
+        assert future is not None
+        ends.parent.wait(future)
+        assert not future.done()
+        assert ends.parent.will_show()
+        assert not ends.parent.will_show()
+        ends.parent.wait(future)
+        assert future.done()
+
+
+def test_nests_are_fetched_too() -> None:
+    with lent() as ends:
+        future = hand(ends, (1,))
+        ends.serve(lambda x: {"a": [x, (2.5, None)], "b": {}})
+        assert future is not None
+        assert future.result() == {"a": [1, (2.5, None)], "b": {}}
 
 
 def test_who_waits_in_another_way_is_left_to_the_driver() -> None:

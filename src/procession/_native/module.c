@@ -1,6 +1,6 @@
 #include "native.h"
 
-#define INTERFACE 2 /* as in __init__.py */
+#define INTERFACE 4 /* as in __init__.py */
 
 extern PyMethodDef future_functions[];
 

@@ -28,7 +28,6 @@ struct parent_ring {
     char lent;
     char hot; /* the driver looks by itself, every so often */
     uint64_t serial; /* no other ring of this process has, or had, it */
-    PyObject *unpack; /* unpack(kind, bytes): an outcome that is no plain value */
     PyObject *cooler; /* cooler(): somebody waits in another way than by `wait` */
     PyObject *sent; /* calls that the driver has not been told of: a list */
     storage_t *pending;
@@ -426,32 +425,35 @@ PyObject *parent_unpiped(PyObject *module, PyObject *data) {
 
 /* --------------------------------------------------------------------------------------------------- a lent worker */
 
-/* Look whether the outcome of the pending call is there, and give it that. `caller`: it waits for this one, and may decode
- * what belongs to it, which runs code of the program. What is found and cannot be given is left to the driver. */
-static int look(parent_ring_t *self, storage_t *caller) {
+/* The value at look_at, which moves behind it, as does the mark that it is awaited: making it may let others in here. */
+static PyObject *get_looked_at(parent_ring_t *self, uint64_t word) {
+    const unsigned char *start = ring_out_at(&self->ring, self->look_at), *at = start;
+    unsigned char nest[MOST_NESTED];
+    value_skip(&at);
+    self->look_at += (uint64_t)(at - start);
+    self->pending = NULL;
+    if (word_is_nest(word)) {
+        memcpy(nest, start, (size_t)(at - start)); /* meanwhile the driver may take it, and the worker write over it */
+        start = nest;
+    }
+    return value_get(&start);
+}
+
+/* Look whether the outcome of the pending call is there, and give it that. What is found and cannot be given is left to the
+ * driver: a pickle, since loading it may run code of the program, which must be done once, whatever strikes; and what a
+ * task has printed is to be shown first. */
+static int look(parent_ring_t *self) {
     uint64_t tail = ring_out_tail(&self->ring, memory_order_acquire);
     while (self->pending && self->look_at < tail) {
-        const unsigned char *start = ring_out_at(&self->ring, self->look_at), *at = start;
+        const unsigned char *at = ring_out_at(&self->ring, self->look_at);
         uint64_t word = get_word(&at);
         if (!is_outcome(word)) {
             self->look_at += word_more(word) == OUT_END ? 2 * WORD : WORD;
             continue;
         }
+        if (word_tag(word) == TAG_RAW || ring_spoke(&self->ring)) return 0;
         storage_t *pending = self->pending;
-        if (word_tag(word) == TAG_RAW && (word_more(word) == OUT_PIPED || pending != caller)) return 0;
-        PyObject *outcome;
-        if (word_tag(word) != TAG_RAW) {
-            at = start;
-            outcome = value_get(&at);
-            self->look_at += (uint64_t)(at - start);
-        } else {
-            const char *data = (const char *)at;
-            self->look_at += WORD + padded(word_length(word));
-            self->pending = NULL; /* `unpack` may let others in here */
-            outcome = PyObject_CallFunction(self->unpack, "iy#", word_more(word) == OUT_VALUE ? 1 : 2, data,
-                                            (Py_ssize_t)word_length(word));
-        }
-        if (self->pending == pending) self->pending = NULL;
+        PyObject *outcome = get_looked_at(self, word);
         int settled = outcome ? storage_settle(pending, outcome) : -1;
         if (settled == 1) Py_CLEAR(pending->lane);
         Py_XDECREF(outcome);
@@ -463,7 +465,7 @@ static int look(parent_ring_t *self, storage_t *caller) {
 
 int parent_send_call(parent_ring_t *self, storage_t *future, uint32_t id) {
     if (!self->lent || self->closed) return 0;
-    if (self->pending && (look(self, NULL) < 0 || self->pending)) return PyErr_Occurred() ? -1 : 0;
+    if (self->pending && (look(self) < 0 || self->pending)) return PyErr_Occurred() ? -1 : 0;
     sheet_t sheet = sheet_in_ring(self);
     group_t group;
     if ((size_t)(sheet.pen.end - sheet.pen.at) < GROUP_HEAD) return 0;
@@ -521,7 +523,7 @@ int parent_wait_call(parent_ring_t *self, storage_t *future, uint64_t most_ns) {
     self->waits++;
     while (!self->closed && self->lent && self->pending == future) {
         uint64_t tail = ring_out_tail(&self->ring, memory_order_acquire);
-        if (look(self, future) < 0) return -1;
+        if (look(self) < 0) return -1;
         if (self->pending != future || future->state == names.finished) break;
         if (self->look_at < tail) break; /* it is there, and not for us to take */
         if (!until) touch(self);
@@ -606,6 +608,12 @@ static PyObject *p_wants(PyObject *object, PyObject *yes) {
     Py_RETURN_NONE;
 }
 
+/* will_show() -> whether the worker has printed something: to be shown before outcomes that are taken afterwards. */
+static PyObject *p_will_show(PyObject *object, PyObject *unused) {
+    parent_ring_t *self = (parent_ring_t *)object;
+    return PyBool_FromLong(!self->closed && ring_will_show(&self->ring));
+}
+
 static PyObject *p_ask(PyObject *object, PyObject *unused) {
     if (is_closed((parent_ring_t *)object)) return NULL;
     ring_ask(&((parent_ring_t *)object)->ring);
@@ -641,14 +649,13 @@ static PyObject *p_close(PyObject *object, PyObject *unused) {
 static PyObject *p_new(PyTypeObject *type, PyObject *args, PyObject *kwargs) {
     static uint64_t serial;
     int fd;
-    PyObject *wid, *known, *unpack;
-    if (!PyArg_ParseTuple(args, "iOO!O", &fd, &wid, &PySet_Type, &known, &unpack)) return NULL;
+    PyObject *wid, *known;
+    if (!PyArg_ParseTuple(args, "iOO!", &fd, &wid, &PySet_Type, &known)) return NULL;
     parent_ring_t *self = (parent_ring_t *)type->tp_alloc(type, 0);
     if (!self) return NULL;
     self->serial = ++serial;
     self->wid = Py_NewRef(wid);
     self->known = Py_NewRef(known);
-    self->unpack = Py_NewRef(unpack);
     self->sent = PyList_New(0);
     self->patience.credit = MOST_CREDIT / 2;
     if (!self->sent || ftruncate(fd, SHARED_SIZE) < 0 || ring_map(&self->ring, fd) < 0) {
@@ -664,7 +671,6 @@ static PyObject *p_new(PyTypeObject *type, PyObject *args, PyObject *kwargs) {
 static int p_traverse(PyObject *object, visitproc visit, void *arg) {
     parent_ring_t *self = (parent_ring_t *)object;
     Py_VISIT(self->known);
-    Py_VISIT(self->unpack);
     Py_VISIT(self->cooler);
     Py_VISIT(self->sent);
     Py_VISIT((PyObject *)self->pending);
@@ -673,7 +679,6 @@ static int p_traverse(PyObject *object, visitproc visit, void *arg) {
 
 static int p_clear(PyObject *object) {
     parent_ring_t *self = (parent_ring_t *)object;
-    Py_CLEAR(self->unpack);
     Py_CLEAR(self->cooler);
     Py_CLEAR(self->pending);
     return 0;
@@ -697,6 +702,7 @@ static PyMethodDef methods[] = {
     {"take", p_take, METH_O, NULL},
     {"wants", p_wants, METH_O, NULL},
     {"ask", p_ask, METH_NOARGS, NULL},
+    {"will_show", p_will_show, METH_NOARGS, NULL},
     {"lend", p_lend, METH_NOARGS, NULL},
     {"recall", p_recall, METH_NOARGS, NULL},
     {"take_sent", p_take_sent, METH_NOARGS, NULL},
@@ -727,7 +733,7 @@ PyTypeObject ParentRing_Type = {
     .tp_name = "procession._native._c.ParentRing",
     .tp_basicsize = sizeof(parent_ring_t),
     .tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC,
-    .tp_doc = "ParentRing(fd, wid, known, unpack): makes `fd`, an empty memfd, the rings of a worker.",
+    .tp_doc = "ParentRing(fd, wid, known): makes `fd`, an empty memfd, the rings of a worker.",
     .tp_traverse = p_traverse,
     .tp_clear = p_clear,
     .tp_dealloc = p_dealloc,

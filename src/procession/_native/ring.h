@@ -43,6 +43,7 @@ typedef struct {
     /* written once, before the worker exists */
     alignas(LINE) uint64_t magic;
     _Atomic uint32_t closed; /* the parent has let go: there is nothing more to come */
+    _Atomic uint32_t spoke; /* the worker has printed something since the driver last showed all that was printed */
     /* who owns which item: written by both sides, by compare-and-swap only */
     alignas(LINE) _Atomic uint64_t claim;
     /* written by the parent */
@@ -154,6 +155,19 @@ static inline uint32_t ring_withdraw(ring_t *ring) {
             return claim_end(word) - claim_next(word);
     }
     return 0;
+}
+
+/* ----------------------------------------------------------------- what was printed is shown before its item's outcome */
+
+/* Worker, right after it has printed, so before it publishes the outcome of what did. */
+static inline void ring_speak(ring_t *ring) { atomic_store_explicit(&ring->head->spoke, 1, memory_order_release); }
+/* Parent, when it has seen the outcome: has somebody to show what was printed first? */
+static inline bool ring_spoke(ring_t *ring) {
+    return atomic_load_explicit(&ring->head->spoke, memory_order_acquire) != 0;
+}
+/* Driver, before it shows all there is: what is printed from now on is said anew. */
+static inline bool ring_will_show(ring_t *ring) {
+    return ring_spoke(ring) && atomic_exchange_explicit(&ring->head->spoke, 0, memory_order_acq_rel);
 }
 
 /* ---------------------------------------------------------------------------------- asking an item to end: steps A */

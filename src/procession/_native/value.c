@@ -65,6 +65,96 @@ put_t value_put_tuple(pen_t *pen, PyObject *args) {
     return put;
 }
 
+/* ------------------------------------------------------------------------------------------------------------- nests */
+
+#define MOST_CONTAINERS 32
+
+typedef struct {
+    PyObject *seen[MOST_CONTAINERS];
+    int count;
+} nest_t;
+
+static put_t put_nested(pen_t *pen, PyObject *value, nest_t *nest);
+
+static put_t put_dict(pen_t *pen, PyObject *dict, nest_t *nest) {
+    put_t put = put_word(pen, word_of(TAG_TUPLE, NEST_DICT, (uint64_t)PyDict_GET_SIZE(dict)));
+    PyObject *key, *value;
+    for (Py_ssize_t place = 0; put == PUT_DONE && PyDict_Next(dict, &place, &key, &value);) {
+        put = put_nested(pen, key, nest);
+        if (put == PUT_DONE) put = put_nested(pen, value, nest);
+    }
+    return put;
+}
+
+/* Nothing here runs code of others, so nothing changes meanwhile. */
+static put_t put_nested(pen_t *pen, PyObject *value, nest_t *nest) {
+    if (!value_is_nest(value)) return value_put(pen, value);
+    for (int i = 0; i < nest->count; i++)
+        if (nest->seen[i] == value) return PUT_NOT_PLAIN; /* one object in two places is to be one object again */
+    if (nest->count == MOST_CONTAINERS) return PUT_NOT_PLAIN;
+    nest->seen[nest->count++] = value;
+    if (PyDict_CheckExact(value)) return put_dict(pen, value, nest);
+    bool is_list = PyList_CheckExact(value);
+    Py_ssize_t count = is_list ? PyList_GET_SIZE(value) : PyTuple_GET_SIZE(value);
+    put_t put = put_word(pen, word_of(TAG_TUPLE, is_list ? NEST_LIST : NEST_TUPLE, (uint64_t)count));
+    for (Py_ssize_t i = 0; put == PUT_DONE && i < count; i++)
+        put = put_nested(pen, is_list ? PyList_GET_ITEM(value, i) : PyTuple_GET_ITEM(value, i), nest);
+    return put;
+}
+
+put_t value_put_nest(pen_t *pen, PyObject *value) {
+    nest_t nest = {.count = 0};
+    pen_t small = *pen;
+    bool cut = small.end - small.at > MOST_NESTED;
+    if (cut) small.end = small.at + MOST_NESTED;
+    put_t put = put_nested(&small, value, &nest);
+    if (put == PUT_DONE) pen->at = small.at;
+    return put == PUT_NO_ROOM && cut ? PUT_NOT_PLAIN : put;
+}
+
+static PyObject *get_dict(const unsigned char **at, uint64_t count) {
+    PyObject *dict = PyDict_New();
+    for (uint64_t i = 0; dict && i < count; i++) {
+        PyObject *key = value_get(at), *value = key ? value_get(at) : NULL;
+        if (!value || PyDict_SetItem(dict, key, value) < 0) Py_CLEAR(dict);
+        Py_XDECREF(key);
+        Py_XDECREF(value);
+    }
+    return dict;
+}
+
+static PyObject *get_nest(const unsigned char **at, unsigned kind, uint64_t count) {
+    if (kind == NEST_DICT) return get_dict(at, count);
+    PyObject *made = kind == NEST_LIST ? PyList_New((Py_ssize_t)count) : PyTuple_New((Py_ssize_t)count);
+    for (Py_ssize_t i = 0; made && i < (Py_ssize_t)count; i++) {
+        PyObject *value = value_get(at);
+        if (!value)
+            Py_CLEAR(made);
+        else if (kind == NEST_LIST)
+            PyList_SET_ITEM(made, i, value);
+        else
+            PyTuple_SET_ITEM(made, i, value);
+    }
+    return made;
+}
+
+void value_skip(const unsigned char **at) {
+    uint64_t word = get_word(at);
+    switch (word_tag(word)) {
+    case TAG_INT:
+    case TAG_CONST:
+        return;
+    case TAG_FLOAT:
+        *at += WORD;
+        return;
+    case TAG_TUPLE:
+        for (uint64_t i = word_length(word) * (word_more(word) == NEST_DICT ? 2 : 1); i > 0; i--) value_skip(at);
+        return;
+    default:
+        *at += padded(word_length(word));
+    }
+}
+
 static PyObject *get_str(const unsigned char *at, Py_ssize_t size, bool ascii) {
     if (!ascii) return PyUnicode_DecodeUTF8((const char *)at, size, "surrogatepass");
     PyObject *made = PyUnicode_New(size, 127);
@@ -95,6 +185,8 @@ PyObject *value_get(const unsigned char **at) {
         *at += WORD;
         return PyFloat_FromDouble(number);
     }
+    case TAG_TUPLE:
+        return get_nest(at, word_more(word), word_length(word));
     }
     const unsigned char *data = *at;
     Py_ssize_t size = (Py_ssize_t)word_length(word);

@@ -8,10 +8,12 @@
  *   BYTES   so many bytes follow, padded to words
  *   STR     so many bytes of UTF-8 (surrogates pass) follow, padded; `more` is 1 if all are ASCII
  *   LONG    a larger int: so many hexadecimal digits, with sign, follow, padded
- *   TUPLE   so many values follow (the arguments of a call; never a value that a task returned)
+ *   TUPLE   so many values follow: NEST_ARGS are the arguments of a call, NEST_TUPLE and NEST_LIST a value; of a NEST_DICT
+ *           so many keys, each with its value
  *   RAW     whatever a record says: see records.h
  *
- * Only exact int, float, bool, None, str and bytes are plain: nothing here runs code of a user, or shares an object.
+ * Only exact int, float, bool, None, str and bytes are plain: nothing here runs code of a user, or shares an object. Small
+ * nests of these, exact tuples, lists and dicts without anything that is in them twice, are what a task may return so.
  */
 #ifndef PROCESSION_VALUE_H
 #define PROCESSION_VALUE_H
@@ -26,6 +28,9 @@
 enum { TAG_INT, TAG_CONST, TAG_FLOAT, TAG_BYTES, TAG_STR, TAG_LONG, TAG_TUPLE, TAG_RAW };
 
 #define MOST_SMALL 65535 /* bytes or characters: what is larger is `put aside`, see transport/aside.py */
+enum { NEST_ARGS, NEST_TUPLE, NEST_LIST, NEST_DICT };
+#define MOST_NESTED 4096 /* bytes */
+
 #define WORD sizeof(uint64_t)
 #define LEAST_INT (-(INT64_C(1) << 60))
 #define MOST_INT ((INT64_C(1) << 60) - 1)
@@ -52,14 +57,25 @@ put_t value_put(pen_t *pen, PyObject *value);
 put_t value_put_tuple(pen_t *pen, PyObject *args);
 put_t value_put_bytes(pen_t *pen, unsigned tag, unsigned more, const void *data, Py_ssize_t size);
 
-/* The value at *at, which moves behind it; NULL and an exception when there is no memory. No TUPLE, no RAW. */
+/* A nest of plain values, if it is a small one: else PUT_NOT_PLAIN. */
+put_t value_put_nest(pen_t *pen, PyObject *value);
+
+/* The value at *at, which moves behind it; NULL and an exception when there is no memory. No NEST_ARGS, no RAW.
+ * Making a nest may run the collector, and that code of others: what `at` points to must outlast that. */
 PyObject *value_get(const unsigned char **at);
+/* Move behind a value that nobody wants. */
+void value_skip(const unsigned char **at);
 
 static inline bool value_is_plain(PyObject *value) {
     PyTypeObject *type = Py_TYPE(value);
     return type == &PyLong_Type || type == &PyUnicode_Type || type == &PyFloat_Type || type == &PyBytes_Type ||
            type == &PyBool_Type || value == Py_None;
 }
+
+static inline bool value_is_nest(PyObject *value) {
+    return PyTuple_CheckExact(value) || PyList_CheckExact(value) || PyDict_CheckExact(value);
+}
+static inline bool word_is_nest(uint64_t word) { return word_tag(word) == TAG_TUPLE; }
 
 /* Plain, and not worth another way than through a ring. */
 static inline bool value_is_small(PyObject *value) {

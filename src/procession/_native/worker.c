@@ -116,7 +116,8 @@ static int publish_piped(worker_ring_t *self, const unsigned char *data, size_t 
     return end_out(self, &pen, true);
 }
 
-/* One outcome, by `put`, into the ring or, when that has no room for it, into memory of its own. `ends`: its lease ends. */
+/* One outcome, by `put`, into the ring or, when that has no room for it, into memory of its own. `ends`: its lease ends.
+ * 1: `put` says that it cannot be put so. */
 static int publish(worker_ring_t *self, put_t (*put)(pen_t *, const void *), const void *what, bool ends) {
     pen_t pen;
     for (size_t room = 16 * WORD;; room = LARGEST) {
@@ -133,7 +134,7 @@ static int publish(worker_ring_t *self, put_t (*put)(pen_t *, const void *), con
         }
         self->mode_told = told;
         self->mode = mode;
-        if (done == PUT_ERROR || done == PUT_NOT_PLAIN) return -1;
+        if (done == PUT_ERROR || done == PUT_NOT_PLAIN) return done == PUT_ERROR ? -1 : 1;
         if (room == LARGEST) break;
     }
     for (size_t size = 2 * LARGEST;; size *= 2) {
@@ -149,6 +150,7 @@ static int publish(worker_ring_t *self, put_t (*put)(pen_t *, const void *), con
 }
 
 static put_t put_value(pen_t *pen, const void *value) { return value_put(pen, (PyObject *)value); }
+static put_t put_nest(pen_t *pen, const void *value) { return value_put_nest(pen, (PyObject *)value); }
 
 typedef struct {
     unsigned kind;
@@ -180,15 +182,6 @@ typedef struct {
     PyObject *plain, *encoded, *encode_result, *encode_error;
 } hands_t;
 
-/* Move behind a value that nobody wants. */
-static void skip_value(const unsigned char **at) {
-    uint64_t word = get_word(at);
-    if (word_tag(word) == TAG_FLOAT)
-        *at += WORD;
-    else if (word_tag(word) != TAG_INT && word_tag(word) != TAG_CONST)
-        *at += padded(word_length(word));
-}
-
 /* Call with the arguments at *at, which moves behind them in any case. */
 static PyObject *call_with(hands_t *hands, const unsigned char **at, unsigned mode) {
     uint64_t word;
@@ -208,12 +201,12 @@ static PyObject *call_with(hands_t *hands, const unsigned char **at, unsigned mo
     }
     PyObject *few[FEW + 1], **args = count <= FEW ? few : PyMem_New(PyObject *, count + 1);
     if (!args) {
-        for (size_t i = 0; i < count; i++) skip_value(at);
+        for (size_t i = 0; i < count; i++) value_skip(at);
         return PyErr_NoMemory();
     }
     size_t got = 0;
     while (got < count && (args[got + 1] = value_get(at))) got++;
-    for (size_t i = got + 1; i < count; i++) skip_value(at); /* one could not be made: it has been passed */
+    for (size_t i = got + 1; i < count; i++) value_skip(at); /* one could not be made: it has been passed */
     PyObject *value = NULL;
     if (got == count) value = PyObject_Vectorcall(hands->plain, args + 1, count | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL);
     while (got) Py_DECREF(args[got--]);
@@ -240,6 +233,10 @@ static int publish_error(worker_ring_t *self, hands_t *hands, bool ends) {
 
 static int publish_value(worker_ring_t *self, hands_t *hands, PyObject *value, bool ends) {
     if (value_is_small(value)) return publish(self, put_value, value, ends); /* the codec may put aside what is large */
+    if (value_is_nest(value)) {
+        int failed = publish(self, put_nest, value, ends);
+        if (failed <= 0) return failed;
+    }
     PyObject *data = PyObject_CallOneArg(hands->encode_result, value);
     if (!data) return forked ? -1 : publish_error(self, hands, ends);
     return publish_packed(self, OUT_VALUE, data, ends);
@@ -399,6 +396,12 @@ static PyObject *w_pending(PyObject *object, PyObject *unused) {
     return PyBool_FromLong(pending((worker_ring_t *)object, memory_order_acquire));
 }
 
+/* speak(): something was printed. */
+static PyObject *w_speak(PyObject *object, PyObject *unused) {
+    if (!forked) ring_speak(&((worker_ring_t *)object)->ring);
+    Py_RETURN_NONE;
+}
+
 static PyObject *w_asked(PyObject *object, PyObject *unused) {
     return PyBool_FromLong(!forked && ring_asked(&((worker_ring_t *)object)->ring));
 }
@@ -439,6 +442,7 @@ static PyMethodDef methods[] = {
     {"pending", w_pending, METH_NOARGS, NULL},
     {"hears", w_hears, METH_O, NULL},
     {"asked", w_asked, METH_NOARGS, NULL},
+    {"speak", w_speak, METH_NOARGS, NULL},
     {NULL, NULL, 0, NULL},
 };
 

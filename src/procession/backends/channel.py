@@ -46,6 +46,9 @@ class Hears(Protocol):
     def leases_ended(self, wid: int, leases: int, items: int, busy_ns: int) -> None:
         """It left so many leases behind, of callers it is lent to."""
 
+    def show_output(self) -> None:
+        """Something was printed, and outcomes wait until it is shown."""
+
     def teardown_failed(self, wid: int, error: BaseException) -> None:
         """Its teardown raised."""
 

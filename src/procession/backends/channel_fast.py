@@ -3,10 +3,11 @@
 The pipes stay, for what is rare or large: READY and the like, frames that do not fit a ring, and the bell that wakes a
 driver who sleeps on descriptors.
 
-Order. What is in the pipe and what is in the ring are two streams; three rules put them together:
+Order. What is in the pipe and what is in the ring are two streams; four rules put them together:
 
 * the ring is looked at first, then the pipe, and what was in the pipe is told first: READY comes before all outcomes;
 * a bell is answered by wishing for the next one, and only then by looking at the ring: none is missed;
+* what was printed is shown before the outcomes that were published after it: the ring says that something was;
 * an outcome that was too large for the ring is whole in the pipe when its place in the ring is published.
 
 Descriptors in the parent, per worker: the task pipe's and the result pipe's, the page (for stacks), and the launcher's
@@ -38,7 +39,7 @@ class FastChannel(Channel):
         """See `Channel`."""
         fd = forksafe.adopt(lambda: os.memfd_create("procession-ring", os.MFD_CLOEXEC))
         opened.append(fd)
-        self.ring = native.ParentRing(fd, self.wid, self.known, self.unpack)
+        self.ring = native.ParentRing(fd, self.wid, self.known)
         self.ring.wants(True)
         self.tally: Any = None  # of leases, if the worker was ever lent: see driver/lane_fast.py
         self.merges = False  # leases of the calls of a lent worker are told together
@@ -130,6 +131,8 @@ class FastChannel(Channel):
         happened: list[tuple[Any, ...]] = []
         while True:
             happened += self.ring.take(self.merges)
+            if self.ring.will_show():
+                self._hears.show_output()
             if not happened or happened[-1] != _IN_THE_PIPE:
                 return happened
             happened[-1] = self._unpiped()

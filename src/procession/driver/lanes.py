@@ -19,6 +19,7 @@ from procession.driver.lane_fast import FastLane
 from procession.driver.perform import Performer
 
 if TYPE_CHECKING:
+    from procession.backends.output import OutputPump
     from procession.driver.callbacks import Callbacks
     from procession.transport.codec import Codec
 
@@ -31,6 +32,7 @@ class LaneKeeper(Performer):
         self.inbox = inbox
         self.lane: Lane | FastLane | None = None
         self.door: Any = None  # of the engine, on the fast lane
+        self.output: OutputPump | None = None
         self._lone = 0  # calls that came one at a time
         self._lone_wanted = LONE
 
@@ -89,6 +91,11 @@ class LaneKeeper(Performer):
         tally = channel.tally if isinstance(channel, FastChannel) else None
         for ended in [(items, busy_ns)] if tally is None else tally.ended(leases, items, busy_ns):
             self.step(events.LeaseEnded(wid, *ended))
+
+    def show_output(self) -> None:
+        """See `channel.Hears`."""
+        if self.output is not None:
+            self.output.drain()
 
     def count_lone(self, submitted: int) -> None:
         """So many tasks came together; one that finds the pool idle comes alone."""

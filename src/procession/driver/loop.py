@@ -48,7 +48,6 @@ class Driver(Supervisor):
         forksafe.own(self._epoll.fileno())
         self._sources: dict[int, Callable[[int], object]] = {}
         self._first: set[int] = set()  # what workers print is shown before their results are handed over
-        self.output: OutputPump | None = None
         self._deferred: list[LaunchEvent] = []
         self.watch(inbox.fileno(), lambda _fd: inbox.hush())
 

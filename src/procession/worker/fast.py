@@ -37,6 +37,7 @@ class FastWorker(Worker):
         """See `Worker`."""
         self.ring = native.WorkerRing(files.tokens, self._write)
         asked.answer_for_process(self.ring.asked)
+        stdio.spoken = self.ring.speak
 
     def _write(self, kind: int, payload: bytes) -> None:
         frames.write_all(self.results, frames.frame(kind, payload))
