@@ -139,7 +139,7 @@ def test_small_nests_come_back_as_they_were_and_others_are_pickled(values: list[
         ends.serve(lambda _: next(left))
         ((_, outcomes, _), _) = ends.taken()
         for value, outcome in zip(values, outcomes, strict=True):
-            pickled = type(outcome) is tuple and outcome == (VALUE, repr(value).encode())
+            pickled = type(outcome) is native.Packed and outcome == (VALUE, repr(value).encode())
             assert pickled or alike(value, outcome)
 
 

@@ -67,7 +67,7 @@ int queue_append(queue_t *queue, PyObject *item);
 /* ------------------------------------------------------------------------------------------------ parent.c, worker.c, door.c */
 
 typedef struct parent_ring parent_ring_t;
-extern PyTypeObject ParentRing_Type, WorkerRing_Type, Door_Type, Funnel_Type, Quick_Type;
+extern PyTypeObject Packed_Type, ParentRing_Type, WorkerRing_Type, Door_Type, Funnel_Type, Quick_Type;
 
 /* Hand a call over to a lent worker; 1: done, 0: it has to go another way, -1: error. */
 int parent_send_call(parent_ring_t *ring, storage_t *future, uint32_t id);

@@ -301,12 +301,22 @@ static PyObject *p_withdraw(PyObject *object, PyObject *unused) {
 
 /* ----------------------------------------------------------------------------------------------------------- outcomes */
 
-/* An outcome that is no plain value, as (kind, bytes), kinds as in transport/page.py: VALUE, ERROR. */
+/* An outcome that is no plain value: Packed((kind, bytes)), kinds as in transport/page.py: VALUE, ERROR. A class of its own,
+ * since a tuple may be what a task has returned. */
 static PyObject *get_packed(const unsigned char **at, uint64_t word) {
     const char *data = (const char *)*at;
     *at += padded(word_length(word));
-    return Py_BuildValue("(iy#)", word_more(word) == OUT_VALUE ? 1 : 2, data, (Py_ssize_t)word_length(word));
+    return PyObject_CallFunction((PyObject *)&Packed_Type, "((iy#))", word_more(word) == OUT_VALUE ? 1 : 2, data,
+                                 (Py_ssize_t)word_length(word));
 }
+
+PyTypeObject Packed_Type = {
+    PyVarObject_HEAD_INIT(NULL, 0)
+    .tp_name = "procession._native._c.Packed",
+    .tp_flags = Py_TPFLAGS_DEFAULT,
+    .tp_doc = "A kind and bytes: an outcome that is to be decoded.",
+    .tp_base = &PyTuple_Type,
+};
 
 static PyObject *get_outcome(const unsigned char **at, bool *packed) {
     const unsigned char *before = *at;

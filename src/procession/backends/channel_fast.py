@@ -157,7 +157,7 @@ class FastChannel(Channel):
         else:
             mode, outcomes, packed = payload
             if packed:
-                outcomes = [self.unpack(*each) if type(each) is tuple else each for each in outcomes]
+                outcomes = [self.unpack(*each) if type(each) is native.Packed else each for each in outcomes]
             self.hand_over(mode, outcomes)
 
     def drain(self) -> None:
