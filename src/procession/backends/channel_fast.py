@@ -44,6 +44,7 @@ class FastChannel(Channel):
         self.tally: Any = None  # of leases, if the worker was ever lent: see driver/lane_fast.py
         self.merges = False  # leases of the calls of a lent worker are told together
         self._piped: deque[Any] = deque()
+        self._frames: list[tuple[int, Any]] = []  # what else the pipe had, not yet told
         self._late: deque[tuple[int, bytes]] = deque()  # frames for which there was no room
         self._is_ready = False
         return fd
@@ -107,16 +108,16 @@ class FastChannel(Channel):
 
     def read(self) -> list[tuple[int, Any]]:
         """See `Channel`: what is in the ring, and one read of the pipe."""
-        received = self._read_pipe()
+        self._read_pipe()
         happened = self._read_ring()
         if not self._is_ready:
-            received += self._read_pipe()
+            self._read_pipe()
         if self._late:
             self._send_late()  # what was heard may have made room
+        received, self._frames = self._frames, []
         return received + [(_RING, each) for each in happened]
 
-    def _read_pipe(self) -> list[tuple[int, Any]]:
-        kept = []
+    def _read_pipe(self) -> None:
         for kind, payload in super().read():
             if kind == frames.PIPED:
                 self._piped.append(payload)
@@ -124,8 +125,7 @@ class FastChannel(Channel):
                 self.ring.wants(not self.ring.hot)
             else:
                 self._is_ready = self._is_ready or kind == frames.READY
-                kept.append((kind, payload))
-        return kept
+                self._frames.append((kind, payload))
 
     def _read_ring(self) -> list[tuple[Any, ...]]:
         happened: list[tuple[Any, ...]] = []
@@ -141,8 +141,7 @@ class FastChannel(Channel):
         """An outcome that came through the pipe: all of it is there."""
         while not self._piped:
             before = self._reader.received
-            for kind, _payload in self._read_pipe():
-                raise AssertionError(f"a frame of kind {kind} among outcomes")
+            self._read_pipe()
             if not self._piped and self._reader.received == before:
                 raise AssertionError("an outcome is not in the pipe though its place is published")
         mode, outcome = native.unpiped(bytes(self._piped.popleft()))
