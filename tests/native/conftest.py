@@ -4,7 +4,7 @@ import pytest
 
 from procession import accelerated
 
-collect_ignore_glob = [] if accelerated else ["test_rings*", "test_storage*", "test_lane*"]
+collect_ignore_glob = [] if accelerated else ["test_rings*", "test_storage*", "test_lane*", "test_channel*"]
 
 
 def pytest_report_header(config: pytest.Config) -> str:
