@@ -14,6 +14,7 @@ from collections.abc import Callable, Generator, Hashable, Iterator, Sequence, S
 from time import monotonic
 from typing import Any, Literal, NoReturn, TypeVar
 
+from procession._native import native
 from procession.backends.base import Engine, Function
 from procession.backends.unstruck import unstruck
 from procession.core.flow import NOTHING
@@ -104,6 +105,8 @@ def _results(course: Course, deadline: float | None, *, lazy: bool) -> Generator
             if meter:
                 meter.report(flow.finished)
             if run is not None:
+                if native is not None and not native.has_raised(run):
+                    yield from native.Emptying(run)  # what follows, in C
                 while run:  # last first; no reference is kept to what is yielded
                     if run[-1].__class__ is Raised:
                         raise run.pop().error

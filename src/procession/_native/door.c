@@ -19,7 +19,7 @@ typedef struct {
     char open;
     /* the function that was called last; its entry keeps it from being mistaken for another */
     PyObject *fn; /* borrowed, compared only */
-    PyObject *entry;
+    PyObject *entry, *ref; /* and the entry's weak reference to it */
     uint32_t id;
     char by_value, cheap;
     unsigned trust;
@@ -81,12 +81,12 @@ static bool needs_hold(door_t *self, PyObject *fn) {
     return hold;
 }
 
-static bool entry_is_for(PyObject *entry, PyObject *fn) {
+/* The entry's weak reference, if it is to `fn`. */
+static PyObject *ref_of(PyObject *entry, PyObject *fn) {
     PyObject *ref = PyObject_GetAttrString(entry, "ref");
-    bool is = ref && PyWeakref_Check(ref) && refers_to(ref, fn);
-    Py_XDECREF(ref);
+    if (ref && !(PyWeakref_Check(ref) && refers_to(ref, fn))) Py_CLEAR(ref);
     PyErr_Clear();
-    return is;
+    return ref;
 }
 
 static bool is_cheap(PyObject *entry) {
@@ -102,6 +102,7 @@ static bool is_cheap(PyObject *entry) {
 static void forget(door_t *self) {
     self->fn = NULL;
     Py_CLEAR(self->entry);
+    Py_CLEAR(self->ref);
 }
 
 /* The entry of `fn` becomes the one at hand; false: there is none that could be used without asking further. */
@@ -110,7 +111,8 @@ static bool look_up(door_t *self, PyObject *fn) {
     PyObject *key = PyLong_FromVoidPtr(fn);
     PyObject *entry = key ? PyDict_GetItemWithError(self->entries, key) : NULL;
     Py_XDECREF(key);
-    if (!entry || !entry_is_for(entry, fn)) {
+    PyObject *ref = entry ? ref_of(entry, fn) : NULL;
+    if (!ref) {
         PyErr_Clear();
         return false;
     }
@@ -127,17 +129,19 @@ static bool look_up(door_t *self, PyObject *fn) {
     PyErr_Clear();
     if (!usable) {
         Py_DECREF(entry);
+        Py_DECREF(ref);
         return false;
     }
     self->fn = fn;
     self->entry = entry;
+    self->ref = ref;
     self->known_by = 0;
     self->trust = 0;
     return true;
 }
 
 static inline bool at_hand(door_t *self, PyObject *fn) {
-    if (self->fn != fn || !entry_is_for(self->entry, fn)) return look_up(self, fn);
+    if (self->fn != fn || !refers_to(self->ref, fn)) return look_up(self, fn);
     if (!self->by_value || needs_hold(self, fn)) return true;
     forget(self);
     return false;
@@ -270,6 +274,7 @@ static int door_traverse(PyObject *object, visitproc visit, void *arg) {
     Py_VISIT(self->owner);
     Py_VISIT(self->lane);
     Py_VISIT(self->entry);
+    Py_VISIT(self->ref);
     Py_VISIT(self->code);
     Py_VISIT(self->defaults);
     Py_VISIT(self->kwdefaults);
@@ -287,7 +292,7 @@ static int door_clear(PyObject *object) {
     Py_CLEAR(self->future_type);
     Py_CLEAR(self->owner);
     Py_CLEAR(self->lane);
-    Py_CLEAR(self->entry);
+    forget(self);
     Py_CLEAR(self->code);
     Py_CLEAR(self->defaults);
     Py_CLEAR(self->kwdefaults);

@@ -60,7 +60,7 @@ static PyObject *admit(funnel_t *self, PyObject *item) {
 PyObject *funnel_put(PyObject *object, PyObject *item) {
     funnel_t *self = (funnel_t *)object;
     if (!value_is_small(item) || !door_is_open(self->door)) return NULL;
-    PyObject *held = PyObject_CallMethod(self->lock, "acquire", "O", Py_False);
+    PyObject *held = PyObject_CallMethodOneArg(self->lock, names.acquire, Py_False);
     if (held != Py_True) {
         Py_XDECREF(held);
         return NULL;
@@ -68,7 +68,7 @@ PyObject *funnel_put(PyObject *object, PyObject *item) {
     Py_DECREF(held);
     PyObject *future = admit(self, item), *type, *error, *trace;
     PyErr_Fetch(&type, &error, &trace);
-    Py_XDECREF(PyObject_CallMethod(self->lock, "release", NULL));
+    Py_XDECREF(PyObject_CallMethodNoArgs(self->lock, names.release));
     if (type) PyErr_Restore(type, error, trace);
     return future;
 }

@@ -125,6 +125,23 @@ int storage_settle(storage_t *future, PyObject *outcome) {
     return 1;
 }
 
+/* Words that are asked for again and again. */
+static struct {
+    PyObject *full, *open, *add_result, *add_exception, *add_cancelled;
+} words;
+
+static int make_words(void) {
+    if (words.add_cancelled) return 0;
+    names.acquire = PyUnicode_InternFromString("acquire");
+    names.release = PyUnicode_InternFromString("release");
+    words.full = PyUnicode_InternFromString("_full");
+    words.open = PyUnicode_InternFromString("open");
+    words.add_result = PyUnicode_InternFromString("add_result");
+    words.add_exception = PyUnicode_InternFromString("add_exception");
+    words.add_cancelled = PyUnicode_InternFromString("add_cancelled");
+    return words.add_cancelled ? 0 : -1;
+}
+
 /* ------------------------------------------------------------------------------------------------- who waits for it */
 
 /* Its Condition, made on demand, under the lock of `tasks`: see there. */
@@ -157,12 +174,12 @@ static PyObject *get_condition(PyObject *self, void *unused) {
     if (!is_none(future->cond)) return Py_NewRef(future->cond);
     if (future->state == names.finished || future->state == names.cancelled) return Py_NewRef(names.settled);
     PyObject *lock = Py_NewRef(names.lock);
-    PyObject *held = PyObject_CallMethod(lock, "acquire", NULL);
+    PyObject *held = PyObject_CallMethodNoArgs(lock, names.acquire);
     PyObject *condition = held ? make_condition(future) : NULL;
     if (held) {
         PyObject *type, *error, *trace;
         PyErr_Fetch(&type, &error, &trace);
-        Py_XDECREF(PyObject_CallMethod(lock, "release", NULL));
+        Py_XDECREF(PyObject_CallMethodNoArgs(lock, names.release));
         PyErr_Restore(type, error, trace);
     }
     Py_XDECREF(held);
@@ -188,13 +205,13 @@ static PyGetSetDef getset[] = {
 
 /* Tell those who wait by the standard library's `wait`; the Condition is held. */
 static int tell_waiters(storage_t *future, PyObject *state) {
-    const char *word = state == names.cancelled         ? "add_cancelled"
-                       : !is_none(future->exception) ? "add_exception"
-                                                        : "add_result";
+    PyObject *word = state == names.cancelled         ? words.add_cancelled
+                     : !is_none(future->exception) ? words.add_exception
+                                                      : words.add_result;
     PyObject *waiters = PyList_GetSlice(future->waiters, 0, PyList_GET_SIZE(future->waiters));
     int failed = waiters ? 0 : -1;
     for (Py_ssize_t i = 0; !failed && i < PyList_GET_SIZE(waiters); i++) {
-        PyObject *told = PyObject_CallMethod(PyList_GET_ITEM(waiters, i), word, "O", (PyObject *)future);
+        PyObject *told = PyObject_CallMethodOneArg(PyList_GET_ITEM(waiters, i), word, (PyObject *)future);
         failed = told ? 0 : -1;
         Py_XDECREF(told);
     }
@@ -206,7 +223,7 @@ static int open_gates(storage_t *future) {
     PyObject *gates = PyList_GetSlice(future->gates, 0, PyList_GET_SIZE(future->gates));
     int failed = gates ? 0 : -1;
     for (Py_ssize_t i = 0; !failed && i < PyList_GET_SIZE(gates); i++) {
-        PyObject *opened = PyObject_CallMethod(PyList_GET_ITEM(gates, i), "open", NULL);
+        PyObject *opened = PyObject_CallMethodNoArgs(PyList_GET_ITEM(gates, i), words.open);
         failed = opened ? 0 : -1;
         Py_XDECREF(opened);
     }
@@ -221,13 +238,13 @@ static int finish_one(storage_t *future, PyObject *state) {
         return 0;
     }
     if ( !future->waiters || !PyList_Check(future->waiters) || !future->gates) return 1;
-    PyObject *cond = Py_NewRef(future->cond), *full = PyObject_GetAttrString(cond, "_full");
-    PyObject *mine = !full ? NULL : full != Py_None ? Py_NewRef(Py_False) : PyObject_CallMethod(cond, "acquire", "O", Py_False);
+    PyObject *cond = Py_NewRef(future->cond), *full = PyObject_GetAttr(cond, words.full);
+    PyObject *mine = !full ? NULL : full != Py_None ? Py_NewRef(Py_False) : PyObject_CallMethodOneArg(cond, names.acquire, Py_False);
     int left = !mine ? -1 : mine != Py_True;
     if (!left) {
         put_slot(&future->state, state);
         left = tell_waiters(future, state);
-        PyObject *released = PyObject_CallMethod(cond, "release", NULL);
+        PyObject *released = PyObject_CallMethodNoArgs(cond, names.release);
         if (!released || left || open_gates(future) < 0) left = -1;
         Py_XDECREF(released);
     }
@@ -278,6 +295,7 @@ static PyObject *set_names(PyObject *module, PyObject *const *args, Py_ssize_t c
     PyObject **slots[] = {&names.pending, &names.running, &names.finished, &names.cancelled,
                           &names.raised,  &names.condition, &names.settled, &names.nobody};
     if (count != 8) return PyErr_Format(PyExc_TypeError, "set_names takes eight objects");
+    if (make_words() < 0) return NULL;
     for (int i = 0; i < 8; i++) put_slot(slots[i], args[i]);
     Py_RETURN_NONE;
 }
@@ -296,6 +314,7 @@ PyMethodDef future_functions[] = {
     {"set_names", (PyCFunction)(void (*)(void))set_names, METH_FASTCALL, NULL},
     {"set_lock", set_lock, METH_O, NULL},
     {"unpiped", parent_unpiped, METH_O, NULL},
+    {"has_raised", queue_has_raised, METH_O, NULL},
     {"ring", (PyCFunction)(void (*)(void))door_ring, METH_FASTCALL, NULL},
     {"run_of", (PyCFunction)(void (*)(void))funnel_run_of, METH_FASTCALL, NULL},
     {"forget", (PyCFunction)(void (*)(void))funnel_forget, METH_FASTCALL, NULL},

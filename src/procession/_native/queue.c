@@ -287,3 +287,59 @@ PyTypeObject Queue_Type = {
     .tp_init = q_init,
     .tp_new = PyType_GenericNew,
 };
+
+/* ------------------------------------------------------------------------------------- results that are handed over */
+
+/* Emptying(run): the outcomes of a run, which lie in it the last first; each leaves the list when it is handed over. */
+typedef struct {
+    PyObject_HEAD
+    PyObject *run;
+} emptying_t;
+
+static PyObject *e_next(PyObject *self) {
+    PyObject *run = ((emptying_t *)self)->run;
+    Py_ssize_t size = PyList_GET_SIZE(run);
+    if (!size) return NULL;
+    Py_SET_SIZE((PyVarObject *)run, size - 1); /* as list.pop does, which gives memory back now and then; a run is short */
+    return PyList_GET_ITEM(run, size - 1);
+}
+
+static PyObject *e_new(PyTypeObject *type, PyObject *args, PyObject *kwargs) {
+    PyObject *run;
+    if (!PyArg_ParseTuple(args, "O!", &PyList_Type, &run)) return NULL;
+    emptying_t *self = (emptying_t *)type->tp_alloc(type, 0);
+    if (self) self->run = Py_NewRef(run);
+    return (PyObject *)self;
+}
+
+static int e_traverse(PyObject *self, visitproc visit, void *arg) {
+    Py_VISIT(((emptying_t *)self)->run);
+    return 0;
+}
+
+static void e_dealloc(PyObject *self) {
+    PyObject_GC_UnTrack(self);
+    Py_DECREF(((emptying_t *)self)->run);
+    Py_TYPE(self)->tp_free(self);
+}
+
+PyTypeObject Emptying_Type = {
+    PyVarObject_HEAD_INIT(NULL, 0)
+    .tp_name = "procession._native._c.Emptying",
+    .tp_basicsize = sizeof(emptying_t),
+    .tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC,
+    .tp_doc = "Emptying(run): hands over what is in a list, the last first.",
+    .tp_traverse = e_traverse,
+    .tp_dealloc = e_dealloc,
+    .tp_iter = PyObject_SelfIter,
+    .tp_iternext = e_next,
+    .tp_new = e_new,
+};
+
+/* has_raised(run): whether one of these outcomes is a Raised. */
+PyObject *queue_has_raised(PyObject *module, PyObject *run) {
+    if (!PyList_Check(run)) return PyErr_Format(PyExc_TypeError, "has_raised takes a list");
+    for (Py_ssize_t i = 0; i < PyList_GET_SIZE(run); i++)
+        if ((PyObject *)Py_TYPE(PyList_GET_ITEM(run, i)) == names.raised) Py_RETURN_TRUE;
+    Py_RETURN_FALSE;
+}

@@ -25,6 +25,7 @@ typedef struct {
     unsigned items; /* run of the lease */
     unsigned mode; /* the last OUT_MODE */
     bool mode_told;
+    bool urgent; /* what is being published ends a lease, and is to be decoded */
     record_t record; /* the group that is being run */
     const unsigned char *body;
     PyObject *piped; /* records that came through the pipe, or NULL */
@@ -80,7 +81,10 @@ static int end_out(worker_ring_t *self, pen_t *pen, bool wakes) {
         ring_publish_out(ring, size);
         return 0;
     }
-    return ring_publish_end(ring, size) ? tell_driver(self) : 0;
+    /* what is to be decoded is for the driver, even if a caller waits for it and the driver does not ask */
+    bool wanted = ring_publish_end(ring, size), urgent = self->urgent;
+    self->urgent = false;
+    return wanted || urgent ? tell_driver(self) : 0;
 }
 
 #define ROOM_FOR_HEADS (8 * WORD)
@@ -170,6 +174,7 @@ static int publish_packed(worker_ring_t *self, unsigned kind, PyObject *data, bo
     }
     if (!data) return -1;
     packed_t packed = {kind, data};
+    self->urgent = ends;
     int failed = publish(self, put_packed, &packed, ends);
     Py_DECREF(data);
     return failed;

@@ -50,7 +50,9 @@ class Supervisor(LaneKeeper):
         return self._recycler is not None or self.core.max_tasks_per_child is not None
 
     def submitted(self, waiting: list[Task]) -> None:
-        """These tasks have come."""
+        """These tasks have come. A lent worker may be free by now: the core is to know, or it starts one too many."""
+        if self.lane is not None:
+            self.receive(self.lane.channel)
         ruled = self.inbox.ruled
         self.step(events.Submitted(waiting, ruled, monotonic_ns() if ruled else 0))
 
