@@ -4,7 +4,9 @@ import pytest
 
 from procession import accelerated
 
-collect_ignore_glob = [] if accelerated else ["test_rings*", "test_storage*", "test_lane*", "test_channel*"]
+PARTS = ("rings", "storage", "lane", "channel", "ring_model", "stress")
+
+collect_ignore_glob = [] if accelerated else [f"test_{part}*" for part in PARTS]
 
 
 def pytest_report_header(config: pytest.Config) -> str:

@@ -124,7 +124,13 @@ FAULTS = {
 }
 
 
-@pytest.mark.parametrize(("function", "right", "wrong"), FAULTS.values(), ids=FAULTS.keys())
+@pytest.mark.parametrize(
+    ("function", "right", "wrong"),
+    [
+        pytest.param(*each, id=name, marks=[pytest.mark.soak] if number else [])
+        for number, (name, each) in enumerate(FAULTS.items())
+    ],
+)
 def test_the_program_finds_a_seeded_fault(tmp_path: Path, function: str, right: str, wrong: str) -> None:
     change = within((NATIVE / "ring.h").read_text(), function, right, wrong)
     program = seeded(tmp_path, "plain", change, more=("-DWATCHDOG=2",))
