@@ -5,13 +5,14 @@ driver who sleeps on descriptors.
 
 Order. What is in the pipe and what is in the ring are two streams; four rules put them together:
 
-* the ring is looked at first, then the pipe, and what was in the pipe is told first: READY comes before all outcomes;
+* until READY has come, the pipe is looked at again after the ring, and what was in the pipe is told first: so
+  READY comes before all outcomes;
 * a bell is answered by wishing for the next one, and only then by looking at the ring: none is missed;
 * what was printed is shown before the outcomes that were published after it: the ring says that something was;
 * an outcome that was too large for the ring is whole in the pipe when its place in the ring is published.
 
-Descriptors in the parent, per worker: the task pipe's and the result pipe's, the page (for stacks), and the launcher's
-pidfd.
+Descriptors in the parent, per worker: the task pipe's and the result pipe's, the page (for stacks), the arena of its
+results, and the launcher's pidfd.
 """
 
 from __future__ import annotations
