@@ -95,6 +95,9 @@ def test_what_was_printed_is_shown_first() -> None:
         ends.parent.wait(future)
         assert not future.done()
         assert ends.parent.will_show()
+        ends.parent.wait(future)
+        assert not future.done(), "it is being shown, not yet shown"
+        ends.parent.showing = False
         assert not ends.parent.will_show()
         ends.parent.wait(future)
         assert future.done()

@@ -9,6 +9,8 @@
  * 4. At most one call of a lent worker is `pending`: handed over, its outcome seen by no caller. While it is, others go
  *    by the driver.
  * 5. The memory is unmapped when nobody sleeps on it any more.
+ * 6. What a task has printed is shown before its outcome is given: a caller takes none while some of it is unshown (the
+ *    worker has spoken) or being shown (`showing`).
  */
 #include "native.h"
 
@@ -26,6 +28,7 @@ struct parent_ring {
     PyObject *wid;
     /* lent to callers */
     char lent;
+    char showing; /* what the worker has printed is being shown by the driver: outcomes wait for that */
     char hot; /* the driver looks by itself, every so often */
     uint64_t serial; /* no other ring of this process has, or had, it */
     PyObject *cooler; /* cooler(): somebody waits in another way than by `wait` */
@@ -461,7 +464,7 @@ static int look(parent_ring_t *self) {
             self->look_at += word_more(word) == OUT_END ? 2 * WORD : WORD;
             continue;
         }
-        if (word_tag(word) == TAG_RAW || ring_spoke(&self->ring)) return 0;
+        if (word_tag(word) == TAG_RAW || self->showing || ring_spoke(&self->ring)) return 0;
         storage_t *pending = self->pending;
         PyObject *outcome = get_looked_at(self, word);
         int settled = outcome ? storage_settle(pending, outcome) : -1;
@@ -618,10 +621,12 @@ static PyObject *p_wants(PyObject *object, PyObject *yes) {
     Py_RETURN_NONE;
 }
 
-/* will_show() -> whether the worker has printed something: to be shown before outcomes that are taken afterwards. */
+/* will_show() -> whether the worker has printed something: to be shown before outcomes that are taken afterwards. Who shows
+ * it may let go of the GIL, so callers take none until it sets `showing` back. */
 static PyObject *p_will_show(PyObject *object, PyObject *unused) {
     parent_ring_t *self = (parent_ring_t *)object;
-    return PyBool_FromLong(!self->closed && ring_will_show(&self->ring));
+    self->showing = !self->closed && ring_will_show(&self->ring);
+    return PyBool_FromLong(self->showing);
 }
 
 static PyObject *p_ask(PyObject *object, PyObject *unused) {
@@ -633,10 +638,6 @@ static PyObject *p_ask(PyObject *object, PyObject *unused) {
 /* Bytes of outcomes that were published, as far as this has been read. */
 static PyObject *p_get_taken(PyObject *object, void *unused) {
     return PyLong_FromUnsignedLongLong(((parent_ring_t *)object)->taken);
-}
-
-static PyObject *p_get_mode(PyObject *object, void *unused) {
-    return PyLong_FromLong((long)((parent_ring_t *)object)->mode);
 }
 
 /* --------------------------------------------------------------------------------------------------------- the type */
@@ -728,13 +729,13 @@ static PyMemberDef p_members[] = {
     {"waits", T_ULONG, offsetof(parent_ring_t, waits), READONLY, NULL},
     {"lent", T_BOOL, offsetof(parent_ring_t, lent), READONLY, NULL},
     {"hot", T_BOOL, offsetof(parent_ring_t, hot), 0, NULL},
+    {"showing", T_BOOL, offsetof(parent_ring_t, showing), 0, NULL},
     {"cooler", T_OBJECT, offsetof(parent_ring_t, cooler), 0, NULL},
     {NULL, 0, 0, 0, NULL},
 };
 
 static PyGetSetDef getset[] = {
     {"taken", p_get_taken, NULL, NULL, NULL},
-    {"mode", p_get_mode, NULL, NULL, NULL},
     {NULL, NULL, NULL, NULL, NULL},
 };
 

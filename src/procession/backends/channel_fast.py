@@ -134,6 +134,7 @@ class FastChannel(Channel):
             happened += self.ring.take(self.merges)
             if self.ring.will_show():
                 self._hears.show_output()
+                self.ring.showing = False
             if not happened or happened[-1] != _IN_THE_PIPE:
                 return happened
             happened[-1] = self._unpiped()
