@@ -1,10 +1,11 @@
-"""What holds for every test: nothing stays behind (tests/leaks.py), and ^C means what it says."""
+"""What holds for every test: nothing stays behind (leaks.py), walks begin early (walking.py), ^C means what it says."""
 
 import signal
 
 from tests.leaks import nothing_stays_behind, pytest_configure, pytest_runtest_makereport
+from tests.walking import walked, walks
 
-__all__ = ["nothing_stays_behind", "pytest_configure", "pytest_runtest_makereport"]
+__all__ = ["nothing_stays_behind", "pytest_configure", "pytest_runtest_makereport", "walked", "walks"]
 
 # A shell that starts a job in the background, as `make test &` in a script, has it ignore ^C, and its children with it:
 # then no program that a test interrupts would hear of it.

@@ -179,6 +179,9 @@ class SpinOff(Generic[R]):
 
         With on_error="raise", what comes before a failure is returned first, and the next call raises it.
         """
+        funnel = self._funnel
+        if funnel is not None and funnel.idle():
+            return []
         return self._out.ready()
 
     def __iter__(self) -> Iterator[R]:
@@ -269,9 +272,8 @@ class SpinOff(Generic[R]):
         await asyncio.to_thread(spinoff_ending.leave, self._core, kind)
 
 
-if native is not None:  # what is plain, or not there, takes a short way
+if native is not None:  # what is plain takes a short way
     SpinOff.put = native.Quick("put", SpinOff.put)  # type: ignore[method-assign]
-    SpinOff.ready = native.Quick("ready", SpinOff.ready)  # type: ignore[method-assign]
 
 
 def _make_engine(backend: str, workers: int, config: WorkerConfig) -> Engine:

@@ -9,8 +9,9 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -126,9 +127,38 @@ def test_without_rich_the_extra_is_named() -> None:
 # ----------------------------------------------------------------------------------------------------- the whole of it
 
 
+REFERENCE = (*QUICK, "--part", "reference")
+
+
+def all_of(shown: Terminal) -> tuple[str, int]:
+    """What a terminal shows until the command ends, and its exit code."""
+    return shown.read(), shown.end()
+
+
 @pytest.fixture(scope="module")
-def whole() -> subprocess.CompletedProcess[str]:
-    return piped(*QUICK)
+def demos() -> Mapping[str, Future[Any]]:
+    """All of them at once: they mostly sleep. None is started beside a thread, since a terminal's start is a fork."""
+    with contextlib.ExitStack() as stack:
+        drawn, grey, dumb = (
+            stack.enter_context(terminal(*QUICK)),
+            stack.enter_context(terminal(*REFERENCE, NO_COLOR="1")),
+            stack.enter_context(terminal(*REFERENCE, TERM="dumb")),
+        )
+        with ThreadPoolExecutor() as executor:
+            found = {
+                "drawn": executor.submit(all_of, drawn),
+                "grey": executor.submit(all_of, grey),
+                "dumb": executor.submit(all_of, dumb),
+                "piped": executor.submit(piped, *QUICK),
+            }
+    return found
+
+
+@pytest.fixture
+def whole(demos: Mapping[str, Future[Any]]) -> subprocess.CompletedProcess[str]:
+    done = demos["piped"].result()
+    assert isinstance(done, subprocess.CompletedProcess)
+    return done
 
 
 def test_the_demo_piped(whole: subprocess.CompletedProcess[str]) -> None:
@@ -160,10 +190,9 @@ def test_both_times_and_the_ten_most_complex_functions_are_printed(whole: subpro
     assert numbers == sorted(numbers, reverse=True)
 
 
-def test_the_demo_on_a_terminal_is_drawn_while_it_runs() -> None:
-    with terminal(*QUICK) as shown:
-        seen = shown.read()
-        assert shown.end() == 0
+def test_the_demo_on_a_terminal_is_drawn_while_it_runs(demos: Mapping[str, Future[Any]]) -> None:
+    seen, status = demos["drawn"].result()
+    assert status == 0
     assert "Everything held" in seen
     assert "\x1b[?25l" in seen  # the cursor is hidden while something is redrawn
     assert seen.count("\x1b[?25h") == seen.count("\x1b[?25l")  # and comes back
@@ -171,15 +200,14 @@ def test_the_demo_on_a_terminal_is_drawn_while_it_runs() -> None:
     assert "through imap" in seen
 
 
-def test_terminals_without_colour_get_brackets() -> None:
-    words = (*QUICK, "--part", "reference")
-    with terminal(*words, NO_COLOR="1") as grey, terminal(*words, TERM="dumb") as dumb:
-        assert not re.search(r"\x1b\[[0-9;]*[34][0-7][0-9;]*m", grey.read())
-        assert "\x1b" not in dumb.read()
-        for each in (grey, dumb):
-            assert each.end() == 0
-            assert "[9=====" in each.seen
-            assert "2. A real job" not in each.seen
+def test_terminals_without_colour_get_brackets(demos: Mapping[str, Future[Any]]) -> None:
+    (grey, _), (dumb, _) = found = [demos[name].result() for name in ("grey", "dumb")]
+    assert not re.search(r"\x1b\[[0-9;]*[34][0-7][0-9;]*m", grey)
+    assert "\x1b" not in dumb
+    for seen, status in found:
+        assert status == 0
+        assert "[9=====" in seen
+        assert "2. A real job" not in seen
 
 
 def test_a_difference_ends_with_status_one(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

@@ -181,7 +181,7 @@ def run_group(words: Sequence[str], cases: Sequence[Case]) -> tuple[list[Record]
     return records, GroupRecord(start, module, time.monotonic() - began, tuple(problems))
 
 
-def run(interpreter: Interpreter, subject: str, cases: Iterable[Case], jobs: int = 6) -> Results:
+def run(interpreter: Interpreter, subject: str, cases: Iterable[Case], jobs: int = 12) -> Results:
     """Run the cases, ``jobs`` groups at once."""
     began = time.monotonic()
     groups: dict[tuple[Start, str], list[Case]] = collections.defaultdict(list)

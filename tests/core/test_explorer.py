@@ -1,18 +1,16 @@
 """Every interleaving of small pools, walked. That the walk finds what it is for is shown in test_seeded_faults.py.
 
 The bounds are `procession.testing.scenario.BOUNDS`; the soak walks DEEP_BOUNDS as well. `pytest -s` prints the counts.
+Who walks: tests/walking.py.
 """
 
 from __future__ import annotations
 
 import copy
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
 
 import pytest
 
-from procession import cpu
 from procession.testing.explorer import Action, Report, Violation, explore
 from procession.testing.scenario import BOUNDS, DEEP_BOUNDS, Scenario
 from procession.testing.world import World
@@ -24,16 +22,6 @@ def walk(scenario: Scenario) -> Report | str:
         return explore(World(scenario), scenario.name)
     except Violation as violation:
         return str(violation)
-
-
-@pytest.fixture(scope="module")
-def walked(request: pytest.FixtureRequest) -> Mapping[Scenario, Report | str]:
-    """All bounds that are asked for, on all cores; by the standard library's pool, which nothing here can break."""
-    items = [item for item in request.session.items if isinstance(item, pytest.Function)]
-    asked = {item.callspec.params.get("scenario") for item in items if hasattr(item, "callspec")}
-    scenarios = [scenario for scenario in (*DEEP_BOUNDS, *BOUNDS) if scenario in asked]
-    with ProcessPoolExecutor(cpu.available(), get_context("spawn")) as executor:
-        return dict(zip(scenarios, executor.map(walk, scenarios), strict=True))
 
 
 @pytest.mark.parametrize("scenario", BOUNDS, ids=lambda scenario: scenario.name)

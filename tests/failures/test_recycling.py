@@ -250,6 +250,23 @@ def test_an_idle_pool_is_left_in_peace() -> None:
     assert driven.told == [events.Looked(0)]
 
 
+def test_the_peak_is_no_less_than_what_was_seen() -> None:
+    """Row: A task takes too much memory. The kernel's own peak may lag behind what it has shown; the most is told."""
+    driven = Driven(worked=True)
+    recycler = Recycler(driven, Limits(None, 1, 1 << 50))
+    assert recycler.most(0, None) is None
+    recycler.born(0)
+    assert recycler.most(0, None) is None
+    recycler.watch()
+    seen = recycler.most(0, 1)
+    assert seen is not None
+    assert seen > 1
+    assert recycler.most(0, None) == seen
+    assert recycler.most(0, 1 << 60) == 1 << 60
+    recycler.gone(0)
+    assert recycler.most(0, 1) == 1
+
+
 def test_a_limit_below_what_a_worker_starts_with_is_logged(caplog: pytest.LogCaptureFixture) -> None:
     """Row: Workers are replaced. A limit that a worker exceeds before it has done anything: that is logged, once."""
     with Pool(2, max_memory_per_child=16 * MIB, setup=take_much) as pool:

@@ -27,7 +27,7 @@ from tests.failures import tasks
 from tests.failures.kit import Gate, Notes, seeded, wait_until
 
 BACKENDS = ["processes", "threads"]
-SECONDS = 0.8  # for each of six places, on two backends: about 10 s of storm in all
+SECONDS = 0.6  # for each of eight places, on two backends: about 10 s of storm in all
 
 
 class Thunder(BaseException):
@@ -235,7 +235,7 @@ def test_spinoff_put(backend: str) -> None:
     assert got == sorted(set(got))
     assert {n for n, _ in put} <= set(got)
     assert [future.result(0) for _, future in put] == [n for n, _ in put]
-    assert len(got) < next(tried)
+    assert len(got) <= next(tried)
 
 
 @pytest.mark.parametrize("backend", BACKENDS)

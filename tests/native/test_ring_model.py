@@ -8,12 +8,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
 
 import pytest
 
-from procession import cpu
 from procession.testing.explorer import Action, Report, Violation, explore, replay
 from procession.testing.ring_memory import ACQ_REL, ACQUIRE, RELAXED, RELEASE, SEQ_CST
 from procession.testing.ring_model import Ring
@@ -76,16 +73,6 @@ def walk(scenario: Scenario) -> Report | str:
         return explore(Ring(scenario), scenario.name, limit=8_000_000)
     except Violation as violation:
         return str(violation)
-
-
-@pytest.fixture(scope="module")
-def walked(request: pytest.FixtureRequest) -> Mapping[Scenario, Report | str]:
-    """All bounds that are asked for, on all cores; by the standard library's pool, which nothing here can break."""
-    items = [item for item in request.session.items if isinstance(item, pytest.Function)]
-    asked = {item.callspec.params.get("scenario") for item in items if hasattr(item, "callspec")}
-    scenarios = [scenario for scenario in reversed((*BOUNDS, *DEEP_BOUNDS)) if scenario in asked]
-    with ProcessPoolExecutor(cpu.available(), get_context("spawn")) as executor:
-        return dict(zip(scenarios, executor.map(walk, scenarios), strict=True))
 
 
 @pytest.mark.parametrize("scenario", BOUNDS, ids=lambda scenario: scenario.name)

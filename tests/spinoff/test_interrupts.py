@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import subprocess
 import sys
 from collections.abc import Callable
@@ -126,3 +127,9 @@ def test_a_storm_of_raising_signals_loses_nothing(words: str) -> None:
     done = subprocess.run(command, capture_output=True, text=True, timeout=100, check=False)
     assert done.returncode == 0, done.stderr
     assert int(done.stdout) > 0, "nothing was struck"
+
+
+@pytest.mark.parametrize("name", ["ready", "__next__", "__anext__"])
+def test_results_are_handed_over_by_python_alone(name: str) -> None:
+    """The interpreter looks for signals when a function of C returns to it: results would be lost with its value."""
+    assert inspect.isfunction(vars(SpinOff)[name])

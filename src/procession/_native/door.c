@@ -363,7 +363,7 @@ static PyObject *quick_submit(PyObject *callable, PyObject *const *args, size_t 
     return PyObject_Vectorcall(((quick_t *)callable)->slow, args, (size_t)count, kwnames);
 }
 
-/* put(self, item, *, timeout=None) and ready(self) of a SpinOff. */
+/* put(self, item, *, timeout=None) of a SpinOff. */
 static PyObject *quick_put(PyObject *callable, PyObject *const *args, size_t nargsf, PyObject *kwnames) {
     Py_ssize_t count = PyVectorcall_NARGS(nargsf);
     if (count == 2 && (!kwnames || !PyTuple_GET_SIZE(kwnames))) {
@@ -372,18 +372,6 @@ static PyObject *quick_put(PyObject *callable, PyObject *const *args, size_t nar
         PyObject *future = Py_TYPE(funnel) == &Funnel_Type ? funnel_put(funnel, args[1]) : NULL;
         Py_DECREF(funnel);
         if (future || PyErr_Occurred()) return future;
-    }
-    return PyObject_Vectorcall(((quick_t *)callable)->slow, args, (size_t)count, kwnames);
-}
-
-static PyObject *quick_ready(PyObject *callable, PyObject *const *args, size_t nargsf, PyObject *kwnames) {
-    Py_ssize_t count = PyVectorcall_NARGS(nargsf);
-    if (count == 1 && !kwnames) {
-        PyObject *funnel = PyObject_GetAttr(args[0], funnel_name);
-        if (!funnel) return NULL;
-        PyObject *none = Py_TYPE(funnel) == &Funnel_Type ? funnel_ready(funnel) : NULL;
-        Py_DECREF(funnel);
-        if (none || PyErr_Occurred()) return none;
     }
     return PyObject_Vectorcall(((quick_t *)callable)->slow, args, (size_t)count, kwnames);
 }
@@ -437,8 +425,6 @@ static int quick_init(PyObject *object, PyObject *args, PyObject *kwargs) {
         self->vectorcall = quick_submit;
     } else if (!strcmp(what, "put")) {
         self->vectorcall = quick_put;
-    } else if (!strcmp(what, "ready")) {
-        self->vectorcall = quick_ready;
     } else if (!strcmp(what, "result")) {
         self->vectorcall = quick_result;
     } else {

@@ -1,4 +1,6 @@
 /* Funnel: the short way of a plain item into an unkeyed SpinOff on processes, and of "nothing is ready" out of it.
+ * What is ready is never handed over by C: the interpreter looks for signals when a function of C has returned to it, and
+ * a handler that raises there would take the results along.
  *
  * `put` does what `SpinCore.make`, `admit` and `pump` do of one item, when nothing is in the way: in one step of C, so the
  * laws of core/flow.py and handover.py on what an interrupt may strike hold of themselves. The lock of the flow is
@@ -73,15 +75,16 @@ PyObject *funnel_put(PyObject *object, PyObject *item) {
     return future;
 }
 
-/* [] when there is nothing to be taken and nothing to be posted, else NULL. */
-PyObject *funnel_ready(PyObject *object) {
+/* idle() -> True when there is nothing to be taken and nothing to be posted; False: the long way has to look. */
+static PyObject *f_idle(PyObject *object, PyObject *Py_UNUSED(ignored)) {
     funnel_t *self = (funnel_t *)object;
-    if (!self->iterated || !door_is_open(self->door)) return NULL; /* a forked child is to be told so */
+    if (!self->iterated || !door_is_open(self->door)) Py_RETURN_FALSE; /* a forked child is to be told so */
     PyObject *starts = *flow_slot(self, STARTS), *current = *flow_slot(self, CURRENT), *runs = *flow_slot(self, RUNS);
     PyObject *handed = *flow_slot(self, HANDED);
-    if (!starts || !current || !runs || !handed || !PyDict_CheckExact(runs)) return NULL;
-    if (PyObject_Size(starts) != 0 || PyObject_Size(current) != 0 || PyDict_Contains(runs, handed) != 0) return NULL;
-    return PyList_New(0);
+    if (!starts || !current || !runs || !handed || !PyDict_CheckExact(runs)) Py_RETURN_FALSE;
+    if (PyObject_Size(starts) != 0 || PyObject_Size(current) != 0) Py_RETURN_FALSE;
+    int waits = PyDict_Contains(runs, handed);
+    return waits < 0 ? NULL : PyBool_FromLong(!waits);
 }
 
 /* run_of(futures, open) -> the index of the first, if they are neighbours, open, and have all ended well; else None. */
@@ -172,6 +175,11 @@ static void f_dealloc(PyObject *object) {
     Py_TYPE(object)->tp_free(object);
 }
 
+static PyMethodDef funnel_methods[] = {
+    {"idle", f_idle, METH_NOARGS, NULL},
+    {NULL},
+};
+
 /* Funnel(flow, open, lock, entry, future_type, sink, owner, door, iterated) */
 static PyObject *f_new(PyTypeObject *type, PyObject *args, PyObject *kwargs) {
     PyObject *flow, *open, *lock, *entry, *future_type, *sink, *owner, *door;
@@ -205,5 +213,6 @@ PyTypeObject Funnel_Type = {
     .tp_traverse = f_traverse,
     .tp_clear = f_clear,
     .tp_dealloc = f_dealloc,
+    .tp_methods = funnel_methods,
     .tp_new = f_new,
 };

@@ -86,7 +86,6 @@ int door_post(PyObject *door, storage_t *future);
 
 /* funnel.c; NULL without an exception: take the long way */
 PyObject *funnel_put(PyObject *funnel, PyObject *item);
-PyObject *funnel_ready(PyObject *funnel);
 PyObject *funnel_run_of(PyObject *module, PyObject *const *args, Py_ssize_t count);
 PyObject *funnel_forget(PyObject *module, PyObject *const *args, Py_ssize_t count);
 

@@ -76,13 +76,14 @@ class Host(Protocol):
 class _Life:
     """What is known of one worker."""
 
-    __slots__ = ("born", "next_due", "next_look", "seen")
+    __slots__ = ("born", "next_due", "next_look", "seen", "weight")
 
     def __init__(self, now: int) -> None:
         self.born = now
         self.next_look = now  # when its memory is looked at
         self.next_due = 0  # when it may be told to be due again
         self.seen = -1  # outcomes that it had given when its memory was last looked at
+        self.weight = 0  # the most that was seen
 
 
 class Recycler:
@@ -101,6 +102,15 @@ class Recycler:
     def gone(self, wid: int) -> None:
         """It is not any more."""
         self._lives.pop(wid, None)
+
+    def most(self, wid: int, peak: int | None) -> int | None:
+        """The most memory that it had: what the kernel tells when it has ended, or what was seen here.
+
+        The kernel counts on each CPU by itself, and its peak may be less than what it has shown before.
+        """
+        life = self._lives.get(wid)
+        seen = 0 if life is None else life.weight
+        return max(peak or 0, seen) or None
 
     def wanted_at(self) -> int | None:
         """When `watch` has something to do; None: never, while nothing else happens."""
@@ -145,6 +155,7 @@ class Recycler:
         pid = self._host.pids.get(wid)
         weight = resident(pid) if pid is not None and wid in self._host.core.workers else None
         life.seen = worker.finished
+        life.weight = max(life.weight, weight or 0)
         if weight is None or limits.soft is None or limits.hard is None or weight <= limits.soft:
             return
         if not worker.finished and not self._warned and worker.state is State.IDLE:

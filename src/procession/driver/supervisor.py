@@ -95,6 +95,8 @@ class Supervisor(LaneKeeper):
         self.end_offspring(wid)
         if self.core.ruled:
             self.keeper.tell_time()
+        if self._recycler is not None:
+            peak_rss = self._recycler.most(wid, peak_rss)
         self.obituaries[wid] = self._obituary(channel, exitcode, peak_rss)
         self.step(events.Lost(wid, unowned, exitcode))
         del self.obituaries[wid]
