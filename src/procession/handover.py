@@ -185,7 +185,7 @@ class StreamChunk(ChunkTask):
 
     __slots__ = ("claimed", "owner")
 
-    def __init__(self, run: Run, start: int, bodies: list[Any], low: int, size: int, grain: int = 0) -> None:
+    def __init__(self, run: Run, start: int, bodies: Sequence[Any], low: int, size: int, grain: int = 0) -> None:
         super().__init__(run, start, bodies, low, size, grain)
         self.claimed = False
         self.owner = run

@@ -88,6 +88,7 @@ class Course(Handover):
         super().__init__(engine, FlowCore(window or 1, ordered=ordered))
         self.function = function
         self.single = len(iterables) == 1
+        self.numbers = iterables[0] if self.single and iterables[0].__class__ is range else None
         self.sources = [iter(iterable) for iterable in iterables]
         self.source: Iterator[Any] = self.sources[0] if self.single else zip(*self.sources, strict=False)
         self.auto = window is None
@@ -142,7 +143,7 @@ class Course(Handover):
     def take_all(self) -> None:
         """Pull all there is, now, in this thread, as one block."""
         self.flow.window = UNBOUNDED
-        items = list(self.source)
+        items = self.numbers if self.numbers is not None else list(self.source)
         self.exhausted = True
         self._send(items)
         self.end_input()
@@ -225,7 +226,7 @@ class Course(Handover):
         self.bell.ring()
         self.room.ring()
 
-    def _send(self, items: list[Any]) -> None:
+    def _send(self, items: list[Any] | range) -> None:
         starts = self._chunks(self.flow.admitted, items)
         none: deque[Any] = deque()
         with self.lock:
@@ -250,7 +251,7 @@ class Course(Handover):
 
     # -- bodies ----------------------------------------------------------------------------------------------------
 
-    def _chunks(self, first: int, items: list[Any]) -> list[Any]:
+    def _chunks(self, first: int, items: list[Any] | range) -> list[Any]:
         """`items`, from index `first` on, as things to be started."""
         if self.args is not None:
             self.args.update(zip(range(first, first + len(items)), self._calls(items), strict=True))
@@ -274,9 +275,9 @@ class Course(Handover):
             starts.append(StreamChunk(run, first + len(items) - len(bodies), bodies, 0, len(bodies), self.grain))
         return starts
 
-    def _calls(self, items: list[Any]) -> Iterator[tuple[Any, ...]]:
+    def _calls(self, items: list[Any] | range) -> Iterator[tuple[Any, ...]]:
         """The arguments of each item's call."""
-        return zip(items, strict=True) if self.single else iter(items)
+        return zip(items, strict=True) if self.single else iter(items)  # type: ignore[arg-type]  # tuples
 
     def run(self, whole: bool) -> StreamRun:
         """The run of whole or of encoded bodies."""

@@ -12,7 +12,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Generator, Hashable, Iterator, Sequence, Sized
 from time import monotonic
-from typing import Any, Literal, NoReturn, TypeVar
+from typing import Any, Literal, NoReturn, Protocol, TypeVar
 
 from procession._native import native
 from procession.backends.base import Engine, Function
@@ -51,6 +51,14 @@ def check_on_error(value: Any) -> None:
         )
 
 
+class Results(Iterator[Any], Protocol):
+    """What a map returns."""
+
+    def close(self) -> None:
+        """Cancel what has not started; iterating then ends."""
+        ...
+
+
 # -- map -----------------------------------------------------------------------------------------------------------
 
 
@@ -64,7 +72,7 @@ def map_(
     buffersize: int | None = None,
     progress: Progress = False,
     rules: Rules | None = None,
-) -> Generator[Any, None, None]:
+) -> Results:
     """`concurrent.futures.Executor.map` of CPython 3.14 over one engine.
 
     timeout: seconds from now until which results may be waited for, then `TimeoutError`; None = no limit.
@@ -92,10 +100,24 @@ def map_(
     except BaseException:
         course.cancel()
         raise
-    return _results(course, deadline, lazy=buffersize is not None)
+    runs = _runs(course, deadline, lazy=buffersize is not None)
+    return _results(runs) if native is None else native.Results(runs)  # the same, in C
 
 
-def _results(course: Course, deadline: float | None, *, lazy: bool) -> Generator[Any, None, None]:
+def _results(runs: Generator[list[Any], None, None]) -> Generator[Any, None, None]:
+    """One by one; no reference is kept to what is yielded."""
+    try:
+        for run in runs:
+            while run:
+                if run[-1].__class__ is Raised:
+                    runs.throw(run.pop().error)
+                yield run.pop()
+    finally:
+        runs.close()
+
+
+def _runs(course: Course, deadline: float | None, *, lazy: bool) -> Generator[list[Any], None, None]:
+    """Outcomes in order, some at a time, the last of them first. Whoever meets a Raised throws its error in here."""
     flow, meter = course.flow, course.meter
     try:
         while True:
@@ -105,12 +127,7 @@ def _results(course: Course, deadline: float | None, *, lazy: bool) -> Generator
             if meter:
                 meter.report(flow.finished)
             if run is not None:
-                if native is not None and not native.has_raised(run):
-                    yield from native.Emptying(run)  # what follows, in C
-                while run:  # last first; no reference is kept to what is yielded
-                    if run[-1].__class__ is Raised:
-                        raise run.pop().error
-                    yield run.pop()
+                yield run
             elif flow.ended:
                 break
             elif not course.bell.sleep(course.stirred, deadline):

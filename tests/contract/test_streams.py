@@ -22,6 +22,35 @@ def test_map_is_in_order(pool: Pool) -> None:
     assert list(pool.map(work.square, range(50), buffersize=4)) == [n * n for n in range(50)]
 
 
+BEYOND = 1 << 63
+"""No number of C holds this."""
+
+
+@pytest.mark.parametrize("chunksize", [None, 7])
+@pytest.mark.parametrize(
+    "numbers",
+    [
+        range(0),
+        range(5, 5, -1),
+        range(100, -100, -3),
+        range(-BEYOND, BEYOND, BEYOND // 8 + 1),
+        range(BEYOND - 20, BEYOND),
+        range(BEYOND - 20, BEYOND + 20),
+        range(-20 - BEYOND, 20 - BEYOND, 3),
+        range(0, 60 * BEYOND, BEYOND),
+        range((1 << 60) - 10, (1 << 60) + 10),
+        range(20_000),
+    ],
+    ids=str,
+)
+def test_map_of_a_range(pool: Pool, numbers: range, chunksize: int | None) -> None:
+    """A range is not made a list anywhere on its way: its numbers are, one by one, where they are wanted."""
+    assert list(pool.map(work.add, numbers, chunksize=chunksize)) == [n + 1 for n in numbers]
+    assert list(pool.map(work.add, numbers, numbers[::-1])) == [
+        a + b for a, b in zip(numbers, numbers[::-1], strict=True)
+    ]
+
+
 def test_map_yields_what_came_before_the_failure(pool: Pool) -> None:
     results = pool.map(work.fail_on_three, range(10), chunksize=5)
     assert [next(results) for _ in range(3)] == [0, 1, 2]

@@ -135,6 +135,12 @@ def die_if(item, victim, how="SIGKILL", path=None):
     return 2 * item
 
 
+def die_at_minus_900(number):
+    if number == -900:
+        die("SIGKILL")
+    return number
+
+
 def die_in_pair(args):
     return die_if(*args)
 

@@ -3,11 +3,11 @@
 import signal
 from concurrent.futures.process import BrokenProcessPool
 from functools import partial
-from itertools import repeat
+from itertools import islice, repeat
 
 import pytest
 
-from procession import Pool, SpinOff, WorkerDied
+from procession import PoisonTask, Pool, SpinOff, WorkerDied
 from procession.transport import page
 from tests.failures import tasks
 from tests.failures.kit import Gate, Notes, kill, seeded, wait_until
@@ -107,6 +107,22 @@ def test_map(chunksize: int | None, notes: Notes) -> None:
         lives_with(pool, 2)
     started = notes.lines()
     assert len(started) == len(set(started))
+
+
+@pytest.mark.parametrize("chunksize", [None, 1, 7, 1000])
+def test_map_of_a_range(chunksize: int | None) -> None:
+    """Row: A worker dies. So it is in a map over a range, whose numbers travel as two; with retries the rest comes."""
+    with Pool(2) as pool:
+        results = pool.map(tasks.die_at_minus_900, range(600, -1800, -3), chunksize=chunksize)
+        assert list(islice(results, 500)) == list(range(600, -900, -3))
+        with pytest.raises(WorkerDied) as caught:
+            next(results)
+        assert (caught.value.index, caught.value.arguments) == (500, "-900")
+        results = pool.options(retries=2).map(tasks.die_at_minus_900, range(900, -901, -3), chunksize=chunksize)
+        assert list(islice(results, 600)) == list(range(900, -900, -3))
+        with pytest.raises(PoisonTask) as poison:
+            next(results)
+        assert (poison.value.index, len(poison.value.__notes__)) == (600, 2)
 
 
 def test_every_kind_of_outcome_survives() -> None:

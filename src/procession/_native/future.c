@@ -132,6 +132,7 @@ static struct {
 
 static int make_words(void) {
     if (words.add_cancelled) return 0;
+    names.throw = PyUnicode_InternFromString("throw");
     names.acquire = PyUnicode_InternFromString("acquire");
     names.release = PyUnicode_InternFromString("release");
     words.full = PyUnicode_InternFromString("_full");
@@ -314,7 +315,7 @@ PyMethodDef future_functions[] = {
     {"set_names", (PyCFunction)(void (*)(void))set_names, METH_FASTCALL, NULL},
     {"set_lock", set_lock, METH_O, NULL},
     {"unpiped", parent_unpiped, METH_O, NULL},
-    {"has_raised", queue_has_raised, METH_O, NULL},
+    {"are_small", queue_are_small, METH_O, NULL},
     {"ring", (PyCFunction)(void (*)(void))door_ring, METH_FASTCALL, NULL},
     {"run_of", (PyCFunction)(void (*)(void))funnel_run_of, METH_FASTCALL, NULL},
     {"forget", (PyCFunction)(void (*)(void))funnel_forget, METH_FASTCALL, NULL},

@@ -15,7 +15,7 @@ typedef struct {
     PyObject *raised; /* the class procession.types.Raised */
     PyObject *condition, *settled, *nobody; /* of backends/condition.py: FutureCondition, SETTLED, NOBODY */
     PyObject *lock; /* the lock of backends/tasks.py */
-    PyObject *acquire, *release; /* words that are asked for again and again */
+    PyObject *acquire, *release, *throw; /* words that are asked for again and again */
 } names_t;
 extern names_t names;
 
@@ -64,12 +64,12 @@ typedef struct {
 
 extern PyTypeObject Queue_Type;
 int queue_append(queue_t *queue, PyObject *item);
-PyObject *queue_has_raised(PyObject *module, PyObject *run);
+PyObject *queue_are_small(PyObject *module, PyObject *items);
 
 /* ------------------------------------------------------------------------------------------------ parent.c, worker.c, door.c */
 
 typedef struct parent_ring parent_ring_t;
-extern PyTypeObject Emptying_Type;
+extern PyTypeObject Results_Type;
 extern PyTypeObject Packed_Type, ParentRing_Type, WorkerRing_Type, Door_Type, Funnel_Type, Quick_Type;
 
 /* Hand a call over to a lent worker; 1: done, 0: it has to go another way, -1: error. */

@@ -145,7 +145,46 @@ static int add_definition(parent_ring_t *self, sheet_t *sheet, PyObject *functio
     return known < 0 ? -1 : 0;
 }
 
-/* A part of a chunk: its items are in a list. */
+/* Items `from` to `from + count` of a range as two words; 1: a number does not fit, -1: error. */
+static int add_range(sheet_t *sheet, PyObject *range, Py_ssize_t from, Py_ssize_t count) {
+    PyObject *start = PyObject_GetAttrString(range, "start"), *step = start ? PyObject_GetAttrString(range, "step") : NULL;
+    int beyond[2] = {0, 0};
+    int64_t first = step ? PyLong_AsLongLongAndOverflow(start, &beyond[0]) : 0;
+    int64_t each = step ? PyLong_AsLongLongAndOverflow(step, &beyond[1]) : 0, last;
+    Py_XDECREF(start);
+    Py_XDECREF(step);
+    if (PyErr_Occurred()) return -1;
+    bool fits = !beyond[0] && !beyond[1] && !__builtin_mul_overflow(each, (int64_t)from, &last) &&
+                !__builtin_add_overflow(first, last, &first) && !__builtin_mul_overflow(each, (int64_t)count, &last) &&
+                !__builtin_add_overflow(first, last, &last);
+    if (!fits) return 1;
+    if (add_space(sheet, 2 * WORD) < 0) return -1;
+    unsigned char *at = sheet->pen.at - 2 * WORD;
+    memcpy(at, &first, WORD);
+    memcpy(at + WORD, &each, WORD);
+    return 0;
+}
+
+static int add_bodies(sheet_t *sheet, group_t *group, PyObject *bodies, Py_ssize_t from, Py_ssize_t count, bool whole) {
+    int failed = 0;
+    if (PyList_Check(bodies)) {
+        for (Py_ssize_t i = from; !failed && i < from + count && i < PyList_GET_SIZE(bodies); i++)
+            failed = add_body(sheet, PyList_GET_ITEM(bodies, i), whole);
+        return failed;
+    }
+    failed = add_range(sheet, bodies, from, count);
+    if (!failed) group->head.bodies = BODIES_RANGE;
+    if (failed <= 0) return failed;
+    failed = 0;
+    for (Py_ssize_t i = from; !failed && i < from + count; i++) {
+        PyObject *body = PySequence_GetItem(bodies, i);
+        failed = body ? add_body(sheet, body, whole) : -1;
+        Py_XDECREF(body);
+    }
+    return failed;
+}
+
+/* A part of a chunk: its items are in a list, or are those of a range. */
 static int add_chunk(parent_ring_t *self, sheet_t *sheet, PyObject *chunk, PyObject *define, uint32_t *first, bool last) {
     PyObject *run = PyObject_GetAttrString(chunk, "run");
     PyObject *function = run ? PyObject_GetAttrString(run, "function") : NULL;
@@ -159,13 +198,13 @@ static int add_chunk(parent_ring_t *self, sheet_t *sheet, PyObject *chunk, PyObj
         int is_whole = PyObject_IsTrue(whole);
         uint32_t id;
         group_t group;
-        if (!PyErr_Occurred() && (!PyList_Check(bodies) || from < 0 || from + count > PyList_GET_SIZE(bodies)))
+        bool known = PyList_Check(bodies) || (PyRange_Check(bodies) && is_whole);
+        if (!PyErr_Occurred() && (!known || from < 0 || from + count > PyObject_Size(bodies)))
             PyErr_SetString(PyExc_SystemError, "procession: a chunk without its bodies");
         failed = PyErr_Occurred() || function_id(function, &id) < 0 ||
                  add_definition(self, sheet, function, id, define) < 0 ||
                  group_begin(sheet, &group, id, is_whole ? MODE_WHOLE_ITEMS : MODE_ITEMS, *first) < 0;
-        for (Py_ssize_t i = from; !failed && i < from + count && i < PyList_GET_SIZE(bodies); i++)
-            failed = add_body(sheet, PyList_GET_ITEM(bodies, i), is_whole);
+        if (!failed) failed = add_bodies(sheet, &group, bodies, from, count, is_whole);
         if (!failed) {
             group.head.count = (uint32_t)count;
             *first += (uint32_t)count;

@@ -290,56 +290,98 @@ PyTypeObject Queue_Type = {
 
 /* ------------------------------------------------------------------------------------- results that are handed over */
 
-/* Emptying(run): the outcomes of a run, which lie in it the last first; each leaves the list when it is handed over. */
+/* Results(runs): what is in the lists that a generator gives, each the last first; each leaves its list when it is handed
+ * over. A Raised is thrown into the generator, which ends with it. */
 typedef struct {
     PyObject_HEAD
-    PyObject *run;
-} emptying_t;
+    PyObject *runs, *run; /* run: a list, or NULL */
+    PyObject *weak;
+} results_t;
 
-static PyObject *e_next(PyObject *self) {
-    PyObject *run = ((emptying_t *)self)->run;
+/* Throw a Raised's error into the generator: NULL with what comes out of there. */
+static PyObject *throw_in(results_t *self, PyObject *raised) {
+    Py_CLEAR(self->run);
+    PyObject *error = PyObject_GetAttrString(raised, "error");
+    PyObject *never = error ? PyObject_CallMethodOneArg(self->runs, names.throw, error) : NULL;
+    Py_XDECREF(error);
+    Py_DECREF(raised);
+    if (never) {
+        Py_DECREF(never);
+        PyErr_SetString(PyExc_SystemError, "procession: a stream went on after an error");
+    }
+    return NULL;
+}
+
+static PyObject *e_next(PyObject *object) {
+    results_t *self = (results_t *)object;
+    while (!self->run || !PyList_GET_SIZE(self->run)) {
+        PyObject *run = Py_TYPE(self->runs)->tp_iternext(self->runs);
+        if (run && !PyList_Check(run)) {
+            PyErr_SetString(PyExc_TypeError, "the generator gives lists");
+            Py_CLEAR(run);
+        }
+        if (!run) return NULL;
+        Py_XSETREF(self->run, run);
+    }
+    PyObject *run = self->run;
     Py_ssize_t size = PyList_GET_SIZE(run);
-    if (!size) return NULL;
     Py_SET_SIZE((PyVarObject *)run, size - 1); /* as list.pop does, which gives memory back now and then; a run is short */
-    return PyList_GET_ITEM(run, size - 1);
+    PyObject *outcome = PyList_GET_ITEM(run, size - 1);
+    return (PyObject *)Py_TYPE(outcome) == names.raised ? throw_in(self, outcome) : outcome;
+}
+
+static PyObject *e_close(PyObject *object, PyObject *Py_UNUSED(ignored)) {
+    results_t *self = (results_t *)object;
+    Py_CLEAR(self->run);
+    return PyObject_CallMethod(self->runs, "close", NULL);
 }
 
 static PyObject *e_new(PyTypeObject *type, PyObject *args, PyObject *kwargs) {
-    PyObject *run;
-    if (!PyArg_ParseTuple(args, "O!", &PyList_Type, &run)) return NULL;
-    emptying_t *self = (emptying_t *)type->tp_alloc(type, 0);
-    if (self) self->run = Py_NewRef(run);
+    PyObject *runs;
+    if (!PyArg_ParseTuple(args, "O!", &PyGen_Type, &runs)) return NULL;
+    results_t *self = (results_t *)type->tp_alloc(type, 0);
+    if (self) self->runs = Py_NewRef(runs);
     return (PyObject *)self;
 }
 
-static int e_traverse(PyObject *self, visitproc visit, void *arg) {
-    Py_VISIT(((emptying_t *)self)->run);
+static int e_traverse(PyObject *object, visitproc visit, void *arg) {
+    Py_VISIT(((results_t *)object)->runs);
+    Py_VISIT(((results_t *)object)->run);
     return 0;
 }
 
-static void e_dealloc(PyObject *self) {
-    PyObject_GC_UnTrack(self);
-    Py_DECREF(((emptying_t *)self)->run);
-    Py_TYPE(self)->tp_free(self);
+static void e_dealloc(PyObject *object) {
+    PyObject_GC_UnTrack(object);
+    if (((results_t *)object)->weak) PyObject_ClearWeakRefs(object);
+    Py_CLEAR(((results_t *)object)->run);
+    Py_CLEAR(((results_t *)object)->runs);
+    Py_TYPE(object)->tp_free(object);
 }
 
-PyTypeObject Emptying_Type = {
+static PyMethodDef results_methods[] = {
+    {"close", e_close, METH_NOARGS, "Cancel what has not started, and end."},
+    {NULL},
+};
+
+PyTypeObject Results_Type = {
     PyVarObject_HEAD_INIT(NULL, 0)
-    .tp_name = "procession._native._c.Emptying",
-    .tp_basicsize = sizeof(emptying_t),
+    .tp_name = "procession._native._c.Results",
+    .tp_basicsize = sizeof(results_t),
     .tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC,
-    .tp_doc = "Emptying(run): hands over what is in a list, the last first.",
+    .tp_doc = "The results of a map, in order, as they are asked for.",
     .tp_traverse = e_traverse,
     .tp_dealloc = e_dealloc,
     .tp_iter = PyObject_SelfIter,
     .tp_iternext = e_next,
+    .tp_weaklistoffset = offsetof(results_t, weak),
+    .tp_methods = results_methods,
     .tp_new = e_new,
 };
 
-/* has_raised(run): whether one of these outcomes is a Raised. */
-PyObject *queue_has_raised(PyObject *module, PyObject *run) {
-    if (!PyList_Check(run)) return PyErr_Format(PyExc_TypeError, "has_raised takes a list");
-    for (Py_ssize_t i = 0; i < PyList_GET_SIZE(run); i++)
-        if ((PyObject *)Py_TYPE(PyList_GET_ITEM(run, i)) == names.raised) Py_RETURN_TRUE;
-    Py_RETURN_FALSE;
+/* are_small(items): whether each of a list is plain, and not worth another way than through a ring. */
+PyObject *queue_are_small(PyObject *module, PyObject *items) {
+    if (!PyList_Check(items)) return PyErr_Format(PyExc_TypeError, "are_small takes a list");
+    for (Py_ssize_t i = 0; i < PyList_GET_SIZE(items); i++)
+        if (!value_is_small(PyList_GET_ITEM(items, i))) Py_RETURN_FALSE;
+    Py_RETURN_TRUE;
 }

@@ -219,6 +219,15 @@ static PyObject *call_with(hands_t *hands, const unsigned char **at, unsigned mo
     return value;
 }
 
+/* Call with the item at *number, which moves on by `step`. */
+static PyObject *call_with_number(hands_t *hands, int64_t *number, int64_t step) {
+    PyObject *args[2] = {NULL, PyLong_FromLongLong(*number)};
+    *number += step;
+    PyObject *value = args[1] ? PyObject_Vectorcall(hands->plain, args + 1, 1 | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL) : NULL;
+    Py_XDECREF(args[1]);
+    return value;
+}
+
 static PyObject *current_error(void) {
     PyObject *type, *error, *trace;
     PyErr_Fetch(&type, &error, &trace);
@@ -259,6 +268,9 @@ static int leave_forked(void) {
 static int run_items(worker_ring_t *self, hands_t *hands) {
     record_t *record = &self->record;
     const unsigned char *at = self->body;
+    bool ranged = record->bodies == BODIES_RANGE;
+    int64_t number[2] = {0, 0}; /* the next item of a range, and the step */
+    if (ranged) memcpy(number, at, sizeof(number));
     for (uint32_t i = 0; i < record->count; i++) {
         if (!ring_take_item(&self->ring, record->first + i)) {
             if (!record->last) return 0;
@@ -268,7 +280,8 @@ static int run_items(worker_ring_t *self, hands_t *hands) {
             return end_out(self, &pen, true);
         }
         bool ends = record->last && i + 1 == record->count;
-        PyObject *value = call_with(hands, &at, record->mode);
+        PyObject *value =
+            ranged ? call_with_number(hands, &number[0], number[1]) : call_with(hands, &at, record->mode);
         if (forked) {
             Py_XDECREF(value);
             return leave_forked();

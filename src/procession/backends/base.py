@@ -126,7 +126,7 @@ class Engine(Protocol):
         """What stands for `obj` in the arguments of tasks, which get the object. Raises PicklingError."""
         ...
 
-    def plain(self, items: list[Any]) -> bool:
+    def plain(self, items: Sequence[Any]) -> bool:
         """True when the items themselves may serve as bodies of a run: immutable, or never copied."""
         ...
 

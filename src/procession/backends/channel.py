@@ -10,7 +10,7 @@ import fcntl
 import marshal
 import os
 import pickle
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, Protocol
 
 from procession.backends import forksafe
@@ -120,7 +120,7 @@ class Channel:
         """Issue a lease: tokens first, then definitions the worker lacks, then the tasks. False: some data waits."""
         mark = number & 0xFF
         os.write(self.tokens_write, bytes((mark,)) * tokens)  # never broken: its reading end is open here as well
-        groups: list[tuple[int, list[Any], int]] = []
+        groups: list[tuple[int, Sequence[Any], int]] = []
         calls: list[Any] = []
         calling = -1
         out: list[bytes] = []

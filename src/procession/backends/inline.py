@@ -125,7 +125,7 @@ class InlineEngine(Dumps):
         """See `Engine.share`."""
         return obj
 
-    def plain(self, items: list[Any]) -> bool:
+    def plain(self, items: Sequence[Any]) -> bool:
         """See `Engine.plain`."""
         return self._copier is None or PLAIN.issuperset(map(type, items))
 

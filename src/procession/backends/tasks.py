@@ -24,7 +24,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import CancelledError, Future
 from concurrent.futures._base import CANCELLED_AND_NOTIFIED, FINISHED, PENDING, RUNNING
 from itertools import groupby
@@ -266,7 +266,7 @@ class ChunkTask:
 
     started: bool | None = None
 
-    def __init__(self, run: Run, start: int, bodies: list[Any], low: int, size: int, grain: int = 0) -> None:
+    def __init__(self, run: Run, start: int, bodies: Sequence[Any], low: int, size: int, grain: int = 0) -> None:
         self.run = run
         self.start = start  # index in the stream of its first unanswered item
         self.bodies = bodies

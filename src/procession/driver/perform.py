@@ -276,7 +276,8 @@ class Performer(Verdicts, ABC):
         assert isinstance(task, ChunkTask)
         if not task.run.whole:  # answered for good: their bodies, which may be large, are not needed any more
             at = task.low - task.start + command.start
-            task.bodies[at : at + count] = [None] * count
+            bodies: Any = task.bodies  # a list, since they were encoded
+            bodies[at : at + count] = [None] * count
         self.answer_items(command)
 
     def _mark_running(self, command: commands.MarkRunning) -> None:

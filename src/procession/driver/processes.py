@@ -98,7 +98,7 @@ class ProcessEngine(Beginning):
             entry.name = name
         return entry
 
-    def plain(self, items: list[Any]) -> bool:
+    def plain(self, items: Sequence[Any]) -> bool:
         """See `Engine.plain`."""
         return self.codec.plain(items)
 

@@ -117,7 +117,7 @@ class ThreadEngine(ThreadHost, Dumps):
         """See `Engine.encode`: threads share objects, nothing is copied."""
         return args, kwargs
 
-    def plain(self, items: list[Any]) -> bool:
+    def plain(self, items: Sequence[Any]) -> bool:
         """See `Engine.plain`."""
         return True
 

@@ -13,6 +13,7 @@ from _weakref import ref
 from collections import deque
 from itertools import count
 
+from procession._native import native
 from procession.transport import paths, rebuild, remote
 from procession.transport.aside import large
 from procession.transport.dependencies import Dependencies, Needs
@@ -20,7 +21,7 @@ from procession.transport.pickler import dumps, dumps_function, dumps_lenient, d
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from typing import Any
 
 SCALAR = frozenset({int, float, bool, type(None)})
@@ -204,8 +205,12 @@ class Codec:
             where = f"function {name_of(fn)}"
             raise (paths.find(where, fn, error) or _argument_error(args, kwargs, error)) from error
 
-    def plain(self, items: list[Any]) -> bool:
+    def plain(self, items: Sequence[Any]) -> bool:
         """True when every item is exactly one of PLAIN, and none is to be put aside."""
+        if items.__class__ is range:
+            return True
+        if native is not None and items.__class__ is list:
+            return native.are_small(items)  # type: ignore[no-any-return]
         return SCALAR.issuperset(map(type, items)) or (PLAIN.issuperset(map(type, items)) and not large(items))
 
     def share(self, obj: Any) -> Any:

@@ -183,9 +183,10 @@ class Batch:
     kept as they are beside that, for one joint pickle at the end, which costs the parent a fraction of many.
     """
 
-    def __init__(self, worker: Worker, group: tuple[int, list[Any], int]) -> None:
+    def __init__(self, worker: Worker, group: tuple[int, list[Any] | range, int]) -> None:
         self.worker = worker
-        self.entry, self.bodies, self.mode = group
+        self.entry, bodies, self.mode = group
+        self.bodies = bodies if isinstance(bodies, list) else list(bodies)  # a range
         self.outcomes: list[Any] = []
         self.packed = False
         self.end = 0  # of the data in the page
