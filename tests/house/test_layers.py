@@ -99,7 +99,7 @@ DEPENDENCIES: Mapping[str, tuple[str, ...]] = {
     "dask": ("backends.dask", "adapters.dask"),
     "distributed": ("backends.dask", "adapters.dask"),
     "joblib": ("adapters.joblib",),
-    "numpy": ("arrays",),
+    "numpy": ("arrays", "backends.channel_fast"),
     "psutil": ("backends.memory", "backends.offspring"),
 }
 

@@ -14,6 +14,10 @@ from procession.core.policy import Profile
 VALUE, ERROR = 1, 2
 
 
+def nowhere(_raw: memoryview) -> None:
+    """There is no arena for large arrays."""
+
+
 class Function:
     """What the parent's end needs of a function's entry."""
 
@@ -45,6 +49,7 @@ class Ends:
         self.worker = native.WorkerRing(self.fd, lambda kind, data: self.results.append((kind, data)))
         self.tasks: deque[bytes] = deque()
         self.defined: list[Any] = []
+        self.place: Callable[[memoryview], int | None] = nowhere
 
     def close(self) -> None:
         self.parent.close()
@@ -106,7 +111,7 @@ class Ends:
         encode_result: Callable[[Any], bytes] = lambda value: repr(value).encode(),
         encode_error: Callable[[BaseException], bytes] = lambda error: repr(error).encode(),
     ) -> None:
-        self.worker.run(plain, encoded, encode_result, encode_error)
+        self.worker.run(plain, encoded, encode_result, encode_error, self.place)
 
 
 def calls(function: Function, *bodies: Any) -> list[CallFuture[Any]]:

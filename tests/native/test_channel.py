@@ -15,7 +15,7 @@ from procession.backends.channel_fast import FastChannel
 from procession.transport import frames
 from procession.transport.codec import Codec
 from procession.transport.pickler import dumps_to_parent
-from tests.native.kit import Function, calls
+from tests.native.kit import Function, calls, nowhere
 
 
 class Hears:
@@ -57,7 +57,7 @@ class Scene:
         while self.worker.pending():
             told = self.worker.wait(-1)
             if told[0] == native.GROUP:
-                self.worker.run(fn, print, dumps_to_parent, repr)
+                self.worker.run(fn, print, dumps_to_parent, repr, nowhere)
 
     def heard(self) -> list[tuple[Any, ...]]:
         """What one look brings."""
@@ -139,7 +139,7 @@ def test_a_worker_that_died_between_the_pipe_and_the_ring_has_answered(scene: Sc
     with pytest.raises(InterruptedError):
         while True:
             if worker.wait(-1)[0] == native.GROUP:
-                worker.run(lambda x: [b"z" * native.LARGEST], print, dumps_to_parent, repr)
+                worker.run(lambda x: [b"z" * native.LARGEST], print, dumps_to_parent, repr, nowhere)
     assert len(kept) == 1
     assert kept[0][:8] != mode
     scene.write(frames.PIPED, kept[0])

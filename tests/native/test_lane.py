@@ -10,6 +10,7 @@ from concurrent.futures import TimeoutError as FutureTimeout
 from concurrent.futures import as_completed, wait
 from typing import Any
 
+import numpy as np
 import pytest
 
 from procession import Pool, WorkerDied
@@ -123,6 +124,69 @@ def test_who_waits_in_another_way_is_left_to_the_driver() -> None:
         ends.parent.wait(future)
         assert not future.done()
         assert hand(ends, (2,)) is not None, "the worker is free all the same"
+
+
+def test_arrays_are_fetched_too_and_the_driver_makes_none_of_them_again() -> None:
+    with lent() as ends:
+        future = hand(ends, (3,))
+        assert future is not None
+        ends.serve(np.ones)
+        ends.parent.wait(future)
+        assert future.done()
+        assert future.result().tolist() == [1, 1, 1]
+        assert ends.taken(merged=True)[0] == (0, [None], False)
+
+
+def test_an_array_is_left_to_the_driver_where_somebody_waits_in_another_way() -> None:
+    with lent() as ends:
+        future = hand(ends, (3,))
+        assert future is not None
+        future.add_done_callback(print)
+        ends.serve(np.ones)
+        ends.parent.wait(future)
+        assert not future.done()
+        assert hand(ends, (2,)) is None, "nobody looks past it"
+        ((_, (array,), packed), _) = ends.taken(merged=True)
+        assert (array.tolist(), packed) == ([1, 1, 1], False)
+        assert hand(ends, (2,)) is not None, "the driver has taken it"
+
+
+def test_an_array_whose_memory_is_not_mapped_is_left_to_the_driver() -> None:
+    memory = np.zeros(1 << 20, "B")
+    slots = memory[:1024].view("q")
+
+    def place(raw: memoryview) -> int:
+        memory[1 << 17 : (1 << 17) + raw.nbytes] = raw
+        return 1 << 17
+
+    with lent() as ends:
+        ends.place = place
+        far = hand(ends, (10_000,))
+        assert far is not None
+        ends.serve(np.ones)
+        ends.parent.wait(far)
+        assert not far.done()
+        ((_, ((kind, data),), packed), _) = ends.taken(merged=True)
+        assert (kind, packed, ends.parent.array(data)) == (-1, True, None)
+        ends.parent.results(memory, memory.ctypes.data, 1 << 16)
+        array = ends.parent.array(data)
+        assert array.sum() == 10_000
+        assert np.shares_memory(array, memory)
+        assert slots.sum() == 0
+        del array
+        assert slots.tolist()[:3] == [0, 1, 0], "the block is the second one"
+        near = hand(ends, (10_000,))
+        assert near is not None
+        ends.serve(np.ones)
+        ends.parent.wait(near)
+        assert near.result()[-1] == 1
+        part = near.result()[5:7]
+        ends.parent.take_sent()
+        ends.taken(merged=True)
+        del near
+        assert slots[1] == 1
+        del part
+        assert slots[1] == 2
 
 
 def test_a_recalled_worker_takes_nothing_more() -> None:

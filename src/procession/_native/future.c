@@ -116,9 +116,12 @@ static int put_outcome(storage_t *future, PyObject *outcome) {
     return 0;
 }
 
+bool storage_takes(storage_t *future) {
+    return future->state != names.finished && !future->doomed && is_none(future->cond) && is_none(future->sink);
+}
+
 int storage_settle(storage_t *future, PyObject *outcome) {
-    if (future->state == names.finished || future->doomed) return 0;
-    if (!is_none(future->cond) || !is_none(future->sink)) return 0;
+    if (!storage_takes(future)) return 0;
     if (put_outcome(future, outcome) < 0) return -1;
     put_slot(&future->state, names.finished);
     Py_CLEAR(future->body); /* which may run code of others: last */
@@ -314,6 +317,7 @@ PyMethodDef future_functions[] = {
     {"finish", (PyCFunction)(void (*)(void))finish, METH_FASTCALL, NULL},
     {"set_names", (PyCFunction)(void (*)(void))set_names, METH_FASTCALL, NULL},
     {"set_lock", set_lock, METH_O, NULL},
+    {"pin_views", array_pin, METH_NOARGS, NULL},
     {"unpiped", parent_unpiped, METH_O, NULL},
     {"are_small", queue_are_small, METH_O, NULL},
     {"ring", (PyCFunction)(void (*)(void))door_ring, METH_FASTCALL, NULL},

@@ -53,6 +53,8 @@ static inline void put_slot(PyObject **slot, PyObject *value) { Py_XSETREF(*slot
 PyObject *storage_make(PyTypeObject *type, PyObject *function, PyObject *body);
 /* Give it this outcome (a value, or a Raised); 1: it is done, 0: it was, or somebody must be told as well; -1: error. */
 int storage_settle(storage_t *future, PyObject *outcome);
+/* Whether `storage_settle` would return 1. */
+bool storage_takes(storage_t *future);
 
 /* ----------------------------------------------------------------------------------------------------- queue.c, TaskQueue */
 
@@ -69,7 +71,7 @@ PyObject *queue_are_small(PyObject *module, PyObject *items);
 /* ------------------------------------------------------------------------------------------------ parent.c, worker.c, door.c */
 
 typedef struct parent_ring parent_ring_t;
-extern PyTypeObject Results_Type;
+extern PyTypeObject Results_Type, View_Type;
 extern PyTypeObject Packed_Type, ParentRing_Type, WorkerRing_Type, Door_Type, Funnel_Type, Quick_Type;
 
 /* Hand a call over to a lent worker; 1: done, 0: it has to go another way, -1: error. */
@@ -83,6 +85,24 @@ PyObject *door_ring(PyObject *module, PyObject *const *args, Py_ssize_t count);
 /* door.c: put a future into the inbox; 1: done, else -1. */
 bool door_is_open(PyObject *door);
 int door_post(PyObject *door, storage_t *future);
+
+/* array.c */
+typedef struct {
+    PyObject *mapped; /* what keeps it mapped; NULL: it is not mapped yet */
+    unsigned char *base;
+    uint64_t data; /* the blocks, from `base` on */
+} results_arena_t;
+
+/* Publish a value as an array, by `publish(how, put, what)`; 1: it cannot go this way, -1: error. `place(memoryview)`, a
+ * function of Python, puts bytes into the arena and says where, or None. */
+int array_send(PyObject *value, PyObject *place, int (*publish)(void *, put_t (*)(pen_t *, const void *), const void *),
+               void *how);
+/* The array of an OUT_ARRAY. NULL without an exception: it cannot be made here and now. What lies in the arena is looked at
+ * by *view, a reference, which does not count yet. */
+PyObject *array_get(const unsigned char *at, results_arena_t *arena, PyObject **view);
+/* The array that was made of this is kept: the end of its view, if it has one, will be told. Steals `view`. */
+void array_keep(const unsigned char *at, results_arena_t *arena, PyObject *view);
+PyObject *array_pin(PyObject *module, PyObject *unused);
 
 /* funnel.c; NULL without an exception: take the long way */
 PyObject *funnel_put(PyObject *funnel, PyObject *item);

@@ -37,6 +37,7 @@ struct parent_ring {
     uint64_t look_at; /* where the outcome of `pending` will be, or something before it that is none */
     unsigned long waits;
     patience_t patience;
+    results_arena_t results; /* in which the worker's large arrays lie */
 };
 
 /* ------------------------------------------------------------------------------------------------ a lease, as records */
@@ -343,12 +344,13 @@ static PyObject *p_withdraw(PyObject *object, PyObject *unused) {
 
 /* ----------------------------------------------------------------------------------------------------------- outcomes */
 
-/* An outcome that is no plain value: Packed((kind, bytes)), kinds as in transport/page.py: VALUE, ERROR. A class of its own,
- * since a tuple may be what a task has returned. */
+/* An outcome that is to be made in Python: Packed((kind, bytes)), kinds as in transport/page.py, VALUE and ERROR, and ARRAY.
+ * A class of its own, since a tuple may be what a task has returned. */
 static PyObject *get_packed(const unsigned char **at, uint64_t word) {
+    static const int kinds[] = {[OUT_VALUE] = 1, [OUT_ERROR] = 2, [OUT_ARRAY] = -1};
     const char *data = (const char *)*at;
     *at += padded(word_length(word));
-    return PyObject_CallFunction((PyObject *)&Packed_Type, "((iy#))", word_more(word) == OUT_VALUE ? 1 : 2, data,
+    return PyObject_CallFunction((PyObject *)&Packed_Type, "((iy#))", kinds[word_more(word)], data,
                                  (Py_ssize_t)word_length(word));
 }
 
@@ -360,9 +362,21 @@ PyTypeObject Packed_Type = {
     .tp_base = &PyTuple_Type,
 };
 
-static PyObject *get_outcome(const unsigned char **at, bool *packed) {
+static PyObject *get_outcome(parent_ring_t *self, const unsigned char **at, bool *packed) {
     const unsigned char *before = *at;
     uint64_t word = get_word(at);
+    if (self && word_tag(word) == TAG_RAW && word_more(word) == OUT_ARRAY) {
+        if (self->taken < self->look_at) { /* a caller has it */
+            *at += padded(word_length(word));
+            Py_RETURN_NONE;
+        }
+        PyObject *view, *array = array_get(before, &self->results, &view);
+        if (array) {
+            array_keep(before, &self->results, view);
+            *at += padded(word_length(word));
+            return array;
+        }
+    }
     if (word_tag(word) == TAG_RAW) {
         *packed = true;
         return get_packed(at, word);
@@ -429,7 +443,7 @@ static int harvest_one(parent_ring_t *self, harvest_t *harvest, const unsigned c
         harvest->packed = false;
         if (!(harvest->run = PyList_New(0))) return -1;
     }
-    PyObject *outcome = get_outcome(at, &harvest->packed);
+    PyObject *outcome = get_outcome(self, at, &harvest->packed);
     int failed = outcome ? PyList_Append(harvest->run, outcome) : -1;
     Py_XDECREF(outcome);
     return failed;
@@ -471,11 +485,45 @@ PyObject *parent_unpiped(PyObject *module, PyObject *data) {
     const unsigned char *at = (const unsigned char *)PyBytes_AS_STRING(data);
     bool packed;
     uint64_t mode = word_length(get_word(&at));
-    PyObject *outcome = get_outcome(&at, &packed);
+    PyObject *outcome = get_outcome(NULL, &at, &packed);
     return outcome ? Py_BuildValue("(iN)", (int)mode, outcome) : NULL;
 }
 
+/* results(mapped, address, data): the worker's arena is mapped there, as long as somebody has `mapped`; its blocks begin at
+ * `data`. */
+static PyObject *p_results(PyObject *object, PyObject *const *args, Py_ssize_t count) {
+    results_arena_t *results = &((parent_ring_t *)object)->results;
+    if (count != 3) return PyErr_Format(PyExc_TypeError, "results takes what keeps it mapped, and two numbers");
+    unsigned long long address = PyLong_AsUnsignedLongLong(args[1]), data = PyLong_AsUnsignedLongLong(args[2]);
+    if (PyErr_Occurred()) return NULL;
+    results->base = (unsigned char *)(uintptr_t)address;
+    results->data = data;
+    put_slot(&results->mapped, args[0]);
+    Py_RETURN_NONE;
+}
+
+/* array(bytes) -> what an outcome that came as Packed with ARRAY is; None when it cannot be made yet. */
+static PyObject *p_array(PyObject *object, PyObject *data) {
+    results_arena_t *results = &((parent_ring_t *)object)->results;
+    if (!PyBytes_Check(data) || PyBytes_GET_SIZE(data) < (Py_ssize_t)WORD)
+        return PyErr_Format(PyExc_TypeError, "array takes what was packed");
+    Py_ssize_t size = PyBytes_GET_SIZE(data);
+    unsigned char *whole = PyMem_Malloc(WORD + (size_t)size);
+    if (!whole) return PyErr_NoMemory();
+    uint64_t word = word_of(TAG_RAW, OUT_ARRAY, (uint64_t)size);
+    memcpy(whole, &word, WORD);
+    memcpy(whole + WORD, PyBytes_AS_STRING(data), (size_t)size);
+    PyObject *view, *array = array_get(whole, results, &view);
+    if (array) array_keep(whole, results, view);
+    PyMem_Free(whole);
+    return array ? array : Py_NewRef(Py_None);
+}
+
 /* --------------------------------------------------------------------------------------------------- a lent worker */
+
+static void unmap_if_unused(parent_ring_t *self) {
+    if (self->closed && !self->sleepers) ring_unmap(&self->ring);
+}
 
 /* The value at look_at, which moves behind it, as does the mark that it is awaited: making it may let others in here. */
 static PyObject *get_looked_at(parent_ring_t *self, uint64_t word) {
@@ -491,6 +539,33 @@ static PyObject *get_looked_at(parent_ring_t *self, uint64_t word) {
     return value_get(&start);
 }
 
+/* The array at look_at, which then moves behind it. Making it may let others in here, the driver who takes it, say, or closes
+ * the ring: then it is not ours, and NULL without an exception, as when it cannot be made here.
+ * An array that lies in an arena has to be made once, since its end is told; so what is given by callers is given for
+ * certain, and the driver makes no array that lies before look_at. */
+static PyObject *get_looked_at_array(parent_ring_t *self, uint64_t word) {
+    storage_t *pending = self->pending;
+    uint64_t before = self->look_at;
+    if (!storage_takes(pending)) return NULL;
+    const unsigned char *at = ring_out_at(&self->ring, before);
+    PyObject *view;
+    self->sleepers++; /* it stays mapped */
+    PyObject *array = array_get(at, &self->results, &view);
+    self->sleepers--;
+    bool ours = array && self->look_at == before && self->pending == pending && !self->closed && storage_takes(pending);
+    if (ours) {
+        array_keep(at, &self->results, view);
+        self->look_at += WORD + padded(word_length(word));
+        self->pending = NULL;
+    } else if (array) {
+        Py_DECREF(array);
+        Py_XDECREF(view);
+        array = NULL;
+    }
+    unmap_if_unused(self);
+    return array;
+}
+
 /* Look whether the outcome of the pending call is there, and give it that. What is found and cannot be given is left to the
  * driver: a pickle, since loading it may run code of the program, which must be done once, whatever strikes; and what a
  * task has printed is to be shown first. */
@@ -503,9 +578,15 @@ static int look(parent_ring_t *self) {
             self->look_at += word_more(word) == OUT_END ? 2 * WORD : WORD;
             continue;
         }
-        if (word_tag(word) == TAG_RAW || self->showing || ring_spoke(&self->ring)) return 0;
-        storage_t *pending = self->pending;
-        PyObject *outcome = get_looked_at(self, word);
+        bool is_array = word_tag(word) == TAG_RAW && word_more(word) == OUT_ARRAY;
+        if ((word_tag(word) == TAG_RAW && !is_array) || self->showing || ring_spoke(&self->ring)) return 0;
+        storage_t *pending = (storage_t *)Py_NewRef((PyObject *)self->pending);
+        PyObject *outcome = is_array ? get_looked_at_array(self, word) : get_looked_at(self, word);
+        if (is_array && !outcome) {
+            Py_DECREF(pending);
+            return 0;
+        }
+        Py_DECREF(pending); /* that of `self->pending` is ours now */
         int settled = outcome ? storage_settle(pending, outcome) : -1;
         if (settled == 1) Py_CLEAR(pending->lane);
         Py_XDECREF(outcome);
@@ -546,10 +627,6 @@ bool parent_knows(parent_ring_t *self, uint32_t id) {
     Py_XDECREF(number);
     if (known < 0) PyErr_Clear();
     return known == 1;
-}
-
-static void unmap_if_unused(parent_ring_t *self) {
-    if (self->closed && !self->sleepers) ring_unmap(&self->ring);
 }
 
 /* Sleep until the worker has published more than `tail`, or for `ns`. -1: a signal handler has raised. */
@@ -741,6 +818,7 @@ static void p_dealloc(PyObject *object) {
     Py_CLEAR(self->known);
     Py_CLEAR(self->sent);
     Py_CLEAR(self->wid);
+    Py_CLEAR(self->results.mapped);
     ring_unmap(&self->ring);
     Py_TYPE(object)->tp_free(object);
 }
@@ -750,6 +828,8 @@ static PyMethodDef methods[] = {
     {"frame", (PyCFunction)(void (*)(void))p_frame, METH_FASTCALL, NULL},
     {"withdraw", p_withdraw, METH_NOARGS, NULL},
     {"take", p_take, METH_O, NULL},
+    {"results", (PyCFunction)(void (*)(void))p_results, METH_FASTCALL, NULL},
+    {"array", p_array, METH_O, NULL},
     {"wants", p_wants, METH_O, NULL},
     {"ask", p_ask, METH_NOARGS, NULL},
     {"will_show", p_will_show, METH_NOARGS, NULL},

@@ -12,6 +12,7 @@
  * The outcome ring: words. Plain values are outcomes as they are. A RAW word's `more` is one of OUT_*:
  *
  *   OUT_VALUE, OUT_ERROR   an outcome: so many bytes, of a pickle, of an encoded exception
+ *   OUT_ARRAY              an outcome, in so many bytes: an array or a scalar of NumPy, see array.c
  *   OUT_MODE               what follows are outcomes of `length`: a mode of transport.frames
  *   OUT_END                a lease is left behind: `length` items were run; the next word says in how many nanoseconds
  *   OUT_PIPED              the next word of this ring (a value, or OUT_VALUE...) and what belongs to it is in the pipe
@@ -25,7 +26,7 @@
 #include "value.h"
 
 enum { RECORD_GROUP = 1, RECORD_FRAME, RECORD_PIPED };
-enum { OUT_VALUE, OUT_ERROR, OUT_MODE, OUT_END, OUT_PIPED };
+enum { OUT_VALUE, OUT_ERROR, OUT_ARRAY, OUT_MODE, OUT_END, OUT_PIPED };
 enum { MODE_CALLS, MODE_ITEMS, MODE_WHOLE_ITEMS }; /* as in transport/frames.py */
 enum { BODIES_EACH, BODIES_RANGE };                 /* how those of a group are written */
 

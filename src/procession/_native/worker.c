@@ -184,7 +184,7 @@ static int publish_packed(worker_ring_t *self, unsigned kind, PyObject *data, bo
 
 /* What turns a body into a value, and that into bytes: see worker/fast.py. */
 typedef struct {
-    PyObject *plain, *encoded, *encode_result, *encode_error;
+    PyObject *plain, *encoded, *encode_result, *encode_error, *place;
 } hands_t;
 
 /* Call with the arguments at *at, which moves behind them in any case. */
@@ -245,12 +245,24 @@ static int publish_error(worker_ring_t *self, hands_t *hands, bool ends) {
     return publish_packed(self, OUT_ERROR, data, ends);
 }
 
+typedef struct {
+    worker_ring_t *ring;
+    bool ends;
+} publishing_t;
+
+static int publish_as(void *how, put_t (*put)(pen_t *, const void *), const void *what) {
+    publishing_t *publishing = how;
+    return publish(publishing->ring, put, what, publishing->ends);
+}
+
 static int publish_value(worker_ring_t *self, hands_t *hands, PyObject *value, bool ends) {
     if (value_is_small(value)) return publish(self, put_value, value, ends); /* the codec may put aside what is large */
     if (value_is_nest(value)) {
         int failed = publish(self, put_nest, value, ends);
         if (failed <= 0) return failed;
     }
+    int failed = array_send(value, hands->place, publish_as, &(publishing_t){self, ends});
+    if (failed <= 0) return failed;
     PyObject *data = PyObject_CallOneArg(hands->encode_result, value);
     if (!data) return forked ? -1 : publish_error(self, hands, ends);
     return publish_packed(self, OUT_VALUE, data, ends);
@@ -310,14 +322,14 @@ static void record_done(worker_ring_t *self) {
     self->record.size = 0;
 }
 
-/* run(plain, encoded, encode_result, encode_error): what `wait` has announced as a group. */
+/* run(plain, encoded, encode_result, encode_error, place): what `wait` has announced as a group. */
 static PyObject *w_run(PyObject *object, PyObject *const *args, Py_ssize_t count) {
     worker_ring_t *self = (worker_ring_t *)object;
-    if (count != 4 || self->record.kind != RECORD_GROUP || !self->record.size)
+    if (count != 5 || self->record.kind != RECORD_GROUP || !self->record.size)
         return PyErr_Format(PyExc_SystemError, "procession: there is no group to be run");
     if (!self->began_ns) self->began_ns = ring_now_ns();
     if (self->record.mode != MODE_CALLS) self->mode_told = false; /* outcomes of two chunks are told apart */
-    hands_t hands = {args[0], args[1], args[2], args[3]};
+    hands_t hands = {args[0], args[1], args[2], args[3], args[4]};
     if (run_items(self, &hands) < 0) return NULL;
     record_done(self);
     Py_RETURN_NONE;

@@ -19,7 +19,7 @@ from typing import Any
 from procession.backends import forksafe
 from procession.backends.unstruck import unstruck
 from procession.transport import aside, budget
-from procession.transport.arena import DATA_AT, IDLE, MOST, Arena, Block, Inlet, Segment, live, settle
+from procession.transport.arena import DATA_AT, IDLE, MOST, Arena, Block, Inlet, Segment, live, settle, watch_forks
 from procession.transport.spans import GRAIN
 
 __all__ = ["IDLE", "Arenas", "WorkerArena", "process_arena"]
@@ -106,6 +106,12 @@ class WorkerArena:
         self.files = sends.fd, worker.fd
         self._sends: ProcessArena | None = sends
         self._worker = worker
+
+    def mapping(self) -> tuple[Any, int, int]:
+        """What keeps the memory of its results mapped, where it is, and where blocks begin. Raises OSError."""
+        kept, address = self._worker.memory.mapping()
+        watch_forks()
+        return kept, address, DATA_AT
 
     def close(self) -> None:
         """It is gone. Views of what it had published stay."""

@@ -27,10 +27,13 @@ from procession.backends import forksafe
 from procession.backends.channel import Channel, definition
 from procession.core.task import Task
 from procession.transport import frames
+from procession.transport.remote import load_error
+from procession.types import Raised
 
 _RING = -1  # in place of a frame's kind: what the ring had
 _END = -1  # in place of a mode: leases were left behind
 _IN_THE_PIPE = (-2,)
+_ARRAY = -1  # in place of a kind: what `native` may make, see `_array`
 
 
 class FastChannel(Channel):
@@ -160,6 +163,26 @@ class FastChannel(Channel):
             if packed:
                 outcomes = [self.unpack(*each) if type(each) is native.Packed else each for each in outcomes]
             self.hand_over(mode, outcomes)
+
+    def unpack(self, kind: int, data: Any) -> Any:
+        """See `Channel`."""
+        if kind != _ARRAY:
+            return super().unpack(kind, data)
+        try:
+            return self._array(data)
+        except BaseException as error:
+            return Raised(load_error("a result could not be rebuilt here", error))
+
+    def _array(self, data: bytes) -> Any:
+        """An array that was not made yet: its memory is not mapped, NumPy is not imported, or there was no memory."""
+        import numpy  # noqa: F401  # as the loading of a pickle would: the worker had it
+
+        if self._arena is not None:
+            self.ring.results(*self._arena.mapping())
+        made = self.ring.array(data)
+        if made is None:
+            raise MemoryError
+        return made
 
     def drain(self) -> None:
         """See `Channel`."""

@@ -43,6 +43,7 @@ from _weakref import ref
 from collections import deque
 from time import monotonic
 
+from procession._native import native
 from procession.transport.spans import GRAIN, Spans, whole
 
 TYPE_CHECKING = False
@@ -124,7 +125,7 @@ class Inlet:
 
     def view(self, offset: int, size: int) -> memoryview:
         """The block there, for as long as the view and all that is made of it live."""
-        _hook()
+        watch_forks()
         words, slot = self._counts.table(self._table), slot_of(offset)
         exporter = self.segment.memory.exporter(offset, size)
         gone = _Gone(exporter, self._notes.append)
@@ -206,7 +207,7 @@ class Arena(Segment):
         self._pinned: list[Block] = []
         self._freed: deque[_Span] = deque()
         self._lock = RLock()
-        _hook()
+        watch_forks()
         key, arenas = id(self), _arenas
         arenas[key] = ref(self, lambda _: arenas.pop(key, None))
 
@@ -345,7 +346,8 @@ class Arena(Segment):
                 self._pinned.append(block)
 
 
-def _hook() -> None:
+def watch_forks() -> None:
+    """Law 7 will be kept."""
     global _hooked
     if not _hooked and hasattr(os, "register_at_fork"):
         _hooked = True
@@ -355,10 +357,12 @@ def _hook() -> None:
 def _pin() -> None:
     for gone in list(live.values()):
         gone.slot = -1
+    if native is not None:
+        native.pin_views()
     for each in list(_arenas.values()):
         arena = each()
         if arena is not None:
             arena.pin()
 
 
-__all__ = ["DATA_AT", "IDLE", "MOST", "Arena", "Block", "Inlet", "Segment", "live", "settle", "slot_of"]
+__all__ = ["DATA_AT", "IDLE", "MOST", "Arena", "Block", "Inlet", "Segment", "live", "settle", "slot_of", "watch_forks"]

@@ -98,6 +98,10 @@ class Memory:
         made.mapped = self._mapped
         return made
 
+    def mapping(self) -> tuple[Any, int]:
+        """What keeps the mapping, and its address."""
+        return self._mapped, self._mapped.address
+
     def offset_of(self, address: int) -> int:
         """Where in the memfd an address of this process lies; it may be outside."""
         return address - self._mapped.address

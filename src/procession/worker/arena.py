@@ -46,6 +46,11 @@ class Here:
             self._open()
         return self.own
 
+    def place(self, raw: memoryview) -> int | None:
+        """Put these bytes into the worker's arena, published; where they lie. None: they have to go another way."""
+        own = self.arena()
+        return None if own is None else own.place(raw)
+
 
 here = Here()
 

@@ -65,7 +65,7 @@ class FastWorker(Worker):
     def group(self, entry: int, mode: int) -> None:
         """Run items of one function, as far as they are this worker's."""
         plain, encoded = self.hands(entry)
-        self.ring.run(plain, encoded, self.table.encode_result, self.table.encode_error)
+        self.ring.run(plain, encoded, self.table.encode_result, self.table.encode_error, arena.here.place)
 
     def hands(self, entry: int) -> tuple[Callable[..., Any], Callable[[bytes], Any]]:
         """What is called with plain arguments, and what with a body that is yet to be decoded."""
