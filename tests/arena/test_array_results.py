@@ -118,6 +118,8 @@ def test_it_goes_without_a_pickle(pool: Pool, monkeypatch: pytest.MonkeyPatch) -
         assert (type(got.base).__name__ == "View") == (got.nbytes > 65535), name
     for name, got in zip(names, pool.map(made, names), strict=True):
         assert facts(got) == facts(MADE[name]), name
+    for name in names:  # the dtype of what came out of a pickle is another object
+        assert facts(pool.submit(work.echo, MADE[name]).result()) == facts(MADE[name]), name
 
 
 def test_a_result_is_the_callers_own(pool: Pool) -> None:

@@ -97,6 +97,29 @@ static int index_of(PyObject *const *all, PyObject *one) {
     return i;
 }
 
+/* Whether this attribute is that object. */
+static bool attribute_is(PyObject *object, const char *name, PyObject *value) {
+    PyObject *found = PyObject_GetAttrString(object, name);
+    bool is = found == value;
+    if (!found) PyErr_Clear();
+    Py_XDECREF(found);
+    return is;
+}
+
+/* The number of a dtype, or DTYPES. One that came out of a pickle is the same as NumPy's own, and another object. */
+static int index_of_dtype(PyObject *dtype) {
+    int found = index_of(numpy.dtypes, dtype);
+    if (found < DTYPES || !attribute_is(dtype, "isnative", Py_True) || !attribute_is(dtype, "metadata", Py_None))
+        return found;
+    PyObject *letter = PyObject_GetAttrString(dtype, "char");
+    Py_ssize_t size = 0;
+    const char *text = letter ? PyUnicode_AsUTF8AndSize(letter, &size) : NULL;
+    for (found = 0; found < DTYPES && !(size == 1 && text[0] == letters[found]);) found++;
+    Py_XDECREF(letter);
+    PyErr_Clear();
+    return found;
+}
+
 /* ------------------------------------------------------------------------------------------------------ in the worker */
 
 typedef struct {
@@ -134,7 +157,7 @@ static int dtype_of(PyObject *value, bool *is_scalar) {
         found = index_of(numpy.scalars, type);
     } else {
         PyObject *dtype = PyObject_GetAttr(value, numpy.dtype);
-        found = dtype ? index_of(numpy.dtypes, dtype) : DTYPES;
+        found = dtype ? index_of_dtype(dtype) : DTYPES;
         Py_XDECREF(dtype);
         PyErr_Clear();
     }
