@@ -212,6 +212,13 @@ static int tell_waiters(storage_t *future, PyObject *state) {
     PyObject *word = state == names.cancelled         ? words.add_cancelled
                      : !is_none(future->exception) ? words.add_exception
                                                       : words.add_result;
+    if (PyList_GET_SIZE(future->waiters) == 1) { /* as it mostly is */
+        PyObject *waiter = Py_NewRef(PyList_GET_ITEM(future->waiters, 0));
+        PyObject *told = PyObject_CallMethodOneArg(waiter, word, (PyObject *)future);
+        Py_DECREF(waiter);
+        Py_XDECREF(told);
+        return told ? 0 : -1;
+    }
     PyObject *waiters = PyList_GetSlice(future->waiters, 0, PyList_GET_SIZE(future->waiters));
     int failed = waiters ? 0 : -1;
     for (Py_ssize_t i = 0; !failed && i < PyList_GET_SIZE(waiters); i++) {
@@ -224,6 +231,7 @@ static int tell_waiters(storage_t *future, PyObject *state) {
 }
 
 static int open_gates(storage_t *future) {
+    if (!PyList_GET_SIZE(future->gates)) return 0;
     PyObject *gates = PyList_GetSlice(future->gates, 0, PyList_GET_SIZE(future->gates));
     int failed = gates ? 0 : -1;
     for (Py_ssize_t i = 0; !failed && i < PyList_GET_SIZE(gates); i++) {
@@ -241,7 +249,7 @@ static int finish_one(storage_t *future, PyObject *state) {
         put_slot(&future->state, state);
         return 0;
     }
-    if ( !future->waiters || !PyList_Check(future->waiters) || !future->gates) return 1;
+    if (!future->waiters || !PyList_Check(future->waiters) || !future->gates) return 1;
     PyObject *cond = Py_NewRef(future->cond), *full = PyObject_GetAttr(cond, words.full);
     PyObject *mine = !full ? NULL : full != Py_None ? Py_NewRef(Py_False) : PyObject_CallMethodOneArg(cond, names.acquire, Py_False);
     int left = !mine ? -1 : mine != Py_True;
