@@ -10,11 +10,16 @@ Whatever the order of these steps, the driver either sees the entry or hears the
 
     user:    append; then, if `closed`, sweep up
     driver:  set `closed`; then sweep up
+
+`os.write` lets go of the GIL before it writes, and what was appended may be just what ends a driver that was awake. So
+the driver closes the pipe when nobody has the bell in hand any more: the number may be another's file at once.
 """
 
 from __future__ import annotations
 
 import os
+from _queue import Empty, SimpleQueue
+from _weakref import ref
 from collections import deque
 from collections.abc import Callable
 from functools import partial
@@ -26,18 +31,23 @@ from procession.backends.tasks import CallFuture
 from procession.core.task import Task
 from procession.driver.lifecycle import in_turn
 
+PATIENCE = 1.0
+"""Seconds that a driver which ends waits for those who are just ringing: each is between two instructions."""
+
 
 class Inbox:
     """Entries for the driver, in order; any thread, any time."""
 
-    __slots__ = ("_bell", "_ring_fd", "_wake_fd", "closed", "entries", "ruled", "targets")
+    __slots__ = ("_bell", "_last_bell", "_ring_fd", "_wake_fd", "closed", "entries", "ruled", "targets")
 
     def __init__(self) -> None:
         self.entries: Any = deque() if native is None else native.TaskQueue()  # with a deque's methods
         self.closed = False
         self.ruled = False  # among the tasks there may be some with rules
         self._wake_fd, self._ring_fd = forksafe.pipe(os.O_CLOEXEC | os.O_NONBLOCK)
-        self._bell = (partial(os.write, self._ring_fd),)
+        self._bell: tuple[Callable[[bytes], object], ...] = (partial(os.write, self._ring_fd),)
+        self._last_bell: tuple[Callable[[bytes], object], ...]
+        self._last_bell = self._bell if native is None else (partial(native.ring, self._ring_fd),)
         self.targets: list[Callable[[Any], object]] = [self.entries.append]
 
     def fileno(self) -> int:
@@ -57,9 +67,8 @@ class Inbox:
 
     def tell_last(self, entry: Any, words: tuple[list[Any], list[Any]]) -> None:
         """Make `words` leave this entry, and ring in any case; see `lifecycle.when_dropped`."""
-        ring = self._bell[0] if native is None else partial(native.ring, self._ring_fd)
         words[1][:] = (entry, b"!")
-        words[0][:] = (self.entries.append, ring)
+        words[0][:] = (self.entries.append, *self._last_bell)
 
     def take_run(self) -> list[Task]:
         """Take the futures that come first, up to an entry that is none."""
@@ -84,8 +93,8 @@ class Inbox:
     def ring(self) -> None:
         """Wake the driver; a full pipe has woken it already, a closed one has no driver."""
         try:
-            os.write(self._ring_fd, b"!")
-        except (BlockingIOError, OSError):
+            any(map(in_turn, self._bell, (b"!",)))
+        except OSError:
             pass
 
     def hush(self) -> None:
@@ -96,6 +105,15 @@ class Inbox:
             pass
 
     def close(self) -> None:
-        """No bell any more; `put` still appends."""
+        """No bell any more; `put` still appends. Who was told the last words has forgotten them."""
+        self.targets[1:] = ()
+        gone: SimpleQueue[object] = SimpleQueue()
+        bells, self._bell, self._last_bell = {*self._bell, *self._last_bell}, (), ()
+        watches = [ref(bells.pop(), gone.put) for _ in range(len(bells))]
+        try:
+            for _ in watches:
+                gone.get(timeout=PATIENCE)
+        except Empty:
+            return  # better open for ever than closed under somebody's hands
         forksafe.close(self._wake_fd)
         forksafe.close(self._ring_fd)

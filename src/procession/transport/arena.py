@@ -15,9 +15,9 @@ sends, which every worker maps; a worker has one for its results, which the pare
                     shared (`pool.share`), while it is
 
 Laws
-1. **One writer.** Each word of a table is written by one side only; there by one thread (`settle`), and by the ends of
-   views that C has made (`_native/array.c`), which hold the GIL. `words[slot] += step` is one step to these: between its
-   instructions there is no call and no jump, where alone the interpreter would give the GIL away.
+1. **One writer.** Each word of a table is written by one side only; there by one thread (`settle`), and by the ends
+   of views that C has made (`_native/array.c`), which hold the GIL. `words[slot] += step` is one step to these: between
+   its instructions there is no call and no jump, where alone the interpreter would give the GIL away.
 2. **A block is reused when nobody can look at it**: its owner has let go of it (the Block object is gone: a task that
    was answered for good, an array that nobody has any more), and
    * parent's arena: no worker holds it. A worker's word is set before its task is answered, for as long as a view
@@ -27,9 +27,9 @@ Laws
    views of it do: they keep the mapping.
 4. **Memory is asked for before it is written** (shmem.py, law 2). What cannot be had, or does not fit, is None: the
    caller takes the pipe. Memory that was had is kept, warm, and is given back after IDLE seconds without use.
-5. **The end of a view, or of a block, runs no Python**: it puts a note into a deque, a call of C code, or, of a view that
-   C has made, counts by itself. So no signal handler that raises is swallowed by a finalizer, and no lock is taken in one.
-   Notes are read at the next occasion.
+5. **The end of a view, or of a block, runs no Python**: it puts a note into a deque, a call of C code, or, of a view
+   that C has made, counts by itself. So no signal handler that raises is swallowed by a finalizer, and no lock is taken
+   in one. Notes are read at the next occasion.
 6. **An interrupt at any instruction leaves an arena whole** (spans.py, law 2; `with` takes and leaves a lock whole: the
    interpreter looks for signals after calls and jumps only). A signal handler that allocates while its own thread does
    gets None.
