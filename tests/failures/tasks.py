@@ -81,6 +81,12 @@ def held(path, gate, x=None):
     return x
 
 
+def when_begun(path, gate):
+    begun = time.monotonic()
+    held(path, gate)
+    return begun
+
+
 def held_blob(path, gate, size):
     held(path, gate)
     return blob(size)

@@ -1,10 +1,16 @@
 """A real ^C, typed into a terminal whose foreground process group is the program and its workers."""
 
+import os
+import signal
+import time
 from pathlib import Path
 
 import pytest
 
-from tests.failures.kit import SLACK, Notes, Program, wait_until
+from procession import Pool
+from procession.worker import resting
+from tests.failures import tasks
+from tests.failures.kit import SLACK, Gate, Notes, Program, wait_until
 
 # What is stuck where: words of the program below.
 STUCK = ["sleep", "python", "c"]
@@ -109,6 +115,22 @@ def test_waiting_for_a_subprocess(tmp_path: Path, notes: Notes, where: str) -> N
 def test_threads(tmp_path: Path, notes: Notes, where: str) -> None:
     """Row: Ctrl-C. Threads cannot be killed: those stuck in C are abandoned, and the program ends."""
     interrupted(tmp_path, notes, "sleep", where, "threads")
+
+
+@pytest.mark.parametrize("chunksize", [1, 10])
+def test_nothing_new_is_begun_for_a_moment(notes: Notes, gate: Gate, chunksize: int) -> None:
+    """Row: Ctrl-C. What a worker runs goes on; what it would run next waits a second, and runs then."""
+    with Pool(1) as pool:
+        results = pool.map(tasks.when_begun, [notes.path] * 4, [gate.path] * 4, chunksize=chunksize)
+        notes.wait(1)
+        began = time.monotonic()
+        (pid,) = pool._processes
+        os.kill(pid, signal.SIGINT)
+        gate.open()
+        first, second, *rest = results
+        assert first <= began
+        assert second >= began + 0.99 * resting.REST
+        assert rest == sorted(rest)
 
 
 NOTEBOOK = """

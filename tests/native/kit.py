@@ -46,10 +46,18 @@ class Ends:
         self.known: set[int] = set()
         self.parent = native.ParentRing(self.fd, 7, self.known)
         self.results: list[tuple[int, bytes]] = []
-        self.worker = native.WorkerRing(self.fd, lambda kind, data: self.results.append((kind, data)))
+        self.resting = bytearray(1)
+        self.rested = 0
+        self.worker = native.WorkerRing(
+            self.fd, lambda kind, data: self.results.append((kind, data)), self.resting, self.rest
+        )
         self.tasks: deque[bytes] = deque()
         self.defined: list[Any] = []
         self.place: Callable[[memoryview], int | None] = nowhere
+
+    def rest(self) -> None:
+        self.rested += 1
+        self.resting[0] = 0
 
     def close(self) -> None:
         self.parent.close()

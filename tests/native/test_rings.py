@@ -410,7 +410,7 @@ def test_a_descriptor_without_rings_is_refused() -> None:
     with pytest.raises(OSError, match="Bad file descriptor"):
         native.ParentRing(-1, 0, set())
     with open("/dev/null") as file, pytest.raises(OSError, match="no rings"):
-        native.WorkerRing(file.fileno(), print)
+        native.WorkerRing(file.fileno(), print, bytearray(1), print)
 
 
 def test_nothing_is_kept() -> None:
@@ -447,3 +447,18 @@ def test_a_call_without_its_body_is_a_bug_of_ours() -> None:
         with pytest.raises(SystemError, match="not encoded"):
             ends.send([call])
         assert isinstance(call, CallFuture)
+
+
+def test_a_worker_rests_before_the_next_item_when_it_is_told_to() -> None:
+    with Ends() as ends:
+        ran: list[int] = []
+
+        def call(x: int) -> int:
+            ran.append(ends.rested)
+            ends.resting[0] = x == 2
+            return x
+
+        ends.send(calls(Function(), (1,), (2,), (3,), (4,)))
+        ends.serve(call)
+        assert ran == [0, 0, 1, 1]
+        assert ends.taken()[0] == (0, [1, 2, 3, 4], False)

@@ -1,6 +1,6 @@
 #include "native.h"
 
-#define INTERFACE 10 /* as in __init__.py */
+#define INTERFACE 11 /* as in __init__.py */
 
 extern PyMethodDef future_functions[];
 

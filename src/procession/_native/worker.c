@@ -31,6 +31,7 @@ typedef struct {
     PyObject *piped; /* records that came through the pipe, or NULL */
     const unsigned char *piped_at, *piped_end;
     PyObject *write; /* write(kind, bytes): a frame into the result pipe, whole */
+    PyObject *resting, *rest; /* a bytearray: not 0: rest() is to be called before an item is taken */
     patience_t patience;
 } worker_ring_t;
 
@@ -284,6 +285,11 @@ static int run_items(worker_ring_t *self, hands_t *hands) {
     int64_t number[2] = {0, 0}; /* the next item of a range, and the step */
     if (ranged) memcpy(number, at, sizeof(number));
     for (uint32_t i = 0; i < record->count; i++) {
+        if (*PyByteArray_AS_STRING(self->resting)) {
+            PyObject *rested = PyObject_CallNoArgs(self->rest);
+            if (!rested) return -1;
+            Py_DECREF(rested);
+        }
         if (!ring_take_item(&self->ring, record->first + i)) {
             if (!record->last) return 0;
             pen_t pen;
@@ -441,13 +447,16 @@ static PyObject *w_asked(PyObject *object, PyObject *unused) {
 static PyObject *w_new(PyTypeObject *type, PyObject *args, PyObject *kwargs) {
     static int registered;
     int fd;
-    PyObject *write;
-    if (!PyArg_ParseTuple(args, "iO", &fd, &write)) return NULL;
+    PyObject *write, *resting, *rest;
+    if (!PyArg_ParseTuple(args, "iOO!O", &fd, &write, &PyByteArray_Type, &resting, &rest)) return NULL;
+    if (!PyByteArray_GET_SIZE(resting)) return PyErr_Format(PyExc_ValueError, "the bytearray is empty");
     if (!registered && pthread_atfork(NULL, NULL, in_child) == 0) registered = 1;
     worker_ring_t *self = (worker_ring_t *)type->tp_alloc(type, 0);
     if (!self) return NULL;
     forked = 0;
     self->write = Py_NewRef(write);
+    self->resting = Py_NewRef(resting);
+    self->rest = Py_NewRef(rest);
     self->patience.credit = MOST_CREDIT / 2;
     if (ring_map(&self->ring, fd) < 0 || self->ring.head->magic != RING_MAGIC) {
         PyErr_SetString(PyExc_OSError, "procession: this descriptor has no rings");
@@ -460,6 +469,8 @@ static PyObject *w_new(PyTypeObject *type, PyObject *args, PyObject *kwargs) {
 static void w_dealloc(PyObject *object) {
     worker_ring_t *self = (worker_ring_t *)object;
     Py_CLEAR(self->write);
+    Py_CLEAR(self->resting);
+    Py_CLEAR(self->rest);
     Py_CLEAR(self->piped);
     ring_unmap(&self->ring);
     Py_TYPE(object)->tp_free(object);
@@ -481,7 +492,7 @@ PyTypeObject WorkerRing_Type = {
     .tp_name = "procession._native._c.WorkerRing",
     .tp_basicsize = sizeof(worker_ring_t),
     .tp_flags = Py_TPFLAGS_DEFAULT,
-    .tp_doc = "WorkerRing(fd, write): the worker's end of the rings that `fd` holds.",
+    .tp_doc = "WorkerRing(fd, write, resting, rest): the worker's end of the rings that `fd` holds.",
     .tp_dealloc = w_dealloc,
     .tp_methods = methods,
     .tp_new = w_new,

@@ -7,7 +7,8 @@ obeyed to the letter (its output, stdin, exit and `__main__` are the stdlib's), 
 Laws
 1. The lifeline comes first. A worker whose parent is gone dies within milliseconds, even in C code that holds the GIL.
 2. A worker has no thread of ours, ever.
-3. SIGINT does nothing (a Python handler, not SIG_IGN, which a subprocess of a task would inherit); SIGTERM kills.
+3. SIGINT interrupts nothing (a Python handler, not SIG_IGN, which a subprocess of a task would inherit): for a moment
+   nothing new is begun, see `resting`. SIGTERM kills.
 4. A process that a task forks is not the worker: `forked` is True in it, it holds none of the worker's channels, and
    when it comes back to the serve loop, that must return at once; it then exits here without running the worker's
    exit.
@@ -38,7 +39,7 @@ import select
 import sys
 
 from procession._native import native
-from procession.worker import showing, stdio
+from procession.worker import resting, showing, stdio
 
 TYPE_CHECKING = False  # typing costs a worker milliseconds; the checkers know this name
 if TYPE_CHECKING:
@@ -174,9 +175,10 @@ def _begin(files: WorkerFiles, lifeline: int) -> None:
     else:
         os.close(lifeline)
     signal.set_wakeup_fd(-1)
-    signal.signal(signal.SIGINT, ignore)
+    signal.signal(signal.SIGINT, resting.hear)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     showing.begin(files.page)
+    resting.asked[0] = 0
     _files, forked = tuple(present(files)), False
     if not _hooked:
         _hooked = True

@@ -9,7 +9,7 @@ from collections import deque
 
 from procession._native import native
 from procession.transport import frames
-from procession.worker import arena, asked, boot, stdio
+from procession.worker import arena, asked, boot, resting, stdio
 from procession.worker.loop import Worker, serve_by
 
 TYPE_CHECKING = False  # typing costs a worker milliseconds; the checkers know this name
@@ -35,7 +35,7 @@ class FastWorker(Worker):
 
     def share(self, files: boot.WorkerFiles) -> None:
         """See `Worker`."""
-        self.ring = native.WorkerRing(files.tokens, self._write)
+        self.ring = native.WorkerRing(files.tokens, self._write, resting.asked, resting.rest)
         asked.answer_for_process(self.ring.asked)
         stdio.spoken = self.ring.speak
 

@@ -20,7 +20,7 @@ from time import perf_counter_ns
 
 from procession.transport import frames, page
 from procession.transport.aside import LEAST
-from procession.worker import arena, asked, boot, state, stdio
+from procession.worker import arena, asked, boot, resting, state, stdio
 from procession.worker.functions import FunctionTable
 
 TYPE_CHECKING = False  # typing costs a worker milliseconds; the checkers know this name
@@ -204,8 +204,10 @@ class Batch:
         token, worker.held = worker.held, None
         bodies = self.bodies
         bodies.reverse()  # popped, not iterated: arguments are freed as soon as their item is done
-        count, tail = 0, page.INTEGER
+        count, tail, asked_to_rest = 0, page.INTEGER, resting.asked
         while bodies:
+            if asked_to_rest[0]:
+                resting.rest()
             try:
                 token = token or read(tokens, 1)
             except BlockingIOError:
