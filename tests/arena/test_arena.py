@@ -139,6 +139,7 @@ def test_idle_memory_is_given_back(arena: Settling, fd: int, monkeypatch: pytest
     arena.memory.bytes[again.offset : again.offset + again.size] = bytes(again.size)
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # one that hits a finalizer is swallowed
 def test_interrupted_anywhere_it_loses_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PROCESSION_ARENA_BYTES", str(1 << 30))
     step = 1

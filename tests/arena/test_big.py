@@ -141,6 +141,7 @@ def test_a_further_run_of_a_spin_off_sees_what_was_sent(tmp_path: Any) -> None:
 
 
 @pytest.mark.timeout(300)
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # one that hits a finalizer is swallowed
 def test_interrupted_anywhere_nothing_stays_taken(pool: Pool) -> None:
     codec: Any = pool._engine.codec  # type: ignore[attr-defined]
     entry = codec.function(work.total)
