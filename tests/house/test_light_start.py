@@ -12,7 +12,10 @@ ZYGOTE = {
     *("procession", "procession._version", "procession.errors", "procession.transport", "procession.worker"),
     *(f"procession.transport.{name}" for name in ("frames", "identity", "importable", "page", "rebuild", "remote")),
     *("procession.transport.shared", "procession.worker.asked", "procession.worker.boot"),
-    *(f"procession.worker.{name}" for name in ("functions", "loop", "packets", "reaping", "showing", "state")),
+    *(
+        f"procession.worker.{name}"
+        for name in ("functions", "loop", "packets", "reaping", "resting", "showing", "state")
+    ),
     *("procession.worker.stdio", "procession.worker.zygote"),
     *("procession._native", "procession._native._c", "procession.worker.fast", "procession.worker.arena"),
     "procession.transport.aside",
