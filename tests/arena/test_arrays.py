@@ -84,17 +84,19 @@ def test_it_may_be_dropped_while_it_is_on_its_way(pool: Pool) -> None:
     wait_until(lambda: taken() == 0, "all is free")
 
 
-def test_a_task_returns_one_as_a_reference(pool: Pool) -> None:
-    array = pool.submit(work.lend, MB).result()
-    assert array.sum() == 5 * MB
+@pytest.mark.parametrize("size", [10, MB])
+def test_a_task_returns_one_as_a_reference(pool: Pool, size: int) -> None:
+    assert pool.submit(work.full, size, 1.0).result().sum() == size
+    array = pool.submit(work.lend, size).result()
+    assert array.sum() == 5 * size
     array[:] = 6
-    assert pool.submit(work.kept_total).result() == 6 * MB, "it is shared"
+    assert pool.submit(work.kept_total).result() == 6 * size, "it is shared"
     again = [pool.submit(return_kept).result() for _ in range(5)]
     pool.submit(work.forget).result()
     for _ in range(10):
         pool.submit(work.full, MB, 1.0).result()
-    assert array.sum() == 6 * MB
-    assert all(each.sum() == 6 * MB for each in again)
+    assert array.sum() == 6 * size
+    assert all(each.sum() == 6 * size for each in again)
 
 
 def return_kept() -> Any:

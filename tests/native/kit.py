@@ -119,7 +119,7 @@ class Ends:
         encode_result: Callable[[Any], bytes] = lambda value: repr(value).encode(),
         encode_error: Callable[[BaseException], bytes] = lambda error: repr(error).encode(),
     ) -> None:
-        self.worker.run(plain, encoded, encode_result, encode_error, self.place)
+        self.worker.run(plain, encoded, encode_result, encode_error, self.place, bytearray(1))
 
 
 def calls(function: Function, *bodies: Any) -> list[CallFuture[Any]]:

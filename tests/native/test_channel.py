@@ -57,7 +57,7 @@ class Scene:
         while self.worker.pending():
             told = self.worker.wait(-1)
             if told[0] == native.GROUP:
-                self.worker.run(fn, print, dumps_to_parent, repr, nowhere)
+                self.worker.run(fn, print, dumps_to_parent, repr, nowhere, bytearray(1))
 
     def heard(self) -> list[tuple[Any, ...]]:
         """What one look brings."""
@@ -139,7 +139,7 @@ def test_a_worker_that_died_between_the_pipe_and_the_ring_has_answered(scene: Sc
     with pytest.raises(InterruptedError):
         while True:
             if worker.wait(-1)[0] == native.GROUP:
-                worker.run(lambda x: [b"z" * native.LARGEST], print, dumps_to_parent, repr, nowhere)
+                worker.run(lambda x: [b"z" * native.LARGEST], print, dumps_to_parent, repr, nowhere, bytearray(1))
     assert len(kept) == 1
     assert kept[0][:8] != mode
     scene.write(frames.PIPED, kept[0])

@@ -164,17 +164,17 @@ static int dtype_of(PyObject *value, bool *is_scalar) {
     return found == DTYPES || is_registered(type) ? -1 : found;
 }
 
-/* Put into the arena by `place`, which is Python and says where; 1: not there. */
+/* Put into the arena by `place`, which is Python and says where; 1: not there, -2: it has raised. */
 static int put_far(sent_array_t *sent, PyObject *place) {
     PyObject *view = PyMemoryView_FromMemory(sent->buffer.buf, sent->buffer.len, PyBUF_READ);
     PyObject *where = view ? PyObject_CallOneArg(place, view) : NULL;
     Py_XDECREF(view);
-    if (!where) return -1;
+    if (!where) return -2;
     int failed = where == Py_None;
     if (!failed) sent->place = PyLong_AsUnsignedLongLong(where);
     Py_DECREF(where);
     sent->form = FAR;
-    return PyErr_Occurred() ? -1 : failed;
+    return PyErr_Occurred() ? -2 : failed;
 }
 
 int array_send(PyObject *value, PyObject *place, int (*publish)(void *, put_t (*)(pen_t *, const void *), const void *),

@@ -1,6 +1,6 @@
 #include "native.h"
 
-#define INTERFACE 11 /* as in __init__.py */
+#define INTERFACE 12 /* as in __init__.py */
 
 extern PyMethodDef future_functions[];
 

@@ -93,7 +93,7 @@ typedef struct {
     uint64_t data; /* the blocks, from `base` on */
 } results_arena_t;
 
-/* Publish a value as an array, by `publish(how, put, what)`; 1: it cannot go this way, -1: error. `place(memoryview)`, a
+/* Publish a value as an array, by `publish(how, put, what)`; 1: it cannot go this way, -1: error, -2: `place` has raised. `place(memoryview)`, a
  * function of Python, puts bytes into the arena and says where, or None. */
 int array_send(PyObject *value, PyObject *place, int (*publish)(void *, put_t (*)(pen_t *, const void *), const void *),
                void *how);

@@ -186,6 +186,7 @@ static int publish_packed(worker_ring_t *self, unsigned kind, PyObject *data, bo
 /* What turns a body into a value, and that into bytes: see worker/fast.py. */
 typedef struct {
     PyObject *plain, *encoded, *encode_result, *encode_error, *place;
+    PyObject *lends; /* a bytearray: not 0: arrays may lie in the arena already, and are for the pickler */
 } hands_t;
 
 /* Call with the arguments at *at, which moves behind them in any case. */
@@ -262,8 +263,11 @@ static int publish_value(worker_ring_t *self, hands_t *hands, PyObject *value, b
         int failed = publish(self, put_nest, value, ends);
         if (failed <= 0) return failed;
     }
-    int failed = array_send(value, hands->place, publish_as, &(publishing_t){self, ends});
-    if (failed <= 0) return failed;
+    if (!*PyByteArray_AS_STRING(hands->lends)) {
+        int failed = array_send(value, hands->place, publish_as, &(publishing_t){self, ends});
+        if (failed == -2) return forked ? -1 : publish_error(self, hands, ends);
+        if (failed <= 0) return failed;
+    }
     PyObject *data = PyObject_CallOneArg(hands->encode_result, value);
     if (!data) return forked ? -1 : publish_error(self, hands, ends);
     return publish_packed(self, OUT_VALUE, data, ends);
@@ -328,14 +332,14 @@ static void record_done(worker_ring_t *self) {
     self->record.size = 0;
 }
 
-/* run(plain, encoded, encode_result, encode_error, place): what `wait` has announced as a group. */
+/* run(plain, encoded, encode_result, encode_error, place, lends): what `wait` has announced as a group. */
 static PyObject *w_run(PyObject *object, PyObject *const *args, Py_ssize_t count) {
     worker_ring_t *self = (worker_ring_t *)object;
-    if (count != 5 || self->record.kind != RECORD_GROUP || !self->record.size)
+    if (count != 6 || !PyByteArray_Check(args[5]) || !PyByteArray_GET_SIZE(args[5]) || self->record.kind != RECORD_GROUP || !self->record.size)
         return PyErr_Format(PyExc_SystemError, "procession: there is no group to be run");
     if (!self->began_ns) self->began_ns = ring_now_ns();
     if (self->record.mode != MODE_CALLS) self->mode_told = false; /* outcomes of two chunks are told apart */
-    hands_t hands = {args[0], args[1], args[2], args[3], args[4]};
+    hands_t hands = {args[0], args[1], args[2], args[3], args[4], args[5]};
     if (run_items(self, &hands) < 0) return NULL;
     record_done(self);
     Py_RETURN_NONE;

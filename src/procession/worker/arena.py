@@ -28,6 +28,7 @@ class Here:
     def begin(self, files: WorkerFiles) -> None:
         """This process is a worker that was given these."""
         self.own = None
+        lends[0] = 0
         self._pid = os.getpid()
         self._files = (files.own, files.arena) if files.arena >= 0 else None
         aside.begin(self._open)
@@ -36,7 +37,7 @@ class Here:
         if self._files is not None:
             from procession.worker.own_arena import OwnArena
 
-            self.own = OwnArena(*self._files)
+            self.own = OwnArena(*self._files, lends)
 
     def arena(self) -> OwnArena | None:
         """See `Supply`. A process that a task has forked may not touch it."""
@@ -53,6 +54,8 @@ class Here:
 
 
 here = Here()
+lends = bytearray(1)
+"""Not 0: the worker's arena has been lent to tasks as arrays, so a result may lie there already. Its address stays."""
 
 
 def pause(hears: Callable[[float], bool]) -> None:
@@ -64,4 +67,4 @@ def pause(hears: Callable[[float], bool]) -> None:
         here.own.rest(hears)
 
 
-__all__ = ["here", "pause"]
+__all__ = ["here", "lends", "pause"]

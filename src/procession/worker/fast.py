@@ -65,7 +65,8 @@ class FastWorker(Worker):
     def group(self, entry: int, mode: int) -> None:
         """Run items of one function, as far as they are this worker's."""
         plain, encoded = self.hands(entry)
-        self.ring.run(plain, encoded, self.table.encode_result, self.table.encode_error, arena.here.place)
+        table = self.table
+        self.ring.run(plain, encoded, table.encode_result, table.encode_error, arena.here.place, arena.lends)
 
     def hands(self, entry: int) -> tuple[Callable[..., Any], Callable[[bytes], Any]]:
         """What is called with plain arguments, and what with a body that is yet to be decoded."""

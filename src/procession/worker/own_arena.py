@@ -19,9 +19,10 @@ if TYPE_CHECKING:
 class OwnArena(Arena):
     """What this worker allocates. Its blocks are free when the parent has released all that was published of them."""
 
-    def __init__(self, fd: int, sent: int) -> None:
-        """`fd`: the memfd of this arena; `sent`: that of the parent's."""
+    def __init__(self, fd: int, sent: int, lends: bytearray) -> None:
+        """`fd`: the memfd of this arena; `sent`: that of the parent's; `lends` is told when it is lent to tasks."""
         super().__init__(fd)
+        self._lends = lends
         self._published: dict[int, int] = {}
         self._notes: deque[Any] = deque()
         parents = Segment(sent)
@@ -40,9 +41,14 @@ class OwnArena(Arena):
             published[slot] = published.get(slot, 0) + 1
         return data
 
+    def lend(self, size: int) -> memoryview | None:
+        """See `Arena`."""
+        self._lends[0] = 1
+        return Arena.lend(self, size)
+
     def place(self, raw: memoryview) -> int | None:
-        """See `arena.Here`. What may lie here already is for the pickler, which sends it as it lies."""
-        block = None if self.exports else self.allocate(raw.nbytes)
+        """See `arena.Here`."""
+        block = self.allocate(raw.nbytes)
         if block is None:
             return None
         offset = block.offset
