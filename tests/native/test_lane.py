@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
+import sys
 import threading
 import time
 from concurrent.futures import TimeoutError as FutureTimeout
@@ -187,6 +189,47 @@ def test_an_array_whose_memory_is_not_mapped_is_left_to_the_driver() -> None:
         assert slots[1] == 1
         del part
         assert slots[1] == 2
+
+
+@pytest.mark.skipif(sys.version_info >= (3, 12), reason="there the collector waits until no C is at work")
+def test_a_call_that_comes_while_the_driver_makes_an_outcome_gets_its_own() -> None:
+    """Making a nest may run the collector, that a finalizer, and that may call."""
+    got: list[Any] = []
+
+    class Trap:
+        """Has itself collected again until its call was handed over."""
+
+        def __init__(self) -> None:
+            self.me = self
+
+        def __del__(self) -> None:
+            if got:
+                return
+            second = hand(ends, (2,))
+            if second is None:
+                Trap()
+                return
+            ends.serve(lambda x: x)
+            ends.parent.will_show()
+            ends.parent.showing = False
+            ends.parent.wait(second)
+            got.append(second.result(0))
+
+    threshold = gc.get_threshold()
+    with lent() as ends:
+        first = hand(ends, (1,))
+        assert first is not None
+        ends.serve(lambda _: [[n] for n in range(20)])
+        ends.worker.speak()  # so nobody but the driver gives the first its outcome
+        gc.collect()
+        gc.disable()
+        Trap()
+        gc.set_threshold(1, 1, 1)
+        gc.enable()
+        told = ends.parent.take(True)
+        gc.set_threshold(*threshold)
+        assert got == [2]
+        assert told[0] == (0, [[[n] for n in range(20)]], False)
 
 
 def test_a_recalled_worker_takes_nothing_more() -> None:

@@ -362,11 +362,12 @@ PyTypeObject Packed_Type = {
     .tp_base = &PyTuple_Type,
 };
 
-static PyObject *get_outcome(parent_ring_t *self, const unsigned char **at, bool *packed) {
+/* An outcome. `given`: a caller has it already; an array is not made again. `self`: NULL when it came through the pipe. */
+static PyObject *get_outcome(parent_ring_t *self, const unsigned char **at, bool given, bool *packed) {
     const unsigned char *before = *at;
     uint64_t word = get_word(at);
     if (self && word_tag(word) == TAG_RAW && word_more(word) == OUT_ARRAY) {
-        if (self->taken < self->look_at) { /* a caller has it */
+        if (given) {
             *at += padded(word_length(word));
             Py_RETURN_NONE;
         }
@@ -423,7 +424,7 @@ static inline bool is_outcome(uint64_t word) {
 }
 
 /* One thing of the outcome ring; 1: what comes next is in the pipe; -1: error. */
-static int harvest_one(parent_ring_t *self, harvest_t *harvest, const unsigned char **at) {
+static int harvest_one(parent_ring_t *self, harvest_t *harvest, bool given, const unsigned char **at) {
     uint64_t word;
     memcpy(&word, *at, WORD);
     if (word_tag(word) == TAG_RAW && word_more(word) >= OUT_MODE) {
@@ -443,7 +444,7 @@ static int harvest_one(parent_ring_t *self, harvest_t *harvest, const unsigned c
         harvest->packed = false;
         if (!(harvest->run = PyList_New(0))) return -1;
     }
-    PyObject *outcome = get_outcome(self, at, &harvest->packed);
+    PyObject *outcome = get_outcome(self, at, given, &harvest->packed);
     int failed = outcome ? PyList_Append(harvest->run, outcome) : -1;
     Py_XDECREF(outcome);
     return failed;
@@ -462,8 +463,15 @@ static PyObject *p_take(PyObject *object, PyObject *merged) {
         const unsigned char *start = ring_out_at(&self->ring, self->taken), *at = start;
         uint64_t word;
         memcpy(&word, at, WORD);
-        if (self->pending && self->taken >= self->look_at && is_outcome(word)) Py_CLEAR(self->pending);
-        state = harvest_one(self, &harvest, &at);
+        bool given = self->taken < self->look_at;
+        if (self->lent && !given && is_outcome(word)) {
+            /* it is the driver's; making it may let others in here, who may hand over the next call, and look for that */
+            const unsigned char *end = start;
+            value_skip(&end);
+            self->look_at = self->taken + (uint64_t)(end - start);
+            Py_CLEAR(self->pending);
+        }
+        state = harvest_one(self, &harvest, given, &at);
         self->taken += (uint64_t)(at - start);
     }
     if (state >= 0 && end_run(self, &harvest) < 0) state = -1;
@@ -485,7 +493,7 @@ PyObject *parent_unpiped(PyObject *module, PyObject *data) {
     const unsigned char *at = (const unsigned char *)PyBytes_AS_STRING(data);
     bool packed;
     uint64_t mode = word_length(get_word(&at));
-    PyObject *outcome = get_outcome(NULL, &at, &packed);
+    PyObject *outcome = get_outcome(NULL, &at, false, &packed);
     return outcome ? Py_BuildValue("(iN)", (int)mode, outcome) : NULL;
 }
 
