@@ -13,7 +13,6 @@ import pickle
 import signal
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
@@ -43,17 +42,17 @@ class Walks:
     def __init__(self, asked: Sequence[Walk]) -> None:
         self._asked = asked
         self._found: list[object] | None = None
-        self._file = tempfile.NamedTemporaryFile(prefix="walks-")  # noqa: SIM115 - closed in `end`
-        self._file.write(pickle.dumps(asked))
-        self._file.flush()
         self._program = subprocess.Popen(
-            [sys.executable, "-m", __name__, self._file.name],
+            [sys.executable, "-m", __name__],
             cwd=ROOT,
             env={name: word for name, word in os.environ.items() if name != leaks.VARIABLE},  # it is no test's
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             process_group=0,
         )
+        assert self._program.stdin is not None
+        with self._program.stdin as told:
+            told.write(pickle.dumps(asked))
 
     def of(self, module: str) -> Mapping[Any, Any]:
         """By scenario. Waits for the program's end."""
@@ -73,7 +72,6 @@ class Walks:
         self._program.wait()
         assert self._program.stdout is not None
         self._program.stdout.close()
-        self._file.close()
 
 
 def asked_for(items: Sequence[pytest.Item]) -> list[Walk]:
@@ -107,13 +105,13 @@ def walked(request: pytest.FixtureRequest, walks: Walks) -> Mapping[Any, Any]:
     return walks.of(request.module.__name__)
 
 
-def main(path: str) -> None:
-    """Take all walks that the file names; by the standard library's pool, which nothing here can break."""
+def main() -> None:
+    """Take all walks that stdin names; by the standard library's pool, which nothing here can break."""
     os.nice(19)
-    asked: list[Walk] = pickle.loads(Path(path).read_bytes())
+    asked: list[Walk] = pickle.load(sys.stdin.buffer)
     with ProcessPoolExecutor(cpu.available(), get_context("spawn")) as executor:
         sys.stdout.buffer.write(pickle.dumps(list(executor.map(take, asked))))
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main()

@@ -44,6 +44,8 @@ BLOCK = 1024
 """Items pulled at once at most."""
 QUICK_NS = 200_000
 """A block that took less is followed by a larger one; after one that took more, items are pulled one by one."""
+NARROW = 1 << 60
+"""Numbers beyond it are handed over one by one."""
 PATIENCE_NS = 2_000_000
 """When something is ready, pulling goes on no longer than this."""
 
@@ -88,7 +90,7 @@ class Course(Handover):
         super().__init__(engine, FlowCore(window or 1, ordered=ordered))
         self.function = function
         self.single = len(iterables) == 1
-        self.numbers = iterables[0] if self.single and iterables[0].__class__ is range else None
+        self.numbers = iterables[0] if self.single and _is_narrow(iterables[0]) else None
         self.sources = [iter(iterable) for iterable in iterables]
         self.source: Iterator[Any] = self.sources[0] if self.single else zip(*self.sources, strict=False)
         self.auto = window is None
@@ -334,6 +336,11 @@ class Course(Handover):
                     source.close()
                 except ValueError:
                     pass  # it is running, in this very thread: it cannot be closed from inside
+
+
+def _is_narrow(items: Any) -> bool:
+    """A range that may travel as two numbers: whatever is reckoned with them, 64 bits hold it."""
+    return items.__class__ is range and all(-NARROW < each < NARROW for each in (items.start, items.stop, items.step))
 
 
 def _auto_window(workers: int, profile: Profile, taken: int) -> int:

@@ -122,13 +122,7 @@ static int index_of_dtype(PyObject *dtype) {
 
 /* ------------------------------------------------------------------------------------------------------ in the worker */
 
-typedef struct {
-    Py_buffer buffer;
-    int dtype, form;
-    uint64_t place;
-} sent_array_t;
-
-static put_t put_array(pen_t *pen, const void *what) {
+put_t array_put(pen_t *pen, const void *what) {
     const sent_array_t *sent = what;
     const Py_buffer *buffer = &sent->buffer;
     size_t head = WORD * (1 + (size_t)buffer->ndim), size = head + (sent->form == FAR ? 2 * WORD : (size_t)buffer->len);
@@ -140,10 +134,7 @@ static put_t put_array(pen_t *pen, const void *what) {
         put_word(pen, sent->place);
         return put_word(pen, (uint64_t)buffer->len);
     }
-    size_t whole = padded((uint64_t)buffer->len);
-    if (whole) memset(pen->at + whole - WORD, 0, WORD);
-    memcpy(pen->at, buffer->buf, (size_t)buffer->len);
-    pen->at += whole;
+    put_padded(pen, buffer->buf, (size_t)buffer->len);
     return PUT_DONE;
 }
 
@@ -164,35 +155,35 @@ static int dtype_of(PyObject *value, bool *is_scalar) {
     return found == DTYPES || is_registered(type) ? -1 : found;
 }
 
-/* Put into the arena by `place`, which is Python and says where; 1: not there, -2: it has raised. */
+/* Put into the arena by `place`, which is Python and says where; 1: not there, -1: it has raised. */
 static int put_far(sent_array_t *sent, PyObject *place) {
     PyObject *view = PyMemoryView_FromMemory(sent->buffer.buf, sent->buffer.len, PyBUF_READ);
     PyObject *where = view ? PyObject_CallOneArg(place, view) : NULL;
     Py_XDECREF(view);
-    if (!where) return -2;
+    if (!where) return -1;
     int failed = where == Py_None;
     if (!failed) sent->place = PyLong_AsUnsignedLongLong(where);
     Py_DECREF(where);
     sent->form = FAR;
-    return PyErr_Occurred() ? -2 : failed;
+    return PyErr_Occurred() ? -1 : failed;
 }
 
-int array_send(PyObject *value, PyObject *place, int (*publish)(void *, put_t (*)(pen_t *, const void *), const void *),
-               void *how) {
+int array_begin(sent_array_t *sent, PyObject *value, PyObject *place) {
     bool is_scalar;
-    sent_array_t sent = {.dtype = dtype_of(value, &is_scalar)};
-    if (sent.dtype < 0) return 1;
-    if (PyObject_GetBuffer(value, &sent.buffer, PyBUF_ND | (is_scalar ? 0 : PyBUF_WRITABLE)) < 0) {
+    sent->dtype = dtype_of(value, &is_scalar);
+    if (sent->dtype < 0) return 1;
+    if (PyObject_GetBuffer(value, &sent->buffer, PyBUF_ND | (is_scalar ? 0 : PyBUF_WRITABLE)) < 0) {
         PyErr_Clear(); /* with gaps, or read-only */
         return 1;
     }
-    int failed = sent.buffer.ndim > MOST_DIMENSIONS || !sent.buffer.len; /* an empty one has strides of its own */
-    sent.form = is_scalar ? SCALAR : NEAR;
-    if (!failed && sent.buffer.len > NEAR_BYTES) failed = put_far(&sent, place);
-    if (!failed) failed = publish(how, put_array, &sent);
-    PyBuffer_Release(&sent.buffer);
+    int failed = sent->buffer.ndim > MOST_DIMENSIONS || !sent->buffer.len; /* an empty one has strides of its own */
+    sent->form = is_scalar ? SCALAR : NEAR;
+    if (!failed && sent->buffer.len > NEAR_BYTES) failed = put_far(sent, place);
+    if (failed) array_end(sent);
     return failed;
 }
+
+void array_end(sent_array_t *sent) { PyBuffer_Release(&sent->buffer); }
 
 /* ------------------------------------------------------------------------------------------------------ in the parent */
 
@@ -201,7 +192,8 @@ typedef struct {
     PyObject *mapped; /* keeps the memory mapped */
     void *at;
     Py_ssize_t size;
-    int64_t *word; /* where the end is told, or NULL: nowhere */
+    int64_t *word; /* where its end is told */
+    bool kept; /* it is told */
     unsigned forks; /* as they were when it was made */
 } view_t;
 
@@ -219,7 +211,7 @@ static int view_get(PyObject *object, Py_buffer *buffer, int flags) {
 
 static void view_dealloc(PyObject *object) {
     view_t *self = (view_t *)object;
-    if (self->word && self->forks == forks) ++*(volatile int64_t *)self->word;
+    if (self->kept && self->forks == forks) ++*(volatile int64_t *)self->word;
     Py_CLEAR(self->mapped);
     Py_TYPE(object)->tp_free(object);
 }
@@ -248,7 +240,8 @@ static PyObject *get_far(PyObject *shape, int dtype, uint64_t place, uint64_t si
     made->mapped = Py_NewRef(arena->mapped);
     made->at = arena->base + place;
     made->size = (Py_ssize_t)size;
-    made->word = NULL; /* nobody has it yet */
+    made->word = (int64_t *)arena->base + (place - arena->data) / GRAIN;
+    made->kept = false;
     made->forks = forks;
     PyObject *array = new_array(shape, dtype, (PyObject *)made);
     if (array)
@@ -273,8 +266,8 @@ failed:
     return NULL;
 }
 
-PyObject *array_get(const unsigned char *at, results_arena_t *arena, PyObject **view) {
-    uint64_t size = word_length(get_word(&at)), head = get_word(&at);
+PyObject *array_get(const unsigned char *at, size_t size, results_arena_t *arena, PyObject **view) {
+    uint64_t head = get_word(&at);
     int dtype = (int)(head & 0xFF), count = (int)(head >> 8 & 0xFF), form = (int)(head >> 16 & 0xFF);
     uint64_t extents[MOST_DIMENSIONS], where[2] = {0, 0};
     *view = NULL;
@@ -299,12 +292,8 @@ PyObject *array_get(const unsigned char *at, results_arena_t *arena, PyObject **
     return made;
 }
 
-void array_keep(const unsigned char *at, results_arena_t *arena, PyObject *view) {
+void array_keep(PyObject *view) {
     if (!view) return;
-    uint64_t size = word_length(get_word(&at)), place;
-    memcpy(&place, at + size - 2 * WORD, WORD);
-    view_t *self = (view_t *)view;
-    self->word = (int64_t *)arena->base + (place - arena->data) / GRAIN;
+    ((view_t *)view)->kept = true;
     Py_DECREF(view); /* the array has it */
 }
-

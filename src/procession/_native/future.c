@@ -327,7 +327,7 @@ PyMethodDef future_functions[] = {
     {"set_lock", set_lock, METH_O, NULL},
     {"pin_views", array_pin, METH_NOARGS, NULL},
     {"unpiped", parent_unpiped, METH_O, NULL},
-    {"are_small", queue_are_small, METH_O, NULL},
+    {"are_small", values_are_small, METH_O, NULL},
     {"ring", (PyCFunction)(void (*)(void))door_ring, METH_FASTCALL, NULL},
     {"run_of", (PyCFunction)(void (*)(void))funnel_run_of, METH_FASTCALL, NULL},
     {"forget", (PyCFunction)(void (*)(void))funnel_forget, METH_FASTCALL, NULL},

@@ -66,7 +66,6 @@ typedef struct {
 
 extern PyTypeObject Queue_Type;
 int queue_append(queue_t *queue, PyObject *item);
-PyObject *queue_are_small(PyObject *module, PyObject *items);
 
 /* ------------------------------------------------------------------------------------------------ parent.c, worker.c, door.c */
 
@@ -93,15 +92,23 @@ typedef struct {
     uint64_t data; /* the blocks, from `base` on */
 } results_arena_t;
 
-/* Publish a value as an array, by `publish(how, put, what)`; 1: it cannot go this way, -1: error, -2: `place` has raised. `place(memoryview)`, a
- * function of Python, puts bytes into the arena and says where, or None. */
-int array_send(PyObject *value, PyObject *place, int (*publish)(void *, put_t (*)(pen_t *, const void *), const void *),
-               void *how);
-/* The array of an OUT_ARRAY. NULL without an exception: it cannot be made here and now. What lies in the arena is looked at
- * by *view, a reference, which does not count yet. */
-PyObject *array_get(const unsigned char *at, results_arena_t *arena, PyObject **view);
-/* The array that was made of this is kept: the end of its view, if it has one, will be told. Steals `view`. */
-void array_keep(const unsigned char *at, results_arena_t *arena, PyObject *view);
+/* An array or a scalar that is to be put. */
+typedef struct {
+    Py_buffer buffer;
+    int dtype, form;
+    uint64_t place;
+} sent_array_t;
+
+/* Make ready to put a value as an array, by `array_put`, and then to `array_end`; 1: it cannot go this way, -1: `place` has
+ * raised. `place(memoryview)`, a function of Python, puts bytes into the arena and says where, or None. */
+int array_begin(sent_array_t *sent, PyObject *value, PyObject *place);
+put_t array_put(pen_t *pen, const void *sent);
+void array_end(sent_array_t *sent);
+/* The array of so many bytes of an OUT_ARRAY. NULL without an exception: it cannot be made here and now. What lies in the
+ * arena is looked at by *view, a reference, whose end is not told yet. */
+PyObject *array_get(const unsigned char *at, size_t size, results_arena_t *arena, PyObject **view);
+/* The array is kept: the end of its view, if it has one, will be told. Steals `view`. */
+void array_keep(PyObject *view);
 PyObject *array_pin(PyObject *module, PyObject *unused);
 
 /* funnel.c; NULL without an exception: take the long way */

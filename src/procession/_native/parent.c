@@ -146,42 +146,26 @@ static int add_definition(parent_ring_t *self, sheet_t *sheet, PyObject *functio
     return known < 0 ? -1 : 0;
 }
 
-/* Items `from` to `from + count` of a range as two words; 1: a number does not fit, -1: error. */
-static int add_range(sheet_t *sheet, PyObject *range, Py_ssize_t from, Py_ssize_t count) {
+/* The items of a range from `from` on as two words. Whoever made it a chunk has looked that all its numbers fit. */
+static int add_range(sheet_t *sheet, PyObject *range, Py_ssize_t from) {
     PyObject *start = PyObject_GetAttrString(range, "start"), *step = start ? PyObject_GetAttrString(range, "step") : NULL;
-    int beyond[2] = {0, 0};
-    int64_t first = step ? PyLong_AsLongLongAndOverflow(start, &beyond[0]) : 0;
-    int64_t each = step ? PyLong_AsLongLongAndOverflow(step, &beyond[1]) : 0, last;
+    int64_t numbers[2] = {step ? PyLong_AsLongLong(start) : 0, step ? PyLong_AsLongLong(step) : 0};
     Py_XDECREF(start);
     Py_XDECREF(step);
-    if (PyErr_Occurred()) return -1;
-    bool fits = !beyond[0] && !beyond[1] && !__builtin_mul_overflow(each, (int64_t)from, &last) &&
-                !__builtin_add_overflow(first, last, &first) && !__builtin_mul_overflow(each, (int64_t)count, &last) &&
-                !__builtin_add_overflow(first, last, &last);
-    if (!fits) return 1;
-    if (add_space(sheet, 2 * WORD) < 0) return -1;
-    unsigned char *at = sheet->pen.at - 2 * WORD;
-    memcpy(at, &first, WORD);
-    memcpy(at + WORD, &each, WORD);
+    if (PyErr_Occurred() || add_space(sheet, sizeof(numbers)) < 0) return -1;
+    numbers[0] += (int64_t)from * numbers[1];
+    memcpy(sheet->pen.at - sizeof(numbers), numbers, sizeof(numbers));
     return 0;
 }
 
 static int add_bodies(sheet_t *sheet, group_t *group, PyObject *bodies, Py_ssize_t from, Py_ssize_t count, bool whole) {
+    if (PyRange_Check(bodies)) {
+        group->head.bodies = BODIES_RANGE;
+        return add_range(sheet, bodies, from);
+    }
     int failed = 0;
-    if (PyList_Check(bodies)) {
-        for (Py_ssize_t i = from; !failed && i < from + count && i < PyList_GET_SIZE(bodies); i++)
-            failed = add_body(sheet, PyList_GET_ITEM(bodies, i), whole);
-        return failed;
-    }
-    failed = add_range(sheet, bodies, from, count);
-    if (!failed) group->head.bodies = BODIES_RANGE;
-    if (failed <= 0) return failed;
-    failed = 0;
-    for (Py_ssize_t i = from; !failed && i < from + count; i++) {
-        PyObject *body = PySequence_GetItem(bodies, i);
-        failed = body ? add_body(sheet, body, whole) : -1;
-        Py_XDECREF(body);
-    }
+    for (Py_ssize_t i = from; !failed && i < from + count && i < PyList_GET_SIZE(bodies); i++)
+        failed = add_body(sheet, PyList_GET_ITEM(bodies, i), whole);
     return failed;
 }
 
@@ -371,9 +355,9 @@ static PyObject *get_outcome(parent_ring_t *self, const unsigned char **at, bool
             *at += padded(word_length(word));
             Py_RETURN_NONE;
         }
-        PyObject *view, *array = array_get(before, &self->results, &view);
+        PyObject *view, *array = array_get(*at, word_length(word), &self->results, &view);
         if (array) {
-            array_keep(before, &self->results, view);
+            array_keep(view);
             *at += padded(word_length(word));
             return array;
         }
@@ -512,19 +496,13 @@ static PyObject *p_results(PyObject *object, PyObject *const *args, Py_ssize_t c
 
 /* array(bytes) -> what an outcome that came as Packed with ARRAY is; None when it cannot be made yet. */
 static PyObject *p_array(PyObject *object, PyObject *data) {
-    results_arena_t *results = &((parent_ring_t *)object)->results;
     if (!PyBytes_Check(data) || PyBytes_GET_SIZE(data) < (Py_ssize_t)WORD)
         return PyErr_Format(PyExc_TypeError, "array takes what was packed");
-    Py_ssize_t size = PyBytes_GET_SIZE(data);
-    unsigned char *whole = PyMem_Malloc(WORD + (size_t)size);
-    if (!whole) return PyErr_NoMemory();
-    uint64_t word = word_of(TAG_RAW, OUT_ARRAY, (uint64_t)size);
-    memcpy(whole, &word, WORD);
-    memcpy(whole + WORD, PyBytes_AS_STRING(data), (size_t)size);
-    PyObject *view, *array = array_get(whole, results, &view);
-    if (array) array_keep(whole, results, view);
-    PyMem_Free(whole);
-    return array ? array : Py_NewRef(Py_None);
+    PyObject *view, *array = array_get((const unsigned char *)PyBytes_AS_STRING(data), (size_t)PyBytes_GET_SIZE(data),
+                                       &((parent_ring_t *)object)->results, &view);
+    if (!array) Py_RETURN_NONE;
+    array_keep(view);
+    return array;
 }
 
 /* --------------------------------------------------------------------------------------------------- a lent worker */
@@ -555,14 +533,13 @@ static PyObject *get_looked_at_array(parent_ring_t *self, uint64_t word) {
     storage_t *pending = self->pending;
     uint64_t before = self->look_at;
     if (!storage_takes(pending)) return NULL;
-    const unsigned char *at = ring_out_at(&self->ring, before);
     PyObject *view;
     self->sleepers++; /* it stays mapped */
-    PyObject *array = array_get(at, &self->results, &view);
+    PyObject *array = array_get(ring_out_at(&self->ring, before) + WORD, word_length(word), &self->results, &view);
     self->sleepers--;
     bool ours = array && self->look_at == before && self->pending == pending && !self->closed && storage_takes(pending);
     if (ours) {
-        array_keep(at, &self->results, view);
+        array_keep(view);
         self->look_at += WORD + padded(word_length(word));
         self->pending = NULL;
     } else if (array) {
@@ -588,13 +565,9 @@ static int look(parent_ring_t *self) {
         }
         bool is_array = word_tag(word) == TAG_RAW && word_more(word) == OUT_ARRAY;
         if ((word_tag(word) == TAG_RAW && !is_array) || self->showing || ring_spoke(&self->ring)) return 0;
-        storage_t *pending = (storage_t *)Py_NewRef((PyObject *)self->pending);
+        storage_t *pending = self->pending; /* its reference is ours as soon as there is an outcome */
         PyObject *outcome = is_array ? get_looked_at_array(self, word) : get_looked_at(self, word);
-        if (is_array && !outcome) {
-            Py_DECREF(pending);
-            return 0;
-        }
-        Py_DECREF(pending); /* that of `self->pending` is ours now */
+        if (is_array && !outcome) return 0;
         int settled = outcome ? storage_settle(pending, outcome) : -1;
         if (settled == 1) Py_CLEAR(pending->lane);
         Py_XDECREF(outcome);

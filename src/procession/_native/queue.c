@@ -377,11 +377,3 @@ PyTypeObject Results_Type = {
     .tp_methods = results_methods,
     .tp_new = e_new,
 };
-
-/* are_small(items): whether each of a list is plain, and not worth another way than through a ring. */
-PyObject *queue_are_small(PyObject *module, PyObject *items) {
-    if (!PyList_Check(items)) return PyErr_Format(PyExc_TypeError, "are_small takes a list");
-    for (Py_ssize_t i = 0; i < PyList_GET_SIZE(items); i++)
-        if (!value_is_small(PyList_GET_ITEM(items, i))) Py_RETURN_FALSE;
-    Py_RETURN_TRUE;
-}

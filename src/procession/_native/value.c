@@ -1,12 +1,9 @@
 #include "value.h"
 
 put_t value_put_bytes(pen_t *pen, unsigned tag, unsigned more, const void *data, Py_ssize_t size) {
-    size_t whole = padded((uint64_t)size);
-    if ((size_t)(pen->end - pen->at) < WORD + whole) return PUT_NO_ROOM;
+    if ((size_t)(pen->end - pen->at) < WORD + padded((uint64_t)size)) return PUT_NO_ROOM;
     put_word(pen, word_of(tag, more, (uint64_t)size));
-    if (whole) memset(pen->at + whole - WORD, 0, WORD);
-    memcpy(pen->at, data, (size_t)size);
-    pen->at += whole;
+    put_padded(pen, data, (size_t)size);
     return PUT_DONE;
 }
 
@@ -110,6 +107,14 @@ put_t value_put_nest(pen_t *pen, PyObject *value) {
     put_t put = put_nested(&small, value, &nest);
     if (put == PUT_DONE) pen->at = small.at;
     return put == PUT_NO_ROOM && cut ? PUT_NOT_PLAIN : put;
+}
+
+/* are_small(items): whether each of a list is plain, and not worth another way than through a ring. */
+PyObject *values_are_small(PyObject *module, PyObject *items) {
+    if (!PyList_Check(items)) return PyErr_Format(PyExc_TypeError, "are_small takes a list");
+    for (Py_ssize_t i = 0; i < PyList_GET_SIZE(items); i++)
+        if (!value_is_small(PyList_GET_ITEM(items, i))) Py_RETURN_FALSE;
+    Py_RETURN_TRUE;
 }
 
 static PyObject *get_dict(const unsigned char **at, uint64_t count) {

@@ -63,6 +63,7 @@ put_t value_put_nest(pen_t *pen, PyObject *value);
 /* The value at *at, which moves behind it; NULL and an exception when there is no memory. No NEST_ARGS, no RAW.
  * Making a nest may run the collector, and that code of others: what `at` points to must outlast that. */
 PyObject *value_get(const unsigned char **at);
+PyObject *values_are_small(PyObject *module, PyObject *items);
 /* Move behind a value that nobody wants. */
 void value_skip(const unsigned char **at);
 
@@ -90,6 +91,14 @@ static inline put_t put_word(pen_t *pen, uint64_t word) {
     memcpy(pen->at, &word, WORD);
     pen->at += WORD;
     return PUT_DONE;
+}
+
+/* Bytes, filled up with zeros to whole words; the caller has looked that there is room. */
+static inline void put_padded(pen_t *pen, const void *data, size_t size) {
+    size_t whole = padded((uint64_t)size);
+    if (whole) memset(pen->at + whole - WORD, 0, WORD);
+    memcpy(pen->at, data, size);
+    pen->at += whole;
 }
 
 static inline uint64_t get_word(const unsigned char **at) {

@@ -247,28 +247,20 @@ static int publish_error(worker_ring_t *self, hands_t *hands, bool ends) {
     return publish_packed(self, OUT_ERROR, data, ends);
 }
 
-typedef struct {
-    worker_ring_t *ring;
-    bool ends;
-} publishing_t;
-
-static int publish_as(void *how, put_t (*put)(pen_t *, const void *), const void *what) {
-    publishing_t *publishing = how;
-    return publish(publishing->ring, put, what, publishing->ends);
-}
-
 static int publish_value(worker_ring_t *self, hands_t *hands, PyObject *value, bool ends) {
     if (value_is_small(value)) return publish(self, put_value, value, ends); /* the codec may put aside what is large */
     if (value_is_nest(value)) {
         int failed = publish(self, put_nest, value, ends);
         if (failed <= 0) return failed;
     }
-    if (!*PyByteArray_AS_STRING(hands->lends)) {
-        int failed = array_send(value, hands->place, publish_as, &(publishing_t){self, ends});
-        if (failed == -2) return forked ? -1 : publish_error(self, hands, ends);
-        if (failed <= 0) return failed;
+    sent_array_t sent;
+    int failed = *PyByteArray_AS_STRING(hands->lends) ? 1 : array_begin(&sent, value, hands->place);
+    if (!failed) {
+        failed = publish(self, array_put, &sent, ends);
+        array_end(&sent);
+        return failed;
     }
-    PyObject *data = PyObject_CallOneArg(hands->encode_result, value);
+    PyObject *data = failed < 0 ? NULL : PyObject_CallOneArg(hands->encode_result, value);
     if (!data) return forked ? -1 : publish_error(self, hands, ends);
     return publish_packed(self, OUT_VALUE, data, ends);
 }
@@ -335,7 +327,8 @@ static void record_done(worker_ring_t *self) {
 /* run(plain, encoded, encode_result, encode_error, place, lends): what `wait` has announced as a group. */
 static PyObject *w_run(PyObject *object, PyObject *const *args, Py_ssize_t count) {
     worker_ring_t *self = (worker_ring_t *)object;
-    if (count != 6 || !PyByteArray_Check(args[5]) || !PyByteArray_GET_SIZE(args[5]) || self->record.kind != RECORD_GROUP || !self->record.size)
+    bool right = count == 6 && PyByteArray_Check(args[5]) && PyByteArray_GET_SIZE(args[5]);
+    if (!right || self->record.kind != RECORD_GROUP || !self->record.size)
         return PyErr_Format(PyExc_SystemError, "procession: there is no group to be run");
     if (!self->began_ns) self->began_ns = ring_now_ns();
     if (self->record.mode != MODE_CALLS) self->mode_told = false; /* outcomes of two chunks are told apart */

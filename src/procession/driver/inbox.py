@@ -93,7 +93,8 @@ class Inbox:
     def ring(self) -> None:
         """Wake the driver; a full pipe has woken it already, a closed one has no driver."""
         try:
-            any(map(in_turn, self._bell, (b"!",)))
+            for bell in self._bell:
+                bell(b"!")
         except OSError:
             pass
 

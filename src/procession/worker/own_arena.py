@@ -35,11 +35,14 @@ class OwnArena(Arena):
 
     def ship(self, data: bytes, spec: Any, blocks: list[Block], keep: list[Any]) -> bytes:
         """See `Arena`."""
-        published = self._published
         for place in spec[3]:
-            slot = slot_of(place[0])
-            published[slot] = published.get(slot, 0) + 1
+            self._publish(place[0])
         return data
+
+    def _publish(self, offset: int) -> None:
+        """The block there is looked at by one more view."""
+        slot = slot_of(offset)
+        self._published[slot] = self._published.get(slot, 0) + 1
 
     def lend(self, size: int) -> memoryview | None:
         """See `Arena`."""
@@ -53,8 +56,7 @@ class OwnArena(Arena):
             return None
         offset = block.offset
         self.memory.bytes[offset : offset + raw.nbytes] = raw
-        slot = slot_of(offset)
-        self._published[slot] = self._published.get(slot, 0) + 1
+        self._publish(offset)
         return offset
 
     def tend(self) -> bool:
