@@ -438,8 +438,10 @@ def test_no_work_no_word(monkeypatch: pytest.MonkeyPatch, said: Callable[[], lis
     monkeypatch.setattr(Patience, "look", counted)
     with Pool(1, stall_after=0.05) as pool:
         pool.submit(tasks.double, 1).result()
-        done, before = len(looks), said()  # a start may take longer than this patience
-        wait_until(lambda: len(looks) >= done + 10, "it has been looked at for longer than its patience")
+        done = len(looks)
+        wait_until(lambda: len(looks) >= done + 2, "what was found before that has been said")
+        before = said()  # a start may take longer than this patience
+        wait_until(lambda: len(looks) >= done + 12, "it has been looked at for longer than its patience")
     assert said() == before
 
 
