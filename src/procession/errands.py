@@ -16,12 +16,12 @@ from collections.abc import Callable
 from time import monotonic
 
 from procession.backends.joinable import JoinableThread
+from procession.backends.saying import say
 from procession.waiting import Bell
 
 IDLE = 2.0
 """Seconds that the thread waits for another errand."""
 
-logger = logging.getLogger("procession")
 _numbers = itertools.count(1)
 
 
@@ -85,6 +85,6 @@ class Errands:
             errand = self._queue.popleft()
             try:
                 errand()
-            except BaseException:
-                logger.exception("an error in %s", self._name)
+            except BaseException as error:
+                say(logging.ERROR, "an error in %s", self._name, error=error)
             del errand

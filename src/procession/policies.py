@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from procession.backends.saying import say
 from procession.core.rules import SECOND, Cause, Rules, no_delay
 from procession.options import kind
 from procession.record import record
@@ -122,10 +123,10 @@ class _Asked:
             wait = self._backoff(tries)
             _check_seconds("what backoff returns", wait, least=True)
             return round(wait * SECOND)
-        except BaseException:
+        except BaseException as error:
             import logging
 
-            logging.getLogger("procession").exception("backoff=%r failed; there is no wait", self._backoff)
+            say(logging.ERROR, "backoff=%r failed; there is no wait", self._backoff, error=error)
             return 0
 
 

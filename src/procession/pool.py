@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 
 from procession import options
 from procession.backends.base import WorkerConfig
+from procession.backends.saying import said, say
 from procession.driver import lifecycle
 from procession.pool_face import PoolFace
 from procession.record import frozen
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
 
     from procession.backends.base import Engine
     from procession.options import Overflow
-
-logger = logging.getLogger("procession")
 
 
 @frozen
@@ -233,6 +232,8 @@ class Pool(PoolFace):
         several threads.
         """
         self._engine.shutdown(wait, cancel_futures)
+        if wait:
+            said()
 
     def terminate_workers(self) -> None:
         """Send SIGTERM to every worker and shut down; what ran fails, what waited is cancelled (CPython 3.14).
@@ -266,12 +267,14 @@ class Pool(PoolFace):
         ended = after.done - before.done + after.failed - before.failed
         cancelled = before.pending + before.in_flight - ended
         if cancelled > 0:
-            logger.warning(
+            say(
+                logging.WARNING,
                 "%s ended the with block of %r: %d items that had not started were cancelled",
                 exc_type.__name__,
                 self,
                 cancelled,
             )
+            said()
 
     async def __aenter__(self) -> Pool:
         return self

@@ -23,6 +23,7 @@ from typing import Any
 from procession._native import native
 from procession.backends import tasks
 from procession.backends.base import Engine, EngineStats, Function
+from procession.backends.saying import say
 from procession.core.flow import NOTHING, UNBOUNDED, FlowCore
 from procession.core.rules import Rules
 from procession.errands import Errands
@@ -32,8 +33,6 @@ from procession.options import Overflow
 from procession.record import frozen, record
 from procession.types import Failure, Raised
 from procession.waiting import Bell
-
-logger = logging.getLogger("procession")
 
 SIGKILL = 9
 
@@ -231,7 +230,7 @@ class SpinCore(Handover):
         if callable(on_error):
             on_error(self.failure(future))
         elif on_error == "raise":
-            logger.error("%s failed on item %d", self.function.name, future.index, exc_info=error)
+            say(logging.ERROR, "%s failed on item %d", self.function.name, future.index, error=error)
 
     def failure(self, future: SinkFuture) -> Failure:
         """The record of an item that failed."""
@@ -348,5 +347,5 @@ def on_result_safely(on_result: Callable[[Any], object], value: Any) -> None:
     """Errors of on_result are logged; the next result is delivered all the same."""
     try:
         on_result(value)
-    except BaseException:
-        logger.exception("an error in on_result=%r", on_result)
+    except BaseException as error:
+        say(logging.ERROR, "an error in on_result=%r", on_result, error=error)

@@ -8,10 +8,9 @@ import weakref
 from time import monotonic
 
 from procession.backends.joinable import JoinableThread
+from procession.backends.saying import said, say
 from procession.driver import lifecycle
 from procession.spinoff_core import SIGKILL, SpinCore
-
-logger = logging.getLogger("procession")
 
 _cores: weakref.WeakSet[SpinCore] = weakref.WeakSet()
 _hooked = False
@@ -31,6 +30,7 @@ def join(core: SpinCore, timeout: float | None) -> bool:
         core.engine.shutdown(wait=True, cancel=False)
     elif not _engine_ended(core, deadline):
         return False
+    said(left(deadline))
     errors, core.teardown_told = (
         list(core.engine.teardown_errors)[core.teardown_told :],
         len(core.engine.teardown_errors),
@@ -75,7 +75,7 @@ def leave(core: SpinCore, kind: type[BaseException] | None) -> None:
     else:
         count = core.cancel()
         if count:
-            logger.warning("%s: %d items were cancelled", core.function.name, count)
+            say(logging.WARNING, "%s: %d items were cancelled", core.function.name, count)
     try:
         join(core, None)
     except KeyboardInterrupt:

@@ -11,6 +11,7 @@ import pytest
 
 from procession import Pool, options
 from procession.backends.base import Capabilities
+from tests.logs import all_said
 
 from . import work
 from .conftest import PATIENCE, Gate
@@ -127,6 +128,7 @@ def test_a_callback_that_raises_is_logged_and_harms_nothing(pool: Pool, caplog: 
     future.add_done_callback(lambda _: later.set())
     assert later.wait(PATIENCE)
     assert future.result(PATIENCE) == 9
+    all_said()
     assert "exception calling callback" in caplog.text
 
 

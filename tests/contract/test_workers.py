@@ -11,6 +11,7 @@ import pytest
 from procession import Pool, WorkerStartError
 from procession.backends.base import Capabilities
 from procession.futures import BrokenExecutor
+from tests.logs import all_said
 
 from . import work
 from .conftest import PATIENCE, Gate, MakePool
@@ -89,6 +90,7 @@ def test_the_failure_of_an_initializer_is_logged_as_the_stdlib_does(
     pool = make_pool(1, initializer=work.refuse_to_start)
     with pytest.raises(WorkerStartError):
         pool.submit(work.square, 2).result(PATIENCE)
+    all_said()
     (record,) = [each for each in caplog.records if each.name == "concurrent.futures"]
     assert record.levelno == logging.CRITICAL
     assert record.message == "Exception in initializer:"

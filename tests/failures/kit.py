@@ -74,6 +74,9 @@ class Gate:
     def open(self) -> None:
         Path(self.path).touch()
 
+    def close(self) -> None:
+        Path(self.path).unlink()
+
 
 @pytest.fixture
 def notes(tmp_path: Path) -> Notes:

@@ -14,6 +14,7 @@ from types import SimpleNamespace
 import pytest
 
 from procession.backends import launch
+from tests.logs import all_said
 
 
 @pytest.fixture(autouse=True)
@@ -42,6 +43,7 @@ def test_a_start_method_of_the_program_is_obeyed(caplog: pytest.LogCaptureFixtur
     choice = launch.choose(None)
     assert choice.context is not None
     assert choice.context.get_start_method() == "spawn"
+    all_said()
     assert "set_start_method('spawn')" in caplog.text
 
 
@@ -70,6 +72,7 @@ def test_locks_in_the_initargs_take_multiprocessing(wrap, caplog: pytest.LogCapt
         choice = launch.choose(None, (wrap(lock),))
         assert choice.context is multiprocessing.get_context()
         assert "which only a child of multiprocessing can take over" in choice.why
+    all_said()
     assert len(caplog.records) == len(locks())
 
 

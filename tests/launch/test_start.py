@@ -14,6 +14,7 @@ from procession.backends import forksafe
 from procession.backends.launch import Exited, Started, StartFailed
 from tests.launch.harness import Channels, Driver, gone, state_of, wait_until
 from tests.launch.serves import descriptors
+from tests.logs import all_said
 
 METHODS = ("zygote", "fork", "spawn", "forkserver")
 # A thread of pytest's own, or of an earlier test, makes fork warn on 3.12 and later; here it is what is asked for.
@@ -241,9 +242,10 @@ def test_preload_is_shared_and_its_failure_is_said_once(caplog: pytest.LogCaptur
             second.start(1)
             second.hear(1)
             second.started(1)
-    said = [record.getMessage() for record in caplog.records if record.name == "procession"]
-    assert len(said) == 1
-    assert "No module named 'no_such_module_anywhere'" in said[0]
+    all_said()
+    lines = [record.getMessage() for record in caplog.records if record.name == "procession"]
+    assert len(lines) == 1
+    assert "No module named 'no_such_module_anywhere'" in lines[0]
 
 
 def test_threads_and_atexit_end_before_the_worker(capfd: pytest.CaptureFixture) -> None:

@@ -26,6 +26,7 @@ from procession.backends.base import Capabilities, EngineStats, Function, Run, W
 from procession.backends.dumping import Dumps, Sheet, laid_out
 from procession.backends.functions import FunctionTable, ThreadFunction
 from procession.backends.inline_runs import Runs
+from procession.backends.saying import say
 from procession.backends.stacks import stack_of, without_idle
 from procession.backends.tasks import LOCK, CallFuture, ChunkTask
 from procession.backends.unstruck import unstruck
@@ -174,7 +175,7 @@ class InlineEngine(Dumps):
             if config.setup is not None:
                 self._entered = state.Entered(config.setup)
         except Exception as error:
-            logging.getLogger("concurrent.futures").critical("Exception in initializer:", exc_info=True)
+            say(logging.CRITICAL, "Exception in initializer:", error=error, name="concurrent.futures")
             self.broken = WorkerStartError(f"workers cannot start: {type(error).__name__}: {error}")
             self.broken.__cause__ = error
         except BaseException:

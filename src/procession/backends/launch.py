@@ -30,6 +30,7 @@ import threading
 from collections.abc import Callable, Iterable
 
 from procession.backends import forksafe
+from procession.backends.saying import say
 from procession.worker.boot import SERVE, WorkerFiles
 
 TYPE_CHECKING = False  # see `lean`
@@ -180,7 +181,7 @@ def choose(mp_context: BaseContext | None, initargs: Iterable[object] = (), init
     import multiprocessing
 
     context = multiprocessing.get_context()
-    logging.getLogger("procession").info("workers start by multiprocessing's %r: %s", context.get_start_method(), why)
+    say(logging.INFO, "workers start by multiprocessing's %r: %s", context.get_start_method(), why)
     return Choice(context, why)
 
 

@@ -38,6 +38,7 @@ from procession.backends.launch import (
     WorkerFiles,
     explained,
 )
+from procession.backends.saying import say
 from procession.backends.zygote_client import ZygoteClient, close_socket, context_now, readable, signal_through
 from procession.lean import NamedTuple
 from procession.worker import zygote as wire
@@ -380,4 +381,4 @@ def _log_preload(failures: list[tuple[str, str]]) -> None:
     for module, text in failures:
         if module not in _logged:
             _logged.add(module)
-            logging.getLogger("procession").warning("preload: the zygote could not import %s:\n%s", module, text)
+            say(logging.WARNING, "preload: the zygote could not import %s:\n%s", module, text)

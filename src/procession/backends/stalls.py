@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from procession.backends.gate import Gate
 from procession.backends.joinable import JoinableThread
+from procession.backends.saying import say
 
 if TYPE_CHECKING:
     from procession.backends.base import EngineStats
@@ -28,7 +29,6 @@ LOOKS = 4
 END = 5.0
 """Seconds that its end is waited for: it may be in the middle of a dump."""
 
-logger = logging.getLogger("procession")
 _numbers = itertools.count(1)
 
 
@@ -104,12 +104,12 @@ class StallWatch:
                 return
             try:
                 self._look(engine, patience)
-            except Exception:
-                logger.exception("procession could not tell what stands still")
+            except Exception as error:
+                say(logging.ERROR, "procession could not tell what stands still", error=error)
             del engine
 
     @staticmethod
     def _look(engine: Watched, patience: Patience) -> None:
         still = patience.look(engine.stats(), monotonic())
         if still is not None:
-            logger.warning("nothing has come to an end for %.1f s, and there is work\n%s", still, engine.dump())
+            say(logging.WARNING, "nothing has come to an end for %.1f s, and there is work\n%s", still, engine.dump())

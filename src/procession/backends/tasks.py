@@ -22,6 +22,7 @@ LOCK is reentrant: the collector may run foreign code (a `__del__` that cancels)
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 from collections.abc import Callable, Iterable, Sequence
@@ -35,6 +36,7 @@ from procession._native import native
 from procession.backends.condition import SETTLED, FutureCondition
 from procession.backends.gate import Gate
 from procession.backends.roles import Attempts as Attempts
+from procession.backends.saying import say
 from procession.backends.storage import Storage, settle
 from procession.transport.aside import private
 
@@ -243,7 +245,7 @@ class CallFuture(Storage, Future[T]):
             owner = self._owner
             return owner is not None and owner.cancel_leased(self, kill)
         if watched and _tell([self], CANCELLED_AND_NOTIFIED):
-            self._invoke_callbacks()  # type: ignore[attr-defined]  # not in typeshed
+            run_callbacks(self)
         return True
 
     def doom(self) -> bool:
@@ -355,7 +357,16 @@ def _tell(watched: list[CallFuture[Any]], state: str) -> list[CallFuture[Any]]:
 
 def run_callbacks(future: CallFuture[Any]) -> None:
     """Run what `add_done_callback` registered, as the stdlib does: errors are logged."""
-    future._invoke_callbacks()  # type: ignore[attr-defined]
+    for callback in future._done_callbacks:
+        try:
+            callback(future)
+        except Exception as error:
+            say_of_callback(future, error)
+
+
+def say_of_callback(future: CallFuture[Any], error: BaseException) -> None:
+    """In the words of the stdlib."""
+    say(logging.ERROR, "exception calling callback for %r", future, error=error, name="concurrent.futures")
 
 
 def finish(future: CallFuture[Any], state: str) -> None:

@@ -28,6 +28,7 @@ from typing import Any, Protocol, cast
 from procession.backends.base import Run, WorkerConfig
 from procession.backends.functions import ThreadFunction
 from procession.backends.gate import Gate
+from procession.backends.saying import say
 from procession.backends.tasks import CallFuture, ChunkTask
 from procession.core.task import Task
 from procession.types import Raised
@@ -178,8 +179,8 @@ class ThreadWorker:
                 config.initializer(*config.initargs)
             if config.setup is not None:
                 state.enter_setup(config.setup)
-        except BaseException:
-            logging.getLogger("concurrent.futures").critical("Exception in initializer:", exc_info=True)
+        except BaseException as error:
+            say(logging.CRITICAL, "Exception in initializer:", error=error, name="concurrent.futures")
             raise
 
     def _teardown(self) -> BaseException | None:

@@ -11,13 +11,13 @@ Laws
 from __future__ import annotations
 
 import itertools
-import logging
 import threading
 from _queue import SimpleQueue
 from collections.abc import Iterable
 
+from procession.backends import tasks
 from procession.backends.joinable import JoinableThread
-from procession.backends.tasks import CallFuture, run_callbacks
+from procession.backends.tasks import CallFuture
 
 TYPE_CHECKING = False  # see `lean`
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ def _serve(queue: SimpleQueue[Iterable[CallFuture[Any]] | None]) -> None:
 def _run(futures: Iterable[CallFuture[Any]]) -> None:
     for future in futures:
         try:
-            run_callbacks(future)
-        except BaseException:  # Exceptions are logged in there; SystemExit and its kin end nothing here
-            logging.getLogger("concurrent.futures").exception("exception calling callback for %r", future)
+            tasks.run_callbacks(future)
+        except BaseException as error:  # Exceptions are logged in there; SystemExit and its kin end nothing here
+            tasks.say_of_callback(future, error)
         del future

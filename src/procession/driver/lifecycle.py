@@ -24,6 +24,8 @@ import weakref
 from collections import deque
 from collections.abc import Callable
 
+from procession.backends.saying import said
+
 TYPE_CHECKING = False  # see `lean`
 if not TYPE_CHECKING:
     from procession.lean import Protocol, cast
@@ -150,6 +152,7 @@ def _at_exit() -> None:
             engine.shutdown(wait=False, cancel=False)
         for engine in engines:
             engine.shutdown(wait=True, cancel=False)
+        said()
     except KeyboardInterrupt:  # patience has ended while it drained
         _kill(engines)
         raise

@@ -34,6 +34,7 @@ from typing import Any, cast
 from procession.backends import tasks
 from procession.backends.base import EngineStats, WorkerConfig
 from procession.backends.joinable import JoinableThread
+from procession.backends.saying import say
 from procession.backends.tasks import CallFuture
 from procession.backends.threads import ThreadWorker
 from procession.core import commands, events
@@ -43,8 +44,6 @@ from procession.driver import lifecycle
 from procession.driver.answers import numbers
 from procession.driver.callbacks import Callbacks
 from procession.driver.locked_rules import LockedRules
-
-logger = logging.getLogger("procession")
 
 
 class LockedCore(LockedRules):
@@ -213,7 +212,7 @@ class LockedCore(LockedRules):
 
     def _collapse(self, error: BaseException) -> None:
         """A bug of ours: say so to every task that has not started, and let the workers end."""
-        logger.critical("procession's core has failed; its pool is lost", exc_info=error)
+        say(logging.CRITICAL, "procession's core has failed; its pool is lost", error=error)
         self.broken_by = error
         self.guarded = self.lost = True
         left: list[Task] = [*self.core.line, *[task for _, _, task in self.core.delayed]]
@@ -282,7 +281,7 @@ class LockedCore(LockedRules):
     def _narrowed(self, command: commands.Narrowed) -> None:
         if not lifecycle.exiting:  # else it is as it has to be: from 3.12 on, no thread is started any more then
             text = "no further workers can be started, going on with %d: %s"
-            logger.warning(text, command.width, command.reason)
+            say(logging.WARNING, text, command.width, command.reason)
 
     def _close(self, _command: commands.Closed) -> None:
         self.closed = True

@@ -9,6 +9,7 @@ from queue import SimpleQueue
 from time import monotonic_ns
 from typing import Any, cast
 
+from procession.backends.saying import say
 from procession.backends.stacks import stack_of
 from procession.backends.tasks import CallFuture, ChunkTask
 from procession.backends.threads import ThreadWorker
@@ -18,8 +19,6 @@ from procession.core.task import Task
 from procession.driver.callbacks import Callbacks
 from procession.driver.keeping import Keeper
 from procession.driver.verdicts import Obituary, Verdicts
-
-logger = logging.getLogger("procession")
 
 NEVER = 1 << 63
 
@@ -108,4 +107,4 @@ class LockedRules(Verdicts, ABC):
         worker.abandoned = worker.stopping = worker.killed = True
         self.stacks[command.wid] = stack_of(worker.ident)
         self.ran_ns.setdefault(command.wid, self.core.workers[command.wid].ran_ns)
-        logger.warning("a thread has been given up:\n%s", self.stacks[command.wid])
+        say(logging.WARNING, "a thread has been given up:\n%s", self.stacks[command.wid])

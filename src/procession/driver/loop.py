@@ -16,6 +16,7 @@ from procession.backends.launch import Event as LaunchEvent
 from procession.backends.launch import Exited, Started, StartFailed
 from procession.backends.launch_zygote import ZygoteLauncher
 from procession.backends.output import OutputPump
+from procession.backends.saying import say
 from procession.core import events
 from procession.core.pool import PoolCore
 from procession.core.task import Task
@@ -32,8 +33,6 @@ if TYPE_CHECKING:
 
 PEEK_AFTER = 0.005
 """Seconds of silence after which what a worker has finished of its lease is read from its page."""
-
-logger = logging.getLogger("procession")
 
 
 class Driver(Supervisor):
@@ -241,7 +240,7 @@ class Driver(Supervisor):
     def teardown_failed(self, wid: int, error: BaseException) -> None:
         """Kept for who joins; logged for who does not."""
         self.teardown_errors.append(error)
-        logger.error("the teardown of worker %d raised", wid, exc_info=error)
+        say(logging.ERROR, "the teardown of worker %d raised", wid, error=error)
 
     def launched(self, happened: Sequence[LaunchEvent]) -> None:
         """What the launcher has to tell."""

@@ -19,6 +19,7 @@ from procession.backends.channel import Channel
 from procession.backends.channel_fast import channel_class
 from procession.backends.launch import Launcher, explained
 from procession.backends.offspring import Offspring
+from procession.backends.saying import say
 from procession.backends.tasks import CallFuture, ChunkTask
 from procession.core import commands, events
 from procession.core.pool import PoolCore
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
     from procession.driver.callbacks import Callbacks
     from procession.transport.codec import Codec
 
-logger = logging.getLogger("procession")
 
 MERCY_NS = 500_000_000
 """A worker that was told to show its stacks and die has so long, then it is killed: it may be stopped, or deaf."""
@@ -295,7 +295,8 @@ class Performer(Verdicts, ABC):
         self.when_broken()
 
     def _narrowed(self, command: commands.Narrowed) -> None:
-        logger.warning("no further workers can be started, going on with %d: %s", command.width, command.reason)
+        text = "no further workers can be started, going on with %d: %s"
+        say(logging.WARNING, text, command.width, command.reason)
 
     def _close(self, _command: commands.Closed) -> None:
         self.closed = True

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from procession._native import native
 from procession.backends import forksafe
 from procession.backends.base import Capabilities, WorkerConfig
+from procession.backends.saying import say
 from procession.driver import lifecycle
 from procession.driver.beginning import Beginning
 from procession.driver.callbacks import Callbacks
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from procession.driver.loop import Driver
     from procession.transport.codec import FunctionEntry
 
-logger = logging.getLogger("procession")
 
 TERMINATE_PATIENCE = 2.0
 """Seconds that workers have to die of a signal that they could catch, before they are killed."""
@@ -190,7 +190,7 @@ class ProcessEngine(Beginning):
         try:
             driver.run()
         except BaseException as error:
-            logger.critical("procession's driver has failed; its pool is lost", exc_info=True)
+            say(logging.CRITICAL, "procession's driver has failed; its pool is lost", error=error)
             driver.broken = self.kit.leftovers.collapse(self.core, error)
         finally:
             self._close_door()

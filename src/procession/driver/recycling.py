@@ -17,6 +17,7 @@ from time import monotonic_ns
 from typing import TYPE_CHECKING, Protocol
 
 from procession.backends.memory import resident
+from procession.backends.saying import say
 from procession.core import events
 from procession.core.rules import SECOND
 from procession.core.state import State
@@ -36,8 +37,6 @@ _AT_ONCE = (
     "a worker that has done nothing takes %d MiB, more than max_memory_per_child (%d MiB): "
     "each will be replaced after its first task"
 )
-
-logger = logging.getLogger("procession")
 
 
 @record
@@ -160,7 +159,7 @@ class Recycler:
             return
         if not worker.finished and not self._warned and worker.state is State.IDLE:
             self._warned = True
-            logger.warning(_AT_ONCE, weight // MIB, limits.soft // MIB)
+            say(logging.WARNING, _AT_ONCE, weight // MIB, limits.soft // MIB)
         if weight > limits.hard and worker.state is State.BUSY:
             self._host.step(events.Heavy(wid))
         else:

@@ -9,13 +9,12 @@ from queue import SimpleQueue
 from typing import Any
 
 from procession.backends import tasks
+from procession.backends.saying import say
 from procession.backends.tasks import CallFuture
 from procession.backends.threads import Segment, ThreadWorker, Work
 from procession.core import events
 from procession.core.state import PoolState
 from procession.driver.locked import LockedCore
-
-logger = logging.getLogger("procession")
 
 _A_CALL = Segment(deque(), None)
 
@@ -144,10 +143,10 @@ class ThreadHost(LockedCore):
     def gone(self, worker: ThreadWorker, teardown_error: BaseException | None) -> None:
         """See `threads.Host`."""
         if worker.abandoned:
-            logger.warning("a thread that had been given up has come to its end")
+            say(logging.WARNING, "a thread that had been given up has come to its end")
         if teardown_error is not None:
             self.teardown_errors.append(teardown_error)
-            logger.error("the teardown of worker %d raised", worker.wid, exc_info=teardown_error)
+            say(logging.ERROR, "the teardown of worker %d raised", worker.wid, error=teardown_error)
         with self.locked():
             self.harvest(worker)
             self.step(events.Lost(worker.wid, worker.withdraw(), 0))
