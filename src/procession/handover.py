@@ -7,6 +7,7 @@ Laws
    after it was posted. So an interrupted pump leaves it there, and the next pump posts it again; `renewed` tells what
    is known to have arrived, and takes care that nothing runs twice.
 3. Nothing is lost if a raising signal strikes: whoever comes next (put, take, an outcome, a look) pumps what was left.
+4. With a ledger, a pump posts no more than that allows (core/ledger.py); so whoever hands something over pumps, too.
 """
 
 from __future__ import annotations
@@ -16,21 +17,30 @@ from _thread import get_ident
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Sequence
+from operator import attrgetter
+from time import monotonic
 from typing import Any, Protocol
 
 from procession.backends import tasks
 from procession.backends.base import Engine, Run
 from procession.backends.tasks import CallFuture, ChunkTask
 from procession.core.flow import FlowCore
+from procession.core.ledger import Ledger
 from procession.core.policy import Profile
 from procession.core.rules import Rules
 from procession.core.task import Task
 from procession.types import Raised
 from procession.waiting import Bell
+from procession.weighing import weigh
 
 
 class Start(Task, Protocol):
     """A task that a pump may have to post again."""
+
+    @property
+    def index(self) -> int:
+        """The place of its first item in the flow."""
+        ...
 
     def renewed(self) -> Task | None:
         """After an interrupted post: None when it has arrived for certain, else what is to be posted in its place."""
@@ -42,6 +52,8 @@ class Unsent:
 
     __slots__ = ("error", "index", "told")
 
+    size = 1
+
     def __init__(self, index: int, error: BaseException) -> None:
         self.index = index
         self.error = error
@@ -51,14 +63,17 @@ class Unsent:
 class Handover(ABC):
     """A flow, its lock, the bell for those who wait, and the engine on which its items run."""
 
-    def __init__(self, engine: Engine, flow: FlowCore) -> None:
+    def __init__(self, engine: Engine, flow: FlowCore, ledger: Ledger | None = None) -> None:
         self.engine = engine
         self.flow = flow
+        self.ledger = ledger
+        self._head, self._since = -1, 0.0  # the item that finished ones were seen waiting for, and since when
         self.lock = threading.RLock()
         self.bell = Bell()  # for takers
         self.keen = False  # takers want to hear of each outcome, not only of one whose turn it is
         self._poster = 0  # the thread that pumps, or 0
         self._telling = False
+        self._asked = False  # somebody wants a pump since the last look at what may start
         self.unsendable = False  # there may be an Unsent among `flow.starts`
         self._doubtful = 0  # of the first so many of `flow.starts` it is unknown whether they were posted
 
@@ -66,13 +81,33 @@ class Handover(ABC):
 
     def arrived(self, start: int, outcomes: list[Any]) -> None:
         """Items have their outcomes; the engine's thread."""
-        flow = self.flow
+        flow, ledger = self.flow, self.ledger
+        weights = () if ledger is None else [weigh(outcome) for outcome in outcomes]
         with self.lock:
             flow.done(start, outcomes)
+            for index, weight in enumerate(weights, start):
+                self._came(index, weight, start, outcomes)
+            self.look_at_head()
         if flow.starts:
             self.pump()
         if self.bell.sleepers and (self.keen or flow.ready or flow.ended):
             self.bell.ring()
+
+    def _came(self, index: int, weight: int, start: int = 0, run: list[Any] | None = None) -> None:
+        """Enter a weight into the ledger, of an outcome of a run that begins at `start`; under the lock."""
+        assert self.ledger is not None
+        self.ledger.came(index, weight)
+
+    def look_at_head(self) -> tuple[int | None, float]:
+        """The item that finished ones wait for, and for how many seconds they have been seen to; None: they do not."""
+        flow = self.flow
+        head = flow.handed
+        if not flow.ordered or flow.finished <= head + flow.gone or flow.ready:
+            return None, 0.0
+        if head != self._head:
+            self._head, self._since = head, monotonic()
+            return head, 0.0
+        return head, monotonic() - self._since
 
     def stirred(self) -> bool:
         """Whether a taker should look; what was left undone is done on the way."""
@@ -84,10 +119,11 @@ class Handover(ABC):
     # -- posting ---------------------------------------------------------------------------------------------------
 
     def pump(self) -> None:
-        """Post what may start, unless somebody is at it, who will then see it."""
+        """Post what may start, unless somebody is at it, who then looks again."""
         starts = self.flow.starts
         me = get_ident()
-        while starts:
+        self._asked = True
+        while starts and self._asked:
             mine = False
             try:
                 with self.lock:
@@ -97,36 +133,76 @@ class Handover(ABC):
                     self._poster = me
                     mine = not before
                 while starts:
-                    self._post_all(starts)
+                    self._asked = False
+                    if not self._post_all(starts):
+                        break
             finally:
                 if mine:
                     self._poster = 0
 
-    def _post_all(self, starts: deque[Any]) -> None:
+    def _post_all(self, starts: deque[Any]) -> bool:
+        """Post what may start now; False when that is nothing, though something waits."""
         batch = posted = list(starts)  # one step of the interpreter: others append meanwhile
         again = self._doubtful
         unsent: Sequence[Unsent] = ()
+        if self.ledger is not None and not again:
+            at, batch = self._allowed(batch, self.ledger)
+            if not batch:
+                return False
+            posted, reach = batch, at + len(batch)
+        else:
+            reach = again or len(batch)
         if again:
             batch = batch[:again]
             posted = self._renew(batch)
         if self.unsendable:
             unsent = [each for each in posted if each.__class__ is Unsent]
             posted = [each for each in posted if each.__class__ is not Unsent]
-        self._doubtful = len(batch)
+        self._doubtful = reach
         refusal = None
         try:
             if posted:
                 self.engine.post(posted)
         except RuntimeError as error:
             if not again:
-                return  # a signal handler may have raised it: an engine that refuses says so again
+                return True  # a signal handler may have raised it: an engine that refuses says so again
             refusal = error
         if unsent or refusal is not None:
             self._tell(unsent, posted, refusal)
         for each in batch:  # by identity: a signal handler may have pumped meanwhile
             if starts and starts[0] is each:
                 del starts[0]
+            elif reach > len(batch) and each in starts:
+                starts.remove(each)
         self._doubtful = 0
+        return True
+
+    def _allowed(self, batch: list[Any], ledger: Ledger) -> tuple[int, list[Any]]:
+        """What of `batch` may start now, and where in it that begins: all that there is room for, from its head on.
+
+        When nothing is out and nothing is ready, the item that the order waits for (core/ledger.py, law 3).
+        """
+        flow = self.flow
+        with self.lock:
+            if flow.finished == flow.handed and ledger.weights:
+                ledger.clear()
+            out = max(0, flow.admitted - flow.finished - flow.held - self.unfinished(batch))
+            room = ledger.allowance(out)
+            blocked = not out and not flow.ready
+        count = 0
+        for each in batch:
+            room -= each.size
+            if room < 0:
+                break
+            count += 1
+        if count or not blocked:
+            return 0, batch[:count]
+        first = min(batch, key=_INDEX)
+        return batch.index(first), [first]
+
+    def unfinished(self, batch: list[Any]) -> int:
+        """Items of `batch` that have no outcome."""
+        return sum([each.size for each in batch])
 
     def _renew(self, batch: list[Any]) -> list[Any]:
         """What of `batch`, the head of `starts`, is to be posted again; it takes its predecessor's place there."""
@@ -191,6 +267,11 @@ class StreamChunk(ChunkTask):
         self.owner = run
 
     @property
+    def index(self) -> int:
+        """See `Start`."""
+        return self.start
+
+    @property
     def profile(self) -> Profile:
         """See `core.task.Task`; it stays what it was when the chunk was abandoned."""
         return self.owner.function.profile
@@ -219,3 +300,4 @@ class SinkFuture(CallFuture[Any]):
 
 
 _NOWHERE = NoRun()
+_INDEX = attrgetter("index")

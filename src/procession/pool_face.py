@@ -162,6 +162,8 @@ class PoolFace(Executor, ABC):
         *iterables: Iterable[Any],
         ordered: bool = True,
         window: int | None = None,
+        buffer_bytes: int | None = None,
+        spill: bool = False,
         key: Callable[..., Hashable] | None = None,
         on_error: OnError = "raise",
         live: bool = False,
@@ -172,7 +174,12 @@ class PoolFace(Executor, ABC):
         """The results of `fn` over the items, lazily and bounded: endless inputs are fine. Starts at the call.
 
         ordered: in the order of the items (False: as they finish; with `key`, in order within each key).
-        window: items taken in and not yet handed over, at most; None: as many as keep the workers busy.
+        window: items taken in and not yet handed over, at most; None: as many as keep the workers busy, more while
+            the results that wait for a slow one take less than 64 MiB.
+        buffer_bytes: bytes of results that wait to be handed over, about. As many items start as there is room for
+            their results, supposed to be as large as the largest of late; one starts in any case when the order waits
+            for it. So what runs when a much larger one comes may exceed it.
+        spill: at half of `buffer_bytes` results that wait go to a temporary file, and new work goes on.
         key: `key(*args)`; items of one key run one at a time and in order.
         on_error: "raise" (the stream ends, and what waits is cancelled), "return" (the exception in the item's place),
             "skip", or a callable that gets a `Failure` at the item's place.
@@ -184,9 +191,8 @@ class PoolFace(Executor, ABC):
         """
         if wrong:
             options.refuse_words("imap", wrong, options.STREAM_MEANT)
-        from procession import streams
-
-        words = streams.Words(ordered, window, key, on_error, live, chunksize, progress or self._progress, self._rules)
+        bounds = (window, chunksize, buffer_bytes, spill)
+        words = self._words(bounds, ordered=ordered, key=key, on_error=on_error, live=live, progress=progress)
         return self._stream("imap", fn, iterables, words)
 
     def imap_unordered(
@@ -194,6 +200,8 @@ class PoolFace(Executor, ABC):
         fn: Callable[..., T],
         *iterables: Iterable[Any],
         window: int | None = None,
+        buffer_bytes: int | None = None,
+        spill: bool = False,
         key: Callable[..., Hashable] | None = None,
         on_error: OnError = "raise",
         live: bool = False,
@@ -204,9 +212,8 @@ class PoolFace(Executor, ABC):
         """`imap(ordered=False)`: results as they finish."""
         if wrong:
             options.refuse_words("imap_unordered", wrong, options.STREAM_MEANT)
-        from procession import streams
-
-        words = streams.Words(False, window, key, on_error, live, chunksize, progress or self._progress, self._rules)
+        bounds = (window, chunksize, buffer_bytes, spill)
+        words = self._words(bounds, ordered=False, key=key, on_error=on_error, live=live, progress=progress)
         return self._stream("imap_unordered", fn, iterables, words)
 
     def aimap(
@@ -215,6 +222,8 @@ class PoolFace(Executor, ABC):
         *iterables: Iterable[Any] | AsyncIterator[Any],
         ordered: bool = True,
         window: int | None = None,
+        buffer_bytes: int | None = None,
+        spill: bool = False,
         key: Callable[..., Hashable] | None = None,
         on_error: OnError = "raise",
         live: bool = False,
@@ -225,12 +234,21 @@ class PoolFace(Executor, ABC):
         """`imap` for `async for`, over synchronous or asynchronous inputs; waiting does not block the event loop."""
         if wrong:
             options.refuse_words("aimap", wrong, options.STREAM_MEANT)
-        from procession import streams, streams_async
+        from procession import streams_async
 
-        words = streams.Words(ordered, window, key, on_error, live, chunksize, progress or self._progress, self._rules)
+        bounds = (window, chunksize, buffer_bytes, spill)
+        words = self._words(bounds, ordered=ordered, key=key, on_error=on_error, live=live, progress=progress)
         options.check_iterables("aimap", iterables, asynchronous=True)
         function = self._function(fn)
         return kept_by(streams_async.aimap(self._engine, function, iterables, words), self._pool())
+
+    def _words(
+        self, bounds: tuple[int | None, int | None, int | None, bool], *, progress: Progress, **others: Any
+    ) -> Words:
+        from procession import streams
+
+        others.update(zip(("window", "chunksize", "buffer_bytes", "spill"), bounds, strict=True))
+        return streams.Words(progress=progress or self._progress, rules=self._rules, **others)
 
     def _stream(self, call: str, fn: Callable[..., T], iterables: Iterable[Any], words: Words) -> Stream[T]:
         from procession import streams

@@ -18,8 +18,9 @@ from procession.handover import SinkFuture
 from procession.observe.progress import Meter, Progress
 from procession.options import Backend, Overflow
 from procession.policies import policy
-from procession.spinoff_core import SpinCore, SpinOffStats, Words
+from procession.spinoff_core import SpinCore, Words
 from procession.spinoff_outlet import SpinOutlet
+from procession.spinoff_stats import SpinOffStats, stats_of
 from procession.streams import OnError
 
 if TYPE_CHECKING:
@@ -39,6 +40,8 @@ class SpinOff(Generic[R]):
     workers: how many. One runs strictly in order; more of them run side by side and hand over in order.
     backend: "processes", "threads", or "inline", which runs each item at once in the thread that puts it.
     maxsize: items taken in and not yet handed over, at most; 0 = no bound.
+    buffer_bytes: bytes of results that wait to be taken, about: items that were put start only as there is room for
+        their results, supposed to be as large as the largest of late; the one that the order waits for, always.
     overflow: what `put` does when that many are: "block" (waits), "drop_oldest" (the oldest item that has not started,
         else the oldest result that nobody took, else the new item), "drop_newest" (the new item), "raise" (`Full`).
     iterate: results wait to be taken by iteration or `ready()`. False: only futures; nothing accumulates, iterating
@@ -65,6 +68,7 @@ class SpinOff(Generic[R]):
         workers: int = 1,
         backend: Backend = "processes",
         maxsize: int = 1000,
+        buffer_bytes: int | None = None,
         overflow: Overflow = "block",
         iterate: bool = True,
         on_result: Callable[[R], object] | None = None,
@@ -96,7 +100,8 @@ class SpinOff(Generic[R]):
             backoff=backoff,
             priority=priority,
         ).rules()
-        words = Words(maxsize, overflow, iterate and on_result is None, on_result, on_error, ordered, key, rules)
+        outlet = iterate and on_result is None
+        words = Words(maxsize, buffer_bytes, overflow, outlet, on_result, on_error, ordered, key, rules)
         spinoff_words.check(fn, workers, words, progress)
         config = spinoff_words.worker_config(setup, initializer, initargs)
         engine = _make_engine(backend, workers, config)
@@ -249,7 +254,7 @@ class SpinOff(Generic[R]):
 
     def stats(self) -> SpinOffStats:
         """Numbers, now."""
-        return self._core.stats()
+        return stats_of(self._core)
 
     def dump(self) -> str:
         """What its workers are at, see `Pool.dump`."""

@@ -16,23 +16,25 @@ import os
 import threading
 from _pickle import PicklingError
 from collections import deque
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterable
 from concurrent.futures._base import FINISHED
 from typing import Any
 
 from procession._native import native
 from procession.backends import tasks
-from procession.backends.base import Engine, EngineStats, Function
+from procession.backends.base import Engine, Function
 from procession.backends.saying import say
 from procession.core.flow import NOTHING, UNBOUNDED, FlowCore
+from procession.core.ledger import Ledger
 from procession.core.rules import Rules
 from procession.errands import Errands
 from procession.handover import Handover, SinkFuture, Unsent
 from procession.observe.progress import Meter
 from procession.options import Overflow
-from procession.record import frozen, record
+from procession.record import record
 from procession.types import Failure, Raised
 from procession.waiting import Bell
+from procession.weighing import weigh
 
 SIGKILL = 9
 
@@ -40,35 +42,12 @@ SIGKILL = 9
 _NO_WORDS: dict[str, Any] = {}
 
 
-@frozen
-class SpinOffStats:
-    """A SpinOff at one moment."""
-
-    put: int
-    """Items taken in."""
-    unfinished: int
-    """Of these, have no outcome yet: they run or wait to run."""
-    waiting: int
-    """Results that wait to be taken."""
-    taken: int
-    """Results that were handed over."""
-    failed: int
-    """Items that raised, or whose worker died."""
-    dropped: int
-    """Items that an overflow dropped; new ones that were never taken in included."""
-    cancelled: int
-    """Items that were cancelled."""
-    closed: bool
-    """No more can be put."""
-    engine: EngineStats
-    """Its workers."""
-
-
 @record
 class Words:
     """How a SpinOff treats its items."""
 
     maxsize: int = 1000
+    buffer_bytes: int | None = None
     overflow: Overflow = "block"
     iterate: bool = True
     on_result: Callable[[Any], object] | None = None
@@ -83,7 +62,9 @@ class SpinCore(Handover):
 
     def __init__(self, engine: Engine, function: Function, words: Words, meter: Meter) -> None:
         passes = not words.iterate and words.on_result is None
-        super().__init__(engine, FlowCore(words.maxsize or UNBOUNDED, ordered=words.ordered and not passes))
+        flow = FlowCore(words.maxsize or UNBOUNDED, ordered=words.ordered and not passes)
+        bounded = words.buffer_bytes is not None and not passes  # what passes does not wait
+        super().__init__(engine, flow, Ledger(words.buffer_bytes or 1, engine.max_workers) if bounded else None)
         self.function = function
         self.words = words
         self.meter = meter
@@ -106,10 +87,31 @@ class SpinCore(Handover):
         self._canceller: Any = engine if hasattr(engine, "cancel_leased") else None
         self._pid = os.getpid()
 
+    def let_go(self, futures: Iterable[SinkFuture]) -> None:
+        """These were handed over, or dropped: what waits for the room of their results may start."""
+        ledger = self.ledger
+        if ledger is None:
+            return
+        with self.lock:
+            for future in futures:
+                ledger.left(future.index)
+        if self.flow.starts:
+            self.pump()
+
+    def unfinished(self, batch: list[Any]) -> int:
+        """See `Handover.unfinished`: those that were cancelled while they waited have their outcome."""
+        return len([each for each in batch if each.index in self.open])
+
     def funnel(self) -> Any:
         """The short way for plain items (`_native/funnel.c`); None where each item needs more than that."""
         door = getattr(self.engine, "door", None)
-        if door is None or self.key is not None or self.words.rules is not None or self.tells_items:
+        if (
+            door is None
+            or self.ledger is not None
+            or self.key is not None
+            or self.words.rules is not None
+            or self.tells_items
+        ):
             return None
         parts = (self.flow, self.open, self.lock, self.function, SinkFuture, self, self._canceller, door)
         return native.Funnel(*parts, self.words.iterate)
@@ -118,8 +120,12 @@ class SpinCore(Handover):
 
     def settled(self, futures: list[SinkFuture]) -> None:
         """See `tasks.Sink`."""
-        flow, unsettled = self.flow, self.open
+        flow, unsettled, ledger = self.flow, self.open, self.ledger
+        weights = [] if ledger is None else [(each, weigh(each._result)) for each in futures]
         with self.lock:
+            for future, weight in weights:
+                if unsettled.get(future.index) is future and future._state is FINISHED:
+                    self._came(future.index, weight)
             if native is not None and not self.passes and (start := native.run_of(futures, unsettled)) is not None:
                 flow.done(start, futures)
                 native.forget(futures, unsettled)  # as below: with no call between
@@ -135,6 +141,7 @@ class SpinCore(Handover):
                         self.failed += 1
                     flow.done_one(index, future)
                 del unsettled[index]  # after the call that told the flow, with no call between (law 6 of the flow)
+            self.look_at_head()
             if self.passes:
                 self.owed += [future for future in flow.take_all() if future._exception is not None]
         self.stir()
@@ -204,6 +211,7 @@ class SpinCore(Handover):
                 future = self.flow.take()
             if future is NOTHING:
                 break
+            self.let_go((future,))
             if self.room.sleepers:
                 self.room.ring()
             error = future._exception
@@ -228,14 +236,9 @@ class SpinCore(Handover):
         error, on_error = future._exception, self.words.on_error
         assert error is not None
         if callable(on_error):
-            on_error(self.failure(future))
+            on_error(failure_of(future))
         elif on_error == "raise":
             say(logging.ERROR, "%s failed on item %d", self.function.name, future.index, error=error)
-
-    def failure(self, future: SinkFuture) -> Failure:
-        """The record of an item that failed."""
-        assert future._exception is not None
-        return Failure(future.index, (future.item,), future._exception, future.tries + 1)
 
     def _report(self, last: bool = False) -> None:
         flow = self.flow
@@ -326,21 +329,11 @@ class SpinCore(Handover):
         if self._pid != os.getpid():
             raise RuntimeError("this SpinOff belongs to the parent process, which forked: make a new one here")
 
-    def stats(self) -> SpinOffStats:
-        """See `SpinOffStats`."""
-        flow = self.flow
-        with self.lock:
-            return SpinOffStats(
-                put=flow.admitted,
-                unfinished=flow.admitted - flow.finished,
-                waiting=flow.finished - flow.handed - flow.gone,
-                taken=flow.handed + flow.gone - flow.dropped,
-                failed=self.failed,
-                dropped=self.dropped + self.refused_new,
-                cancelled=flow.dropped - self.dropped,
-                closed=flow.closed,
-                engine=self.engine.stats(),
-            )
+
+def failure_of(future: SinkFuture) -> Failure:
+    """The record of an item that failed."""
+    assert future._exception is not None
+    return Failure(future.index, (future.item,), future._exception, future.tries + 1)
 
 
 def on_result_safely(on_result: Callable[[Any], object], value: Any) -> None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import threading
 from collections import deque
+from collections.abc import Sequence
 from typing import Any
 
 from procession.core.flow import NOTHING
 from procession.handover import SinkFuture
-from procession.spinoff_core import SpinCore
+from procession.spinoff_core import SpinCore, failure_of
 
 
 class SpinOutlet:
@@ -33,6 +34,7 @@ class SpinOutlet:
                         raise StopIteration
                     return NOTHING
                 self._taken()
+                core.let_go((future,))
                 if future._exception is None:
                     return future._result
                 failed, future = future, NOTHING
@@ -54,21 +56,25 @@ class SpinOutlet:
                 core.pump()
             return []
         got: deque[SinkFuture] = deque()
+        whole: Sequence[SinkFuture] = ()
         try:
             with core.lock:
                 got = flow.take_all()
+            if core.ledger is not None:
+                whole = list(got)
             if not got:
                 return []
             self._taken()
             values = [future._result for future in got if future._exception is None]
             if len(values) == len(got):
+                core.let_go(whole)
                 return values
             values = []
             self._sift(got, values)
         except BaseException:
-            self._put_back(got)
+            self._put_back(got, whole)
             raise
-        self._put_back(got)
+        self._put_back(got, whole)
         return values
 
     def _sift(self, got: deque[SinkFuture], values: list[Any]) -> None:
@@ -95,7 +101,11 @@ class SpinOutlet:
             got.extendleft(reversed(back))
             raise
 
-    def _put_back(self, got: deque[SinkFuture]) -> None:
+    def _put_back(self, got: deque[SinkFuture], whole: Sequence[SinkFuture]) -> None:
+        """What is left in `got` is next again; what else there was in `whole` has left."""
+        if whole:
+            kept = {future.index for future in got}
+            self._core.let_go([future for future in whole if future.index not in kept])
         if got:
             with self._core.lock:
                 for future in reversed(got):
@@ -110,7 +120,7 @@ class SpinOutlet:
         if on_error == "return":
             return error
         if callable(on_error):
-            on_error(self._core.failure(future))
+            on_error(failure_of(future))
         elif on_error == "raise":
             try:
                 raise error

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from time import monotonic
+from typing import Any
 
 from procession.backends.gate import on_event_loop
 from procession.core.flow import NOTHING
@@ -20,9 +21,11 @@ def drop_oldest(core: SpinCore) -> bool:
             core.dropped += 1
             return True
     with core.lock:
-        if core.passes or core.flow.drop_ready() is NOTHING:
+        dropped: Any = NOTHING if core.passes else core.flow.drop_ready()
+        if dropped is NOTHING:
             return core.flow.room > 0
     core.dropped += 1
+    core.let_go((dropped,))
     return True
 
 

@@ -9,7 +9,7 @@ from procession import options
 from procession.backends.base import WorkerConfig
 from procession.observe.progress import check_progress
 from procession.spinoff_core import Words
-from procession.streams import check_on_error
+from procession.streams import check_on_error, check_positive
 
 MEANT = {
     "max_workers": "workers",
@@ -34,6 +34,7 @@ def check(fn: Any, workers: Any, words: Words, progress: Any) -> None:
     options.check_fn(fn)
     _integer("workers", workers, 1)
     _integer("maxsize", words.maxsize, 0, "; 0 means no bound")
+    check_positive("buffer_bytes", words.buffer_bytes, "no bound")
     if words.overflow not in options.OVERFLOW:
         raise ValueError(f"overflow must be one of {', '.join(map(repr, options.OVERFLOW))}; got {words.overflow!r}")
     check_on_error(words.on_error)

@@ -22,24 +22,13 @@ from typing import Any
 
 from procession.backends.base import Engine, Function
 from procession.core.flow import NOTHING, UNBOUNDED, FlowCore
-from procession.core.policy import Profile
 from procession.core.rules import Rules
-from procession.handover import Handover, StreamChunk, Unsent
+from procession.handover import StreamChunk, Unsent
 from procession.observe.progress import Meter
+from procession.stream_bounds import NO_BOUNDS, Bounded, Bounds
 from procession.transport.aside import private
 from procession.types import Raised
-from procession.waiting import Bell
 
-AUTO_LEAST = 16
-"""Items in an automatic window at least; and at least four for each worker."""
-AUTO_MOST = 16_384
-"""Items in an automatic window at most, however cheap they are."""
-AUTO_UNPROVEN = 2048
-"""Items in an automatic window at most before anything was taken."""
-AUTO_TRUST = 3
-"""And so many more for each that was taken: a consumer that stalls at once has not had much pulled."""
-CHEAP_NS = 1_000_000
-"""Items cheaper than this are pulled in blocks; of dearer ones the window is kept full one by one."""
 BLOCK = 1024
 """Items pulled at once at most."""
 QUICK_NS = 200_000
@@ -73,7 +62,7 @@ class StreamRun:
             self.course.arrived(start, [Raised(CancelledError()) for _ in range(count)])
 
 
-class Course(Handover):
+class Course(Bounded):
     """One stream's source, flow and runs."""
 
     def __init__(
@@ -82,22 +71,17 @@ class Course(Handover):
         function: Function,
         iterables: Sequence[Any],
         *,
-        window: int | None = None,
+        bounds: Bounds = NO_BOUNDS,
         ordered: bool = True,
         key: Callable[..., Hashable] | None = None,
-        grain: int | None = None,
     ) -> None:
-        super().__init__(engine, FlowCore(window or 1, ordered=ordered))
-        self.function = function
+        super().__init__(engine, function, bounds, ordered)
         self.single = len(iterables) == 1
         self.numbers = iterables[0] if self.single and _is_narrow(iterables[0]) else None
         self.sources = [iter(iterable) for iterable in iterables]
         self.source: Iterator[Any] = self.sources[0] if self.single else zip(*self.sources, strict=False)
-        self.auto = window is None
         self.key = key
-        self.grain = grain or 0
         self.pulled: deque[Any] = deque()
-        self.exhausted = False
         self.error: BaseException | None = None
         self.refusal: Exception | None = None
         self.cancelled = False
@@ -106,8 +90,6 @@ class Course(Handover):
         self._quiet = False  # a cancel has been carried out
         self.meter = Meter(False)
         self.args: dict[int, tuple[Any, ...]] | None = None  # kept where somebody may ask for them
-        self.room = Bell()  # for a thread that pulls
-        self.low = -1  # pull again when no more than this is taken in and not handed over
         self._block = 1
         self._puller = False
         self._runs: dict[bool, StreamRun] = {}
@@ -186,16 +168,6 @@ class Course(Handover):
         self.advance()
         return True
 
-    def measure(self) -> int:
-        """Set an automatic window to what fits now; returns how much room is worth filling."""
-        profile, flow = self.function.profile, self.flow
-        if self.auto:
-            caller = self.engine.capabilities.in_caller
-            flow.window = 1 if caller else _auto_window(self.engine.max_workers, profile, flow.handed)
-        if self.grain:
-            return min(self.grain, flow.window)
-        return max(1, flow.window // 4) if 0 <= profile.mean_ns < CHEAP_NS else 1
-
     def pull(self, count: int) -> None:
         """Take up to `count` items from the source."""
         try:
@@ -258,7 +230,7 @@ class Course(Handover):
         if self.args is not None:
             self.args.update(zip(range(first, first + len(items)), self._calls(items), strict=True))
         if self.single and self.engine.plain(items):
-            return [StreamChunk(self.run(True), first, items, 0, len(items), self.grain)] if items else []
+            return self._cut(self.run(True), first, items)
         encode, function, run = self.engine.encode, self.function, self.run(False)
         again = self.rules is not None and self.rules.retries > 0
         starts: list[Any] = []
@@ -268,14 +240,17 @@ class Course(Handover):
                 body = encode(function, args, {})
                 bodies.append(private(body) if again else body)
             except PicklingError as error:
-                if bodies:
-                    starts.append(StreamChunk(run, index - len(bodies), bodies, 0, len(bodies), self.grain))
-                    bodies = []
+                starts += self._cut(run, index - len(bodies), bodies)
+                bodies = []
                 starts.append(Unsent(index, error))
                 self.unsendable = True
-        if bodies:
-            starts.append(StreamChunk(run, first + len(items) - len(bodies), bodies, 0, len(bodies), self.grain))
-        return starts
+        return [*starts, *self._cut(run, first + len(items) - len(bodies), bodies)]
+
+    def _cut(self, run: StreamRun, first: int, bodies: list[Any] | range) -> list[Any]:
+        """`bodies`, from index `first` on, as one chunk, or as several where a ledger says when each may start."""
+        size = len(bodies) if self.ledger is None else self.ledger.piece()
+        places = range(0, len(bodies), size or 1)
+        return [StreamChunk(run, first + at, bodies, at, min(size, len(bodies) - at), self.grain) for at in places]
 
     def _calls(self, items: list[Any] | range) -> Iterator[tuple[Any, ...]]:
         """The arguments of each item's call."""
@@ -323,6 +298,11 @@ class Course(Handover):
         ended.close()
         self.flow = ended  # what the old one holds is let go
         self._quiet = True
+        if self.spill is not None:
+            self.spill.close()
+        if self.ledger is not None:
+            with self.lock:
+                self.ledger.clear()
         self.bell.ring()
         self.room.ring()
 
@@ -341,12 +321,6 @@ class Course(Handover):
 def _is_narrow(items: Any) -> bool:
     """A range that may travel as two numbers: whatever is reckoned with them, 64 bits hold it."""
     return items.__class__ is range and all(-NARROW < each < NARROW for each in (items.start, items.stop, items.step))
-
-
-def _auto_window(workers: int, profile: Profile, taken: int) -> int:
-    """Enough for every worker to hold one lease and have another wait, twice over; see the bounds above."""
-    most = min(AUTO_UNPROVEN + AUTO_TRUST * taken, AUTO_MOST)
-    return min(max(AUTO_LEAST, 4 * workers * profile.lease_items()), most)
 
 
 class Puller:

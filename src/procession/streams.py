@@ -21,7 +21,10 @@ from procession.core.flow import NOTHING
 from procession.core.rules import Rules
 from procession.observe.progress import Meter, Progress, check_progress
 from procession.record import record
+from procession.spilling import Spilled
+from procession.stream_bounds import Bounds
 from procession.stream_course import Course, Puller
+from procession.stream_stats import StreamStats, stats_of
 from procession.types import Failure, Raised
 
 R = TypeVar("R")
@@ -86,7 +89,7 @@ def map_(
     if buffersize is not None and buffersize < 1:
         raise ValueError("buffersize must be None or > 0")
     check_progress(progress)
-    course = Course(engine, function, iterables, window=buffersize, grain=chunksize)
+    course = Course(engine, function, iterables, bounds=Bounds(window=buffersize, chunksize=chunksize))
     course.rules = rules
     course.watch(Meter(progress, total_of(iterables), function.name))
     try:
@@ -155,6 +158,8 @@ class Words:
 
     ordered: bool = True
     window: int | None = None
+    buffer_bytes: int | None = None
+    spill: bool = False
     key: Callable[..., Hashable] | None = None
     on_error: OnError = "raise"
     live: bool = False
@@ -165,6 +170,9 @@ class Words:
     def __post_init__(self) -> None:
         check_positive("window", self.window, "automatic")
         check_positive("chunksize", self.chunksize, "as measured")
+        check_positive("buffer_bytes", self.buffer_bytes, "no bound")
+        if self.spill and self.buffer_bytes is None:
+            raise ValueError("spill=True needs buffer_bytes=, the bytes of results beyond which they go to a file")
         check_on_error(self.on_error)
         check_progress(self.progress)
         if self.key is not None and not callable(self.key):
@@ -206,10 +214,9 @@ def make_course(
         engine,
         function,
         iterables,
-        window=words.window,
+        bounds=Bounds(words.window, words.chunksize, words.buffer_bytes, words.spill),
         ordered=words.ordered,
         key=words.key,
-        grain=words.chunksize,
     )
     if single is not None:
         course.single = single
@@ -252,12 +259,15 @@ class Outlet:
                     return NOTHING
                 if course.room.sleepers and flow.room >= course.measure():
                     course.room.ring()
-                if outcome.__class__ is not Raised:
+                value = outcome
+                if course.ledger is not None:
+                    value = self._weighed(outcome, index)
+                if value.__class__ is not Raised:
                     if course.args is not None:
                         course.args.pop(index, None)
-                    return outcome
-                failure, outcome = outcome, NOTHING
-                value = self._failed(failure, index)
+                    return value
+                outcome = NOTHING
+                value = self._failed(value, index)
                 if value is not NOTHING:
                     return value
         except BaseException:
@@ -265,6 +275,17 @@ class Outlet:
                 with course.lock:
                     flow.untake(outcome)
             raise
+
+    def _weighed(self, outcome: Any, index: int) -> Any:
+        """What was taken is let go of by the ledger, read back if it was spilled; what waits for room may start."""
+        course = self.course
+        assert course.ledger is not None
+        value = outcome.load() if outcome.__class__ is Spilled else outcome
+        with course.lock:
+            course.ledger.left(index)
+        if course.flow.starts:
+            course.pump()
+        return value
 
     def _failed(self, failure: Raised, index: int) -> Any:
         """What `on_error` makes of it: a value, NOTHING to go on, or an exception."""
@@ -286,6 +307,8 @@ class Outlet:
         """Everything was handed over: the source's error, once, then StopIteration."""
         error, self.course.error = self.course.error, None
         self.course.meter.close()
+        if self.course.spill is not None:
+            self.course.spill.close()
         if error is None or self.course.cancelled:
             raise StopIteration
         self.close()
@@ -330,6 +353,10 @@ class Stream(Iterator[R]):
         while (value := outlet.next()) is NOTHING:
             outlet.course.bell.sleep(outlet.course.stirred)
         return value  # type: ignore[no-any-return]
+
+    def stats(self) -> StreamStats:
+        """Numbers, now; after the end all of them are 0."""
+        return stats_of(self._outlet.course)
 
     def close(self) -> None:
         """See the class. May be called again, by any thread."""

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from procession.backends.base import Engine, Function
 from procession.core.flow import NOTHING
 from procession.stream_course import Course
+from procession.stream_stats import StreamStats, stats_of
 from procession.streams import OnError, Outlet, Words, drop, make_course, start
 
 if TYPE_CHECKING:
@@ -149,6 +150,10 @@ class AsyncStream(AsyncIterator[R]):
         finally:
             if course.cancelled and feed is not None:  # a failure has ended it
                 await feed.close()
+
+    def stats(self) -> StreamStats:
+        """See `streams.Stream.stats`."""
+        return stats_of(self._outlet.course)
 
     async def aclose(self) -> None:
         """Cancel what waits, close the source, end the iteration."""

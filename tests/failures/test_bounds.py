@@ -4,12 +4,13 @@ import itertools
 import queue
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
 from procession import Full, Pool, SpinOff
 from tests.failures import tasks
-from tests.failures.kit import Gate, Notes, wait_until
+from tests.failures.kit import Gate, Notes, run_program, wait_until
 
 BACKENDS = ["processes", "threads"]
 # What `None` may take in at most for a consumer that has taken five. Automatic, and bounded: the number is not a
@@ -170,3 +171,75 @@ def test_fire_and_forget_accumulates_nothing() -> None:
         grown = resident_mib() - before
         print(f"grown by {grown:.1f} MiB after 200 results of 1 MB")
         assert grown < 50
+
+
+SLOW_CONSUMER = """
+import gc, sys, threading
+from pathlib import Path
+from procession import Pool
+
+def blob(size):
+    return bytes(size)
+
+def resident_mib():
+    return int(Path("/proc/self/statm").read_text().split()[1]) * 4096 / 2**20
+
+def settled(stream):
+    seen, same, pause = None, 0, threading.Event()
+    while same < 50:
+        pause.wait(0.004)
+        now = stream.stats()
+        same = same + 1 if seen and now.waiting == seen.waiting and now.spilled == seen.spilled else 0
+        seen = now
+    return seen
+
+words = {"spill": sys.argv[1] == "spill"}
+with Pool(2) as pool:
+    list(pool.imap(blob, [1_000_000] * 8, window=4))
+    gc.collect()
+    before = resident_mib()
+    stream = pool.imap(blob, [1_000_000] * 300, window=200, buffer_bytes=20_000_000, live=True, **words)
+    assert len(next(stream)) == 1_000_000
+    stats = settled(stream)
+    print(resident_mib() - before, stats.waiting, stats.buffered_bytes, stats.spilled)
+    assert [len(each) for each in stream] == [1_000_000] * 299
+    assert stream.stats().most_bytes <= 20_000_000
+"""
+
+
+@pytest.mark.parametrize("spill", [False, True])
+def test_bytes(spill: bool, tmp_path: Path) -> None:
+    """Row: The consumer stops, the producer is endless. `buffer_bytes=` bounds what waits for it in memory; with
+    `spill=True` the work goes on all the same."""
+    done = run_program(tmp_path, SLOW_CONSUMER, "spill" if spill else "wait")
+    grown, waiting, held, spilled = map(float, done.split())
+    print(f"{waiting:.0f} results of 1 MB wait, {spilled:.0f} of them in a file; grown by {grown:.1f} MiB")
+    assert held <= 20_000_000
+    assert grown < 60, "twenty results, and what the work takes; a hundred and fifty would be 143 MiB"
+    assert waiting >= 140 if spill else waiting <= 20
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_who_is_waited_for(backend: str, notes: Notes, gate: Gate) -> None:
+    """Row: The consumer stops, the producer is endless. Nor is it a secret which item holds up the rest."""
+    with Pool(2, backend=backend) as pool:
+        stream = pool.imap(held_first, ((n, notes.path, gate.path) for n in range(20)), window=20, live=True)
+        notes.wait(1)
+        wait_until(lambda: stream.stats().waiting == 19, "all others are done")
+        seen = stream.stats()
+        assert seen.head == 0
+        wait_until(lambda: stream.stats().head_seconds > seen.head_seconds, "its time goes on")
+        gate.open()
+        assert list(stream) == list(range(20))
+        assert stream.stats().head is None
+    with SpinOff(held_pair, workers=2, backend=backend) as spin:
+        gate.close()
+        spin.put_many([(notes.path, gate.path, 0)])
+        notes.wait(2)
+        opened = Gate(notes.path)
+        spin.put_many([(notes.path, opened.path, n) for n in range(1, 10)])
+        wait_until(lambda: spin.stats().waiting == 9, "all others are done")
+        assert spin.stats().head == 0
+        gate.open()
+    assert list(spin) == list(range(10))
+    assert spin.stats().head is None

@@ -16,7 +16,7 @@ import pytest
 from procession.backends.inline import InlineEngine
 from procession.core.policy import Profile
 from procession.driver.threads import ThreadEngine
-from procession.stream_course import AUTO_LEAST, AUTO_MOST, AUTO_TRUST, AUTO_UNPROVEN, _auto_window
+from procession.stream_bounds import AUTO_LEAST, AUTO_MOST, AUTO_TRUST, AUTO_UNPROVEN, _auto_window
 from procession.streams import Stream, Words, imap
 from procession.types import Failure
 from tests.flow.fakes import CommandEngine, Unsendable

@@ -22,6 +22,9 @@ ITEMS = 6
         {"window": 3, "key": lambda x: x % 2},
         {"window": 4, "chunksize": 2},
         {"window": 2, "on_error": "return"},
+        {"window": 4, "buffer_bytes": 60},
+        {"window": 4, "buffer_bytes": 60, "ordered": False},
+        {"window": 5, "buffer_bytes": 30, "key": lambda x: x % 2},
     ],
 )
 @pytest.mark.parametrize("copies", [False, True])
@@ -50,6 +53,8 @@ def test_next_interrupted_at_every_point(words: dict[str, Any], copies: bool) ->
                 got.pop()
                 results._outlet.course.stirred()
             results._outlet.course.flow.check()
+            ledger = results._outlet.course.ledger
+            assert ledger is None or ledger.total == sum(ledger.weights.values())
         assert sorted(ran) == list(range(ITEMS)), "an item was lost, or ran twice"
         assert sorted(got) == [2 * x for x in range(ITEMS)], "a result was lost"
         if words.get("ordered", True):

@@ -29,9 +29,9 @@ WIDE: Mapping[str, str] = {
     "SpinOff.__init__": "public constructor",
     "Pipeline.__init__": "public constructor",
     "Stage.__init__": "public constructor",
-    "Pool.imap": "public: the words of a stream",
-    "Pool.imap_unordered": "public: the words of a stream",
-    "Pool.aimap": "public: the words of a stream",
+    "PoolFace.imap": "public: the words of a stream",
+    "PoolFace.imap_unordered": "public: the words of a stream",
+    "PoolFace.aimap": "public: the words of a stream",
     "PoolFace.options": "public: the words of policy",
     "Pool.options": "public: the words of a policy",
 }

@@ -25,11 +25,15 @@ SOURCE = Path(__file__).resolve().parents[2] / "src" / PACKAGE
 # The public names, and what stands right behind them: flows that threads share, and their two users.
 FACE = (
     *("__init__", "pool", "spinoff", "pipeline", "futures", "streams", "streams_async"),
-    *("stream_course", "spinoff_core", "spinoff_ending", "spinoff_outlet", "spinoff_room", "spinoff_words"),
+    *("stream_course", "stream_bounds", "stream_stats", "spilling"),
+    *("spinoff_core", "spinoff_stats", "spinoff_ending", "spinoff_outlet", "spinoff_room", "spinoff_words"),
     *("handover", "waiting", "errands", "pool_face", "pool_room", "pool_shared", "policies", "arrays"),
 )
 
-GROUND = ("errors", "task_errors", "options", "cpu", "cgroups", "types", "record", "lean", "_native", "_version")
+GROUND = (
+    *("errors", "task_errors", "options", "cpu", "cgroups", "types", "record", "lean", "weighing"),
+    *("_native", "_version"),
+)
 
 # From the roof to the ground. A module imports from its own layer and from those below.
 LAYERS: tuple[tuple[str, ...], ...] = (

@@ -1,6 +1,6 @@
 """A signal every 0.3 ms that raises in the main thread, while it puts and takes. Prints how often it struck.
 
-Run as `python -m tests.spinoff.storm [key|unordered]`; fails when an item or a result was lost, or ran twice.
+Run as `python -m tests.spinoff.storm [key|unordered|bytes]`; fails when an item or a result was lost, or ran twice.
 """
 
 from __future__ import annotations
@@ -17,7 +17,12 @@ ITEMS = 1500
 ROUNDS = 8
 PERIOD = 0.0003
 
-WORDS: dict[str, dict[str, Any]] = {"": {}, "key": {"key": lambda x: x % 3}, "unordered": {"ordered": False}}
+WORDS: dict[str, dict[str, Any]] = {
+    "": {},
+    "key": {"key": lambda x: x % 3},
+    "unordered": {"ordered": False},
+    "bytes": {"buffer_bytes": 200},
+}
 
 
 class Struck(Exception):

@@ -64,7 +64,16 @@ def test_put_interrupted_at_every_point(engines: list[Any], words: dict[str, Any
     at_every_point(scenario, 25)
 
 
-@pytest.mark.parametrize("words", [{}, {"ordered": False}, {"key": lambda x: x % 2}])
+@pytest.mark.parametrize(
+    "words",
+    [
+        {},
+        {"ordered": False},
+        {"key": lambda x: x % 2},
+        {"buffer_bytes": 60},
+        {"buffer_bytes": 30, "key": lambda x: x % 2},
+    ],
+)
 @pytest.mark.parametrize("take", ["ready", "next"])
 def test_taking_interrupted_at_every_point(engines: list[Any], words: dict[str, Any], take: str) -> None:
     def scenario(interrupter: Interrupter) -> None:
@@ -74,6 +83,7 @@ def test_taking_interrupted_at_every_point(engines: list[Any], words: dict[str, 
         spin.close()
         got: list[int] = []
         while len(got) < 4:
+            engines[-1].on_thread()
             if take == "ready":
                 got.extend(stubborn(interrupter, spin.ready))
             else:
@@ -120,7 +130,7 @@ def test_dropping_interrupted_at_every_point(engines: list[Any]) -> None:
 # ---------------------------------------------------------------------------------------- a real storm
 
 
-@pytest.mark.parametrize("words", ["", "key", "unordered"])
+@pytest.mark.parametrize("words", ["", "key", "unordered", "bytes"])
 def test_a_storm_of_raising_signals_loses_nothing(words: str) -> None:
     """In a process of its own: the storm strikes whatever runs in the main thread, a test runner too."""
     command = [sys.executable, "-m", "tests.spinoff.storm", words]

@@ -3,7 +3,7 @@
 An item is *admitted* (given the next index), may *start* (at once, or when its predecessor of the same key has its
 outcome), gets its *outcome* (in any order, as runs of neighbours), and is *handed over* or *dropped*.
 
-Laws (`check` proves them after every event in tests)
+Laws (`FlowLaws.check` proves them after every event in tests)
 1. Indices are given without gaps. Each item gets one outcome, and is handed over once or dropped once.
 2. handed + dropped <= finished <= admitted; the window bounds what is admitted and neither handed over nor dropped.
 3. ordered: items are handed over in the order of their indices. Unordered: as their outcomes came, a run in its order.
@@ -21,20 +21,13 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Hashable
-from enum import Enum, auto
 from typing import Any, Final
 
+from procession.core.flow_laws import FlowLaws, Mark
 
-class _Mark(Enum):
-    """Values that no outcome is."""
-
-    NOTHING = auto()
-    GONE = auto()
-
-
-NOTHING: Final = _Mark.NOTHING
+NOTHING: Final = Mark.NOTHING
 """What `take` returns when nothing is ready."""
-GONE: Final = _Mark.GONE
+GONE: Final = Mark.GONE
 """In the place of a dropped item's outcome, until the order has passed it."""
 UNBOUNDED: Final = 1 << 62
 """A window that is never full."""
@@ -51,12 +44,12 @@ class Lane:
         self.waiting: deque[tuple[int, Any]] = deque()
 
 
-class FlowCore:
+class FlowCore(FlowLaws):
     """One flow's decisions. `window` may be changed at any time; a narrower one takes effect as items leave."""
 
     __slots__ = (
         *("window", "ordered", "admitted", "finished", "handed", "dropped", "gone", "closed"),
-        *("current", "place", "runs", "line", "starts", "lanes", "lane_of"),
+        *("current", "place", "runs", "line", "starts", "lanes", "lane_of", "held"),
     )
 
     def __init__(self, window: int = UNBOUNDED, *, ordered: bool = True) -> None:
@@ -75,6 +68,7 @@ class FlowCore:
         self.starts: deque[Any] = deque()
         self.lanes: dict[Hashable, Lane] = {}
         self.lane_of: dict[int, Lane] = {}
+        self.held = 0  # wait for their predecessor of the same key, dropped ones included
 
     # -- looking ---------------------------------------------------------------------------------------------------
 
@@ -122,6 +116,7 @@ class FlowCore:
         else:
             self.lane_of[index] = lane
             self.admitted = index + 1
+            self.held += 1
             lane.waiting += ((index, item),)
 
     def close(self) -> None:
@@ -189,10 +184,12 @@ class FlowCore:
             return
         waiting = lane.waiting
         while waiting and waiting[0][0] not in self.lane_of:
+            self.held -= 1
             del waiting[0]
         if waiting:
             successor, item = waiting[0]
             lane.running = successor
+            self.held -= 1
             del waiting[0]
             del self.lane_of[index]
             self.starts += (item,)
@@ -254,6 +251,14 @@ class FlowCore:
         self.place -= 1
         self.current.appendleft(outcome)
 
+    def exchange(self, start: int, run: list[Any], at: int, outcome: Any) -> bool:
+        """Put `outcome` in the place of what `run[at]` is, a run that began at `start`; False if its turn has come."""
+        kept = self.runs[start] if start in self.runs else None  # noqa: SIM401  # law 6
+        if kept is not run and not any(each is run for _, each in reversed(self.line)):
+            return False
+        run[at] = outcome
+        return True
+
     def _turn(self) -> bool:
         """Move the next run behind `current`."""
         if self.ordered:
@@ -271,30 +276,3 @@ class FlowCore:
             self.place = place
         self.current += run
         return True
-
-    # -- the laws --------------------------------------------------------------------------------------------------
-
-    def check(self) -> None:
-        """The invariants; run after every event in tests."""
-        inside = len(self.current) + sum(map(len, self.runs.values())) + sum(len(run) for _, run in self.line)
-        assert self.finished - self.handed == inside, (self.finished, self.handed, inside)
-        assert 0 <= self.handed <= self.finished <= self.admitted
-        everything = [
-            *self.current,
-            *(o for run in self.runs.values() for o in run),
-            *(o for _, r in self.line for o in r),
-        ]
-        assert self.gone == sum(outcome is GONE for outcome in everything)
-        assert self.gone <= self.dropped
-        assert not (self.line if self.ordered else self.runs), "outcomes are kept where they are not looked for"
-        if self.ordered:
-            assert all(start >= self.handed + len(self.current) for start in self.runs), (
-                "the order has passed an outcome"
-            )
-        for key, lane in self.lanes.items():
-            assert lane.key == key
-            assert self.lane_of.get(lane.running) is lane, "the lane's item is out, or the lane is gone"
-            held = [index for index, _ in lane.waiting]
-            assert held == sorted(held)
-            assert all(index > lane.running for index in held)
-        assert {id(lane) for lane in self.lane_of.values()} == {id(lane) for lane in self.lanes.values()}
