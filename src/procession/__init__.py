@@ -28,6 +28,7 @@ if TYPE_CHECKING:
         WorkerDied,
         WorkerStartError,
     )
+    from procession.pipeline import Pipeline, Stage
     from procession.pool import Pool
     from procession.pool_shared import shared_pool
     from procession.spinoff import SpinOff
@@ -47,10 +48,12 @@ _HOME = {
     "checkpoint": "procession.worker.asked",
     "empty": "procession.arrays",
     "PicklingError": "procession.errors",
+    "Pipeline": "procession.pipeline",
     "Pool": "procession.pool",
     "ProcessionError": "procession.errors",
     "RemoteError": "procession.errors",
     "SpinOff": "procession.spinoff",
+    "Stage": "procession.pipeline",
     "shared_pool": "procession.pool_shared",
     "WorkerDied": "procession.errors",
     "WorkerStartError": "procession.errors",
@@ -65,11 +68,13 @@ __all__ = [
     "Full",
     "MemoryLimit",
     "PicklingError",
+    "Pipeline",
     "PoisonTask",
     "Pool",
     "ProcessionError",
     "RemoteError",
     "SpinOff",
+    "Stage",
     "TaskTimeout",
     "WorkerDied",
     "WorkerStartError",

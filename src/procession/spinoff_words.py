@@ -32,15 +32,15 @@ MEANT = {
 def check(fn: Any, workers: Any, words: Words, progress: Any) -> None:
     """Raise TypeError or ValueError for what makes no sense, naming the word and what would be right."""
     options.check_fn(fn)
-    _integer("workers", workers, 1)
-    _integer("maxsize", words.maxsize, 0, "; 0 means no bound")
+    check_integer("workers", workers, 1)
+    check_integer("maxsize", words.maxsize, 0, "; 0 means no bound")
     check_positive("buffer_bytes", words.buffer_bytes, "no bound")
     if words.overflow not in options.OVERFLOW:
         raise ValueError(f"overflow must be one of {', '.join(map(repr, options.OVERFLOW))}; got {words.overflow!r}")
     check_on_error(words.on_error)
     check_progress(progress)
-    _callable("on_result", words.on_result)
-    _callable("key", words.key)
+    check_callable("on_result", words.on_result)
+    check_callable("key", words.key)
 
 
 def worker_config(setup: Any, initializer: Any, initargs: Any) -> WorkerConfig:
@@ -49,13 +49,15 @@ def worker_config(setup: Any, initializer: Any, initargs: Any) -> WorkerConfig:
     return WorkerConfig(initializer, tuple(initargs), setup)
 
 
-def _integer(name: str, value: Any, least: int, hint: str = "") -> None:
+def check_integer(name: str, value: Any, least: int, hint: str = "") -> None:
+    """Raise unless `value` is an int of at least `least`."""
     if isinstance(value, bool) or not isinstance(value, int):
         raise TypeError(f"{name} must be an integer, not {type(value).__name__}")
     if value < least:
         raise ValueError(f"{name} must be at least {least}{hint}; got {value}")
 
 
-def _callable(name: str, value: Callable[..., Any] | None) -> None:
+def check_callable(name: str, value: Callable[..., Any] | None) -> None:
+    """Raise unless it is one, or None."""
     if value is not None and not callable(value):
         raise TypeError(f"{name} must be callable or None, not {type(value).__name__}")

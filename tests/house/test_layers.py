@@ -26,6 +26,7 @@ SOURCE = Path(__file__).resolve().parents[2] / "src" / PACKAGE
 FACE = (
     *("__init__", "pool", "spinoff", "pipeline", "futures", "streams", "streams_async"),
     *("stream_course", "stream_bounds", "stream_stats", "spilling"),
+    *("pipeline_stage", "pipeline_source", "pipeline_run", "pipeline_bounds", "pipeline_stats", "pipeline_stream"),
     *("spinoff_core", "spinoff_stats", "spinoff_ending", "spinoff_outlet", "spinoff_room", "spinoff_words"),
     *("handover", "waiting", "errands", "pool_face", "pool_room", "pool_shared", "policies", "arrays"),
 )

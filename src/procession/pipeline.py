@@ -1,0 +1,195 @@
+"""Pipelines: stages on workers of their own, each item through all of them, handed over in order."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import AsyncIterable, Callable, Iterable, Iterator, Sequence
+from time import monotonic_ns
+from typing import TYPE_CHECKING, Any, Literal, Never
+
+from procession import cpu, options
+from procession.backends.unstruck import unstruck
+from procession.observe.progress import Meter, Progress, check_progress
+from procession.pipeline_bounds import Keeper, Widths
+from procession.pipeline_run import Conductor
+from procession.pipeline_source import Source, puller
+from procession.pipeline_stage import Stage as Stage
+from procession.pipeline_stage import Work
+from procession.pipeline_stats import PipelineStats
+from procession.pipeline_stream import AsyncPipelineStream, Exit, Feed, PipelineStream
+from procession.streams import check_on_error, check_positive, total_of
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from procession.streams import OnError
+
+MEANT = {
+    **dict.fromkeys(("maxsize", "buffersize", "buffer_size", "max_pending", "prefetch", "credits"), "window"),
+    **dict.fromkeys(("workers", "max_workers", "n_jobs", "processes", "backend"), "workers and backend of each Stage"),
+    "on_error": "on_error of run()",
+}
+RUN_MEANT = {
+    **dict.fromkeys(("window", "maxsize", "buffersize", "buffer_bytes", "ordered"), "the same word of Pipeline()"),
+    "timeout": "timeout of a Stage, for one call of it",
+}
+
+
+class Pipeline:
+    """Runs each item through several stages, whose workers work side by side, and hands over in the order of the input.
+
+    stages: `Stage`s, or callables, which become a stage of one worker process.
+    window: items that are inside at most: pulled from the source, and not all that became of them handed over. None:
+        as many as keep the workers busy, more while a slow one holds up others that take less than 64 MiB.
+    buffer_bytes: bytes of what the stages have made and is inside, about: while there is more, no item starts at the
+        first stage, but for the one that all else waits for.
+    ordered: outputs come in the order of their items, those of a stage with many=True in the order in which it gave
+        them: as a program without any parallelism would have it. False: as they come, but in order for each key of the
+        last stage with `key`.
+    widths: "auto": workers are moved from stages that could do without to the one that holds up the rest; there are as
+        many as the stages say, or as there are CPUs, if that is more. None: each stage has the workers that it says.
+
+    Used as a context manager it keeps its workers between runs, and waits for them at the end; otherwise they live for
+    one run.
+    """
+
+    def __init__(
+        self,
+        *stages: Stage | Callable[..., Any],
+        window: int | None = None,
+        buffer_bytes: int | None = None,
+        ordered: bool = True,
+        widths: Literal["auto"] | None = None,
+        **wrong: Never,
+    ) -> None:
+        options.refuse_words("Pipeline", wrong, MEANT)
+        check_positive("window", window, "automatic")
+        check_positive("buffer_bytes", buffer_bytes, "no bound")
+        if widths not in (None, "auto"):
+            raise ValueError(f'widths must be "auto" or None (as the stages say); got {widths!r}')
+        if not stages:
+            raise TypeError("a Pipeline needs at least one stage")
+        for stage in stages:
+            if not isinstance(stage, Stage) and not callable(stage):
+                raise TypeError(f"a stage must be a Stage or a callable, not {type(stage).__name__}")
+        self.stages = tuple(stage if isinstance(stage, Stage) else Stage(stage) for stage in stages)
+        self._window = window
+        self._buffer_bytes = buffer_bytes
+        self._ordered = ordered
+        self._auto = widths == "auto"
+        self._kept: list[Work] | None = None
+        self._latest: Exit | None = None
+        self._running: weakref.WeakSet[Conductor] = weakref.WeakSet()
+
+    def run(
+        self,
+        items: Iterable[Any],
+        *,
+        on_error: OnError = "raise",
+        live: bool = False,
+        progress: Progress = False,
+        **wrong: Never,
+    ) -> PipelineStream:
+        """The outputs of the last stage, lazily and bounded: endless inputs are fine. Starts at the call.
+
+        on_error: of an item that failed at any stage, at its place: "raise" (the run ends, and what waits and runs is
+            cancelled), "return" (the exception in the item's place), "skip", or a callable that gets a `Failure`, which
+            names the stage.
+        live: pull the input in a thread of its own, so that an input that waits holds no finished output back.
+        progress: True for a bar (needs the extra "progress"), or a callable `progress(done, total)`, of items.
+        """
+        options.refuse_words("run", wrong, RUN_MEANT)
+        options.check_iterables("run", (items,))
+        check_on_error(on_error)
+        check_progress(progress)
+        way_out = self._begin(iter(items), on_error, Meter(progress, total_of((items,)), "pipeline"))
+        stream = PipelineStream(way_out)  # from here on, what is not returned is closed
+        conductor = way_out.conductor
+        conductor.source.live = live
+        unstruck(conductor.thread.start)
+        if live:
+            unstruck(puller(conductor.source, lambda: conductor.wanted, conductor.poke).start)
+        else:
+            while conductor.due() and not conductor.ready:
+                conductor.pull()
+        return stream
+
+    def arun(
+        self,
+        items: Iterable[Any] | AsyncIterable[Any],
+        *,
+        on_error: OnError = "raise",
+        live: bool = False,
+        progress: Progress = False,
+        **wrong: Never,
+    ) -> AsyncPipelineStream:
+        """`run` for `async for`, over a synchronous or an asynchronous input; waiting does not block the event loop.
+
+        An asynchronous input is awaited by a task of its own, from the first `__anext__` on.
+        """
+        options.refuse_words("arun", wrong, RUN_MEANT)
+        if not isinstance(items, AsyncIterable):
+            inner = self.run(items, on_error=on_error, live=live, progress=progress)
+            way_out, inner._exit = inner._exit, None  # type: ignore[assignment]  # taken over
+            return AsyncPipelineStream(way_out, None)
+        check_on_error(on_error)
+        check_progress(progress)
+        way_out = self._begin(iter(()), on_error, Meter(progress, None, "pipeline"))
+        conductor = way_out.conductor
+        conductor.source.live = True
+        stream = AsyncPipelineStream(way_out, Feed(conductor, aiter(items)))
+        unstruck(conductor.thread.start)
+        return stream
+
+    def stats(self) -> PipelineStats:
+        """Numbers of the latest run, now. RuntimeError when there was none."""
+        if self._latest is None:
+            raise RuntimeError("stats() are those of the latest run, and there was none")
+        return self._latest.stats()
+
+    def __enter__(self) -> Pipeline:
+        if self._kept is not None:
+            raise RuntimeError("this pipeline is in a with block already")
+        self._kept = self._make_works()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        """A run that has not come to its end is closed; after KeyboardInterrupt the workers are killed."""
+        works, self._kept = self._kept or [], None
+        interrupted = kind is not None and issubclass(kind, KeyboardInterrupt)
+        for conductor in list(self._running):
+            if not conductor.ended:
+                conductor.close()
+        for work in works:
+            work.engine.kill(_SIGKILL) if interrupted else work.engine.shutdown(wait=False, cancel=False)
+        for work in works:
+            work.engine.shutdown(wait=True, cancel=False)
+
+    def _begin(self, items: Iterator[Any], on_error: OnError, meter: Meter) -> Exit:
+        own = self._kept is None
+        works: Sequence[Work] = self._make_works() if self._kept is None else self._kept
+        widths = None
+        if self._auto:
+            total = max(sum(work.width for work in works), cpu.available())
+            widths = Widths(works, total, monotonic_ns())
+        keeper = Keeper(works, self._window, self._buffer_bytes, widths)
+        conductor = Conductor(works, Source(items), keeper, ordered=self._ordered, own=own)
+        if callable(on_error):
+            conductor.args = {}
+        self._running.add(conductor)
+        self._latest = Exit(conductor, on_error, meter)
+        return self._latest
+
+    def _make_works(self) -> list[Work]:
+        works: list[Work] = []
+        try:
+            for stage in self.stages:
+                works.append(Work(stage, stage.workers))
+        except BaseException:
+            for work in works:
+                work.engine.shutdown(wait=False, cancel=True)
+            raise
+        return works
+
+
+_SIGKILL = 9

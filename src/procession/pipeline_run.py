@@ -1,0 +1,301 @@
+"""One run of a pipeline: a thread that steps the journey, hands starts to the stages' engines and hears their outcomes.
+
+Laws
+1. The journey (core/journey.py) is stepped under `lock`, by the conductor's thread alone, which no signal strikes; but
+   takers take, and whoever closes cancels. No code of a user runs under the lock.
+2. Keys are asked for, and arguments are pickled, by the conductor: not by an engine's thread, which others wait for,
+   and not by the taker's, which would not be there while it is busy with a result.
+3. Each start is answered once: by the outcome of its future, or by why that could not be sent.
+4. The source is pulled by takers, or by a thread of its own (`live`), never while the lock is held. What was pulled is
+   in `pulled` in one step of the interpreter, and leaves it when the journey has it.
+5. Once closed nothing starts; what runs is cancelled; the conductor ends, and with it the engines, if they are its own.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from _pickle import PicklingError
+from collections import deque
+from collections.abc import Hashable, Sequence
+from concurrent.futures import CancelledError
+from concurrent.futures._base import FINISHED
+from time import monotonic_ns
+from typing import Any, cast
+
+from procession.backends.joinable import JoinableThread
+from procession.core.journey import Journey
+from procession.core.journey_node import Node, Start
+from procession.core.rules import SECOND
+from procession.handover import SinkFuture
+from procession.pipeline_bounds import Keeper
+from procession.pipeline_source import Source
+from procession.pipeline_stage import Work
+from procession.pipeline_stats import Account
+from procession.types import Raised
+from procession.waiting import Bell
+
+_NO_WORDS: dict[str, Any] = {}
+
+
+class Conductor:
+    """See the module. `own`: the engines end with the run."""
+
+    def __init__(self, works: Sequence[Work], source: Source, keeper: Keeper, *, ordered: bool, own: bool) -> None:
+        self.works = works
+        self.own = own
+        self.lock = threading.RLock()
+        plans = [work.stage.plan(ordered) for work in works]
+        self.journey = Journey(plans, keeper.window, ordered=ordered)
+        self.keeper = keeper
+        self.account = Account(works, monotonic_ns())
+        self.source = source
+        self.args: dict[Node, Any] | None = None  # what was given to the stage that failed, where somebody may ask
+        self.bell = Bell()  # for takers
+        self.over = False  # the conductor has ended, or is about to
+        self._work = Bell()  # for the conductor
+        self._poked = False
+        self._arrived: deque[SinkFuture] = deque()
+        self._out: dict[SinkFuture, Start] = {}
+        self._closing = False
+        self._cancelled = False  # what was out has been cancelled
+        self._pid = os.getpid()
+        self.thread = JoinableThread(self._serve, "procession-pipeline")
+
+    # -- who waits for what ------------------------------------------------------------------------------------------
+
+    @property
+    def ready(self) -> bool:
+        """Whether there is something to take, or nothing will come any more."""
+        return bool(self.journey.ready) or self.ended
+
+    @property
+    def ended(self) -> bool:
+        """Everything was handed over, or is not wanted."""
+        journey = self.journey
+        return journey.ended or journey.cancelled or (self.over and not journey.ready)
+
+    @property
+    def wanted(self) -> int:
+        """How many items may be pulled."""
+        source = self.source
+        return 0 if source.exhausted else self.journey.room - len(source.pulled)
+
+    def due(self) -> bool:
+        """Whether it is a taker's turn to pull."""
+        return not self.source.live and not self.source.busy and self.wanted > 0
+
+    def stirred(self) -> bool:
+        """Whether a sleeping taker should look."""
+        return self.ready or self.due()
+
+    def poke(self) -> None:
+        """Have the conductor look."""
+        self._poked = True
+        self._work.ring()
+
+    def settled(self, futures: list[SinkFuture]) -> None:
+        """See `tasks.Sink`: by an engine's thread, or by who cancels."""
+        self._arrived.extend(futures)
+        self._work.ring()
+
+    def refuse_foreign(self) -> None:
+        """RuntimeError in a forked child, which has no conductor."""
+        if self._pid != os.getpid():
+            raise RuntimeError("this pipeline belongs to the parent process, which forked: make a new one here")
+
+    # -- pulling -----------------------------------------------------------------------------------------------------
+
+    def pull(self) -> None:
+        """Take some items from the source, in the taker's thread; one taker at a time."""
+        source, mine = self.source, False
+        try:
+            with self.lock:
+                if source.busy:
+                    return
+                source.busy = mine = True
+            source.take_some(self.wanted)
+        finally:
+            if mine:
+                source.busy = False
+            self.poke()
+        if self.over or self._closing:
+            source.close()
+
+    # -- the conductor -----------------------------------------------------------------------------------------------
+
+    def _serve(self) -> None:
+        try:
+            while not self.over:
+                alarm = self.keeper.alarm(self.journey)
+                self._work.sleep(self._called, None if alarm is None else alarm / SECOND)
+                self._step()
+        except BaseException as error:  # a bug of ours hangs nobody
+            self.source.fail(error)
+            self._finish()
+            raise
+        finally:
+            self.bell.ring()
+
+    def _called(self) -> bool:
+        return self._poked or bool(self._arrived) or bool(self.source.pulled)
+
+    def _step(self) -> None:
+        self._poked = False
+        now = monotonic_ns()
+        heard = self._hear()
+        with self.lock:
+            if self._closing:
+                self.journey.cancel()
+            self.keeper.hold(self.journey)
+            self._tell(heard, now)
+            self._admit(now)
+            self.journey.clock(now)
+        while True:
+            with self.lock:
+                self.keeper.adapt(self.journey, self.account, now)
+            if not self._ask_keys(now) and not self._post(now):
+                break
+        with self.lock:
+            self.account.look(self.journey, now)
+            done = self.journey.ended
+        if self.journey.cancelled and not self._cancelled:
+            self._cancelled = True
+            self._cancel_out()
+        if done:
+            self._finish()
+        if self.bell.sleepers and self.stirred():
+            self.bell.ring()
+        if self.source.room.sleepers and (self.wanted > 0 or self.over):
+            self.source.room.ring()
+
+    def _hear(self) -> list[tuple[Start, list[Any]]]:
+        """Outcomes that have come."""
+        heard = []
+        arrived = self._arrived
+        while arrived:
+            future = arrived.popleft()
+            start = self._out.pop(future, None)
+            if start is not None:
+                heard.append((start, self._outcomes(start, future)))
+        return heard
+
+    def _tell(self, heard: Sequence[tuple[Start, list[Any]]], now: int) -> None:
+        for start, outcomes in heard:
+            if self.args is not None:
+                failed = [n for n, outcome in enumerate(outcomes) if outcome.__class__ is Raised]
+                self.args.update((start.nodes[n], start.nodes[n].value) for n in failed)
+            self.journey.done(start, outcomes, now)
+
+    def _outcomes(self, start: Start, future: SinkFuture) -> list[Any]:
+        stage = self.works[start.stage].stage
+        if future._state is not FINISHED:
+            return [Raised(CancelledError())] * start.size
+        if future._exception is not None:
+            return [Raised(future._exception, future.tries + 1)] * start.size
+        if stage.batch is None:
+            return [future._result]
+        outputs = list(future._result)
+        if len(outputs) == start.size:
+            return outputs
+        text = f"{stage.name} was given a batch of {start.size} items and returned {len(outputs)} outputs"
+        return [Raised(ValueError(text), future.tries + 1)] * start.size
+
+    def _admit(self, now: int) -> None:
+        exhausted = self.source.exhausted  # before what it has left in `pulled` is looked at
+        pulled = self.source.pulled
+        if pulled and not self.journey.closed:
+            self.journey.admit([pulled.popleft() for _ in range(len(pulled))], now)
+        if exhausted and not self.journey.closed:
+            self.journey.close()
+
+    def _ask_keys(self, now: int) -> bool:
+        """Tell the journey the keys that it asks for; whether there were any."""
+        with self.lock:
+            nodes = self.journey.unkeyed()
+        for node in nodes:
+            function = self.works[node.stage].stage.key
+            assert function is not None
+            key: Hashable = None
+            try:
+                key = function(node.value)
+                hash(key)
+            except Exception as error:
+                key = Raised(error)
+                if self.args is not None:
+                    self.args[node] = node.value
+            with self.lock:
+                self.journey.keyed(node, key, now)
+        return bool(nodes)
+
+    def _post(self, now: int) -> bool:
+        """Hand over what is to start; whether there was something that could not be, and so more may start now."""
+        failed = False
+        for number, work in enumerate(self.works):
+            with self.lock:
+                starts = self.journey.starts(number)
+                batch = [starts.popleft() for _ in range(len(starts))]
+            if batch:
+                refused = self._send(work, batch)
+                with self.lock:
+                    self._tell([(start, [Raised(error)] * start.size) for start, error in refused], now)
+                failed = failed or bool(refused)
+        return failed
+
+    def _send(self, work: Work, starts: list[Start]) -> list[tuple[Start, BaseException]]:
+        """Post these; returns those that could not be, and why."""
+        refused: list[tuple[Start, BaseException]] = []
+        futures: list[SinkFuture] = []
+        for start in starts:
+            argument = start.nodes[0].value if work.stage.batch is None else start.values
+            try:
+                body = work.engine.encode(work.function, (argument,), _NO_WORDS)
+            except PicklingError as error:
+                refused.append((start, error))
+                continue
+            future = SinkFuture(work.function, body)
+            future.sink = self
+            future._owner = cast("Any", work.engine) if hasattr(work.engine, "cancel_leased") else None
+            if work.stage.rules is not None:
+                future.obey(work.stage.rules)
+            self._out[future] = start
+            futures.append(future)
+        try:
+            if futures:
+                work.engine.post(futures)
+        except RuntimeError as error:
+            refused += [(self._out.pop(future), error) for future in futures if future in self._out]
+        return refused
+
+    # -- the end -----------------------------------------------------------------------------------------------------
+
+    def close(self) -> None:
+        """Nothing more starts, what runs is cancelled, nothing is handed over. Any thread; may be called again.
+
+        By the conductor's own (a key function, or the collector in the middle of a step) it is only noted.
+        """
+        self._closing = True
+        if threading.get_ident() != self.thread.ident:
+            with self.lock:
+                self.journey.cancel()
+        self.source.close()
+        self.poke()
+        self.bell.ring()
+        self.source.room.ring()
+
+    def abandon(self) -> None:
+        """Nobody has the stream any more; in a forked child it was never ours."""
+        if self._pid == os.getpid():
+            self.close()
+
+    def _cancel_out(self) -> None:
+        for future in list(self._out):
+            future.cancel()
+
+    def _finish(self) -> None:
+        """Nothing is out and nothing comes."""
+        self.over = True
+        if self.own:
+            for work in self.works:
+                work.engine.shutdown(wait=False, cancel=False)
+        self.source.room.ring()

@@ -1,0 +1,92 @@
+"""Where a pipeline's items come from: pulled by takers, by a thread of its own, or fed by a coroutine.
+
+Laws
+1. Items go from the source to `pulled` in one step of the interpreter, and whoever sees `exhausted` finds there what
+   came before the end: the flag is set by the iteration itself.
+2. An error of the source ends it behind the items that came before; what is no `Exception` (Ctrl-C) comes out at once.
+3. One thread pulls at a time, and who pulls closes.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Generator, Iterator
+from itertools import chain, islice
+from time import perf_counter_ns
+from typing import Any
+
+from procession.backends.joinable import JoinableThread
+from procession.stream_course import QUICK_NS
+from procession.waiting import Bell
+
+BLOCK = 64
+"""Items that a taker pulls at once, at most; one at a time where the source is slow."""
+
+
+class Source:
+    """An iterator, what was pulled from it, and how it ended."""
+
+    def __init__(self, items: Iterator[Any]) -> None:
+        self.pulled: deque[Any] = deque()
+        self.exhausted = False  # nothing more comes
+        self.error: BaseException | None = None
+        self.live = False  # takers do not pull
+        self.busy = False  # somebody pulls
+        self.room = Bell()  # for a thread or a task that pulls
+        self._items = items
+        self._whole = chain(items, self._at_its_end())
+        self._block = 1
+
+    def _at_its_end(self) -> Iterator[Any]:
+        self.exhausted = True
+        yield from ()
+
+    def take(self, count: int) -> None:
+        """Up to `count` items, in one call of C."""
+        try:
+            self.pulled.extend(islice(self._whole, count))
+        except Exception as error:
+            self.fail(error)
+
+    def take_some(self, most: int) -> None:
+        """As many as come quickly."""
+        began = perf_counter_ns()
+        self.take(min(most, self._block))
+        self._block = min(2 * self._block, BLOCK) if perf_counter_ns() - began < QUICK_NS else 1
+
+    def fail(self, error: BaseException) -> None:
+        """It has raised."""
+        self.error = error
+        self.exhausted = True
+
+    def close(self) -> None:
+        """Nothing more is wanted. Closes a generator or a stream of ours, unless somebody pulls, who then does it."""
+        self.exhausted = True
+        items: Any = self._items
+        if self.busy or not (isinstance(items, Generator) or getattr(items, "closes_as_source", False)):
+            return
+        try:
+            items.close()
+        except ValueError:
+            pass  # it is running, in this very thread: it cannot be closed from inside
+
+
+def puller(source: Source, wanted: Callable[[], int], poke: Callable[[], object]) -> JoinableThread:
+    """A thread that pulls a live source, as far as items are `wanted`, and ends with it; not started."""
+
+    def serve() -> None:
+        source.busy = True
+        try:
+            while not source.exhausted:
+                source.room.sleep(lambda: source.exhausted or wanted() > 0)
+                if not source.exhausted:
+                    source.take(1)
+                    poke()
+        except BaseException as error:  # from the source: what is no Exception comes out in its place here
+            source.fail(error)
+        finally:
+            source.busy = False
+            source.close()
+            poke()
+
+    return JoinableThread(serve, "procession-source")

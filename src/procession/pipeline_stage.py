@@ -1,0 +1,150 @@
+"""One stage of a pipeline: its words, what they mean to the journey, and the workers that it runs on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable
+from typing import TYPE_CHECKING, Any, Never
+
+from procession import options, spinoff_words
+from procession.backends.base import Engine, Function
+from procession.core.journey_stage import Plan
+from procession.core.rules import SECOND
+from procession.options import Backend
+from procession.policies import policy
+from procession.streams import check_positive
+from procession.worker.stages import Batch, Many, ManyOfBatch
+
+if TYPE_CHECKING:
+    from procession.policies import Backoff, RetryOn
+
+MEANT = {
+    **dict.fromkeys(("max_workers", "n_workers", "num_workers", "n_jobs", "processes", "width"), "workers"),
+    "threads": 'workers, and backend="threads"',
+    "batch_size": "batch",
+    "batch_timeout": "max_wait",
+    "flat": "many",
+    "flatten": "many",
+    "maxsize": "window of the Pipeline",
+    "window": "window of the Pipeline",
+    "ordered": "ordered of the Pipeline",
+    "on_error": "on_error of Pipeline.run",
+}
+AHEAD = 2
+"""Batches for each worker that may be out: one that runs, and one that waits for it."""
+
+
+class Stage:
+    """What a pipeline does with each item at one point, and on which workers.
+
+    fn: called with one item, or with `batch` with a list of them, or with the state of `setup` and that.
+    workers: how many. A stage of one worker is given its items in the order of the input, if the pipeline is ordered.
+    backend: "processes", "threads", or "inline" (in the pipeline's own thread, for debugging).
+    key: `key(item)`; items of one key run one at a time and in order. It is called by the pipeline's thread.
+    batch: up to so many items are given to `fn` as one list, for which it returns as many outputs, in order.
+    max_wait: seconds that a batch that is not full waits for more; None: until it is clear that no more can come now,
+        since the input has ended or the window is full.
+    many: `fn` returns an iterable of outputs, or is a generator: none, one or many, each of which goes on by itself.
+    setup, initializer, initargs: run once in each worker, see `SpinOff`; `fn` is given what `setup` returned, first.
+    name: what messages and stats call it.
+    timeout, queue_timeout, grace, retries, retry_on, backoff, priority: for each call of `fn`, see `Pool.options`.
+    """
+
+    def __init__(
+        self,
+        fn: Callable[..., Any],
+        *,
+        workers: int = 1,
+        backend: Backend = "processes",
+        key: Callable[[Any], Hashable] | None = None,
+        setup: Callable[[], object] | None = None,
+        initializer: Callable[..., object] | None = None,
+        initargs: tuple[Any, ...] = (),
+        batch: int | None = None,
+        max_wait: float | None = None,
+        many: bool = False,
+        name: str | None = None,
+        timeout: float | None = None,
+        queue_timeout: float | None = None,
+        grace: float | None = None,
+        retries: int | None = None,
+        retry_on: RetryOn | None = None,
+        backoff: Backoff | None = None,
+        priority: int | None = None,
+        **wrong: Never,
+    ) -> None:
+        options.refuse_words("Stage", wrong, MEANT)
+        options.check_fn(fn)
+        options.check_name(name)
+        options.check_backend(backend)
+        spinoff_words.check_integer("workers", workers, 1)
+        _check_grouping(key, batch, max_wait)
+        self.fn = fn
+        self.workers = workers
+        self.backend = backend
+        self.key = key
+        self.batch = batch
+        self.max_wait = max_wait
+        self.many = many
+        self.with_state = setup is not None
+        self.config = spinoff_words.worker_config(setup, initializer, initargs)
+        self.name = name or getattr(fn, "__qualname__", None) or type(fn).__qualname__
+        self.rules = policy(
+            timeout=timeout,
+            queue_timeout=queue_timeout,
+            grace=grace,
+            retries=retries,
+            retry_on=retry_on,
+            backoff=backoff,
+            priority=priority,
+        ).rules()
+
+    def __repr__(self) -> str:
+        return f"<Stage {self.name}: {self.workers} {self.backend}>"
+
+    def plan(self, ordered: bool) -> Plan:
+        """What the journey has to know."""
+        return Plan(
+            many=self.many,
+            batch=self.batch or 1,
+            max_wait=None if self.max_wait is None else round(self.max_wait * SECOND),
+            in_order=ordered and self.workers == 1,
+            keyed=self.key is not None,
+            most_out=None if self.batch is None else AHEAD * self.workers * self.batch,
+        )
+
+
+def _check_grouping(key: Any, batch: Any, max_wait: Any) -> None:
+    """Items of one key run one after another, those of a batch together."""
+    spinoff_words.check_callable("key", key)
+    check_positive("batch", batch, "one item at a time")
+    options.check_seconds("max_wait", max_wait)
+    if max_wait is not None and batch is None:
+        raise ValueError("max_wait is how long a batch waits to be full: it needs batch=")
+    if key is not None and batch is not None:
+        raise ValueError("a stage has a key= or a batch=, not both: the items of a batch run together")
+
+
+class Work:
+    """A stage at work: its engine, and its function as that takes it."""
+
+    def __init__(self, stage: Stage, width: int) -> None:
+        self.stage = stage
+        self.width = width
+        self.engine: Engine = _make_engine(stage.backend, width, stage.config)
+        if stage.rules is not None:
+            self.engine.obey()
+        wraps: dict[tuple[bool, bool], Any] = {(True, False): Many, (False, True): Batch, (True, True): ManyOfBatch}
+        wrap = wraps.get((stage.many, stage.batch is not None))
+        called: Callable[..., Any] = stage.fn if wrap is None else wrap(stage.fn)
+        self.function: Function = self.engine.function(called, stage.name, with_state=stage.with_state, many=True)
+
+    def resize(self, width: int) -> None:
+        """So many workers from now on."""
+        self.width = width
+        self.engine.resize(width)
+
+
+def _make_engine(backend: str, workers: int, config: Any) -> Engine:
+    from procession.pool import make_engine
+
+    return make_engine(backend, workers, config)
