@@ -48,6 +48,8 @@ ACCELERATED = (
     Target("map", "rate", "times", 1.0, "mp-pool", theirs="best_rate"),
     Target("map_skewed", "seconds", "times", 1.0, EVERY_PEER, theirs="best_seconds"),
     Target("map_mixed", "seconds", "times", 1.0, EVERY_PEER, theirs="best_seconds"),
+    Target("stream_stragglers", "seconds", "times", 1.0, EVERY_PEER, theirs="best_seconds"),
+    Target("stream_memory", "peak", "value", 32.0),
     Target("spinoff_small", "rate", "times", 8.0, "hand-written"),
     Target("spinoff_small", "rate", "times", 1.0, "faster-fifo"),
     Target("spinoff_large", "rate", "times", 8.0, "hand-written"),

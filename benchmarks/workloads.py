@@ -29,6 +29,11 @@ def size(data: Any) -> int:
     return len(data) if data[-1] else 0
 
 
+def megabyte(_: Any) -> bytes:
+    """A result of some size."""
+    return bytes(1_000_000)
+
+
 def _made() -> dict[str, Any]:
     # In a module of its own, because a library that sends functions by value may give each call fresh globals.
     return sys.modules.setdefault("_benchmarks_made", ModuleType("_benchmarks_made")).__dict__

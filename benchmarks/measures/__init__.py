@@ -9,6 +9,7 @@ from benchmarks.measures.payload import Payload
 from benchmarks.measures.reference import Reference
 from benchmarks.measures.spinoff import SpinoffLarge, SpinoffSmall
 from benchmarks.measures.startup import Imports, Startup
+from benchmarks.measures.streaming import StreamMemory, StreamStragglers
 from benchmarks.measures.throughput import SubmitResult, SubmitWait
 
 MEASURES: dict[str, Measure] = {
@@ -21,6 +22,8 @@ MEASURES: dict[str, Measure] = {
         Map(),
         MapSkewed(),
         MapMixed(),
+        StreamStragglers(),
+        StreamMemory(),
         SpinoffSmall(),
         SpinoffLarge(),
         ArrayLarge(),

@@ -21,6 +21,8 @@ POOL_MEASURES = frozenset(
         "map",
         "map_skewed",
         "map_mixed",
+        "stream_stragglers",
+        "stream_memory",
         "payload",
         "array_64mb",
         "array_1mb",
@@ -55,6 +57,8 @@ class Peer:
     """Chunk sizes to try in the map of no-ops beside the default."""
     chunked: ClassVar[bool] = False
     """Whether its map takes a chunk size that a user would tune; the maps of real work then try some."""
+    streams_in_chunks: ClassVar[bool] = False
+    """The same of its lazy ordered map."""
     script_import: ClassVar[str] = ""
     script_body: ClassVar[str] = ""
     """The lines of a whole program that prints `noop(1)`, as the library's documentation would write it."""
@@ -85,6 +89,12 @@ class Peer:
     def map(self, fn: Work, items: Sequence[Any], chunksize: int | None = None) -> list[Any]:
         """All results in order; with `chunksize` None exactly as the library does by default."""
         raise self._lacks("map")
+
+    def stream(
+        self, fn: Work, items: Sequence[Any], chunksize: int | None = None, buffer_bytes: int | None = None
+    ) -> Iterator[Any]:
+        """Results in order, as they are asked for, by the laziest that the library has."""
+        raise self._lacks("an ordered stream")
 
     def open_spinoff(self, fn: Work) -> None:
         """Start a FIFO worker of one process that takes as much as it is given."""
@@ -147,5 +157,11 @@ class ExecutorPeer(TaskPeer):
         self.pool.shutdown(wait=True)
 
     def map(self, fn: Work, items: Sequence[Any], chunksize: int | None = None) -> list[Any]:
+        return list(self.stream(fn, items, chunksize))
+
+    def stream(
+        self, fn: Work, items: Sequence[Any], chunksize: int | None = None, buffer_bytes: int | None = None
+    ) -> Iterator[Any]:
         words = {} if chunksize is None else {"chunksize": chunksize}
-        return list(self.pool.map(fn, items, **words))
+        results: Iterator[Any] = self.pool.map(fn, items, **words)
+        return results

@@ -1,6 +1,6 @@
 """joblib.Parallel with its default backend."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from benchmarks.peers.base import POOL_MEASURES, Peer, Work
@@ -13,6 +13,7 @@ class JoblibPeer(Peer):
     title = "joblib.Parallel"
     package = "joblib"
     distribution = "joblib"
+    streams_in_chunks = True
     measures = POOL_MEASURES - {"submit_wait"}
     script_import = "from joblib import Parallel, delayed"
     script_body = "print(Parallel(n_jobs=2)([delayed(noop)(1)])[0])"
@@ -34,4 +35,12 @@ class JoblibPeer(Peer):
 
     def map(self, fn: Work, items: Sequence[Any], chunksize: int | None = None) -> list[Any]:
         results: list[Any] = self.parallel(self.delayed(fn)(item) for item in items)
+        return results
+
+    def stream(
+        self, fn: Work, items: Sequence[Any], chunksize: int | None = None, buffer_bytes: int | None = None
+    ) -> Iterator[Any]:
+        words: dict[str, Any] = {} if chunksize is None else {"batch_size": chunksize}
+        parallel = self.library().Parallel(n_jobs=2, return_as="generator", **words)
+        results: Iterator[Any] = parallel(self.delayed(fn)(item) for item in items)
         return results

@@ -1,6 +1,6 @@
 """multiprocessing.Pool."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from operator import methodcaller
 from typing import Any
 
@@ -15,6 +15,7 @@ class MultiprocessingPoolPeer(TaskPeer):
     package = "multiprocessing"
     measures = POOL_MEASURES - {"submit_wait"}
     chunked = True
+    streams_in_chunks = True
     chunksizes = (500, 2_000, 8_000, 25_000)
     script_import = "from multiprocessing import Pool"
     script_body = "with Pool(2) as pool:\n    print(pool.apply_async(noop, (1,)).get())"
@@ -30,4 +31,10 @@ class MultiprocessingPoolPeer(TaskPeer):
 
     def map(self, fn: Work, items: Sequence[Any], chunksize: int | None = None) -> list[Any]:
         results: list[Any] = self.pool.map(fn, items, chunksize)
+        return results
+
+    def stream(
+        self, fn: Work, items: Sequence[Any], chunksize: int | None = None, buffer_bytes: int | None = None
+    ) -> Iterator[Any]:
+        results: Iterator[Any] = self.pool.imap(fn, items, chunksize or 1)
         return results

@@ -1,6 +1,6 @@
 """mpire.WorkerPool."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from operator import methodcaller
 from typing import Any
 
@@ -16,6 +16,7 @@ class MpirePeer(TaskPeer):
     distribution = "mpire"
     measures = POOL_MEASURES - {"submit_wait"}
     chunked = True
+    streams_in_chunks = True
     script_import = "from mpire import WorkerPool"
     script_body = "with WorkerPool(n_jobs=2) as pool:\n    print(pool.apply_async(noop, (1,)).get())"
 
@@ -29,4 +30,10 @@ class MpirePeer(TaskPeer):
 
     def map(self, fn: Work, items: Sequence[Any], chunksize: int | None = None) -> list[Any]:
         results: list[Any] = self.pool.map(fn, items, chunk_size=chunksize)
+        return results
+
+    def stream(
+        self, fn: Work, items: Sequence[Any], chunksize: int | None = None, buffer_bytes: int | None = None
+    ) -> Iterator[Any]:
+        results: Iterator[Any] = self.pool.imap(fn, items, chunk_size=chunksize)
         return results

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from benchmarks.peers.base import TaskPeer, Work
+from benchmarks.peers.base import POOL_MEASURES, TaskPeer, Work
 
 
 class PebblePeer(TaskPeer):
@@ -13,6 +13,7 @@ class PebblePeer(TaskPeer):
     title = "pebble.ProcessPool"
     package = "pebble"
     distribution = "pebble"
+    measures = POOL_MEASURES - {"stream_stragglers", "stream_memory"}
     chunked = True
     script_import = "from pebble import ProcessPool"
     script_body = "with ProcessPool(max_workers=2) as pool:\n    print(pool.schedule(noop, args=[1]).result())"

@@ -12,6 +12,7 @@ class ProcessPoolExecutorPeer(ExecutorPeer):
     title = "concurrent.futures.ProcessPoolExecutor"
     package = "concurrent.futures"
     chunked = True
+    streams_in_chunks = True
     chunksizes = (500, 2_000, 8_000, 25_000)
     script_import = "from concurrent.futures import ProcessPoolExecutor"
     script_body = "with ProcessPoolExecutor(2) as pool:\n    print(pool.submit(noop, 1).result())"

@@ -1,6 +1,6 @@
 """procession itself, in both of its modes: Pool for the pool's measures, SpinOff for the spin-off's."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
 from benchmarks.peers.base import POOL_MEASURES, ExecutorPeer, Work
@@ -22,6 +22,17 @@ class ProcessionPeer(ExecutorPeer):
 
     def make_pool(self, workers: int) -> Any:
         return self.library().Pool(workers)
+
+    def stream(
+        self, fn: Work, items: Sequence[Any], chunksize: int | None = None, buffer_bytes: int | None = None
+    ) -> Iterator[Any]:
+        words = {} if buffer_bytes is None else {"buffer_bytes": buffer_bytes}
+        results: Iterator[Any] = self.pool.imap(fn, items, **words)
+        return results
+
+    def map(self, fn: Work, items: Sequence[Any], chunksize: int | None = None) -> list[Any]:
+        words = {} if chunksize is None else {"chunksize": chunksize}
+        return list(self.pool.map(fn, items, **words))
 
     def open_spinoff(self, fn: Work) -> None:
         # Without bound, as the opponents' queues: one thread that puts and takes cannot wait for itself to take.

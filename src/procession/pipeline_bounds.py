@@ -1,8 +1,8 @@
 """What bounds a run of a pipeline, and what moves: the window, the bytes inside, the widths of the stages.
 
 The window is in items: one is inside from the pull until all that became of it was handed over. An automatic one is
-wide enough to keep all workers busy; it is doubled while they idle behind a slow item, as far as what is inside is
-light.
+wide enough to keep all workers busy; it is doubled while each stage has some that idle, for a slow item holds up the
+rest, as far as what is inside is light.
 
 Bytes (`buffer_bytes`): what the stages have made and is inside is weighed. Only the first stage is held back for them:
 what is under way must go on, or it would never get out. When nothing else moves, one item starts there all the same.
@@ -111,11 +111,11 @@ def _made(journey: Journey) -> Iterator[Node]:
 
 
 def _starving(journey: Journey, works: Sequence[Work]) -> bool:
-    """Whether workers idle and nothing is ready: something slow holds up the rest."""
+    """Whether each stage has workers that idle, and nothing is ready: something slow holds up the rest."""
     if journey.ready:
         return False
     pairs = zip(works, journey.stations, strict=True)
-    return any(station.out < work.width and not station.starts for work, station in pairs)
+    return all(station.out < work.width * station.batch and not station.starts for work, station in pairs)
 
 
 class Widths:
@@ -125,15 +125,17 @@ class Widths:
         self.works = works
         self.spare = max(0, total - sum(work.width for work in works))
         self.next_look = now + LOOK_NS
+        self._looked = now
         self._before: list[int] = [0] * len(works)
         self._found: tuple[int | None, int] | None = None
 
     def look(self, journey: Journey, account: Account, now: int) -> None:
         """Is there a stage with more to do than workers, and one that could do without one of its own?"""
         account.look(journey, now)
+        elapsed, self._looked = now - self._looked, now
         self.next_look = now + LOOK_NS
         busy = [spent[BUSY] for spent in account.spent]
-        used = [(after - before) / LOOK_NS for after, before in zip(busy, self._before, strict=True)]
+        used = [(after - before) / elapsed for after, before in zip(busy, self._before, strict=True)]
         self._before = busy
         found, self._found = self._found, self._judge(journey, used)
         if self._found is not None and found == self._found:

@@ -79,7 +79,8 @@ class Conductor:
     def wanted(self) -> int:
         """How many items may be pulled."""
         source = self.source
-        return 0 if source.exhausted else self.journey.room - len(source.pulled)
+        with self.lock:  # what was pulled and is being admitted would count nowhere
+            return 0 if source.exhausted else self.journey.room - len(source.pulled)
 
     def due(self) -> bool:
         """Whether it is a taker's turn to pull."""
@@ -195,7 +196,10 @@ class Conductor:
             return [Raised(future._exception, future.tries + 1)] * start.size
         if stage.batch is None:
             return [future._result]
-        outputs = list(future._result)
+        try:
+            outputs = list(future._result)
+        except Exception as error:  # whatever it is that says how many there are, and does not give them
+            return [Raised(error, future.tries + 1)] * start.size
         if len(outputs) == start.size:
             return outputs
         text = f"{stage.name} was given a batch of {start.size} items and returned {len(outputs)} outputs"

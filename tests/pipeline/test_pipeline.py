@@ -14,7 +14,16 @@ from typing import Any
 
 import pytest
 
-from procession import Failure, PicklingError, Pipeline, Stage, TaskTimeout, WorkerDied, WorkerStartError
+from procession import (
+    Failure,
+    PicklingError,
+    Pipeline,
+    Stage,
+    TaskTimeout,
+    WorkerDied,
+    WorkerStartError,
+    pipeline_bounds,
+)
 from procession.pipeline_stats import PipelineStats
 from tests.failures.kit import wait_until
 
@@ -505,8 +514,9 @@ def test_the_bottleneck_is_named(apart: str) -> None:
     assert (stats.head, stats.head_stage) == (None, None)
 
 
-def test_workers_move_to_the_bottleneck(apart: str) -> None:
+def test_workers_move_to_the_bottleneck(apart: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """With widths="auto" the slow stage has more of them in the end; what comes out is the same."""
+    monkeypatch.setattr(pipeline_bounds, "LOOK_NS", 50_000_000)
 
     def source() -> Iterator[int]:
         for n in itertools.count():
