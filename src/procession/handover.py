@@ -16,7 +16,7 @@ import threading
 from _thread import get_ident
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from operator import attrgetter
 from time import monotonic
 from typing import Any, Protocol
@@ -28,7 +28,7 @@ from procession.core.flow import FlowCore
 from procession.core.ledger import Ledger
 from procession.core.policy import Profile
 from procession.core.rules import Rules
-from procession.core.task import Task
+from procession.core.task import Home, Task
 from procession.types import Raised
 from procession.waiting import Bell
 from procession.weighing import weigh
@@ -67,6 +67,7 @@ class Handover(ABC):
         self.engine = engine
         self.flow = flow
         self.ledger = ledger
+        self.homes: dict[Hashable, Home] | None = None
         self._head, self._since = -1, 0.0  # the item that finished ones were seen waiting for, and since when
         self.lock = threading.RLock()
         self.bell = Bell()  # for takers
@@ -76,6 +77,16 @@ class Handover(ABC):
         self._asked = False  # somebody wants a pump since the last look at what may start
         self.unsendable = False  # there may be an Unsent among `flow.starts`
         self._doubtful = 0  # of the first so many of `flow.starts` it is unknown whether they were posted
+
+    def stick(self) -> None:
+        """From now on the items of a key go to one worker: `homes` has one for each key that there has been."""
+        self.homes = {}
+        self.engine.obey()
+
+    def give_home(self, start: SinkFuture | StreamChunk, key: Hashable) -> None:
+        """It is of this key, and shares its home if there are any. Under the lock."""
+        if self.homes is not None:
+            start.home = self.homes.setdefault(key, Home())
 
     # -- outcomes --------------------------------------------------------------------------------------------------
 
@@ -284,6 +295,7 @@ class StreamChunk(ChunkTask):
     def renewed(self) -> StreamChunk | None:
         """See `Start.renewed`: one that no worker has claimed is abandoned, wherever it is, for a fresh one."""
         fresh = StreamChunk(self.owner, self.start, self.bodies, self.low, self.size, self.grain)
+        fresh.home = self.home
         with tasks.LOCK:  # as is whoever claims
             if self.claimed:
                 return None

@@ -165,6 +165,7 @@ class PoolFace(Executor, ABC):
         buffer_bytes: int | None = None,
         spill: bool = False,
         key: Callable[..., Hashable] | None = None,
+        sticky: bool = False,
         on_error: OnError = "raise",
         live: bool = False,
         chunksize: int | None = None,
@@ -181,6 +182,11 @@ class PoolFace(Executor, ABC):
             for it. So what runs when a much larger one comes may exceed it.
         spill: at half of `buffer_bytes` results that wait go to a temporary file, and new work goes on.
         key: `key(*args)`; items of one key run one at a time and in order.
+        sticky: with `key`, all items of a key go to the worker that ran its first, so that the key's state can live
+            there, in a global or in `state()`. They wait for it, even if others idle. When that worker is gone (it
+            died, a timeout killed it, it was replaced, the pool was made smaller) the next item goes to any worker,
+            finds no such state there, and the key stays there. Each key is kept as long as the stream, with some
+            hundred bytes. `stats()` says which key most items wait for.
         on_error: "raise" (the stream ends, and what waits is cancelled), "return" (the exception in the item's place),
             "skip", or a callable that gets a `Failure` at the item's place.
         live: pull the input in a thread of its own, so that an input that waits holds no finished result back.
@@ -192,7 +198,8 @@ class PoolFace(Executor, ABC):
         if wrong:
             options.refuse_words("imap", wrong, options.STREAM_MEANT)
         bounds = (window, chunksize, buffer_bytes, spill)
-        words = self._words(bounds, ordered=ordered, key=key, on_error=on_error, live=live, progress=progress)
+        keys = (key, sticky)
+        words = self._words(bounds, keys, ordered=ordered, on_error=on_error, live=live, progress=progress)
         return self._stream("imap", fn, iterables, words)
 
     def imap_unordered(
@@ -203,6 +210,7 @@ class PoolFace(Executor, ABC):
         buffer_bytes: int | None = None,
         spill: bool = False,
         key: Callable[..., Hashable] | None = None,
+        sticky: bool = False,
         on_error: OnError = "raise",
         live: bool = False,
         chunksize: int | None = None,
@@ -213,7 +221,8 @@ class PoolFace(Executor, ABC):
         if wrong:
             options.refuse_words("imap_unordered", wrong, options.STREAM_MEANT)
         bounds = (window, chunksize, buffer_bytes, spill)
-        words = self._words(bounds, ordered=False, key=key, on_error=on_error, live=live, progress=progress)
+        keys = (key, sticky)
+        words = self._words(bounds, keys, ordered=False, on_error=on_error, live=live, progress=progress)
         return self._stream("imap_unordered", fn, iterables, words)
 
     def aimap(
@@ -225,6 +234,7 @@ class PoolFace(Executor, ABC):
         buffer_bytes: int | None = None,
         spill: bool = False,
         key: Callable[..., Hashable] | None = None,
+        sticky: bool = False,
         on_error: OnError = "raise",
         live: bool = False,
         chunksize: int | None = None,
@@ -237,18 +247,21 @@ class PoolFace(Executor, ABC):
         from procession import streams_async
 
         bounds = (window, chunksize, buffer_bytes, spill)
-        words = self._words(bounds, ordered=ordered, key=key, on_error=on_error, live=live, progress=progress)
+        keys = (key, sticky)
+        words = self._words(bounds, keys, ordered=ordered, on_error=on_error, live=live, progress=progress)
         options.check_iterables("aimap", iterables, asynchronous=True)
         function = self._function(fn)
         return kept_by(streams_async.aimap(self._engine, function, iterables, words), self._pool())
 
     def _words(
-        self, bounds: tuple[int | None, int | None, int | None, bool], *, progress: Progress, **others: Any
+        self, bounds: tuple[int | None, int | None, int | None, bool], keys: tuple[Any, bool], **others: Any
     ) -> Words:
         from procession import streams
 
         others.update(zip(("window", "chunksize", "buffer_bytes", "spill"), bounds, strict=True))
-        return streams.Words(progress=progress or self._progress, rules=self._rules, **others)
+        others.update(zip(("key", "sticky"), keys, strict=True))
+        others["progress"] = others["progress"] or self._progress
+        return streams.Words(rules=self._rules, **others)
 
     def _stream(self, call: str, fn: Callable[..., T], iterables: Iterable[Any], words: Words) -> Stream[T]:
         from procession import streams

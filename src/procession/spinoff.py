@@ -51,6 +51,7 @@ class SpinOff(Generic[R]):
     on_error: for an item that failed, at its place: "raise" (the next `next()` goes on), "return" (the exception in
         the item's place), "skip", or a callable that gets a `Failure`.
     ordered: False hands over as items finish. key: `key(item)`; items of one key run one at a time and in order.
+    sticky: with `key`: a key's items go to one worker while that lives, and its state can live there; see `Pool.imap`.
     setup, initializer, initargs: run once in each worker before its first item; setup's context manager is left when
         the worker ends in order, and what that raises comes out of `join` or the end of the with block.
     progress: False, a callable `progress(done, total)` (total None until closed), or True for a bar.
@@ -75,6 +76,7 @@ class SpinOff(Generic[R]):
         on_error: OnError = "raise",
         ordered: bool = True,
         key: Callable[[Any], Hashable] | None = None,
+        sticky: bool = False,
         setup: Callable[[], object] | None = None,
         initializer: Callable[..., object] | None = None,
         initargs: tuple[Any, ...] = (),
@@ -101,10 +103,9 @@ class SpinOff(Generic[R]):
             priority=priority,
         ).rules()
         outlet = iterate and on_result is None
-        words = Words(maxsize, buffer_bytes, overflow, outlet, on_result, on_error, ordered, key, rules)
+        words = Words(maxsize, buffer_bytes, overflow, outlet, on_result, on_error, ordered, key, sticky, rules)
         spinoff_words.check(fn, workers, words, progress)
-        config = spinoff_words.worker_config(setup, initializer, initargs)
-        engine = _make_engine(backend, workers, config)
+        engine = _make_engine(backend, workers, spinoff_words.worker_config(setup, initializer, initargs))
         function = engine.function(fn, name, with_state=setup is not None, many=True)
         self._core = SpinCore(engine, function, words, Meter(progress, None, function.name))
         self._outlet = SpinOutlet(self._core) if words.iterate else None
@@ -253,7 +254,7 @@ class SpinOff(Generic[R]):
         return core.settling.sleep(finished, deadline, core.look_again)
 
     def stats(self) -> SpinOffStats:
-        """Numbers, now."""
+        """Numbers, now; with `key` also which key's items hold up the others of theirs (`hot_key`)."""
         return stats_of(self._core)
 
     def dump(self) -> str:

@@ -54,6 +54,7 @@ class Words:
     on_error: Any = "raise"
     ordered: bool = True
     key: Callable[[Any], Hashable] | None = None
+    sticky: bool = False
     rules: Rules | None = None
 
 
@@ -75,14 +76,14 @@ class SpinCore(Handover):
         self.passes = passes
         self.owed: deque[SinkFuture] = deque()  # failures that nobody takes and that are to be told
         self.takers: dict[threading.Thread, None] = {}
-        self.dropped = self.refused_new = self.failed = 0
-        self.retired = False
-        self.teardown_told = 0
-        self.killed = False
+        self.dropped = self.refused_new = self.failed = self.teardown_told = 0
+        self.retired = self.killed = False
         self.waiter: threading.Thread | None = None
         self.key = words.key
         if words.rules is not None:
             engine.obey()
+        if words.sticky:
+            self.stick()
         self.tells_items = callable(words.on_error)
         self._canceller: Any = engine if hasattr(engine, "cancel_leased") else None
         self._pid = os.getpid()
@@ -291,6 +292,7 @@ class SpinCore(Handover):
             if self.key is None:
                 flow.admit_one(start)
             else:
+                self.give_home(future, lane)
                 flow.admit_keyed(lane, start)
             self.open[index] = future  # after the call that admitted it, with no call between (law 6 of the flow)
         return True

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
+
 from procession.backends.base import EngineStats
 from procession.record import frozen
 from procession.spinoff_core import SpinCore
@@ -33,6 +35,10 @@ class SpinOffStats:
     """For how long they do."""
     buffered_bytes: int | None
     """What the results that wait to be taken weigh; None without `buffer_bytes`."""
+    hot_key: Hashable | None
+    """With `key`: the one of which most items wait for an earlier item of the same key; None: none does."""
+    hot_key_waiting: int
+    """How many of its items do."""
     engine: EngineStats
     """Its workers."""
 
@@ -42,6 +48,7 @@ def stats_of(core: SpinCore) -> SpinOffStats:
     flow = core.flow
     with core.lock:
         head, seconds = core.look_at_head()
+        hot, held = flow.hottest()
         return SpinOffStats(
             put=flow.admitted,
             unfinished=flow.admitted - flow.finished,
@@ -54,5 +61,7 @@ def stats_of(core: SpinCore) -> SpinOffStats:
             head=head,
             head_seconds=seconds,
             buffered_bytes=None if core.ledger is None else core.ledger.total,
+            hot_key=hot,
+            hot_key_waiting=held,
             engine=core.engine.stats(),
         )

@@ -9,7 +9,7 @@ from procession import options
 from procession.backends.base import WorkerConfig
 from procession.observe.progress import check_progress
 from procession.spinoff_core import Words
-from procession.streams import check_on_error, check_positive
+from procession.streams import check_on_error, check_positive, check_sticky
 
 MEANT = {
     "max_workers": "workers",
@@ -41,6 +41,7 @@ def check(fn: Any, workers: Any, words: Words, progress: Any) -> None:
     check_progress(progress)
     check_callable("on_result", words.on_result)
     check_callable("key", words.key)
+    check_sticky(words.sticky, words.key)
 
 
 def worker_config(setup: Any, initializer: Any, initargs: Any) -> WorkerConfig:

@@ -220,6 +220,8 @@ class Course(Bounded):
             lane, start = object(), Unsent(index, error)
             self.unsendable = True
         with self.lock:
+            if isinstance(start, StreamChunk):
+                self.give_home(start, lane)
             self.flow.admit_keyed(lane, start)
             del self.pulled[0]
 

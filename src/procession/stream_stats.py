@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
+
 from procession.record import frozen
 from procession.stream_course import Course
 
@@ -28,6 +30,10 @@ class StreamStats:
     """The most that they ever did."""
     spilled: int
     """Of the waiting results, lie in a temporary file."""
+    hot_key: Hashable | None
+    """With `key`: the one of which most items wait for an earlier item of the same key; None: none does."""
+    hot_key_waiting: int
+    """How many of its items do."""
 
 
 def stats_of(course: Course) -> StreamStats:
@@ -35,6 +41,7 @@ def stats_of(course: Course) -> StreamStats:
     flow, ledger = course.flow, course.ledger
     with course.lock:
         head, seconds = course.look_at_head()
+        hot, held = flow.hottest()
         return StreamStats(
             pulled=flow.admitted,
             unfinished=flow.admitted - flow.finished,
@@ -45,4 +52,6 @@ def stats_of(course: Course) -> StreamStats:
             buffered_bytes=None if ledger is None else ledger.total,
             most_bytes=None if ledger is None else ledger.most,
             spilled=0 if ledger is None else ledger.aside,
+            hot_key=hot,
+            hot_key_waiting=held,
         )

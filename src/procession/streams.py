@@ -54,6 +54,16 @@ def check_on_error(value: Any) -> None:
         )
 
 
+def check_sticky(value: Any, key: Any) -> None:
+    """Raise unless `value` is a bool, and False where there are no keys."""
+    if not isinstance(value, bool):
+        raise TypeError(f"sticky must be True or False, not {type(value).__name__}; what an item's key is says key=")
+    if value and key is None:
+        raise ValueError(
+            "sticky=True needs key=, a callable that gives an item's key: one key's items go to one worker"
+        )
+
+
 class Results(Iterator[Any], Protocol):
     """What a map returns."""
 
@@ -161,6 +171,7 @@ class Words:
     buffer_bytes: int | None = None
     spill: bool = False
     key: Callable[..., Hashable] | None = None
+    sticky: bool = False
     on_error: OnError = "raise"
     live: bool = False
     chunksize: int | None = None
@@ -177,6 +188,7 @@ class Words:
         check_progress(self.progress)
         if self.key is not None and not callable(self.key):
             raise TypeError(f"key must be a callable that gives an item's key, or None; got {self.key!r}")
+        check_sticky(self.sticky, self.key)
 
 
 def imap(engine: Engine, function: Function, iterables: Sequence[Any], words: Words) -> Stream[Any]:
@@ -221,6 +233,8 @@ def make_course(
     if single is not None:
         course.single = single
     course.rules, course.kills = words.rules, True
+    if words.sticky:
+        course.stick()
     course.watch(Meter(words.progress, total_of(iterables), function.name))
     if callable(words.on_error):
         course.args = {}
@@ -355,7 +369,7 @@ class Stream(Iterator[R]):
         return value  # type: ignore[no-any-return]
 
     def stats(self) -> StreamStats:
-        """Numbers, now; after the end all of them are 0."""
+        """Numbers, now, and with `key` which one is the busiest (`hot_key`); after the end all of them are 0."""
         return stats_of(self._outlet.course)
 
     def close(self) -> None:

@@ -93,7 +93,7 @@ def test_a_walk_that_is_too_wide_says_so() -> None:
 
 def test_a_copy_of_the_world_is_the_same_and_shares_nothing() -> None:
     """`snapshot` copies by hand, for speed; a field that it forgets shows here."""
-    world = World(Scenario("x", 2, (("calls", 2), ("chunk", 3)), crashes=1, cancels=2))
+    world = World(Scenario("x", 2, (("calls", 2), ("key", 2), ("chunk", 3)), crashes=1, cancels=2))
     seen = 0
     while actions := world.actions():
         deep = copy.deepcopy(world)

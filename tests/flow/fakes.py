@@ -112,6 +112,9 @@ class CommandEngine:
         thread.start()
         thread.join()
 
+    def obey(self) -> None:
+        """All that comes is run as it comes."""
+
     def cancel_group(self, group: object, kill: bool = False) -> None:
         self.receive()
         self.waiting = [(t, p) for t, p in self.waiting if not (isinstance(t, ChunkTask) and t.run is group)]

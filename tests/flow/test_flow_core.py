@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterator
 from typing import Any
 
@@ -125,6 +125,10 @@ class Pair:
         assert flow.room == flow.window - len(model.of("held", "out", "done"))
         assert flow.dropped == len(model.of("gone"))
         assert flow.admitted - flow.finished == len(model.of("held", "out"))
+        held = Counter([model.key[i] for i in model.of("held")])
+        hot, most = flow.hottest()
+        assert most == max(held.values(), default=0)
+        assert held[hot] == most if most else hot is None
 
     def choices(self, items: int) -> Iterator[Event]:
         """What could happen next."""

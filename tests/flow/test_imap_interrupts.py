@@ -20,6 +20,7 @@ ITEMS = 6
         {"window": 2},
         {"window": 3, "ordered": False},
         {"window": 3, "key": lambda x: x % 2},
+        {"window": 3, "key": lambda x: x % 2, "sticky": True},
         {"window": 4, "chunksize": 2},
         {"window": 2, "on_error": "return"},
         {"window": 4, "buffer_bytes": 60},

@@ -1,6 +1,7 @@
 """A signal every 0.3 ms that raises in the main thread, while it puts and takes. Prints how often it struck.
 
-Run as `python -m tests.spinoff.storm [key|unordered|bytes]`; fails when an item or a result was lost, or ran twice.
+Run as `python -m tests.spinoff.storm [key|sticky|unordered|bytes]`; fails when an item or a result was lost, or ran
+twice.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ PERIOD = 0.0003
 WORDS: dict[str, dict[str, Any]] = {
     "": {},
     "key": {"key": lambda x: x % 3},
+    "sticky": {"key": lambda x: x % 3, "sticky": True},
     "unordered": {"ordered": False},
     "bytes": {"buffer_bytes": 200},
 }

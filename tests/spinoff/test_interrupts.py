@@ -70,6 +70,7 @@ def test_put_interrupted_at_every_point(engines: list[Any], words: dict[str, Any
         {},
         {"ordered": False},
         {"key": lambda x: x % 2},
+        {"key": lambda x: x % 2, "sticky": True},
         {"buffer_bytes": 60},
         {"buffer_bytes": 30, "key": lambda x: x % 2},
     ],
@@ -130,7 +131,7 @@ def test_dropping_interrupted_at_every_point(engines: list[Any]) -> None:
 # ---------------------------------------------------------------------------------------- a real storm
 
 
-@pytest.mark.parametrize("words", ["", "key", "unordered", "bytes"])
+@pytest.mark.parametrize("words", ["", "key", "sticky", "unordered", "bytes"])
 def test_a_storm_of_raising_signals_loses_nothing(words: str) -> None:
     """In a process of its own: the storm strikes whatever runs in the main thread, a test runner too."""
     command = [sys.executable, "-m", "tests.spinoff.storm", words]

@@ -135,7 +135,7 @@ class Engine(Protocol):
         ...
 
     def obey(self) -> None:
-        """From now on, tasks may come that have rules."""
+        """From now on, tasks may come that have rules, or a home."""
         ...
 
     def cancel_group(self, group: object, kill: bool = False) -> None:

@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from procession.backends.base import Function, Run
     from procession.core.policy import Profile
     from procession.core.rules import Rules
-    from procession.core.task import Task
+    from procession.core.task import Home, Task
 
     T = TypeVar("T")
 else:
@@ -80,6 +80,7 @@ class CallFuture(Storage, Future[T]):
     size = 1
     grain = 0
     group: object = None
+    home: Home | None = None
     tries = 0
     due: int | None = None
     final = False
@@ -264,7 +265,7 @@ if native is not None:
 class ChunkTask:
     """Consecutive items of a run, or what is left of them."""
 
-    __slots__ = ("attempts", "bodies", "due", "final", "grain", "low", "run", "size", "start", "tries", "wid")
+    __slots__ = ("attempts", "bodies", "due", "final", "grain", "home", "low", "run", "size", "start", "tries", "wid")
 
     started: bool | None = None
 
@@ -280,6 +281,7 @@ class ChunkTask:
         self.due: int | None = None
         self.final = False
         self.attempts: Attempts | None = None
+        self.home: Home | None = None
 
     @property
     def profile(self) -> Profile:
@@ -315,7 +317,7 @@ class ChunkTask:
     def again(self, index: int) -> ChunkTask:
         """See `core.task.Task`."""
         item = ChunkTask(self.run, index, self.bodies, self.low - self.start + index, 1, self.grain)
-        item.tries, item.attempts = self.tries + 1, self.attempts
+        item.tries, item.attempts, item.home = self.tries + 1, self.attempts, self.home
         return item
 
     def advance(self, count: int) -> int:

@@ -5,12 +5,15 @@ starting and has nothing; a new one while the pool may grow; a worker about to r
 gets a single item. When nothing waits and a worker idles, or could be started, the fullest of the others gives its
 unstarted tail back, whatever the estimates say: a task never waits behind a running one while a worker idles.
 
+Before all that, hungry workers are given what is bound to them (homes.py), which is nobody else's.
+
 Why stealing ends: what comes back is shared among all takers (`_share`), so that afterwards either nobody is left to
 steal for, or whoever was given something now has a single item, which is not stolen from a ready worker.
 """
 
 from __future__ import annotations
 
+from collections import deque
 from typing import TYPE_CHECKING
 
 from procession.core import commands, ending, lending, recycling
@@ -27,6 +30,8 @@ CALM = 64
 
 def assign(core: PoolCore) -> None:
     """Give out what waits; called after every event."""
+    if core.line.bound:
+        _serve_bound(core)
     while core.line.items:
         if core.hungry:
             lease(core, core.workers[next(reversed(core.hungry))], _share(core))
@@ -42,6 +47,44 @@ def assign(core: PoolCore) -> None:
             return
     if core.stealable and not core.withdrawing and not core.discarding:  # where what comes back would be cancelled
         _steal(core)
+
+
+def _serve_bound(core: PoolCore) -> None:
+    """Laws 3 and 5 of homes.py."""
+    bound = core.line.bound
+    others = core.waking or core.width < core.max_workers or not core.hungry.keys() <= bound.keys()
+    for wid, queue in list(bound.items()):
+        worker = core.workers[wid]
+        if worker.lent:
+            lending.recall(core)
+        while queue and wid in core.hungry:
+            if worker.tied and core.line.items and not others and not queue[0].started:
+                lease(core, worker, _share(core))
+            else:
+                _lease_bound(core, worker, queue)
+
+
+def _lease_bound(core: PoolCore, worker: Worker, queue: deque[Task]) -> None:
+    """Hand it what is bound to it: a lease's worth of work, in tasks of one item each."""
+    limit = MAX_LEASE if worker.quota is None else min(worker.quota, MAX_LEASE)
+    if core.calm:
+        limit = 1
+    tasks: list[Task] = []
+    refused: list[Task] = []
+    profiles: dict[Profile, None] = {}
+    expected_ns = 0.0
+    while queue and len(tasks) < limit and expected_ns < TARGET_NS:
+        task = queue.popleft()
+        if task.claim(worker.wid):
+            tasks.append(task)
+            profiles[task.profile] = None
+            expected_ns += task.profile.cost_of(1)
+        else:
+            refused.append(task)
+    if not queue:
+        del core.line.bound[worker.wid]
+    ending.drop(core, refused)
+    _hand(core, worker, (tasks, len(tasks), tuple(profiles), expected_ns), tied=True)
 
 
 def _steal(core: PoolCore) -> None:
@@ -62,8 +105,12 @@ def _share(core: PoolCore) -> int:
 
 def _top_up(core: PoolCore) -> None:
     """Nobody idles: workers about to run dry get a successor, where that is worth it."""
+    bound = core.line.bound
     while core.line.items and core.thirsty and core.line.front[0].profile.worth_prefetching():
-        lease(core, core.workers[next(iter(core.thirsty))])
+        thirsty = core.thirsty if not bound else [wid for wid in core.thirsty if wid not in bound]
+        if not thirsty:
+            break
+        lease(core, core.workers[next(iter(thirsty))])
 
 
 def _expected_ns(worker: Worker) -> float:
@@ -88,11 +135,12 @@ Batch = tuple[list[Task], int, tuple[Profile, ...], float]
 """Tasks, their items, the kinds they are of, the nanoseconds expected."""
 
 
-def _hand(core: PoolCore, worker: Worker, batch: Batch) -> None:
+def _hand(core: PoolCore, worker: Worker, batch: Batch, tied: bool = False) -> None:
     tasks, items, profiles, expected_ns = batch
     if tasks:
         core.in_flight += items
         number = worker.lease(tasks, items, profiles, expected_ns)
+        worker.tied = tied
         worker.look_ns = core.look_ns
         core.out.append(commands.Send(worker.wid, number, tasks, items))
         if worker.items == items:

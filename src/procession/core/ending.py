@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from procession.core import commands, events, lending
+from procession.core import commands, events, homes, lending
 from procession.core.state import PoolState
 from procession.core.task import Task
 from procession.core.worker import Signal, State
@@ -56,7 +56,7 @@ def put_back(core: PoolCore, tasks: Sequence[Task]) -> None:
     if core.discarding:
         refuse(core, [task for task in tasks if not task.started])
         tasks = [task for task in tasks if task.started]  # the user was told: it may only run
-    core.line.put_back(tasks, core.now)
+    homes.put_back(core, tasks)
 
 
 def refuse(core: PoolCore, tasks: Sequence[Task]) -> None:
@@ -90,7 +90,7 @@ def cancel(core: PoolCore, tasks: Sequence[Task]) -> None:
 
 def finish_if_empty(core: PoolCore) -> None:
     """Stop the workers when nothing is left to run; say so when the last one is gone."""
-    if core.state is PoolState.CLOSED or core.line.items or core.in_flight or core.delayed:
+    if core.state is PoolState.CLOSED or core.line.items or core.line.bound or core.in_flight or core.delayed:
         return
     if core.lent is not None:
         lending.recall(core)

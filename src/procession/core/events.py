@@ -11,7 +11,10 @@ from procession.record import record
 
 @record
 class Submitted:
-    """Tasks were handed over, in this order. `ruled`: some of them may have rules, now or later; `now`: see `Clock`."""
+    """Tasks were handed over, in this order. `now`: see `Clock`.
+
+    `ruled`: some of them may have rules or a home, now or later.
+    """
 
     tasks: Sequence[Task]
     ruled: bool = False

@@ -89,6 +89,17 @@ class FlowCore(FlowLaws):
         """Nothing is left and nothing comes any more."""
         return self.closed and self.admitted == self.handed
 
+    def hottest(self) -> tuple[Hashable | None, int]:
+        """The key of which most items wait for their predecessor, and how many do; None and 0 when none does."""
+        hot: Hashable | None = None
+        most = 0
+        for lane in self.lanes.values():
+            if len(lane.waiting) > most:
+                waiting = sum([index in self.lane_of for index, _ in lane.waiting])  # the others were dropped
+                if waiting > most:
+                    hot, most = lane.key, waiting
+        return hot, most
+
     # -- going in ------------------------------------------------------------------------------------------------
 
     def admit(self, count: int = 1) -> int:

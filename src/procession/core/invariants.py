@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from procession.core.state import PoolState
-from procession.core.task import count_items
+from procession.core.task import Task, count_items
 from procession.core.worker import MAX_OPEN_LEASES, State, Worker
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ def check(core: PoolCore) -> None:
     _check_heirs(core)
     _check_counts(core)
     _check_places(core)
+    _check_bound(core)
     _check_work_conserving(core)
     _check_end(core)
 
@@ -96,6 +97,25 @@ def _check_places(core: PoolCore) -> None:
     assert all(task.wid is None and task.size > 0 for task in core.line), "what waits is leased or empty"
 
 
+def _check_bound(core: PoolCore) -> None:
+    bound = core.line.bound
+    for wid, queue in bound.items():
+        worker = core.workers.get(wid)
+        assert worker is not None, "bound to a worker that is gone"
+        assert worker.stays, "bound to a worker that does not stay"
+        assert all(_is_home(worker, task) for task in queue), "bound to a worker that is not its home"
+        assert all(task.size == 1 for task in queue), "a bound task of several items"
+        assert not worker.lent or core.recalling, "bound to a lent worker, which is not recalled"
+    assert not bound.keys() & core.hungry.keys(), "what is bound to it waits while a worker idles"
+    for worker in core.workers.values():
+        tied = worker.tied and worker.state is State.BUSY
+        assert not tied or all(_is_home(worker, task) for task in worker.inflight), "tied to what others may run"
+
+
+def _is_home(worker: Worker, task: Task) -> bool:
+    return task.home is not None and task.home.wid == worker.wid
+
+
 def _check_work_conserving(core: PoolCore) -> None:
     """Unless an answer is outstanding: nothing waits, and no tail lies, while a worker idles or may be started."""
     if core.withdrawing or core.recalling or core.discarding or not core.state.takes_back:
@@ -109,7 +129,7 @@ def _check_work_conserving(core: PoolCore) -> None:
 
 def _check_end(core: PoolCore) -> None:
     if not core.state.takes_back:
-        assert not core.line.items, f"{core.state.name}, and something waits"
+        assert not core.line.waiting, f"{core.state.name}, and something waits"
         assert not core.delayed, f"{core.state.name}, and something waits for its next run"
     if core.discarding:
         assert all(task.started for task in core.line), "cancelled by shutdown, and it still waits"
@@ -117,9 +137,9 @@ def _check_end(core: PoolCore) -> None:
     if core.state is PoolState.CLOSED:
         assert len(core.workers) == core.orphans, "CLOSED with a worker"
     elif core.state is not PoolState.OPEN:
-        assert len(core.workers) > core.orphans or core.line.items or core.delayed, (
+        assert len(core.workers) > core.orphans or core.line.waiting or core.delayed, (
             f"{core.state.name} with nothing left"
         )
-        assert core.line.items or core.delayed or core.in_flight or not core.width, (
+        assert core.line.waiting or core.delayed or core.in_flight or not core.width, (
             "nothing to run, and workers were not stopped"
         )

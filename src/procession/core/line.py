@@ -4,6 +4,9 @@ A lane is first in, first out; what comes back to it goes to its front. A lane's
 task came, less AGE_NS for each point of its priority, and the lane of the lowest rank is in front. So a point of
 priority is worth AGE_NS of waiting, whoever comes later: nothing waits for ever.
 
+Tasks that only one worker may run (homes.py) are bound to it: they wait in a queue of that worker's, first in, first
+out, whatever their priorities.
+
 Until a task with a priority comes there is one lane, and no task is stamped with a time; who waits then counts as
 having come just now. Stamping ends when nothing waits. What comes back bears the time of the task before which it is
 put: it was there earlier, but by how much decides nothing within a lane.
@@ -52,9 +55,12 @@ class Lane:
 
 
 class Line:
-    """All lanes. `front` is the lane to be served, empty only when all are; `items` counts what all of them hold."""
+    """All lanes, and what is bound. `front` is the lane to be served, empty only when all are.
 
-    __slots__ = ("front", "items", "lanes", "stamped")
+    `items` counts what the lanes hold: what anybody could take.
+    """
+
+    __slots__ = ("bound", "front", "items", "lanes", "stamped")
 
     def __init__(self) -> None:
         self.items = 0
@@ -62,10 +68,18 @@ class Line:
         plain = Lane(0)
         self.lanes = {0: plain}
         self.front = plain.tasks
+        self.bound: dict[int, deque[Task]] = {}  # by worker; one item a task, and no queue is empty
 
     def __iter__(self) -> Iterator[Task]:
         for lane in self.lanes.values():
             yield from lane.tasks
+        for queue in self.bound.values():
+            yield from queue
+
+    @property
+    def waiting(self) -> int:
+        """Items that wait, for anybody or for one worker. Any thread may ask."""
+        return self.items + sum(map(len, list(self.bound.values())))
 
     def extend(self, tasks: Sequence[Task], now: int, prioritized: bool) -> None:
         """At the end, in this order; `prioritized`: some of them have a priority."""
@@ -104,7 +118,7 @@ class Line:
         self.stamped = any(lane.tasks for lane in self.lanes.values())
 
     def take_all(self) -> list[Task]:
-        """Everything, the front lane first."""
+        """Everything."""
         return self.remove(lambda _task: True)
 
     def remove(self, unwanted: Callable[[Task], object]) -> list[Task]:
@@ -117,11 +131,18 @@ class Line:
             _keep(lane.stamps, wanted)
         self.items -= count_items(gone)
         self.choose()
+        for wid, queue in list(self.bound.items()):
+            wanted = [not unwanted(task) for task in queue]
+            gone += compress(queue, map(not_, wanted))
+            _keep(queue, wanted)
+            if not queue:
+                del self.bound[wid]
         return gone
 
     def check(self) -> None:
         """It agrees with itself."""
-        assert self.items == count_items(self), "items"
+        assert self.items == count_items(task for lane in self.lanes.values() for task in lane.tasks), "items"
+        assert all(self.bound.values()), "an empty queue of bound tasks"
         assert self.front or not self.items, "the front lane is empty, and something waits"
         if not self.stamped:
             assert len(self.lanes) == 1, "lanes, and no stamps"

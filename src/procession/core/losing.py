@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from procession.core import commands, events, retrying, starting, supervising
+from procession.core.state import CoreError
 from procession.core.worker import Signal, State
 
 if TYPE_CHECKING:
@@ -33,3 +34,12 @@ def lost(core: PoolCore, event: events.Lost) -> None:
         starting.start_has_failed(core, f"it ended with exit code {event.exitcode} before it was ready")
     elif in_vain:
         starting.died_in_vain(core, event.exitcode)
+
+
+def of_nobody(core: PoolCore, event: events.OfWorker) -> CoreError:
+    """What cannot be heard: there is no such worker, or no more."""
+    name = type(event).__name__
+    for grave in core.graves:
+        if grave.wid == event.wid:
+            return grave.error(f"{name} cannot be heard of a worker that is gone")
+    return CoreError(f"worker {event.wid}: {name} was heard of it, but it is unknown or long gone")

@@ -12,6 +12,7 @@ from procession.core import (
     commands,
     ending,
     events,
+    homes,
     invariants,
     lending,
     losing,
@@ -21,7 +22,6 @@ from procession.core import (
     supervising,
 )
 from procession.core.line import Line
-from procession.core.state import CoreError
 from procession.core.state import PoolState as PoolState
 from procession.core.task import Task, kinds_of
 from procession.core.worker import Signal, State, Worker
@@ -42,7 +42,8 @@ class PoolCore:
         self.line = Line()
         self.look_ns = 0  # between two looks at a worker that runs something; 0: nobody need look
         self.now = 0  # as of the last `Clock`
-        self.ruled = False  # there are, or have been, tasks with rules
+        self.ruled = False  # there are, or have been, tasks with rules or homes
+        self.homed = False  # with homes
         self.delayed: list[tuple[int, int, Task]] = []  # a heap: when its next run is due, a number, the task
         self.sweeps: dict[int, int] = {}  # by `queue_ns`: when to look for who has waited so long
         self.sequence = 0
@@ -70,7 +71,7 @@ class PoolCore:
     def step(self, event: events.Event) -> list[commands.Command]:
         """Take one event; returns what is to be done about it, in order. A `Withdraw` is the last, and the only one."""
         _HANDLERS[event.__class__](self, event)
-        if self.line.items or self.stealable:
+        if self.line.items or self.stealable or self.line.bound:
             assign.assign(self)
         if self.state is not PoolState.OPEN:
             ending.finish_if_empty(self)
@@ -94,17 +95,19 @@ class PoolCore:
 
     def submitted(self, event: events.Submitted) -> None:
         """They wait, unless nothing will ever run again."""
+        tasks, kinds = event.tasks, []
         if event.ruled:
             self.ruled = True
             self.now = max(event.now, self.now)
         if self.discarding or not self.state.takes_back:
-            ending.refuse(self, event.tasks)
+            ending.refuse(self, tasks)
             return
-        kinds = kinds_of(event.tasks) if event.ruled else ()
         if event.ruled:
+            kinds = kinds_of(tasks)
             supervising.expect(self, kinds)
-            retrying.arrived(self, event.tasks, kinds)
-        self.line.extend(event.tasks, self.now, any(rules.priority for rules in kinds))
+            retrying.arrived(self, tasks, kinds)
+            tasks = homes.arrived(self, tasks)
+        self.line.extend(tasks, self.now, any(rules.priority for rules in kinds))
 
     def calls_done(self, event: events.CallsDone) -> None:
         """Answer them, and see what its worker needs now."""
@@ -112,6 +115,8 @@ class PoolCore:
         count = len(event.outcomes)
         tasks, outcomes = worker.finish_calls(count), event.outcomes
         self.in_flight -= count
+        if self.homed:
+            homes.answered(worker, tasks)
         if event.failed:
             tasks, outcomes = retrying.after_calls(self, tasks, outcomes, event.failed)
         if tasks:
@@ -124,6 +129,8 @@ class PoolCore:
         count = len(event.outcomes)
         task, start = worker.finish_items(count)
         self.in_flight -= count
+        if self.homed:
+            homes.answered(worker, (task,))
         if event.failed:
             retrying.after_items(self, task, start, event.outcomes, event.failed)
         else:
@@ -214,6 +221,8 @@ class PoolCore:
 
     def forget(self, worker: Worker) -> None:
         """It no longer counts and will not be given anything; called before its state changes."""
+        worker.leaving = True  # from here on it is nobody's home
+        homes.release(self, worker)
         if worker.usable:
             self.width -= 1
         if worker.heir is not None or worker.principal is not None:
@@ -241,11 +250,11 @@ class PoolCore:
             if worker.watched:
                 self.watched[wid] = None
         if state is State.BUSY:
-            if items <= max(1, worker.lease_items >> 1) and worker.may_lease():
+            if items <= max(1, worker.lease_items >> 1) and not worker.tied and worker.may_lease():
                 self.thirsty[wid] = None
             if items > 1 and not worker.lent:
                 self.holding[wid] = None
-                if worker.loose:
+                if worker.loose and not worker.tied:
                     self.stealable[wid] = None
         elif state is State.IDLE:
             if worker.may_lease():
@@ -259,12 +268,7 @@ class PoolCore:
     def heard(self, event: events.OfWorker) -> Worker:
         worker = self.workers.get(event.wid)
         if worker is None:
-            for grave in self.graves:
-                if grave.wid == event.wid:
-                    raise grave.error(f"{type(event).__name__} cannot be heard of a worker that is gone")
-            raise CoreError(
-                f"worker {event.wid}: {type(event).__name__} was heard of it, but it is unknown or long gone"
-            )
+            raise losing.of_nobody(self, event)
         return worker
 
 

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from procession.core import events, lending
+from procession.core import events, homes, lending
 from procession.core.worker import State, Worker
 
 if TYPE_CHECKING:
@@ -46,10 +46,13 @@ def near_its_end(core: PoolCore, worker: Worker) -> None:
     """Something was leased to it: if that is nearly all that it may ever do, and more waits, it needs an heir."""
     assert worker.quota is not None
     assert core.max_tasks_per_child is not None
+    if not worker.quota:
+        homes.release(core, worker)
     if worker.quota > core.max_tasks_per_child // LEAD or worker.renewed or worker.heir is not None:
         return
     full = core.width >= core.max_workers and not core.hungry and not core.waking
-    if core.line.items and full and _takes_heirs(core) and not worker.leaving:
+    waits = core.line.items or worker.wid in core.line.bound
+    if waits and full and _takes_heirs(core) and not worker.leaving:
         worker.renewed = True
         core.spawn(worker)
 
@@ -68,6 +71,7 @@ def leave(core: PoolCore, worker: Worker) -> None:
     """It is given nothing more."""
     worker.leaving = True
     core.index(worker)
+    homes.release(core, worker)
     if worker.lent:
         lending.recall(core)
     else:

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from heapq import heapify, heappop, heappush
 from typing import TYPE_CHECKING, Any
 
-from procession.core import commands, ending, events
+from procession.core import commands, ending, events, homes
 from procession.core.rules import Cause, Rules
 from procession.core.task import Task
 
@@ -32,7 +32,7 @@ def clock(core: PoolCore, event: events.Clock) -> None:
     core.now = event.now
     delayed = core.delayed
     while delayed and delayed[0][0] <= event.now:
-        core.line.put_back([heappop(delayed)[2]], core.now)
+        homes.put_back(core, [heappop(delayed)[2]])
     if core.sweeps and min(core.sweeps.values()) <= event.now:
         _sweep(core)
 
@@ -146,7 +146,7 @@ def _wait(core: PoolCore, task: Task) -> None:
     assert task.rules is not None
     delay_ns = task.rules.delay_ns(task.tries)
     if delay_ns <= 0:
-        core.line.put_back([task], core.now)
+        homes.put_back(core, [task])
         return
     core.sequence += 1
     heappush(core.delayed, (core.now + delay_ns, core.sequence, task))

@@ -38,7 +38,7 @@ def expect(core: PoolCore, kinds: Sequence[Rules]) -> None:
 
     All workers, whatever they run: a look costs less than to know of each lease what is in it. It ends with the work.
     """
-    if not core.in_flight and not core.line.items and not core.delayed:
+    if not core.in_flight and not core.line.waiting and not core.delayed:
         core.look_ns = 0
     for rules in kinds:
         if rules.timeout_ns is not None and (not core.look_ns or rules.look_ns < core.look_ns):

@@ -16,12 +16,22 @@ from procession.core.rules import Rules
 _RULES: attrgetter[Any] = attrgetter("rules")
 
 
+class Home:
+    """Where the tasks of one key run, all of which share it; see homes.py."""
+
+    __slots__ = ("wid",)
+
+    def __init__(self) -> None:
+        self.wid: int | None = None
+
+
 class Task(Protocol):
     """A run of items that somebody handed over and waits for.
 
     Invariants (checked by `PoolCore.check`):
     * a task is in exactly one place: pending, in flight on one worker, or answered;
-    * `size` counts the items that have no outcome yet; a task of size 0 is nowhere.
+    * `size` counts the items that have no outcome yet; a task of size 0 is nowhere;
+    * a task with a home has one item.
     """
 
     wid: int | None
@@ -51,6 +61,11 @@ class Task(Protocol):
     @property
     def rules(self) -> Rules | None:
         """What was asked for it; None: nothing."""
+        ...
+
+    @property
+    def home(self) -> Home | None:
+        """Where the tasks of its key run; None: it has no key that would say."""
         ...
 
     @property

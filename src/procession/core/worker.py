@@ -57,6 +57,7 @@ class Worker:
         "sentence",
         "state",
         "story",
+        "tied",
         "unwanted",
         "wid",
     )
@@ -73,6 +74,7 @@ class Worker:
         self.due = False  # it is too old, or too heavy
         self.renewed = False  # it was given an heir because its quota ends
         self.leaving = False  # it is given nothing more, and is stopped when it is through
+        self.tied = False  # its latest lease was of what is bound to it, see homes.py
         self.next_number = 0
         self.lent = False  # callers may hand it single calls, see lending.py
         self.open_leases: deque[tuple[tuple[Profile, ...], int, float]] = deque()
@@ -106,6 +108,11 @@ class Worker:
         return self.principal is None and self.state in (State.STARTING, State.IDLE, State.BUSY)
 
     @property
+    def stays(self) -> bool:
+        """It may be given something yet, if not now; so it may be a home."""
+        return self.usable and not self.leaving and self.quota != 0
+
+    @property
     def through(self) -> bool:
         """When it has nothing in hand it is to be stopped."""
         return (self.quota == 0 or self.leaving) and not self.lent
@@ -123,13 +130,14 @@ class Worker:
     @property
     def thirsty(self) -> bool:
         """Runs its last items and would wait for the parent when they are done."""
-        return self.state is State.BUSY and self.items <= max(1, self.lease_items // 2) and self.may_lease()
+        dry = self.state is State.BUSY and self.items <= max(1, self.lease_items // 2)
+        return dry and not self.tied and self.may_lease()
 
     @property
     def stealable(self) -> int:
         """Items in hand that a withdrawal might bring back; 0 after one, until the next lease."""
         if self.state is State.BUSY:  # calls of a lent worker are told late: they have been started long ago
-            return 0 if self.lent else min(self.loose, self.items - 1)
+            return 0 if self.lent or self.tied else min(self.loose, self.items - 1)
         return self.loose if self.state is State.STARTING else 0
 
     @property
@@ -163,6 +171,7 @@ class Worker:
         self.items += items
         self.loose += items
         self.lease_items = items
+        self.tied = False
         if self.quota is not None:
             self.quota -= items
         self.open_leases.append((profiles, items, expected_ns))

@@ -50,7 +50,7 @@ _WORDS = {
 
 def head(core: PoolCore, kind: str, waiting: int, broken: BaseException | None, direct: int = 0) -> str:
     """The pool in a line; `waiting`, `direct`: items that the core has not been told of yet, see `answers.numbers`."""
-    width, items = core.width, core.line.items + waiting
+    width, items = core.width, core.line.waiting + waiting
     later = f", {len(core.delayed)} wait for a further run" if core.delayed else ""
     why = "" if broken is None else f": {broken}"
     return (

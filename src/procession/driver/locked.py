@@ -8,9 +8,9 @@ Laws
 3. `targets` names, beside the inbox, who is to be woken: the worker that fell asleep last (its caches are warm, and it
    is the core's first choice as well); if none sleeps, the driver while the pool may still grow, or tasks may have
    rules, which it keeps the time for; else nobody, since every worker looks at the inbox before its next lease.
-4. A worker with nothing in hand that finds one call without rules in the inbox, and nothing else there, runs it without
-   asking the core, which could decide nothing else; that halves a round trip. Before the core decides anything while
-   that call runs, it is told of it (`sync`); if it has finished by then, only its cost is noted.
+4. A worker with nothing in hand that finds one call in the inbox, without rules or a home, and nothing else there, runs
+   it without asking the core, which could decide nothing else; that halves a round trip. Before the core decides
+   anything while that call runs, it is told of it (`sync`); if it has finished by then, only its cost is noted.
 5. No user code runs under the lock, except what the collector runs wherever it likes: `stepper` says whose lock it is,
    so that a finalizer that cancels or shuts down does not wait for itself.
 
@@ -124,12 +124,16 @@ class LockedCore(LockedRules):
         return ring is not None
 
     def read(self) -> None:
-        """Do what the inbox says; before that, hear what workers have finished, since they may be free by then."""
+        """Do what the inbox says; before that, hear what workers have finished, since they may be free by then.
+
+        After the inbox was emptied: who put something in may have heard of an outcome before the core has (law 2 of
+        backends/threads.py), and the next of a key is to find its home.
+        """
+        take = self.inbox.popleft
+        entries = [take() for _ in range(len(self.inbox))]
         for worker in self.workers.values():
             if worker.out:
                 self.harvest(worker)
-        take = self.inbox.popleft
-        entries = [take() for _ in range(len(self.inbox))]
         waiting: list[Task] = []
         for entry in entries:
             if entry.__class__ is CallFuture:

@@ -91,7 +91,7 @@ class ThreadHost(LockedCore):
         call = inbox[0]
         if call.__class__ is list and len(call) == 1:
             call = call[0]
-        if not isinstance(call, CallFuture) or call.rules is not None:
+        if not isinstance(call, CallFuture) or call.rules is not None or call.home is not None:
             return None
         inbox.popleft()
         with tasks.LOCK:

@@ -15,7 +15,7 @@ from typing import Self
 from procession.core import commands, events
 from procession.core.pool import PoolCore
 from procession.core.rules import Cause
-from procession.core.worker import State
+from procession.core.worker import State, Worker
 from procession.testing import snapshot
 from procession.testing.model import ModelTask, Process
 
@@ -330,6 +330,10 @@ class Driving(ABC):
 
     # -- laws ----------------------------------------------------------------------------------------------------
 
+    def keeps_all(self, worker: Worker) -> bool:
+        """Nobody else may run what it has in hand."""
+        return False
+
     def check_work_conserving(self) -> None:
         """Law 3: once everything is performed, no token lies with one worker while another idles or may be started."""
         core = self.core
@@ -339,7 +343,7 @@ class Driving(ABC):
         if not idle and core.width >= core.max_workers:
             return
         for wid, worker in core.workers.items():
-            if not worker.usable:
+            if not worker.usable or self.keeps_all(worker):
                 continue
             process = self.processes[wid]
             if not idle and worker.state is State.STARTING:

@@ -12,7 +12,7 @@ from procession.core.task import Task
 from procession.testing.driving import Fate, Ledger
 from procession.testing.explorer import Action
 from procession.testing.lane import Mail
-from procession.testing.model import FAILED, Guess, ModelTask, Phase
+from procession.testing.model import FAILED, Guess, Key, ModelTask, Phase
 from procession.testing.scenario import Scenario
 from procession.testing.timing import Timing
 
@@ -24,6 +24,7 @@ class Happening(Timing):
         core = PoolCore(scenario.workers, max_tasks_per_child=scenario.quota)
         super().__init__(core, Ledger(scenario.items, scenario.retries))
         self.scenario = scenario
+        self.lengths = scenario.keys
         self.profile = Guess(scenario.mean_ns)
         self.at = 0  # in the program
         self.handed_over = 0  # items
@@ -52,6 +53,7 @@ class Happening(Timing):
                 item = self.processes[wid].take()
                 if item is not None:
                     self.ledger.start(item)
+                    self.check_alone(wid, item)
             case ("publish", int(wid)):
                 self.processes[wid].publish()
             case ("fail", int(wid)):
@@ -110,6 +112,8 @@ class Happening(Timing):
                 self.tell(event)
             case ("submit", str(kind), int(count)):
                 self.submit(kind, count)
+            case ("next", *keys):
+                self.hand_in([self.next_call(int(first)) for first in keys])
             case (str(ending),):
                 self.endings += (ending,)
                 self.ledger.killed |= ending == "kill"
@@ -120,7 +124,10 @@ class Happening(Timing):
         self.at += 1
         first = self.handed_over
         self.handed_over += count
-        if kind in ("calls", "lone"):
+        if kind == "key":
+            self.keys[first], self.latest[first] = Key(first), first - 1
+            self.hand_in([self.next_call(first)])
+        elif kind in ("calls", "lone"):
             calls = [self.ruled(ModelTask(first + each, 1, self.profile)) for each in range(count)]
             self.calls += calls
             if kind == "calls" or not self.hand_over(calls[0]):
@@ -128,6 +135,14 @@ class Happening(Timing):
         else:
             grain = count if kind == "grain" else 0
             self.hand_in([self.ruled(ModelTask(first, count, self.profile, chunk=True, grain=grain))])
+
+    def next_call(self, first: int) -> ModelTask:
+        """Of a key."""
+        self.latest[first] += 1
+        call = self.ruled(ModelTask(self.latest[first], 1, self.profile))
+        call.home = self.keys[first]
+        self.calls.append(call)
+        return call
 
     def ruled(self, task: ModelTask) -> ModelTask:
         """Under the rules of the scenario."""
@@ -137,7 +152,7 @@ class Happening(Timing):
 
     def hand_in(self, tasks: list[ModelTask]) -> None:
         """Through the driver."""
-        ruled = any(task.rules is not None for task in tasks)
+        ruled = any(task.rules is not None or task.home is not None for task in tasks)
         self.now += ruled
         self.tell(events.Submitted(tasks, ruled, self.now))
 
@@ -221,7 +236,7 @@ class Happening(Timing):
             known |= {item for task in self.everywhere() if task.started for item in task.items}
             known |= {worker.inflight[0].start for worker in self.core.workers.values() if worker.items == 1}  # type: ignore[attr-defined]
         for item in range(self.handed_over):
-            if self.ledger.fates[item] is Fate.OPEN and not self.ledger.started[item]:
+            if self.ledger.fates[item] is Fate.OPEN and not self.ledger.started[item] and not self.is_kept(item):
                 assert item in known, f"item {item} still waits, and the pool is {state.name}"
 
     def check_quiet(self) -> None:

@@ -19,7 +19,7 @@ from enum import IntEnum
 
 from procession.core.policy import Profile
 from procession.core.rules import Rules
-from procession.core.task import Task
+from procession.core.task import Home, Task
 
 STOP = -1
 READY, FATAL, DONE, ENDED, FAILED = range(5)
@@ -44,6 +44,22 @@ class Guess(Profile):
         """Nothing is learned."""
 
 
+class Key(Home):
+    """A key's home, and which key it is: the first of its items."""
+
+    __slots__ = ("first",)
+
+    def __init__(self, first: int) -> None:
+        super().__init__()
+        self.first = first
+
+    def copy(self) -> Key:
+        """Another one, the same."""
+        new = Key(self.first)
+        new.wid = self.wid
+        return new
+
+
 class ModelTask:
     """A call, or a chunk with consecutive items."""
 
@@ -54,6 +70,7 @@ class ModelTask:
         "final",
         "grain",
         "group",
+        "home",
         "profile",
         "rules",
         "size",
@@ -70,6 +87,7 @@ class ModelTask:
         self.chunk = chunk
         self.grain = grain
         self.group: object = start if chunk else None
+        self.home: Key | None = None
         self.wid: int | None = None
         self.started: bool | None = None if chunk else False
         self.cancelled = False
@@ -95,7 +113,7 @@ class ModelTask:
         )
         new.group, new.wid, new.started, new.cancelled = self.group, self.wid, self.started, self.cancelled
         new.rules, new.tries, new.due = self.rules, self.tries, self.due
-        new.final = self.final
+        new.final, new.home = self.final, self.home
         return new
 
     def claim(self, wid: int) -> bool:

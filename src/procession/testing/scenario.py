@@ -27,7 +27,10 @@ class Scenario:
     name: str
     workers: int
     program: tuple[tuple[str, int], ...]
-    """("calls", n): n calls at once; ("chunk", n): one chunk of n items; ("grain", n): the same, in leases of n."""
+    """("calls", n): n calls at once; ("chunk", n): one chunk of n items; ("grain", n): the same, in leases of n.
+
+    ("key", n): n calls of one key, each handed over when the one before it has its answer.
+    """
     endings: tuple[str, ...] = ("shutdown",)
     """How the user may end it, each at most once, one at least: "shutdown", "cancel" (shutdown with cancel), "kill"."""
     mean_ns: float = CHEAP
@@ -65,6 +68,16 @@ class Scenario:
     ranks: tuple[int, ...] = ()
     """Priorities, in turn, of the tasks of the program; then time goes by between its lines."""
 
+    @property
+    def keys(self) -> dict[int, int]:
+        """Of each key: the first of its items, and how many it has."""
+        found, first = {}, 0
+        for kind, count in self.program:
+            if kind == "key":
+                found[first] = count
+            first += count
+        return found
+
     def rules(self, number: int) -> Rules | None:
         """Of the task that is the `number`-th of the program."""
         priority = self.ranks[number % len(self.ranks)] if self.ranks else 0
@@ -88,6 +101,7 @@ class Scenario:
 
 ENDING_ONE: dict[str, Any] = {"cancels": 1, "kills": True}
 EVERYTHING: dict[str, Any] = {"timeouts": 1, "errors": 1, "retries": 1, "crashes": 1, **ENDING_ONE}
+KEYS = (("key", 2), ("key", 2))
 RENEWING: dict[str, Any] = {"crashes": 1, "failed_starts": 1}
 
 BOUNDS = (
@@ -126,6 +140,11 @@ BOUNDS = (
     Scenario("smaller, then larger", 2, (("calls", 2),), sizes=(1, 2)),
     Scenario("smaller, too old", 2, (("calls", 2),), sizes=(1,), dues=1),
     Scenario("all at once, a chunk", 1, (("chunk", 2),), **{**EVERYTHING, "errors": 0}),
+    Scenario("keys, a crash", 2, KEYS, crashes=1),
+    Scenario("one worker, keys, a cancel, a crash", 1, KEYS, cancels=1, crashes=1),
+    Scenario("one worker, dear keys and a call, a crash", 1, (*KEYS, ("calls", 1)), mean_ns=DEAR, crashes=1),
+    Scenario("keys, too old", 1, KEYS, dues=1),
+    Scenario("a key, a lone call to a lent worker", 2, (("calls", 1), ("key", 2), ("lone", 1)), lends=1),
 )
 """What is walked by default: some forty seconds of one core."""
 
@@ -166,5 +185,11 @@ DEEP_BOUNDS = (
     Scenario("lent twice, a crash, killed", 2, (("calls", 1), *(("lone", 1),) * 3), ("kill",), crashes=1, lends=2),
     Scenario("lent, calls, cancelled", 2, (("calls", 1), ("lone", 1), ("calls", 2)), ("cancel",), cancels=1, lends=1),
     Scenario("bad starts, all endings", 2, (("calls", 2),), ENDINGS, failed_starts=4, unfit=1),
+    Scenario("keys, a cancel, shut down with cancel", 2, KEYS, ("cancel",), cancels=1),
+    Scenario("keys, two crashes", 2, KEYS, crashes=2),
+    Scenario("keys, two items a worker, a crash", 2, KEYS, quota=2, crashes=1),
+    Scenario("keys, too long, a cancel that kills", 2, KEYS, timeouts=1, **ENDING_ONE),
+    Scenario("a key and a call that run again, a crash", 2, (("key", 2), ("calls", 1)), crashes=1, errors=1, retries=1),
+    Scenario("a key and a call, smaller, then larger", 2, (("key", 3), ("calls", 1)), sizes=(1, 2)),
 )
 """For a soak: half an hour of one core."""

@@ -11,18 +11,21 @@ What makes two states equal, and why that is sound (whatever can follow one can 
 * `barren` is only compared with a limit that these models never come near.
 * Of times, only the order matters, and only while something waits for one; those who wait for their first run have come
   together in these models.
+* Keys, and items that no one was told of yet, have names: these models have few.
 * Stories, and who was buried when, decide nothing.
 """
 
 from __future__ import annotations
 
 import copy
+from collections import deque
 from collections.abc import Iterable
 from typing import cast
 
 from procession.core.line import Lane, Line
 from procession.core.pool import PoolCore
 from procession.core.queue import TaskQueue
+from procession.core.task import Task
 from procession.core.worker import Worker
 from procession.testing.model import DONE, FAILED, ModelTask, Process
 
@@ -58,6 +61,7 @@ def _copy_line(line: Line, memo: dict[int, ModelTask]) -> Line:
         copied.stamps.extend(lane.stamps)
         if lane.tasks is line.front:
             new.front = copied.tasks
+    new.bound = {wid: deque[Task](copy_tasks(queue, memo)) for wid, queue in line.bound.items()}
     return new
 
 
@@ -109,7 +113,10 @@ def order(core: PoolCore, processes: dict[int, Process]) -> list[tuple[Key, int]
     """The workers, sorted by what can be said of them without naming anything; with that."""
     places = [
         {wid: place for place, wid in enumerate(index)}
-        for index in (core.hungry, core.waking, core.thirsty, core.stealable, core.watched, core.withdrawing)
+        for index in (
+            *(core.hungry, core.waking, core.thirsty, core.stealable, core.watched, core.withdrawing),
+            core.line.bound,
+        )
     ]
     found: list[tuple[Key, int]] = []
     for wid in core.workers.keys() | processes.keys():
@@ -124,6 +131,7 @@ def order(core: PoolCore, processes: dict[int, Process]) -> list[tuple[Key, int]
                 worker.lease_items,
                 len(worker.open_leases),
                 worker.lent,
+                worker.tied,
                 worker.look_ns,
                 _place_key(worker),
                 *_sentence_key(worker),
@@ -191,6 +199,7 @@ def tasks_key(tasks: Iterable[object], names: Names) -> Key:
                 task.tries,
                 task.due is not None,
                 task.final,
+                -1 if task.home is None else task.home.first,
                 *[names.setdefault(item, len(names)) for item in task.items],
             )
             for task in cast("Iterable[ModelTask]", tasks)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from procession.core import events
 from procession.core.rules import LOOKS
-from procession.testing.lane import Lending
+from procession.testing.keyed import Keyed
 from procession.testing.model import DONE, ENDED, FAILED, READY
 from procession.testing.scenario import TIMEOUT
 
 
-class Timing(Lending):
+class Timing(Keyed):
     """A driver that keeps time, and looks at what workers take."""
 
     timeouts: int

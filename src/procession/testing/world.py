@@ -60,6 +60,7 @@ class World(Happening):
         )
         new.timeouts, new.errors, new.lates, new.made = self.timeouts, self.errors, self.lates, self.made
         new.dues, new.heavies, new.sizes = self.dues, self.heavies, self.sizes
+        self.copy_keys(new, memo.values())
         return new
 
     def key(self) -> bytes:
@@ -77,6 +78,7 @@ class World(Happening):
             worker, process = core.workers.get(wid), self.processes.get(wid)
             newest = 0 if worker is None else worker.next_number
             parts.append((known, snapshot.worker_key(worker, names)))
+            parts.append(snapshot.tasks_key(core.line.bound.get(wid, ()), names))
             parts.append(snapshot.process_key(process, newest, self.modulus, names))
         parts.append(
             (
@@ -84,6 +86,7 @@ class World(Happening):
                 tuple([ranks.get(wid, -1) for wid in self.looks]),
                 tuple(sorted([ranks[wid] for wid in self.sent])),
                 tuple(sorted(snapshot.heirs(core, ranks))),
+                self.keys_key(ranks),
             )
         )
         for each in self.mail:
@@ -121,7 +124,7 @@ class World(Happening):
         first = 0
         for kind, count in self.scenario.program:
             if first <= item < first + count:
-                return None if kind == "calls" else first
+                return None if kind in ("calls", "key") else first
             first += count
         return None
 
@@ -171,7 +174,7 @@ class World(Happening):
                 found.append(("patience over", wid))
         if self.core.delayed:
             found.append(("alarm",))
-        return found
+        return [*found, *self.next_ones()]
 
     def steps_of(self, wid: int) -> list[Action]:
         """What a process does next, if it does not die."""
@@ -187,7 +190,7 @@ class World(Happening):
         found: list[Action] = []
         if self.at < len(self.scenario.program):
             found.append(("submit", *self.scenario.program[self.at]))
-        elif not self.closed and self.lane is None:
+        elif not self.closed and self.lane is None and not any(map(self.is_kept, range(self.handed_over))):
             found += [(ending,) for ending in self.scenario.endings if ending not in self.endings]
         if self.cancels:
             asked = [task for each in self.mail if isinstance(each, events.CancelAsked) for task in each.tasks]
@@ -242,7 +245,7 @@ class World(Happening):
         found, first = [], 0
         for kind, count in self.scenario.program[: self.at]:
             waits = any(fate is Fate.OPEN for fate in self.ledger.fates[first : first + count])
-            if kind != "calls" and waits and first not in self.closed_groups():
+            if kind not in ("calls", "key") and waits and first not in self.closed_groups():
                 found.append(first)
             first += count
         return found
