@@ -27,6 +27,7 @@ from procession.backends.joinable import JoinableThread
 from procession.core.journey import Journey
 from procession.core.journey_node import Node, Start
 from procession.core.rules import SECOND
+from procession.core.task import Home
 from procession.handover import SinkFuture
 from procession.pipeline_bounds import Keeper
 from procession.pipeline_source import Source
@@ -57,6 +58,7 @@ class Conductor:
         self._poked = False
         self._arrived: deque[SinkFuture] = deque()
         self._out: dict[SinkFuture, Start] = {}
+        self._homes: dict[tuple[int, Hashable], Home] = {}  # of stages with sticky keys: where the items of a key run
         self._closing = False
         self._cancelled = False  # what was out has been cancelled
         self._pid = os.getpid()
@@ -262,6 +264,8 @@ class Conductor:
             future._owner = cast("Any", work.engine) if hasattr(work.engine, "cancel_leased") else None
             if work.stage.rules is not None:
                 future.obey(work.stage.rules)
+            if work.stage.sticky and (lane := start.nodes[0].lane) is not None:
+                future.home = self._homes.setdefault((start.stage, lane.key), Home())
             self._out[future] = start
             futures.append(future)
         try:

@@ -11,7 +11,7 @@ from procession.core.journey_stage import Plan
 from procession.core.rules import SECOND
 from procession.options import Backend
 from procession.policies import policy
-from procession.streams import check_positive
+from procession.streams import check_positive, check_sticky
 from procession.worker.stages import Batch, Many, ManyOfBatch
 
 if TYPE_CHECKING:
@@ -40,6 +40,7 @@ class Stage:
     workers: how many. A stage of one worker is given its items in the order of the input, if the pipeline is ordered.
     backend: "processes", "threads", or "inline" (in the pipeline's own thread, for debugging).
     key: `key(item)`; items of one key run one at a time and in order. It is called by the pipeline's thread.
+    sticky: with `key`: the items of a key go to one worker while that lives, so that the key's state can live there.
     batch: up to so many items are given to `fn` as one list, for which it returns as many outputs, in order.
     max_wait: seconds that a batch that is not full waits for more; None: until it is clear that no more can come now,
         since the input has ended or the window is full.
@@ -56,6 +57,7 @@ class Stage:
         workers: int = 1,
         backend: Backend = "processes",
         key: Callable[[Any], Hashable] | None = None,
+        sticky: bool = False,
         setup: Callable[[], object] | None = None,
         initializer: Callable[..., object] | None = None,
         initargs: tuple[Any, ...] = (),
@@ -77,11 +79,12 @@ class Stage:
         options.check_name(name)
         options.check_backend(backend)
         spinoff_words.check_integer("workers", workers, 1)
-        _check_grouping(key, batch, max_wait)
+        _check_grouping(key, sticky, batch, max_wait)
         self.fn = fn
         self.workers = workers
         self.backend = backend
         self.key = key
+        self.sticky = sticky
         self.batch = batch
         self.max_wait = max_wait
         self.many = many
@@ -113,9 +116,10 @@ class Stage:
         )
 
 
-def _check_grouping(key: Any, batch: Any, max_wait: Any) -> None:
+def _check_grouping(key: Any, sticky: Any, batch: Any, max_wait: Any) -> None:
     """Items of one key run one after another, those of a batch together."""
     spinoff_words.check_callable("key", key)
+    check_sticky(sticky, key)
     check_positive("batch", batch, "one item at a time")
     options.check_seconds("max_wait", max_wait)
     if max_wait is not None and batch is None:
@@ -131,7 +135,7 @@ class Work:
         self.stage = stage
         self.width = width
         self.engine: Engine = _make_engine(stage.backend, width, stage.config)
-        if stage.rules is not None:
+        if stage.rules is not None or stage.sticky:
             self.engine.obey()
         wraps: dict[tuple[bool, bool], Any] = {(True, False): Many, (False, True): Batch, (True, True): ManyOfBatch}
         wrap = wraps.get((stage.many, stage.batch is not None))

@@ -145,6 +145,33 @@ def test_a_stage_of_one_worker_is_given_its_items_in_order(apart: str, tmp_path:
     assert Path(path).read_text().split() == [str(n) for n in range(80)]
 
 
+class Tally:
+    """A setup: how often this worker has seen each key."""
+
+    def __enter__(self) -> dict[int, int]:
+        return {}
+
+    def __exit__(self, *_about: object) -> None:
+        pass
+
+
+def tallied(seen: dict[int, int], x: int) -> tuple[int, int, object]:
+    key = x % 7
+    seen[key] = seen.get(key, 0) + 1
+    return x, seen[key], (os.getpid(), threading.get_ident())
+
+
+def test_sticky_keys_have_their_state_in_one_worker(apart: str) -> None:
+    pipe = Pipeline(
+        Stage(work.same, workers=2, backend=apart),
+        Stage(tallied, key=lambda x: x % 7, sticky=True, workers=3, setup=Tally, backend=apart),
+    )
+    got = list(pipe.run(range(140)))
+    assert [(x, nth) for x, nth, _ in got] == [(x, x // 7 + 1) for x in range(140)]
+    for key in range(7):
+        assert len({place for x, _, place in got if x % 7 == key}) == 1
+
+
 # -- batches -----------------------------------------------------------------------------------------------------------
 
 
@@ -557,6 +584,7 @@ def test_progress(backend: str) -> None:
         ({"max_wait": 1}, ValueError, "it needs batch="),
         ({"batch": 2, "key": len}, ValueError, "key= or a batch="),
         ({"key": 3}, TypeError, "key must be callable"),
+        ({"sticky": True}, ValueError, "sticky=True needs key="),
         ({"backend": "gpu"}, ValueError, "backend"),
         ({"max_workers": 3}, TypeError, "use workers"),
         ({"batch_size": 3}, TypeError, "use batch"),
