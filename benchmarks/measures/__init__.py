@@ -9,7 +9,7 @@ from benchmarks.measures.payload import Payload
 from benchmarks.measures.reference import Reference
 from benchmarks.measures.spinoff import SpinoffLarge, SpinoffSmall
 from benchmarks.measures.startup import Imports, Startup
-from benchmarks.measures.streaming import StreamMemory, StreamStragglers
+from benchmarks.measures.streaming import StreamKeyed, StreamMemory, StreamStragglers
 from benchmarks.measures.throughput import SubmitResult, SubmitWait
 
 MEASURES: dict[str, Measure] = {
@@ -23,6 +23,7 @@ MEASURES: dict[str, Measure] = {
         MapSkewed(),
         MapMixed(),
         StreamStragglers(),
+        StreamKeyed(),
         StreamMemory(),
         SpinoffSmall(),
         SpinoffLarge(),

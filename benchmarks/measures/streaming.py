@@ -1,9 +1,12 @@
 """Ordered streams: what a slow item in front of others costs, and what waits in memory while nobody takes."""
 
+import random
 import resource
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator
+from operator import itemgetter
 from pathlib import Path
 from types import ModuleType
 
@@ -63,6 +66,51 @@ class StreamStragglers(Measure):
             sample.values |= {"best_over_ideal": best / ideal, "best_seconds": best}
             sample.facts["best_chunk"] = size
         return sample
+
+
+class StreamKeyed(Measure):
+    """Timed: taking all results of `imap(key=...)` over 10,000 busy loops of 100 us (quick: 2,000) of 1,000 keys.
+
+    How many items a key has follows Zipf's law (exponent 1.1, seeded): the hottest has one in eight. Over the ideal:
+    two workers that are never idle, or the items of the hottest key one after another, if that takes longer. That the
+    items of each key come out in order is checked (`ordered=False`: each as soon as it may); "sticky": the same with
+    `sticky=True`. No other library here has keys.
+    """
+
+    name = "stream_keyed"
+    title = "keyed stream, 1,000 keys by Zipf's law"
+    metrics = (
+        Metric("over_ideal", "time over the ideal", "x"),
+        Metric("sticky_over_ideal", "the same, a key's items on one worker", "x"),
+    )
+    baseline = "procession"
+    repetitions = 3
+    kinds = ("import",)
+
+    def run(self, peer: Peer, work: ModuleType, cell: Cell) -> Sample:
+        turns = max(1, round(StreamStragglers.light_seconds / (cell.turn_ns * 1e-9)))
+        chance = random.Random(f"keyed {cell.repetition}")
+        weights = [1 / rank**1.1 for rank in range(1, 1001)]
+        keys = chance.choices(range(1000), weights, k=2_000 if cell.quick else 10_000)
+        items = [(key, turn, turns) for turn, key in enumerate(keys)]
+        hottest = max(Counter(keys).values())
+
+        def once(sticky: bool) -> float:
+            began = time.perf_counter()
+            got = list(peer.keyed(work.burn_keyed, items, sticky))
+            seconds = time.perf_counter() - began
+            check(sorted(got), sorted(items))
+            check([turn for _, turn, _ in sorted(got, key=itemgetter(0))], [turn for _, turn, _ in sorted(items)])
+            return seconds
+
+        with opened(peer):
+            list(peer.keyed(work.burn_keyed, items[:200], sticky=False))
+            before = _one(work, turns)
+            seconds, sticky = once(sticky=False), once(sticky=True)
+            one = min(before, _one(work, turns))
+        ideal = one * max(len(items) / WORKERS, hottest)
+        values = {"over_ideal": seconds / ideal, "sticky_over_ideal": sticky / ideal}
+        return Sample(values, {"n": len(items), "ideal_s": ideal, "hottest": hottest})
 
 
 class StreamMemory(Measure):

@@ -96,6 +96,10 @@ class Peer:
         """Results in order, as they are asked for, by the laziest that the library has."""
         raise self._lacks("an ordered stream")
 
+    def keyed(self, fn: Work, items: Sequence[Any], sticky: bool) -> Iterator[Any]:
+        """Results as they come, but in order for each key, which is the first of an item."""
+        raise self._lacks("keys")
+
     def open_spinoff(self, fn: Work) -> None:
         """Start a FIFO worker of one process that takes as much as it is given."""
         raise self._lacks("a spin-off")

@@ -1,6 +1,7 @@
 """procession itself, in both of its modes: Pool for the pool's measures, SpinOff for the spin-off's."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from operator import itemgetter
 from typing import Any, ClassVar
 
 from benchmarks.peers.base import POOL_MEASURES, ExecutorPeer, Work
@@ -16,7 +17,7 @@ class ProcessionPeer(ExecutorPeer):
     package = "procession"
     requires = ("Pool", "SpinOff")
     distribution = "procession"
-    measures = POOL_MEASURES | {"spinoff_small", "spinoff_large", "array_arena"}
+    measures = POOL_MEASURES | {"stream_keyed", "spinoff_small", "spinoff_large", "array_arena"}
     script_import = "from procession import Pool"
     script_body = "with Pool(2) as pool:\n    print(pool.submit(noop, 1).result())"
 
@@ -28,6 +29,10 @@ class ProcessionPeer(ExecutorPeer):
     ) -> Iterator[Any]:
         words = {} if buffer_bytes is None else {"buffer_bytes": buffer_bytes}
         results: Iterator[Any] = self.pool.imap(fn, items, **words)
+        return results
+
+    def keyed(self, fn: Work, items: Sequence[Any], sticky: bool) -> Iterator[Any]:
+        results: Iterator[Any] = self.pool.imap(fn, items, key=itemgetter(0), ordered=False, sticky=sticky)
         return results
 
     def map(self, fn: Work, items: Sequence[Any], chunksize: int | None = None) -> list[Any]:

@@ -26,7 +26,7 @@ from procession.backends.base import Capabilities, EngineStats, Function, Run, W
 from procession.backends.dumping import Dumps, Sheet, laid_out
 from procession.backends.functions import FunctionTable, ThreadFunction
 from procession.backends.inline_runs import Runs
-from procession.backends.saying import say
+from procession.backends.saying import said, say
 from procession.backends.stacks import stack_of, without_idle
 from procession.backends.tasks import LOCK, CallFuture, ChunkTask
 from procession.backends.unstruck import unstruck
@@ -176,6 +176,7 @@ class InlineEngine(Dumps):
                 self._entered = state.Entered(config.setup)
         except Exception as error:
             say(logging.CRITICAL, "Exception in initializer:", error=error, name="concurrent.futures")
+            said()  # as with the stdlib, it is there when the first task hears of it
             self.broken = WorkerStartError(f"workers cannot start: {type(error).__name__}: {error}")
             self.broken.__cause__ = error
         except BaseException:

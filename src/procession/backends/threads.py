@@ -28,7 +28,7 @@ from typing import Any, Protocol, cast
 from procession.backends.base import Run, WorkerConfig
 from procession.backends.functions import ThreadFunction
 from procession.backends.gate import Gate
-from procession.backends.saying import say
+from procession.backends.saying import said, say
 from procession.backends.tasks import CallFuture, ChunkTask
 from procession.core.task import Task
 from procession.types import Raised
@@ -181,6 +181,7 @@ class ThreadWorker:
                 state.enter_setup(config.setup)
         except BaseException as error:
             say(logging.CRITICAL, "Exception in initializer:", error=error, name="concurrent.futures")
+            said()  # as with the stdlib, it is there when the first task hears of it
             raise
 
     def _teardown(self) -> BaseException | None:
