@@ -71,7 +71,7 @@ class StreamStragglers(Measure):
 class StreamKeyed(Measure):
     """Timed: taking all results of `imap(key=...)` over 10,000 busy loops of 100 us (quick: 2,000) of 1,000 keys.
 
-    How many items a key has follows Zipf's law (exponent 1.1, seeded): the hottest has one in eight. Over the ideal:
+    How many items a key has follows Zipf's law (exponent 1.1, seeded): the hottest has one in six. Over the ideal:
     two workers that are never idle, or the items of the hottest key one after another, if that takes longer. That the
     items of each key come out in order is checked (`ordered=False`: each as soon as it may); "sticky": the same with
     `sticky=True`. No other library here has keys.
