@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, Never
 from procession import cpu, options
 from procession.backends.unstruck import unstruck
 from procession.observe.progress import Meter, Progress, check_progress
+from procession.on_error import check_on_error
 from procession.pipeline_bounds import Keeper, Widths
 from procession.pipeline_run import Conductor
 from procession.pipeline_source import Source, puller
@@ -17,12 +18,12 @@ from procession.pipeline_stage import Stage as Stage
 from procession.pipeline_stage import Work
 from procession.pipeline_stats import PipelineStats
 from procession.pipeline_stream import AsyncPipelineStream, Exit, Feed, PipelineStream
-from procession.streams import check_on_error, check_positive, total_of
+from procession.streams import check_positive, total_of
 
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from procession.streams import OnError
+    from procession.on_error import OnError
 
 MEANT = {
     **dict.fromkeys(("maxsize", "buffersize", "buffer_size", "max_pending", "prefetch", "credits"), "window"),

@@ -10,13 +10,13 @@ Laws
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Iterator
 from itertools import chain, islice
 from time import perf_counter_ns
 from typing import Any
 
 from procession.backends.joinable import JoinableThread
-from procession.stream_course import QUICK_NS
+from procession.stream_course import QUICK_NS, close_if_ours
 from procession.waiting import Bell
 
 BLOCK = 64
@@ -62,13 +62,8 @@ class Source:
     def close(self) -> None:
         """Nothing more is wanted. Closes a generator or a stream of ours, unless somebody pulls, who then does it."""
         self.exhausted = True
-        items: Any = self._items
-        if self.busy or not (isinstance(items, Generator) or getattr(items, "closes_as_source", False)):
-            return
-        try:
-            items.close()
-        except ValueError:
-            pass  # it is running, in this very thread: it cannot be closed from inside
+        if not self.busy:
+            close_if_ours(self._items)
 
 
 def puller(source: Source, wanted: Callable[[], int], poke: Callable[[], object]) -> JoinableThread:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from procession.core.flow import NOTHING
 from procession.observe.progress import Meter
+from procession.on_error import at_its_place
 from procession.pipeline_run import Conductor
 from procession.pipeline_stats import PipelineStats, stats_of
 from procession.types import Failure, Raised
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     import asyncio
 
     from procession.core.journey_node import Node
-    from procession.streams import OnError
+    from procession.on_error import OnError
 
 
 class Exit:
@@ -25,7 +26,7 @@ class Exit:
     def __init__(self, conductor: Conductor, on_error: OnError, meter: Meter) -> None:
         self.conductor = conductor
         self.touched = False  # somebody has asked for an output, or closed it
-        self._on_error = on_error
+        self._on_error: OnError = on_error
         self._meter = meter
 
     def next(self) -> Any:
@@ -71,21 +72,14 @@ class Exit:
 
     def _failed(self, node: Node) -> Any:
         """What `on_error` makes of it: a value, NOTHING to go on, or an exception."""
-        conductor, failure, on_error = self.conductor, node.value, self._on_error
-        error = failure.error
-        if on_error == "return":
-            return error
-        if callable(on_error):
-            args = () if conductor.args is None else (conductor.args.pop(node, None),)
-            stage = conductor.works[node.stage].stage.name
-            on_error(Failure(node.item.index, args, error, failure.attempts, stage))
-        elif on_error == "raise":
-            try:
-                self.close()
-                raise error
-            finally:
-                del error, failure  # no cycle through the frame
-        return NOTHING
+        failed: Raised = node.value
+        works, kept = self.conductor.works, self.conductor.args
+
+        def record() -> Failure:
+            args = () if kept is None else (kept.pop(node, None),)
+            return Failure(node.item.index, args, failed.error, failed.attempts, works[node.stage].stage.name)
+
+        return at_its_place(self._on_error, failed.error, record, self.close)
 
     def _end(self) -> NoReturn:
         """Everything was handed over: the source's error, once, then StopIteration."""

@@ -19,10 +19,11 @@ if TYPE_CHECKING:
 
     from procession.core.rules import Rules
     from procession.observe.progress import Progress
+    from procession.on_error import OnError
     from procession.policies import Backoff, RetryOn
     from procession.pool import Pool
     from procession.pool_room import Room
-    from procession.streams import OnError, Stream, Words
+    from procession.streams import Stream, Words
 
     P = ParamSpec("P")
     S = TypeVar("S")
@@ -197,9 +198,9 @@ class PoolFace(Executor, ABC):
         """
         if wrong:
             options.refuse_words("imap", wrong, options.STREAM_MEANT)
-        bounds = (window, chunksize, buffer_bytes, spill)
-        keys = (key, sticky)
-        words = self._words(bounds, keys, ordered=ordered, on_error=on_error, live=live, progress=progress)
+        bounds = {"window": window, "chunksize": chunksize, "buffer_bytes": buffer_bytes, "spill": spill}
+        keys = {"key": key, "sticky": sticky}
+        words = self._words(progress, ordered=ordered, on_error=on_error, live=live, **bounds, **keys)
         return self._stream("imap", fn, iterables, words)
 
     def imap_unordered(
@@ -220,9 +221,9 @@ class PoolFace(Executor, ABC):
         """`imap(ordered=False)`: results as they finish."""
         if wrong:
             options.refuse_words("imap_unordered", wrong, options.STREAM_MEANT)
-        bounds = (window, chunksize, buffer_bytes, spill)
-        keys = (key, sticky)
-        words = self._words(bounds, keys, ordered=False, on_error=on_error, live=live, progress=progress)
+        bounds = {"window": window, "chunksize": chunksize, "buffer_bytes": buffer_bytes, "spill": spill}
+        keys = {"key": key, "sticky": sticky}
+        words = self._words(progress, ordered=False, on_error=on_error, live=live, **bounds, **keys)
         return self._stream("imap_unordered", fn, iterables, words)
 
     def aimap(
@@ -246,22 +247,17 @@ class PoolFace(Executor, ABC):
             options.refuse_words("aimap", wrong, options.STREAM_MEANT)
         from procession import streams_async
 
-        bounds = (window, chunksize, buffer_bytes, spill)
-        keys = (key, sticky)
-        words = self._words(bounds, keys, ordered=ordered, on_error=on_error, live=live, progress=progress)
+        bounds = {"window": window, "chunksize": chunksize, "buffer_bytes": buffer_bytes, "spill": spill}
+        keys = {"key": key, "sticky": sticky}
+        words = self._words(progress, ordered=ordered, on_error=on_error, live=live, **bounds, **keys)
         options.check_iterables("aimap", iterables, asynchronous=True)
         function = self._function(fn)
         return kept_by(streams_async.aimap(self._engine, function, iterables, words), self._pool())
 
-    def _words(
-        self, bounds: tuple[int | None, int | None, int | None, bool], keys: tuple[Any, bool], **others: Any
-    ) -> Words:
+    def _words(self, progress: Progress, **words: Any) -> Words:
         from procession import streams
 
-        others.update(zip(("window", "chunksize", "buffer_bytes", "spill"), bounds, strict=True))
-        others.update(zip(("key", "sticky"), keys, strict=True))
-        others["progress"] = others["progress"] or self._progress
-        return streams.Words(rules=self._rules, **others)
+        return streams.Words(progress=progress or self._progress, rules=self._rules, **words)
 
     def _stream(self, call: str, fn: Callable[..., T], iterables: Iterable[Any], words: Words) -> Stream[T]:
         from procession import streams

@@ -16,12 +16,12 @@ from procession.core.flow import NOTHING
 from procession.errors import Full
 from procession.handover import SinkFuture
 from procession.observe.progress import Meter, Progress
+from procession.on_error import OnError
 from procession.options import Backend, Overflow
 from procession.policies import policy
 from procession.spinoff_core import SpinCore, Words
 from procession.spinoff_outlet import SpinOutlet
 from procession.spinoff_stats import SpinOffStats, stats_of
-from procession.streams import OnError
 
 if TYPE_CHECKING:
     from procession.policies import Backoff, RetryOn

@@ -9,6 +9,7 @@ from typing import Any
 
 from procession.core.flow import NOTHING
 from procession.handover import SinkFuture
+from procession.on_error import at_its_place
 from procession.spinoff_core import SpinCore, failure_of
 
 
@@ -114,19 +115,12 @@ class SpinOutlet:
 
     def _failed(self, future: SinkFuture) -> Any:
         """A failure at its place: a value, NOTHING to go on, or raised."""
-        on_error = self._core.words.on_error
         error = future._exception
         assert error is not None
-        if on_error == "return":
-            return error
-        if callable(on_error):
-            on_error(failure_of(future))
-        elif on_error == "raise":
-            try:
-                raise error
-            finally:
-                del error, future  # no cycle through the frame
-        return NOTHING
+        try:
+            return at_its_place(self._core.words.on_error, error, lambda: failure_of(future))
+        finally:
+            del error  # no cycle through the frame
 
     def _taken(self) -> None:
         """Something has left: there is room, and somebody takes."""

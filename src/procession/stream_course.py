@@ -313,11 +313,16 @@ class Course(Bounded):
         if self._puller:
             return  # whoever pulls does it
         for source in self.sources:
-            if isinstance(source, Generator) or getattr(source, "closes_as_source", False):
-                try:
-                    source.close()
-                except ValueError:
-                    pass  # it is running, in this very thread: it cannot be closed from inside
+            close_if_ours(source)
+
+
+def close_if_ours(source: Any) -> None:
+    """Close it if it is a generator or a stream of ours."""
+    if isinstance(source, Generator) or getattr(source, "closes_as_source", False):
+        try:
+            source.close()
+        except ValueError:
+            pass  # it is running, in this very thread: it cannot be closed from inside
 
 
 def _is_narrow(items: Any) -> bool:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Generator, Hashable, Iterator, Sequence, Sized
 from time import monotonic
-from typing import Any, Literal, NoReturn, Protocol, TypeVar
+from typing import Any, NoReturn, Protocol, TypeVar
 
 from procession._native import native
 from procession.backends.base import Engine, Function
@@ -20,6 +20,7 @@ from procession.backends.unstruck import unstruck
 from procession.core.flow import NOTHING
 from procession.core.rules import Rules
 from procession.observe.progress import Meter, Progress, check_progress
+from procession.on_error import OnError, at_its_place, check_on_error
 from procession.record import record
 from procession.spilling import Spilled
 from procession.stream_bounds import Bounds
@@ -28,9 +29,6 @@ from procession.stream_stats import StreamStats, stats_of
 from procession.types import Failure, Raised
 
 R = TypeVar("R")
-
-OnError = Literal["raise", "return", "skip"] | Callable[[Failure], object]
-ON_ERROR = ("raise", "return", "skip")
 
 
 # -- words ---------------------------------------------------------------------------------------------------------
@@ -44,14 +42,6 @@ def check_positive(name: str, value: Any, none: str) -> None:
         raise TypeError(f"{name} must be an integer or None ({none}), not {type(value).__name__}")
     if value < 1:
         raise ValueError(f"{name} must be at least 1, or None ({none}); got {value}")
-
-
-def check_on_error(value: Any) -> None:
-    """Raise unless `value` is one of the four forms of on_error."""
-    if not callable(value) and (not isinstance(value, str) or value not in ON_ERROR):
-        raise ValueError(
-            f'on_error must be "raise", "return", "skip" or a callable that takes a Failure; got {value!r}'
-        )
 
 
 def check_sticky(value: Any, key: Any) -> None:
@@ -249,7 +239,7 @@ class Outlet:
     def __init__(self, course: Course, on_error: OnError) -> None:
         self.course = course
         self.touched = False  # somebody has asked for a result, or closed it
-        self._on_error = on_error
+        self._on_error: OnError = on_error
         self._ended = False
 
     def next(self) -> Any:
@@ -303,19 +293,12 @@ class Outlet:
 
     def _failed(self, failure: Raised, index: int) -> Any:
         """What `on_error` makes of it: a value, NOTHING to go on, or an exception."""
-        error, on_error = failure.error, self._on_error
-        if on_error == "return":
-            return error
-        if callable(on_error):
-            args = self.course.args.pop(index, ()) if self.course.args is not None else ()
-            on_error(Failure(index, args, error, failure.attempts))
-        elif on_error == "raise":
-            try:
-                self.close()
-                raise error
-            finally:
-                del error, failure  # no cycle through the frame
-        return NOTHING
+        kept = self.course.args
+
+        def record() -> Failure:
+            return Failure(index, () if kept is None else kept.pop(index, ()), failure.error, failure.attempts)
+
+        return at_its_place(self._on_error, failure.error, record, self.close)
 
     def _end(self) -> NoReturn:
         """Everything was handed over: the source's error, once, then StopIteration."""

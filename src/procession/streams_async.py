@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from procession.backends.base import Engine, Function
 from procession.core.flow import NOTHING
+from procession.on_error import OnError
 from procession.stream_course import Course
 from procession.stream_stats import StreamStats, stats_of
-from procession.streams import OnError, Outlet, Words, drop, make_course, start
+from procession.streams import Outlet, Words, drop, make_course, start
 
 if TYPE_CHECKING:
     import asyncio
