@@ -33,9 +33,11 @@ def stopped() -> None:
     with Driver() as driver:
         driver.start(1, "hog")
         driver.hear(1)
+        # The worker may speak before the zygote has said that it started it.
+        worker = driver.started(1).pid
         zygote = driver.launcher._zygote.pid
         os.kill(zygote, signal.SIGSTOP)
-        tell(0, driver.started(1).pid)
+        tell(0, worker)
         # The zygote goes on when this process is dead.
         tell(zygote)
         signal.pause()

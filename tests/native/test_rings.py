@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import math
 import sys
 from typing import Any
@@ -414,7 +415,12 @@ def test_a_descriptor_without_rings_is_refused() -> None:
 
 
 def test_nothing_is_kept() -> None:
-    """References of what goes through, after many rounds, are what they were."""
+    """References of what goes through, after many rounds, are what they were, but for a few.
+
+    What a round kept or gave away too much would show a thousand times. None has some hundred thousand references in a
+    run of the suite; a collection or a thread of an earlier test may come to its end meanwhile and give up some of them.
+    """
+    rounds = 1000
     function, text, big = Function(), "text that is not interned " * 2, 1 << 90
     outcome = [object()]
     with Ends() as ends:
@@ -426,11 +432,13 @@ def test_nothing_is_kept() -> None:
 
         once()
         watched = (function, text, big, outcome[0], None, ends.run)
+        gc.collect()
         before = [sys.getrefcount(each) for each in watched]
-        for _ in range(200):
+        for _ in range(rounds):
             once()
+        gc.collect()
         after = [sys.getrefcount(each) for each in watched]
-    assert all(abs(one - other) < 50 for one, other in zip(before, after, strict=True)), (before, after)
+    assert all(abs(one - other) < rounds / 2 for one, other in zip(before, after, strict=True)), (before, after)
 
 
 def test_many_arguments() -> None:
