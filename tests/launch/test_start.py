@@ -1,5 +1,6 @@
 """Workers begin, end and are killed, and their driver hears it exactly."""
 
+import contextlib
 import marshal
 import multiprocessing
 import os
@@ -7,11 +8,13 @@ import resource
 import signal
 import sys
 import threading
+from collections.abc import Iterator
 
 import pytest
 
 from procession.backends import forksafe
 from procession.backends.launch import Exited, Started, StartFailed
+from procession.backends.zygote_client import readable
 from tests.launch.harness import Channels, Driver, gone, state_of, wait_until
 from tests.launch.serves import descriptors
 from tests.logs import all_said
@@ -341,30 +344,34 @@ def test_a_closed_launcher_kills_what_is_left(method: str) -> None:
         driver.launcher.start(2, (0, 0, 0, 0), {})
 
 
-def test_the_limit_of_descriptors_is_named() -> None:
+@contextlib.contextmanager
+def no_descriptor_left() -> Iterator[None]:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    in_use = max(map(int, os.listdir("/proc/self/fd")))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (in_use, hard))
+    fillers: list[int] = []
+    try:
+        with contextlib.suppress(OSError):
+            while True:
+                fillers.append(os.dup(0))
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        for fd in fillers:
+            os.close(fd)
+
+
+def test_the_limit_of_descriptors_is_named() -> None:
     with Driver() as driver:
         driver.start(1)
         driver.hear(1)
         driver.started(1)
         before = set(driver.launcher.fds())
         channels = Channels()
-        in_use = max(map(int, os.listdir("/proc/self/fd")))
-        resource.setrlimit(resource.RLIMIT_NOFILE, (in_use, hard))
-        fillers: list[int] = []
-        try:
-            while True:
-                try:
-                    fillers.append(os.dup(0))
-                except OSError:
-                    break
+        with no_descriptor_left():
             driver.launcher.start(2, channels.files, {"do": "idle"})
             error = driver.failed(2)
-        finally:
-            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-            for fd in fillers:
-                os.close(fd)
-            channels.close()
+        channels.close()
         assert isinstance(error.error, OSError)
         assert "a worker takes up to 7 descriptors" in str(error.error)
         assert "RLIMIT_NOFILE" in str(error.error)
@@ -372,6 +379,28 @@ def test_the_limit_of_descriptors_is_named() -> None:
         driver.start(3)
         assert driver.hear(3) == "ready"
         driver.started(3)
+        assert not driver.of(2, Exited)
+
+
+def test_a_worker_for_which_there_was_no_descriptor_has_failed_when_it_is_gone() -> None:
+    """Not before: until then it may run what it was given."""
+    with Driver() as driver:
+        driver.start(1)
+        driver.hear(1)
+        driver.started(1)
+        zygote, connection = driver.launcher._zygote.pid, driver.launcher._connection.fileno()
+        driver.start(2)
+        assert readable(connection, 20_000), "it was started"
+        os.kill(zygote, signal.SIGSTOP)
+        with no_descriptor_left():
+            driver.step()
+            assert not driver.of(2, StartFailed)
+            assert driver.hear(2) == "ready"
+            os.kill(zygote, signal.SIGCONT)
+            driver.failed(2)
+        results = driver.channels[2].results
+        os.set_blocking(results, False)
+        assert os.read(results, 1) == b"", "somebody may still say something"
         assert not driver.of(2, Exited)
 
 

@@ -14,6 +14,10 @@ When the zygote dies (its pidfd says so, or the connection ends), step by step
 5. A zygote that never said READY is not followed by another (a broken interpreter would be restarted for ever): then
    everything that waits fails with again=False and with how it ended.
 
+When there is no descriptor left for a worker's pidfd, the worker is killed and its request fails; but only when the
+zygote has reaped it. It has its channels and may be running something: what it publishes and which items it owns can
+be read for good only then.
+
 Linux only; `launch.choose` knows.
 """
 
@@ -138,6 +142,7 @@ class ZygoteLauncher:
         self._asked: set[int] = set()
         self._waiting: deque[_Request] = deque()
         self._doomed: dict[int, int] = {}
+        self._unheld: dict[int, OSError] = {}  # killed, for want of a descriptor; still among the asked
         self._processes: dict[int, ZygoteProcess] = {}
         self._orphans: dict[int, int] = {}  # pidfd to wid
         self._closed = False
@@ -305,17 +310,21 @@ class ZygoteLauncher:
                 events.append(Started(wid, pid))
             case (wire.STARTED, wid, _):
                 assert self._connection is not None
+                error = explained(OSError(24, "Too many open files"))
                 try:
                     send(self._connection, (wire.KILL, wid, int(signal.SIGKILL)))
                 except OSError:
-                    pass  # the zygote is gone; the worker finds its task pipe at an end
-                self._fail(wid, explained(OSError(24, "Too many open files")), events)
+                    self._fail(wid, error, events)  # the zygote is gone; the worker finds its task pipe at an end
+                else:
+                    self._unheld[wid] = error
             case (wire.FAILED, wid, number, text):
                 self._fail(wid, explained(OSError(number, f"the zygote could not start a worker: {text}")), events)
             case (wire.EXITED, wid, _, exitcode, peak) if wid in self._processes:
                 self._end(wid, exitcode, events, peak)
+            case (wire.EXITED, wid, *_) if wid in self._unheld:
+                self._fail(wid, self._unheld[wid], events)
             case _:
-                pass  # the end of a worker that was given up for want of a descriptor
+                pass  # the end of a worker that was given up
 
     def _lost(self, events: list[Event]) -> None:
         """The zygote is dead, or has closed this connection, which comes to the same: see "When the zygote dies"."""
@@ -346,6 +355,7 @@ class ZygoteLauncher:
     def _fail(self, wid: int, error: OSError, events: list[Event], again: bool = False) -> None:
         self._asked.discard(wid)
         self._doomed.pop(wid, None)
+        self._unheld.pop(wid, None)
         events.append(StartFailed(wid, error, again))
 
     def _end(self, wid: int, exitcode: int | None, events: list[Event], peak: int | None = None) -> None:
@@ -365,6 +375,7 @@ class ZygoteLauncher:
         self._zygote = self._connection = self._lifeline = None
         self._asked.clear()
         self._doomed.clear()
+        self._unheld.clear()
         self._waiting.clear()
         self._processes.clear()
         self._orphans.clear()

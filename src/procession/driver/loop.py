@@ -257,8 +257,9 @@ class Driver(Supervisor):
         """Nobody knows of such a process; but it may exist, if the zygote died between the fork and saying so.
 
         Then it has our channels, and may be ready, or even be running something. So the same as for a death: read, take
-        back the tokens, decide. READY is sent before a token is taken: whoever took one has been heard by now. When the
-        channel is closed it finds no token and its task pipe at an end, and ends by itself.
+        back the tokens, decide. It may have gone on between the reading and the taking back, so that what it says is
+        read once more: READY is sent before a token is taken, and outcomes before the next one. When the channel is
+        closed it finds no token and its task pipe at an end, and ends by itself.
         """
         channel = self.channels[event.wid]
         if self.lane is not None and self.lane.channel is channel and not self.recall_lane():
@@ -267,7 +268,7 @@ class Driver(Supervisor):
         channel.drain_dead()
         unowned = channel.withdraw()
         worker = self.core.workers[event.wid]
-        if worker.state is State.STARTING and unowned < worker.items:
+        if unowned < worker.items:
             channel.drain_dead()
         if worker.state in (State.IDLE, State.BUSY):
             self.lost(channel, unowned, None)
