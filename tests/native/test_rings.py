@@ -418,7 +418,7 @@ def test_nothing_is_kept() -> None:
     """References of what goes through, after many rounds, are what they were, but for a few.
 
     What a round kept or gave away too much would show a thousand times. None has some hundred thousand references in a
-    run of the suite; a collection or a thread of an earlier test may come to its end meanwhile and give up some of them.
+    run of the suite; a collection, or a thread of an earlier test, may come to its end meanwhile and give up some.
     """
     rounds = 1000
     function, text, big = Function(), "text that is not interned " * 2, 1 << 90
