@@ -14,6 +14,7 @@ from benchmarks.peers.mpire import MpirePeer
 from benchmarks.peers.pebble import PebblePeer
 from benchmarks.peers.ppe import ForkserverPeer, ProcessPoolExecutorPeer
 from benchmarks.peers.procession import ProcessionPeer, PureProcessionPeer
+from benchmarks.peers.ray import RayPoolPeer
 
 PEERS: dict[str, type[Peer]] = {
     peer.name: peer
@@ -25,6 +26,7 @@ PEERS: dict[str, type[Peer]] = {
         JoblibPeer,
         MpirePeer,
         PebblePeer,
+        RayPoolPeer,
         HandwrittenPeer,
         FasterFifoPeer,
         RawPipePeer,
