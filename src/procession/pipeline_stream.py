@@ -7,6 +7,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from procession.core.flow import NOTHING
+from procession.coroutines import Task, beside
 from procession.observe.progress import Meter
 from procession.on_error import at_its_place
 from procession.pipeline_run import Conductor
@@ -14,8 +15,6 @@ from procession.pipeline_stats import PipelineStats, stats_of
 from procession.types import Failure, Raised
 
 if TYPE_CHECKING:
-    import asyncio
-
     from procession.core.journey_node import Node
     from procession.on_error import OnError
 
@@ -165,23 +164,18 @@ class Feed:
     def __init__(self, conductor: Conductor, items: AsyncIterator[Any]) -> None:
         self._conductor = conductor
         self._items = items
-        self._task: asyncio.Task[None] | None = None
+        self._task: Task | None = None
 
     def begin(self) -> None:
         """Pull, as there is room; in the running loop."""
-        import asyncio
-
         if self._task is None:
-            self._task = asyncio.get_running_loop().create_task(self._serve(), name="procession-source")
+            self._task = beside(self._serve(), "procession-source")
 
     async def close(self) -> None:
         """Pull no more; close a generator."""
         task, self._task = self._task, None
-        if task is not None and not task.done():
-            import asyncio
-
-            task.cancel()
-            await asyncio.wait((task,))
+        if task is not None:
+            await task.stop()
         if isinstance(self._items, (AsyncGenerator, AsyncPipelineStream)):
             await self._items.aclose()
 

@@ -282,9 +282,9 @@ class Pool(PoolFace):
     async def __aexit__(
         self, exc_type: type[BaseException] | None, exc_val: BaseException | None, exc_tb: TracebackType | None
     ) -> None:
-        import asyncio
+        from procession.coroutines import in_thread
 
-        await asyncio.to_thread(self.__exit__, exc_type, exc_val, exc_tb)
+        await in_thread(self.__exit__, exc_type, exc_val, exc_tb)
 
     # -- for programs that look behind the standard library's executors ------------------------------------------------
 

@@ -85,7 +85,7 @@ class PoolFace(Executor, ABC):
 
         With `max_pending` and overflow "block" it awaits room. Raises what the call raises, and what `submit` raises.
         """
-        import asyncio
+        from procession.coroutines import result_of
 
         engine = self._engine
         function = self._function(fn, many=False)
@@ -96,7 +96,7 @@ class PoolFace(Executor, ABC):
             engine.post_call(future)
         else:
             await self._room.asubmit(future)
-        return await asyncio.wrap_future(future)
+        return await result_of(future)
 
     def _function(self, fn: Callable[..., Any], many: bool = True) -> Any:
         options.check_fn(fn)

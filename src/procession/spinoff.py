@@ -273,9 +273,9 @@ class SpinOff(Generic[R]):
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
     ) -> None:
-        import asyncio
+        from procession.coroutines import in_thread
 
-        await asyncio.to_thread(spinoff_ending.leave, self._core, kind)
+        await in_thread(spinoff_ending.leave, self._core, kind)
 
 
 if native is not None:  # what is plain takes a short way

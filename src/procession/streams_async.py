@@ -8,17 +8,15 @@ first `__anext__` on; with live=True in a task of its own, from the call on, whi
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 from procession.backends.base import Engine, Function
 from procession.core.flow import NOTHING
+from procession.coroutines import Task, beside
 from procession.on_error import OnError
 from procession.stream_course import Course
 from procession.stream_stats import StreamStats, stats_of
 from procession.streams import Outlet, Words, drop, make_course, start
-
-if TYPE_CHECKING:
-    import asyncio
 
 R = TypeVar("R")
 
@@ -55,7 +53,7 @@ class Feed:
         self.course = course
         self._sources = sources
         self._busy = False
-        self._task: asyncio.Task[None] | None = None
+        self._task: Task | None = None
 
     @property
     def due(self) -> bool:
@@ -78,18 +76,13 @@ class Feed:
 
     def serve(self) -> None:
         """Pull in a task of its own."""
-        import asyncio
-
-        self._task = asyncio.get_running_loop().create_task(self._serve(), name="procession-source")
+        self._task = beside(self._serve(), "procession-source")
 
     async def close(self) -> None:
         """Pull no more; close generators."""
         task, self._task = self._task, None
-        if task is not None and not task.done():
-            import asyncio
-
-            task.cancel()
-            await asyncio.wait((task,))
+        if task is not None:
+            await task.stop()
         for source in self._sources:
             if isinstance(source, (AsyncGenerator, AsyncStream)) and not self._busy:
                 await source.aclose()

@@ -65,26 +65,9 @@ class Bell:
 
     async def asleep(self, until: Callable[[], object], again: Callable[[], object] | None = None) -> None:
         """Sleep in this coroutine until `until()` is true; see `sleep`."""
-        import asyncio
+        from procession.coroutines import nap
 
-        loop = asyncio.get_running_loop()
         while not until():
-            rung: asyncio.Future[None] = loop.create_future()
-
-            def wake(rung: asyncio.Future[None] = rung) -> None:
-                loop.call_soon_threadsafe(_rung, rung)
-
-            self.sleepers[wake] = None
-            try:
-                if not until():
-                    await asyncio.wait((rung,), timeout=LOOK_AGAIN)
-                    if again is not None and not rung.done():
-                        again()
-            finally:
-                self.sleepers.pop(wake, None)
-                rung.cancel()
-
-
-def _rung(future: object) -> None:
-    if not future.done():  # type: ignore[attr-defined]
-        future.set_result(None)  # type: ignore[attr-defined]
+            woken = await nap(self.sleepers, until, LOOK_AGAIN)
+            if not woken and again is not None:
+                again()

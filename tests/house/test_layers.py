@@ -32,7 +32,7 @@ FACE = (
 )
 
 GROUND = (
-    *("errors", "task_errors", "options", "cpu", "cgroups", "types", "record", "lean", "weighing"),
+    *("errors", "task_errors", "options", "cpu", "cgroups", "types", "record", "lean", "weighing", "coroutines"),
     *("_native", "_version"),
 )
 

@@ -34,8 +34,14 @@ class Gate:
 
 
 def on_event_loop() -> bool:
-    """Whether this thread runs an event loop now: then it had better not wait."""
+    """Whether this thread runs an event loop now, asyncio's or trio's: then it had better not wait."""
     import sys
 
     events = sys.modules.get("asyncio.events")
-    return events is not None and events._get_running_loop() is not None
+    if events is not None and events._get_running_loop() is not None:
+        return True
+    if "trio" not in sys.modules:
+        return False
+    from procession.coroutines import on_trio_loop
+
+    return on_trio_loop()
