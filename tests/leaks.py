@@ -39,8 +39,8 @@ GRACE_AFTER_FAILURE = 0.5
 LINUX = sys.platform == "linux"
 SHARED_MEMORY = "/dev/shm"
 
-# Threads of the tools around the tests, by the beginning of their name.
-TOOL_THREADS = ("pytest_timeout", "pydevd")
+# Threads of the tools around the tests, by the beginning of their name; trio keeps its own for ten idle seconds.
+TOOL_THREADS = ("pytest_timeout", "pydevd", "Trio thread")
 
 _failed = pytest.StashKey[bool]()
 

@@ -131,7 +131,7 @@ async def in_thread(call: Callable[..., object], *args: object) -> None:
 
 
 def beside(work: Coroutine[Any, Any, None], name: str) -> Task:
-    """Run `work` as a task of its own in the loop that runs this. It must see to its own errors."""
+    """Run `work` as a task of its own in the loop that runs this. What it raises is told nobody: it has told of it."""
     trio = _trio()
     return _AsyncioTask(work, name) if trio is None else _TrioTask(trio, work, name)
 
@@ -142,7 +142,17 @@ class _AsyncioTask:
     def __init__(self, work: Coroutine[Any, Any, None], name: str) -> None:
         import asyncio
 
-        self._task = asyncio.get_running_loop().create_task(work, name=name)
+        self._task = asyncio.get_running_loop().create_task(self._serve(work), name=name)
+
+    async def _serve(self, work: Coroutine[Any, Any, None]) -> None:
+        import asyncio
+
+        try:
+            await work
+        except (asyncio.CancelledError, KeyboardInterrupt, SystemExit):
+            raise  # asyncio makes more of these
+        except BaseException:
+            pass
 
     async def stop(self) -> None:
         """See `Task`."""
@@ -169,6 +179,10 @@ class _TrioTask:
         try:
             with self._scope:
                 await work
+        except self._trio.Cancelled:
+            raise  # the run has ended
+        except BaseException:
+            pass
         finally:
             self._ended.set()
 

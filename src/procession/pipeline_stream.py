@@ -190,8 +190,9 @@ class Feed:
                     conductor.poke()
         except StopAsyncIteration:
             pass
-        except Exception as error:
+        except BaseException as error:  # what is no Exception comes out in its place as well
             source.error = error
+            raise
         finally:
             source.exhausted = True
             conductor.poke()

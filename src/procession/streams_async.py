@@ -89,10 +89,16 @@ class Feed:
 
     async def _serve(self) -> None:
         course = self.course
-        while not course.exhausted:
-            await course.room.asleep(self._wanted)
-            if not course.exhausted:
-                await self._pull()
+        try:
+            while not course.exhausted:
+                await course.room.asleep(self._wanted)
+                if not course.exhausted:
+                    await self._pull()
+        except BaseException as error:  # what is no Exception comes out in its place as well
+            course.error = error
+            course.exhausted = True
+            course.advance()
+            raise
 
     def _wanted(self) -> bool:
         course = self.course
