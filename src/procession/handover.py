@@ -197,8 +197,9 @@ class Handover(ABC):
         with self.lock:
             if flow.finished == flow.handed and ledger.weights:
                 ledger.clear()
-            out = max(0, flow.admitted - flow.finished - flow.held - self.unfinished(batch))
+            out = self._out(batch)
             room = ledger.allowance(out)
+            flow.pass_gone()
             blocked = not out and not flow.ready
         count = 0
         for each in batch:
@@ -210,6 +211,20 @@ class Handover(ABC):
             return 0, batch[:count]
         first = min(batch, key=_INDEX)
         return batch.index(first), [first]
+
+    def _out(self, starts: list[Any]) -> int:
+        """Items that have started, and have no outcome. Under the lock; `starts`: what waits to be posted."""
+        flow = self.flow
+        return max(0, flow.admitted - flow.finished - flow.held - self.unfinished(starts))
+
+    def stalled(self) -> bool:
+        """Whether nothing runs, and nothing will before somebody takes a result: these fill the bound of bytes."""
+        flow, ledger = self.flow, self.ledger
+        if ledger is None or not flow.starts:
+            return False
+        with self.lock:
+            flow.pass_gone()
+            return flow.ready and ledger.allowance(0) <= 0 and not self._out(list(flow.starts))
 
     def unfinished(self, batch: list[Any]) -> int:
         """Items of `batch` that have no outcome."""

@@ -42,6 +42,7 @@ class SpinOff(Generic[R]):
     maxsize: items taken in and not yet handed over, at most; 0 = no bound.
     buffer_bytes: bytes of results that wait to be taken, about: items that were put start only as there is room for
         their results, supposed to be as large as the largest of late; the one that the order waits for, always.
+        While somebody waits in `flush()`, `join()` or at the end of the with block, nothing is bounded: all can finish.
     overflow: what `put` does when that many are: "block" (waits), "drop_oldest" (the oldest item that has not started,
         else the oldest result that nobody took, else the new item), "drop_newest" (the new item), "raise" (`Full`).
     iterate: results wait to be taken by iteration or `ready()`. False: only futures; nothing accumulates, iterating
@@ -110,7 +111,7 @@ class SpinOff(Generic[R]):
         self._core = SpinCore(engine, function, words, Meter(progress, None, function.name))
         self._outlet = SpinOutlet(self._core) if words.iterate else None
         self._funnel = self._core.funnel()
-        weakref.finalize(self, self._core.abandon).atexit = False
+        weakref.finalize(self, spinoff_ending.abandon, self._core).atexit = False
         spinoff_ending.at_exit(self._core)
 
     # -- in --------------------------------------------------------------------------------------------------------
@@ -241,7 +242,10 @@ class SpinOff(Generic[R]):
         return spinoff_ending.join(self._core, timeout)
 
     def flush(self, timeout: float | None = None) -> bool:
-        """Wait until all that has been put so far has finished; False when that takes more than `timeout` seconds."""
+        """Wait until all that has been put so far has finished; False when that takes more than `timeout` seconds.
+
+        Meanwhile `buffer_bytes` bounds nothing, since results that nobody takes would keep others from starting.
+        """
         core = self._core
         left = list(core.open.values())
 
@@ -251,7 +255,12 @@ class SpinOff(Generic[R]):
             return not left
 
         deadline = None if timeout is None else monotonic() + timeout
-        return core.settling.sleep(finished, deadline, core.look_again)
+        lift = spinoff_room.Lift(core)
+        try:
+            lift.up()
+            return core.settling.sleep(finished, deadline, core.look_again)
+        finally:
+            lift.down()
 
     def stats(self) -> SpinOffStats:
         """Numbers, now; with `key` also which key's items hold up the others of theirs (`hot_key`)."""

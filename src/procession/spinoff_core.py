@@ -165,7 +165,7 @@ class SpinCore(Handover):
             self.errands.post(self._report)
         if self.bell.sleepers and (flow.ready or flow.ended):
             self.bell.ring()
-        if self.room.sleepers and (flow.room > 0 or flow.closed or idle):
+        if self.room.sleepers and (flow.room > 0 or flow.closed or idle or self.stalled()):
             self.room.ring()
         if last:
             self.retire()
@@ -316,11 +316,6 @@ class SpinCore(Handover):
         count = sum([future.cancel() for future in reversed(list(self.open.values()))])
         self.stir()
         return count
-
-    def abandon(self) -> None:
-        """The SpinOff was dropped; in a forked child it was never ours."""
-        if self.is_ours():
-            self.close()
 
     def is_ours(self) -> bool:
         """False in a forked child, where whoever held the lock may not exist."""

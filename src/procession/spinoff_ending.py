@@ -11,6 +11,7 @@ from procession.backends.joinable import JoinableThread
 from procession.backends.saying import said, say
 from procession.driver import lifecycle
 from procession.spinoff_core import SIGKILL, SpinCore
+from procession.spinoff_room import Lift
 
 _cores: weakref.WeakSet[SpinCore] = weakref.WeakSet()
 _hooked = False
@@ -44,7 +45,12 @@ def join(core: SpinCore, timeout: float | None) -> bool:
 
 def _retired(core: SpinCore, deadline: float | None) -> bool:
     """Wait until everything has its outcome, and what is owed for it has been posted."""
-    return core.settling.sleep(lambda: core.retired, deadline, core.look_again)
+    with_room = Lift(core)
+    try:
+        with_room.up()
+        return core.settling.sleep(lambda: core.retired, deadline, core.look_again)
+    finally:
+        with_room.down()
 
 
 def left(deadline: float | None) -> float | None:
@@ -81,6 +87,13 @@ def leave(core: SpinCore, kind: type[BaseException] | None) -> None:
     except KeyboardInterrupt:
         kill(core)
         raise
+
+
+def abandon(core: SpinCore) -> None:
+    """The SpinOff was dropped: what was put runs, and nobody takes what comes. In a forked child it was never ours."""
+    if core.is_ours():
+        Lift(core).up()
+        core.close()
 
 
 def kill(core: SpinCore) -> None:

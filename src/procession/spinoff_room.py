@@ -34,7 +34,11 @@ def await_room(core: SpinCore, deadline: float | None) -> str | None:
     flow = core.flow
     if on_event_loop():
         return "put() does not block a thread that runs an event loop: use `await aput()`"
-    if not core.room.sleep(lambda: core.may_put() or flow.admitted == flow.finished, deadline, core.look_again):
+
+    def moves_no_more() -> bool:
+        return core.may_put() or flow.admitted == flow.finished or core.stalled()
+
+    if not core.room.sleep(moves_no_more, deadline, core.look_again):
         return "no room in time"
     if core.may_put():
         return None
@@ -56,6 +60,31 @@ def await_room(core: SpinCore, deadline: float | None) -> str | None:
             "take them with ready() before you put, or take them in another thread"
         )
     return "no room in time"
+
+
+class Lift:
+    """While somebody waits for all to be done, results may take any room."""
+
+    def __init__(self, core: SpinCore) -> None:
+        self._core = core
+        self._up = 0
+
+    def up(self) -> None:
+        """From now on."""
+        core, ledger = self._core, self._core.ledger
+        if ledger is not None:
+            with core.lock:
+                ledger.lifted += 1
+                self._up += 1
+            core.pump()
+
+    def down(self) -> None:
+        """Until now."""
+        ledger = self._core.ledger
+        if ledger is not None:
+            with self._core.lock:
+                ledger.lifted -= self._up
+                self._up = 0
 
 
 def live_takers(core: SpinCore) -> list[threading.Thread]:

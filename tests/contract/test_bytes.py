@@ -9,11 +9,12 @@ import os
 import threading
 from collections.abc import Callable, Iterator
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from procession import Pool, SpinOff
+from procession import Full, Pool, SpinOff
 from procession.backends.base import Capabilities
 from procession.streams import StreamStats
 from tests.failures.kit import wait_until
@@ -425,6 +426,99 @@ def test_where_nothing_waits_there_is_no_bound(make_spin: MakeSpin) -> None:
     futures = spin.put_many(range(50))
     assert [future.result(PATIENCE) for future in futures] == blobs(50)
     assert spin.stats().buffered_bytes is None
+
+
+def test_the_end_needs_no_taker(make_spin: MakeSpin) -> None:
+    """Who leaves the block waits for everything, and takes nothing: no bound may keep what was put from starting."""
+    with make_spin(blob, maxsize=200, buffer_bytes=ROOM) as spin:
+        spin.put_many(range(100))
+    assert spin.stats().waiting == 100
+    assert list(spin) == blobs(100)
+
+
+def test_a_flush_needs_no_taker(make_spin: MakeSpin, capabilities: Capabilities) -> None:
+    """And when it is over, the bound holds again."""
+    spin = make_spin(blob, maxsize=200, buffer_bytes=ROOM)
+    spin.put_many(range(50))
+    assert spin.flush(PATIENCE)
+    assert spin.stats().waiting == 50
+    spin.put_many(range(50, 100))
+    assert capabilities.in_caller or spin.stats().unfinished == 50
+    spin.close()
+    assert list(spin) == blobs(100)
+
+
+@pytest.mark.usefixtures("side_by_side")
+def test_a_join_that_gives_up_leaves_the_bound(make_spin: MakeSpin, gate: Gate) -> None:
+    spin = make_spin(partial(held_blob, gate.paths), maxsize=200, buffer_bytes=ROOM)
+    spin.put_many(range(50))
+    gate.arrived()
+    spin.close()
+    assert not spin.join(0.01)
+    gate.open()
+    next(spin)
+    assert spin._core.ledger is not None
+    assert not spin._core.ledger.lifted
+    assert list(spin) == blobs(50)[1:]
+
+
+@pytest.mark.usefixtures("side_by_side")
+def test_a_dropped_spin_off_finishes(backend: str, tmp_path: Path) -> None:
+    """Nobody can take what it gives: what was put runs all the same."""
+    notes = tmp_path / "notes"
+    spin = SpinOff(partial(noted_blob, str(notes)), backend=backend, buffer_bytes=1)  # type: ignore[arg-type]
+    futures = [spin.put(n) for n in range(20)]
+    del spin
+    assert [future.result(PATIENCE) for future in futures] == blobs(20)
+    assert len(notes.read_text().split()) == 20
+
+
+def noted_blob(path: str, n: int) -> bytes:
+    work.note(path, str(n))
+    return blob(n)
+
+
+@pytest.mark.usefixtures("side_by_side")
+@pytest.mark.parametrize("ordered", [True, False])
+def test_a_put_that_would_wait_for_ever(make_spin: MakeSpin, ordered: bool) -> None:
+    """Results that nobody takes fill the bound of bytes, and what waits for that room fills the rest."""
+    spin = make_spin(blob, maxsize=20, buffer_bytes=ROOM, ordered=ordered)
+    spin.put_many(range(20))
+    with pytest.raises(Full, match="nobody takes them"):
+        spin.put(20)
+    assert 0 < len(spin.ready()) < 20
+    spin.put(20)
+
+
+def test_a_put_goes_on_when_somebody_takes(make_spin: MakeSpin) -> None:
+    spin = make_spin(blob, maxsize=20, buffer_bytes=ROOM)
+    got: list[bytes] = []
+    taker = threading.Thread(target=lambda: got.extend(spin))
+    taker.start()
+    spin.put_many(range(200))
+    spin.close()
+    taker.join(PATIENCE)
+    assert got == blobs(200)
+
+
+@pytest.mark.usefixtures("side_by_side")
+def test_cancelled_ones_do_not_hold_up_on_result(make_spin: MakeSpin, gate: Gate) -> None:
+    """One that is cancelled while it waits for the room of its result, next in the line: the one behind it starts."""
+    got: list[bytes] = []
+    told = threading.Semaphore(0)
+
+    def take(result: bytes) -> None:
+        got.append(result)
+        told.release()
+
+    spin = make_spin(partial(held_blob, gate.paths), buffer_bytes=1, on_result=take)
+    futures = spin.put_many(range(4))
+    gate.arrived()
+    assert futures[2].cancel()
+    gate.open()
+    for _ in range(3):
+        assert told.acquire(timeout=PATIENCE)
+    assert got == [blob(0), blob(1), blob(3)]
 
 
 # -- words -------------------------------------------------------------------------------------------------------------

@@ -272,3 +272,41 @@ def test_the_window_counts_what_is_in_and_not_handed_over() -> None:
     assert flow.room == 2
     flow.window = 1
     assert flow.room == 0
+
+
+def test_a_cancelled_one_that_is_held_back_is_not_held_any_more() -> None:
+    """Or less would seem to be out than is."""
+    flow = FlowCore()
+    for _ in range(3):
+        flow.admit_keyed("a", "item")
+    assert flow.held == 2
+    flow.drop(1)
+    assert flow.held == 1
+    flow.done(0, ["a"])
+    assert (flow.held, flow.lane_of.keys()) == (0, {2})
+
+
+def test_the_order_passes_dropped_items() -> None:
+    flow = FlowCore()
+    flow.admit(4)
+    flow.drop(0)
+    flow.drop(1)
+    flow.done(3, ["d"])
+    assert flow.ready
+    flow.pass_gone()
+    assert (flow.ready, flow.handed, flow.gone) == (False, 2, 0)
+    flow.done(2, ["c"])
+    flow.pass_gone()
+    assert [flow.take(), flow.place, flow.take(), flow.take()] == ["c", 3, "d", NOTHING]
+
+
+def test_what_was_dropped_is_not_exchanged() -> None:
+    flow = FlowCore()
+    flow.admit(2)
+    run = ["b"]
+    flow.done(1, run)
+    assert flow.drop_ready() == "b"
+    assert not flow.exchange(1, run, 0, "elsewhere")
+    flow.done(0, ["a"])
+    assert [flow.take(), flow.take()] == ["a", NOTHING]
+    flow.check()

@@ -68,7 +68,7 @@ class FlowCore(FlowLaws):
         self.starts: deque[Any] = deque()
         self.lanes: dict[Hashable, Lane] = {}
         self.lane_of: dict[int, Lane] = {}
-        self.held = 0  # wait for their predecessor of the same key, dropped ones included
+        self.held = 0  # wait for their predecessor of the same key
 
     # -- looking ---------------------------------------------------------------------------------------------------
 
@@ -191,11 +191,11 @@ class FlowCore(FlowLaws):
         if lane is None:
             return
         if lane.running != index:  # held back: its place in the lane is passed when its turn comes
+            self.held -= 1
             del self.lane_of[index]
             return
         waiting = lane.waiting
         while waiting and waiting[0][0] not in self.lane_of:
-            self.held -= 1
             del waiting[0]
         if waiting:
             successor, item = waiting[0]
@@ -252,9 +252,20 @@ class FlowCore(FlowLaws):
                 self.handed = seen + count
                 self.gone -= gone
                 break
-        if gone:
-            return deque([outcome for outcome in current if outcome is not GONE])
-        return current
+        return deque([outcome for outcome in current if outcome is not GONE]) if gone else current
+
+    def pass_gone(self) -> None:
+        """Let the order pass dropped items whose turn it is: what is `ready` then can be taken."""
+        while self.gone and (self.current or self._turn()):
+            current = self.current
+            if not current:
+                continue  # a signal handler took it
+            if current[0] is not GONE:
+                return
+            del current[0]
+            self.place += 1
+            self.handed += 1
+            self.gone -= 1
 
     def untake(self, outcome: Any) -> None:
         """The latest that `take` returned did not reach anybody: it is the next again."""
@@ -263,9 +274,9 @@ class FlowCore(FlowLaws):
         self.current.appendleft(outcome)
 
     def exchange(self, start: int, run: list[Any], at: int, outcome: Any) -> bool:
-        """Put `outcome` in the place of what `run[at]` is, a run that began at `start`; False if its turn has come."""
+        """Put `outcome` in the place of `run[at]`, of a run that began at `start`; False if that is no more there."""
         kept = self.runs[start] if start in self.runs else None  # noqa: SIM401  # law 6
-        if kept is not run and not any(each is run for _, each in reversed(self.line)):
+        if run[at] is GONE or (kept is not run and not any(each is run for _, each in reversed(self.line))):
             return False
         run[at] = outcome
         return True

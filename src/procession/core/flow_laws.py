@@ -60,5 +60,5 @@ class FlowLaws:
             held = [index for index, _ in lane.waiting]
             assert held == sorted(held)
             assert all(index > lane.running for index in held)
-        assert self.held == sum(len(lane.waiting) for lane in self.lanes.values())
+        assert self.held == len(self.lane_of) - len(self.lanes), "all of a lane but the one that is out"
         assert {id(lane) for lane in self.lane_of.values()} == {id(lane) for lane in self.lanes.values()}

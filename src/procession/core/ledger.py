@@ -8,6 +8,7 @@ Laws (`tests/flow/test_ledger.py` walks them)
 1. `total` is the sum of the weights of what came, has not left and was not moved aside.
 2. While every result weighs the same, `total` and the results of all that is out do not exceed `limit`, but for the
    first `first` items, which start before any weight is known, and for law 3.
+   While it is `lifted`, nothing is bounded.
 3. Whatever the limit: when nothing is out and nothing is ready, one item starts, the one that the order waits for. So a
    result heavier than the limit comes alone, and no flow stands still for its ledger.
 4. As flow.py, law 6: a raising signal leaves `total` and `weights` in agreement, since no call comes between.
@@ -19,6 +20,7 @@ from __future__ import annotations
 
 from typing import Any
 
+_ALL = 1 << 62
 FADE = 32
 """What is expected of a result shrinks by one part in so many with each that is lighter: by half in 22."""
 
@@ -26,11 +28,12 @@ FADE = 32
 class Ledger:
     """What the finished results of one flow weigh."""
 
-    __slots__ = ("aside", "expected", "first", "limit", "loose", "most", "total", "weights")
+    __slots__ = ("aside", "expected", "first", "lifted", "limit", "loose", "most", "total", "weights")
 
     def __init__(self, limit: int, first: int) -> None:
         self.limit = limit
         self.first = first
+        self.lifted = 0  # so many want all to be done, whatever room it takes
         self.total = 0
         self.most = 0  # that `total` ever was
         self.expected = 0  # the weight of the largest result of late
@@ -40,6 +43,8 @@ class Ledger:
 
     def allowance(self, out: int) -> int:
         """How many more items may start when `out` have started and have no outcome."""
+        if self.lifted:
+            return _ALL
         if not self.expected:
             return self.first - out
         return (self.limit - self.total) // self.expected - out
