@@ -65,8 +65,8 @@ BLOB, CONTROL, PARENT, LIFELINE = 3, 4, 5, 6
 POOL, SPAWN, KILL, READY, STARTED, FAILED, EXITED = "pool", "spawn", "kill", "ready", "started", "failed", "exited"
 
 COMMAND = (
-    f"import gc,sys,marshal;gc.disable();start=marshal.load(open({BLOB},'rb'));sys.path[:]=start['path'];"
-    "from procession.worker.zygote import main;main(start)"
+    f"import gc,sys,marshal;gc.disable();blob=open({BLOB},'rb');start=marshal.load(blob);blob.close();"
+    "sys.path[:]=start['path'];from procession.worker.zygote import main;main(start)"
 )
 """For `python -c`; only built-in modules are imported before sys.path is the parent's."""
 
