@@ -130,8 +130,8 @@ async def in_thread(call: Callable[..., object], *args: object) -> None:
         await trio.to_thread.run_sync(call, *args)
 
 
-def beside(work: Coroutine[Any, Any, None], name: str) -> Task:
-    """Run `work` as a task of its own in the loop that runs this. What it raises is told nobody: it has told of it."""
+def beside(work: Callable[[], Coroutine[Any, Any, None]], name: str) -> Task:
+    """Run `work()` as a task of its own in the running loop. What it raises is told nobody: it has told of it."""
     trio = _trio()
     return _AsyncioTask(work, name) if trio is None else _TrioTask(trio, work, name)
 
@@ -139,16 +139,16 @@ def beside(work: Coroutine[Any, Any, None], name: str) -> Task:
 class _AsyncioTask:
     """A task of the running loop."""
 
-    def __init__(self, work: Coroutine[Any, Any, None], name: str) -> None:
+    def __init__(self, work: Callable[[], Coroutine[Any, Any, None]], name: str) -> None:
         import asyncio
 
         self._task = asyncio.get_running_loop().create_task(self._serve(work), name=name)
 
-    async def _serve(self, work: Coroutine[Any, Any, None]) -> None:
+    async def _serve(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
         import asyncio
 
         try:
-            await work
+            await work()
         except (asyncio.CancelledError, KeyboardInterrupt, SystemExit):
             raise  # asyncio makes more of these
         except BaseException:
@@ -166,7 +166,7 @@ class _AsyncioTask:
 class _TrioTask:
     """A system task: a stream has no nursery, and must not outlive the run, which these do not."""
 
-    def __init__(self, trio: Any, work: Coroutine[Any, Any, None], name: str) -> None:
+    def __init__(self, trio: Any, work: Callable[[], Coroutine[Any, Any, None]], name: str) -> None:
         import contextvars
 
         self._trio = trio
@@ -175,10 +175,10 @@ class _TrioTask:
         context = contextvars.copy_context()
         trio.lowlevel.spawn_system_task(self._serve, work, name=name, context=context)
 
-    async def _serve(self, work: Coroutine[Any, Any, None]) -> None:
+    async def _serve(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
         try:
             with self._scope:
-                await work
+                await work()
         except self._trio.Cancelled:
             raise  # the run has ended
         except BaseException:

@@ -169,7 +169,7 @@ class Feed:
     def begin(self) -> None:
         """Pull, as there is room; in the running loop."""
         if self._task is None:
-            self._task = beside(self._serve(), "procession-source")
+            self._task = beside(self._serve, "procession-source")
 
     async def close(self) -> None:
         """Pull no more; close a generator."""

@@ -37,7 +37,8 @@ class SpinOff(Generic[R]):
 
     fn: called as `fn(item)`, or as `fn(state, item)` when `setup` is given, where `state` is what `setup()` returned
         (or entered, if it is a context manager) in that worker.
-    workers: how many. One runs strictly in order; more of them run side by side and hand over in order.
+    workers: how many. One runs strictly in order, but for further runs (`retries`), which come later where there is no
+        `key`; more of them run side by side and hand over in order.
     backend: "processes", "threads", or "inline", which runs each item at once in the thread that puts it.
     maxsize: items taken in and not yet handed over, at most; 0 = no bound.
     buffer_bytes: bytes of results that wait to be taken, about: items that were put start only as there is room for

@@ -219,6 +219,8 @@ class Course(Bounded):
         except Exception as error:
             lane, start = object(), Unsent(index, error)
             self.unsendable = True
+            if self.args is not None:
+                self.args[index] = (item,) if self.single else item
         with self.lock:
             if isinstance(start, StreamChunk):
                 self.give_home(start, lane)

@@ -76,7 +76,7 @@ class Feed:
 
     def serve(self) -> None:
         """Pull in a task of its own."""
-        self._task = beside(self._serve(), "procession-source")
+        self._task = beside(self._serve, "procession-source")
 
     async def close(self) -> None:
         """Pull no more; close generators."""

@@ -43,6 +43,8 @@ class Setup(NamedTuple):
     unsent: bool = False
     rare: bool = False
     """Takers are interrupted, and something else happens while results are written."""
+    ends: bool = False
+    """The input may end at any time."""
 
 
 class Start:
@@ -356,7 +358,7 @@ class Rig:
         self.find_aside()
         inside = self.of("held", "waits", "out", "done")
         assert flow.room == flow.window - len(inside), "a place is lost, or back too early"
-        assert flow.ended is (flow.closed and not inside)
+        assert flow.ended is (flow.closed and not inside and not flow.gone)
         assert (flow.admitted, flow.admitted - flow.finished) == (
             len(self.items),
             len(self.of("held", "waits", "out")),
@@ -439,6 +441,8 @@ class Rig:
     def choices(self) -> Iterator[Event]:
         """What could happen next to a small flow."""
         setup, items, flow = self.setup, self.items, self.flow
+        if setup.ends and not flow.closed:
+            yield ("close",)
         if not flow.closed and len(items) < setup.items and flow.room >= setup.chunk:
             yield from (("admit", key, setup.chunk) for key in setup.keys or (None,))
             if setup.unsent:
@@ -470,8 +474,8 @@ class Rig:
 
 SMALL = (
     Setup("keys", 3, 2, "ab", weights=(1,)),
-    Setup("unsent", 2, 2, "a", unsent=True, rare=True),
-    Setup("one key, bytes", 3, 3, "a", limit=2),
+    Setup("unsent", 2, 2, "a", unsent=True, rare=True, ends=True),
+    Setup("one key, bytes", 3, 3, "a", limit=2, ends=True),
     Setup("keys, bytes", 3, 3, "ab", limit=2, weights=(1, 3)),
     Setup("bytes", 3, 3, limit=2, weights=(1,), rare=True),
     Setup("spilled", 3, 3, limit=2, spill=True, weights=(1,), rare=True),
@@ -479,12 +483,24 @@ SMALL = (
     Setup("chunks, spilled", 4, 4, limit=4, spill=True, workers=2, weights=(1, 2), chunk=2, drops=False),
 )
 LARGER = (
-    Setup("keys, some unsent", 3, 2, "ab", unsent=True, rare=True),
-    Setup("keys, bytes", 3, 3, "ab", limit=2, rare=True),
+    Setup("keys, some unsent", 3, 2, "ab", unsent=True, rare=True, ends=True),
+    Setup("keys, bytes", 3, 3, "ab", limit=2, rare=True, ends=True),
     Setup("one key, bytes", 4, 4, "a", limit=2, weights=(1, 2)),
-    Setup("spilled", 3, 3, limit=2, spill=True, weights=(1, 3), rare=True),
-    Setup("keys, spilled", 3, 3, "ab", limit=3, spill=True, workers=2, rare=True),
-    Setup("chunks, spilled", 4, 4, limit=4, spill=True, workers=2, weights=(1, 2), chunk=2, drops=False, rare=True),
+    Setup("spilled", 3, 3, limit=2, spill=True, weights=(1, 3), rare=True, ends=True),
+    Setup("keys, spilled", 3, 3, "ab", limit=3, spill=True, workers=2, rare=True, ends=True),
+    Setup(
+        "chunks, spilled",
+        4,
+        4,
+        limit=4,
+        spill=True,
+        workers=2,
+        weights=(1, 2),
+        chunk=2,
+        drops=False,
+        rare=True,
+        ends=True,
+    ),
 )
 
 

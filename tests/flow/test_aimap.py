@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import threading
+import warnings
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -195,3 +196,16 @@ def test_bad_words() -> None:
         start(engine, double, Source(), window=0)
     with pytest.raises(TypeError, match="iterable"):
         start(engine, double)
+
+
+def test_a_live_stream_that_is_closed_before_its_source_was_begun(threads: ThreadEngine) -> None:
+    """The task that pulls is cancelled before it runs, and what it would have run was never made."""
+
+    async def main() -> None:
+        await start(threads, double, Source(9), live=True).aclose()
+
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        asyncio.run(main())
+        gc.collect()
+    assert not [each for each in said if "never awaited" in str(each.message)]

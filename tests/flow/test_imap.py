@@ -203,6 +203,14 @@ def test_a_key_that_fails_is_the_failure_of_its_item(engine: CommandEngine, key:
     assert rest == [2, 4]
 
 
+def test_a_key_that_fails_is_told_with_its_item(engine: CommandEngine) -> None:
+    got: list[Failure] = []
+    results = start(engine, divmod, [4, 5], [2, 3], key=lambda x, y: [] if y == 2 else y, on_error=got.append)
+    engine.run((5, 3))
+    assert list(results) == [(1, 2)]
+    assert [(each.index, each.args) for each in got] == [(0, (4, 2))]
+
+
 def test_a_failure_lets_the_next_of_its_key_run(engine: CommandEngine) -> None:
     results = start(engine, no_fives, range(5, 8), key=lambda x: "same", on_error="skip")
     engine.run(5, 6, 7)

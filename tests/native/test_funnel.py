@@ -142,3 +142,12 @@ def test_a_funnel_wants_a_flow() -> None:
         native.Funnel(object(), {}, threading.RLock(), None, SinkFuture, None, None, door, True)
     with pytest.raises(TypeError, match="Storage"):
         native.Funnel(FlowCore(), {}, threading.RLock(), None, SpinCore, None, None, door, True)
+
+
+def test_what_is_ready_is_seen_where_no_order_is_kept() -> None:
+    """Outcomes wait somewhere else there."""
+    with SpinOff(same, workers=2, ordered=False) as spin:
+        spin.put_many([1, [2], 3])
+        assert spin.flush(30)
+        assert sorted(spin.ready(), key=str) == [1, 3, [2]]
+        assert spin.ready() == []

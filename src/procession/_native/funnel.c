@@ -8,8 +8,9 @@
  */
 #include "native.h"
 
-enum { WINDOW, ADMITTED, HANDED, GONE, CLOSED, STARTS, CURRENT, RUNS, SLOTS };
-static const char *const slot_names[SLOTS] = {"window", "admitted", "handed", "gone", "closed", "starts", "current", "runs"};
+enum { WINDOW, ADMITTED, HANDED, GONE, CLOSED, STARTS, CURRENT, RUNS, CAME, SLOTS };
+static const char *const slot_names[SLOTS] = {"window", "admitted", "handed",  "gone", "closed",
+                                              "starts", "current",  "runs", "line"};
 
 typedef struct {
     PyObject_HEAD
@@ -80,9 +81,9 @@ static PyObject *f_idle(PyObject *object, PyObject *Py_UNUSED(ignored)) {
     funnel_t *self = (funnel_t *)object;
     if (!self->iterated || !door_is_open(self->door)) Py_RETURN_FALSE; /* a forked child is to be told so */
     PyObject *starts = *flow_slot(self, STARTS), *current = *flow_slot(self, CURRENT), *runs = *flow_slot(self, RUNS);
-    PyObject *handed = *flow_slot(self, HANDED);
-    if (!starts || !current || !runs || !handed || !PyDict_CheckExact(runs)) Py_RETURN_FALSE;
-    if (PyObject_Size(starts) != 0 || PyObject_Size(current) != 0) Py_RETURN_FALSE;
+    PyObject *handed = *flow_slot(self, HANDED), *line = *flow_slot(self, CAME);
+    if (!starts || !current || !runs || !handed || !line || !PyDict_CheckExact(runs)) Py_RETURN_FALSE;
+    if (PyObject_Size(starts) != 0 || PyObject_Size(current) != 0 || PyObject_Size(line) != 0) Py_RETURN_FALSE;
     int waits = PyDict_Contains(runs, handed);
     return waits < 0 ? NULL : PyBool_FromLong(!waits);
 }
