@@ -90,10 +90,13 @@ class Bounded(Handover):
     def _widen(self) -> None:
         """Have more pulled while the head of the line takes long: what room there is, and more of it if it is ours."""
         flow = self.flow
-        before, self._stretch = self._stretch, self._stretch * 2
-        window = flow.window
-        least = self.measure()
-        if flow.window <= window:
+        window, before, least = flow.window, self._stretch, 1
+        for _ in range(AUTO_MOST.bit_length()):  # items may turn out dear: then twice as wide is narrower than it was
+            self._stretch *= 2
+            least = self.measure()
+            if flow.window > window:
+                break
+        else:
             self._stretch = before
         if flow.room < least:
             return
@@ -118,7 +121,8 @@ class Bounded(Handover):
                 self._stretch //= 2
             caller = self.engine.capabilities.in_caller
             workers = self.engine.max_workers
-            wide = _auto_window(workers, profile, flow.handed, self._stretch, self._weight)
+            least = flow.window if self._starving() else 0  # it may have been cheaper items that it was made for
+            wide = _auto_window(workers, profile, flow.handed, self._stretch, self._weight, least)
             flow.window = 1 if caller else wide
         if self.grain:
             return min(self.grain, flow.window)
@@ -127,12 +131,15 @@ class Bounded(Handover):
         return max(1, flow.window // 4) if 0 <= profile.mean_ns < CHEAP_NS else 1
 
 
-def _auto_window(workers: int, profile: Profile, taken: int, stretch: int = 1, weight: int = 0) -> int:
+def _auto_window(
+    workers: int, profile: Profile, taken: int, stretch: int = 1, weight: int = 0, least: int = AUTO_LEAST
+) -> int:
     """Enough for every worker to hold one lease and have another wait, twice over; see the bounds above."""
     most = min(AUTO_UNPROVEN + AUTO_TRUST * taken, AUTO_MOST)
     window = min(max(AUTO_LEAST, 4 * workers * profile.lease_items()), most)
     if stretch > 1:
         window = min(window * stretch, AUTO_MOST)
+    window = max(window, least)
     if window * weight > AUTO_BYTES:
         window = min(window, max(2 * workers, AUTO_BYTES // weight))
     return window

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from procession.backends.inline import InlineEngine
+from procession.core.flow import NOTHING
 from procession.core.policy import Profile
 from procession.driver.threads import ThreadEngine
 from procession.stream_bounds import AUTO_LEAST, AUTO_MOST, AUTO_TRUST, AUTO_UNPROVEN, _auto_window
@@ -556,3 +557,18 @@ def test_inline_runs_one_item_ahead_at_most() -> None:
     with start(engine, double, source) as results:
         assert next(results) == 0
         assert source.pulled == 1
+
+
+def test_a_window_widens_behind_a_straggler_though_items_turn_out_dear(engine: CommandEngine) -> None:
+    """Twice as wide, for what they cost now, is narrower than it was: with that, nothing would run any more."""
+    function = engine.function(double)
+    function.profile.mean_ns = 100_000.0
+    results = imap(engine, function, [range(600)], Words())
+    outlet, ran = results._outlet, 0
+    while outlet.next() is NOTHING and (todo := [x for x in engine.todo if x]):
+        engine.run(*todo)
+        ran += len(todo)
+        function.profile.mean_ns = 1e9
+    assert ran == 599
+    engine.run(0)
+    assert list(results) == [2 * x for x in range(600)]
