@@ -1,11 +1,25 @@
-"""What holds for every test: nothing stays behind (leaks.py), walks begin early (walking.py), ^C means what it says."""
+"""What holds for every test: nothing stays behind (leaks.py), what needs no quiet is done beside (walking.py, apart.py)
+and bytecode is kept (bytecode.py); ^C means what it says."""
 
 import signal
 
+from tests import bytecode
+from tests.apart import pytest_collection_modifyitems, pytest_runtest_protocol, pytest_runtestloop
 from tests.leaks import nothing_stays_behind, pytest_configure, pytest_runtest_makereport
 from tests.walking import walked, walks
 
-__all__ = ["nothing_stays_behind", "pytest_configure", "pytest_runtest_makereport", "walked", "walks"]
+__all__ = [
+    "nothing_stays_behind",
+    "pytest_collection_modifyitems",
+    "pytest_configure",
+    "pytest_runtest_makereport",
+    "pytest_runtest_protocol",
+    "pytest_runtestloop",
+    "walked",
+    "walks",
+]
+
+bytecode.keep()
 
 # A shell that starts a job in the background, as `make test &` in a script, has it ignore ^C, and its children with it:
 # then no program that a test interrupts would hear of it.

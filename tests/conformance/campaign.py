@@ -26,8 +26,10 @@ from .interpreters import Interpreter
 from .model import STARTS, Case, GroupRecord, Outcome, Record, Start
 
 ROOT = Path(__file__).resolve().parents[2]
-#: No test takes longer than 7 s when all is well; deadlocks that a test finds itself are reported after 20 s.
-HANG = 40.0
+#: No test takes longer than 7 s on an idle machine; deadlocks that a test finds itself are reported after 20 s.
+HANG = 120.0
+#: Seconds in which what a group has left behind may end by itself.
+LEAVING = 20.0
 GIVE_UP_AFTER = 3  # hangs in one group
 #: Seconds that a module's tests sleep: the longest are started first.
 LENGTHS = {"test_wait": 12, "test_process_pool": 9, "test_thread_pool": 9, "test_deadlock": 5, "test_shutdown": 4}
@@ -134,12 +136,12 @@ class Attempt:
 
     def _sweep(self) -> None:
         """End what the group left running; that something was left is a problem when the runner ended well."""
-        deadline = time.monotonic() + 2
+        deadline = time.monotonic() + LEAVING
         while time.monotonic() < deadline and self._alive():
             time.sleep(0.02)
         if left := self._alive():
             if self.ended:
-                self.problems.append(f"2 s after the end there still run: {', '.join(left)}")
+                self.problems.append(f"{LEAVING:.0f} s after the end there still run: {', '.join(left)}")
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self._process.pid, signal.SIGKILL)
 

@@ -111,7 +111,7 @@ PASS = "event('start', label=label); event('stop', label=label, outcome='passed'
 
 
 def test_a_hang_is_ended_and_the_rest_runs(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(campaign, "HANG", 0.5)
+    monkeypatch.setattr(campaign, "HANG", 3.0)  # the other has so long, whatever else the machine does
     script = f"""
 for label in labels:
     if "first" in label:
@@ -139,7 +139,8 @@ def test_a_runner_that_does_nothing_is_a_failure() -> None:
     assert "no such thing" in problems[0]
 
 
-def test_what_outlives_the_runner_is_found_and_ended() -> None:
+def test_what_outlives_the_runner_is_found_and_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(campaign, "LEAVING", 0.5)
     script = f"""
 for label in labels:
     {PASS}

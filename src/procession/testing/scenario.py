@@ -105,7 +105,7 @@ KEYS = (("key", 2), ("key", 2))
 RENEWING: dict[str, Any] = {"crashes": 1, "failed_starts": 1}
 
 BOUNDS = (
-    Scenario("calls, a crash, a cancel", 2, (("calls", 3),), crashes=1, cancels=1),
+    Scenario("calls, a crash, a cancel", 2, (("calls", 2),), crashes=1, cancels=1),
     Scenario("a call and a chunk, a crash", 2, (("calls", 1), ("chunk", 3)), crashes=1),
     Scenario("a chunk of fixed grain, closed", 2, (("grain", 4),), cancels=1),
     Scenario("one worker, calls, a crash, a cancel", 1, (("calls", 1), ("calls", 4)), crashes=1, cancels=1),
@@ -133,7 +133,7 @@ BOUNDS = (
     ),
     Scenario("calls that may wait too long, a cancel", 1, (("calls", 3),), lates=1, cancels=1),
     Scenario("priorities, a crash", 2, (("calls", 2), ("calls", 2)), ranks=(0, 5, 1), crashes=1),
-    Scenario("too old, a crash, a start that fails", 1, (("calls", 3),), dues=1, crashes=1, failed_starts=1),
+    Scenario("too old, a crash, a start that fails", 1, (("calls", 2),), dues=1, crashes=1, failed_starts=1),
     Scenario("too old, two workers", 2, (("calls", 2),), dues=1),
     Scenario("too old, too heavy", 1, (("calls", 2),), dues=1, heavies=1),
     Scenario("two items a worker, with heirs, a crash", 1, (("calls", 4),), quota=2, crashes=1),
@@ -149,6 +149,10 @@ BOUNDS = (
 """What is walked by default: some forty seconds of one core."""
 
 DEEP_BOUNDS = (
+    Scenario("three calls, a crash, a cancel", 2, (("calls", 3),), crashes=1, cancels=1),
+    Scenario(
+        "too old, three calls, a crash, a start that fails", 1, (("calls", 3),), dues=1, crashes=1, failed_starts=1
+    ),
     Scenario("too old twice, a crash, a bad start", 1, (("calls", 2),), dues=2, **RENEWING),
     Scenario("two workers, too old, a crash, a bad start, killed", 2, (("calls", 1),), ("kill",), dues=1, **RENEWING),
     Scenario("an item a worker, too old, a bad start", 2, (("calls", 2),), quota=1, dues=1, **RENEWING),
