@@ -9,13 +9,11 @@ from pathlib import Path
 import pytest
 
 from procession import Full, Pool, SpinOff
+from procession.stream_bounds import AUTO_MOST
 from tests.failures import tasks
 from tests.failures.kit import Gate, Notes, run_program, wait_until
 
 BACKENDS = ["processes", "threads"]
-# What `None` may take in at most for a consumer that has taken five. Automatic, and bounded: the number is not a
-# promise, that there is one is.
-AUTOMATIC = 10_000
 
 
 class Counted:
@@ -55,10 +53,10 @@ def test_imap(backend: str, live: bool, window: int | None) -> None:
         assert taken == [0, 2, 4, 6, 8]
         pulled = source.settled()
         print(f"window {window}: pulled {pulled}")
-        assert pulled <= 5 + window if window else pulled <= AUTOMATIC
+        assert pulled <= 5 + (window or AUTO_MOST)
         assert [next(stream) for _ in range(100)] == [2 * n for n in range(5, 105)]
         pulled = source.settled()
-        assert pulled <= 105 + window if window else pulled <= 2 * AUTOMATIC
+        assert pulled <= 105 + (window or AUTO_MOST)
         stream.close()
         wait_until(lambda: source.closed, "the end of the source")
 

@@ -17,39 +17,19 @@ from procession.driver.recycling import Limits, Recycler
 from procession.testing.model import Guess, ModelTask
 from tests.failures import tasks
 from tests.failures.kit import PATIENCE, Notes, tidied, wait_until
-
-MIB = 1 << 20
-KEPT: list[bytearray] = []
-
-
-def say_start(path: str) -> None:
-    tasks.note(path, f"start {os.getpid()}")
-
-
-def said(path: str, word: str) -> list[int]:
-    return [int(line.split()[1]) for line in tasks.lines(path) if line.startswith(word)]
-
-
-def last_one_waits_for_the_next(path: str, number: int) -> int:
-    """Its worker's last item, the eighth: ends when somebody else has been started."""
-    tasks.note(path, f"task {os.getpid()}")
-    if said(path, "task").count(os.getpid()) == 8:
-        wait_until(lambda: said(path, "start")[-1] != os.getpid(), "another worker")
-    return number
-
-
-def keep(size: int) -> int:
-    """Takes so much more, for good."""
-    KEPT.append(bytearray(os.urandom(1)) * size)
-    return os.getpid()
-
-
-def swell(_number: int = 0) -> None:
-    """Takes more and more; at a gigabyte it gives up waiting for what should have ended it."""
-    for _ in range(1024):
-        KEPT.append(bytearray(b"x") * MIB)
-        time.sleep(0.005)
-
+from tests.failures.recycled import (
+    MIB,
+    begin_and_end,
+    keep,
+    last_one_waits_for_the_next,
+    number_and_pid,
+    said,
+    say_start,
+    swell,
+    swell_at_three,
+    take_much,
+    wait_for_the_next,
+)
 
 # ------------------------------------------------------------------------------------------------------------- by items
 
@@ -83,10 +63,6 @@ def test_who_is_too_old_is_replaced_between_two_tasks() -> None:
         assert pool.stats().died == 0
 
 
-def number_and_pid(number: int) -> tuple[int, int]:
-    return number, os.getpid()
-
-
 def test_what_runs_when_its_worker_comes_of_age_is_not_disturbed(notes: Notes) -> None:
     """Row: Workers are replaced. By age: what runs may take as long as it likes; only then its worker goes."""
     with Pool(1, initializer=say_start, initargs=(notes.path,), max_age_per_child=0.05) as pool:
@@ -94,11 +70,6 @@ def test_what_runs_when_its_worker_comes_of_age_is_not_disturbed(notes: Notes) -
         future = pool.submit(wait_for_the_next, notes.path)
         assert future.result(60) == said(notes.path, "start")[0]
         wait_until(lambda: pool.submit(os.getpid).result(60) != said(notes.path, "start")[0], "another worker")
-
-
-def wait_for_the_next(path: str) -> int:
-    wait_until(lambda: said(path, "start")[-1] != os.getpid(), "another worker")
-    return os.getpid()
 
 
 def test_two_at_once_run_no_more_than_two(notes: Notes) -> None:
@@ -120,12 +91,6 @@ def test_two_at_once_run_no_more_than_two(notes: Notes) -> None:
 
 def most_at_once(lines: list[str]) -> int:
     return max(accumulate(1 if line == "begin" else -1 for line in lines))
-
-
-def begin_and_end(path: str) -> None:
-    tasks.note(path, "begin")
-    time.sleep(0.002)
-    tasks.note(path, "end")
 
 
 # ------------------------------------------------------------------------------------------------------------ by memory
@@ -186,12 +151,6 @@ def test_an_item_of_a_stream() -> None:
         assert isinstance(error, MemoryLimit)
         assert error.index == 3
         assert found == [0, 1, 2, error, 4, 5, 6, 7, 8]
-
-
-def swell_at_three(number: int) -> int:
-    if number == 3:
-        swell()
-    return number
 
 
 def test_it_may_run_again() -> None:
@@ -273,10 +232,6 @@ def test_a_limit_below_what_a_worker_starts_with_is_logged(caplog: pytest.LogCap
         assert list(pool.imap(abs, range(-6, 0))) == [6, 5, 4, 3, 2, 1]
         wait_until(lambda: caplog.records, "the warning")
     assert [record.getMessage().split(" takes ")[0] for record in caplog.records] == ["a worker that has done nothing"]
-
-
-def take_much() -> None:
-    KEPT.append(bytearray(b"x") * (20 * MIB))
 
 
 # ------------------------------------------------------------------------------------------------------------- refusals

@@ -2,7 +2,9 @@
 
 import os
 import signal
+import subprocess
 import sys
+import textwrap
 
 import pytest
 
@@ -115,29 +117,42 @@ def test_a_death_between_being_found_alive_and_being_asked(monkeypatch: pytest.M
         driver.started(1)
 
 
-def test_a_program_that_reaps_every_child_itself() -> None:
+REAPS = """
+    import os
+    from tests.launch.harness import Driver, kill
+
     with Driver() as driver:
         driver.start(1)
         driver.hear(1)
         driver.started(1)
-        kill(zygote_of(driver))
-        os.waitpid(-1, 0)
+        zygote = driver.launcher._zygote.pid
+        kill(zygote)
+        assert os.waitpid(-1, 0)[0] == zygote
         driver.start(2)
         driver.hear(2)
         driver.let_go(1)
         driver.exited(1)
         driver.let_go(2)
         assert driver.exited(2).exitcode == 0
+"""
+
+IGNORES = """
+    import signal
+    from tests.launch.harness import Driver
+
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    with Driver() as driver:
+        driver.start(1, "leave", 5)
+        assert driver.exited(1).exitcode == 5
+"""
 
 
-def test_a_program_that_ignores_sigchld() -> None:
-    before = signal.signal(signal.SIGCHLD, signal.SIG_IGN)
-    try:
-        with Driver() as driver:
-            driver.start(1, "leave", 5)
-            assert driver.exited(1).exitcode == 5
-    finally:
-        signal.signal(signal.SIGCHLD, before)
+@pytest.mark.parametrize("source", [REAPS, IGNORES], ids=["reaps every child itself", "ignores SIGCHLD"])
+def test_a_program_with_ways_of_its_own(source: str) -> None:
+    """In a process of its own: here are other children, which others wait for."""
+    command = [sys.executable, "-c", textwrap.dedent(source)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=100, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 def test_the_zygote_imports_little_and_holds_nothing_of_main() -> None:
