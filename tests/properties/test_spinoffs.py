@@ -121,11 +121,13 @@ class Spun:
         if not self.accepted:
             return
         _, future = self.accepted[-1 - at % len(self.accepted)]
+        done = future.done()
         if future.cancel():
             assert future.cancelled()
-        elif not future.done():
-            assert not self.processes, "what runs can be cancelled"
-            self.asked.append(future)
+        else:
+            assert future.done() or not self.processes, "what runs can be cancelled"
+            if not done:
+                self.asked.append(future)
 
     def flush(self) -> None:
         assert self.spin.flush(PATIENCE)

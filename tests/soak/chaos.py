@@ -4,12 +4,12 @@
 
 Workers are stopped and go on, and are replaced by number, age and memory; tasks hang, crash and take much memory under
 timeouts, ceilings and retries; cancels come in storms, also of what runs; in the main thread a timer raises; pools are
-asked for dumps.
+asked for dumps; streams are bounded by bytes, spill and have keys; spin-offs drop; pipelines have many stages.
 
 Checked: each task starts at most once, or as often as its retries allow; no more of the harmless tasks fail
-(WorkerDied) than kills were made; everything else has the right answer, in order where order was promised; what is
-said to be cancelled is; nothing hangs; the pool has all its workers again at the end; threads, descriptors, processes
-and memory are then what they were. Exit code 1 on a breach.
+(WorkerDied) than kills were made; everything else has the right answer, in order where order was promised, and has
+started in the order of its key; what is said to be cancelled is; nothing hangs; the pool has all its workers again at
+the end; threads, descriptors, processes and memory are then what they were. Exit code 1 on a breach.
 
 The seed decides what is done in which order by each thread; the kernel decides how they interleave.
 """
@@ -255,6 +255,8 @@ class Chaos:
         words = ", ".join(f"{counts[word]} {word}" for word in ("tasks", "started", "died", "cancelled"))
         self.out(f"{words}; {counts['pools']} pools, {counts['spin-offs']} spin-offs, {counts['dumps']} dumps")
         words = ("timeouts", "timeouts of who had not hung", "crashes", "ceilings", "strikes")
+        self.out(", ".join(f"{counts[word]} {word}" for word in words))
+        words = ("bounded streams", "dropping spin-offs", "pipelines")
         self.out(", ".join(f"{counts[word]} {word}" for word in words))
         self.out(f"{killer.kills} kills, of which {killer.zygotes} rounds hit the zygote; {killer.stops} stops")
 

@@ -4,21 +4,37 @@ Each task has a number of its own and notes its start in an O_APPEND file; each 
 the two books must have in common is checked at the end (`Book.breaches`).
 """
 
-import ctypes
 import itertools
 import os
 import random
-import resource
 import signal
 import threading
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
+from functools import partial
 from itertools import repeat
 from typing import Any
 
 from procession import MemoryLimit, Pool, SpinOff, TaskTimeout, WorkerDied
+from tests.soak import flows
+from tests.soak.work import (
+    BALLOONS,
+    CANCELLED,
+    CRASHES,
+    DIED,
+    HANGS,
+    LATE,
+    LIMITS,
+    RIGHT,
+    THROUGH,
+    UNKNOWN,
+    right,
+    risky,
+    work,
+    work_of,
+)
 
 
 class Struck(BaseException):
@@ -33,72 +49,7 @@ PATIENCE = 60.0
 """Seconds without any answer after which something hangs."""
 
 
-# ------------------------------------------------------------------------------------------------- what workers do
-
-
-def work(number: int, path: str) -> tuple[int, bytes]:
-    """Note the start, then be one of several kinds of task, as the number has it."""
-    fd = os.open(path, os.O_WRONLY | os.O_APPEND)
-    os.write(fd, f"{number} {os.getpid()}\n".encode())
-    os.close(fd)
-    kind = number * 2654435761 % 97
-    if kind < 8:
-        time.sleep(kind / 1000)
-    elif kind < 12:
-        until = time.perf_counter() + 0.003
-        while time.perf_counter() < until:
-            pass
-    elif kind < 14:
-        sum(repeat(1, 400_000))  # in C, with the GIL
-    elif kind == 14:
-        return number, payload(number, 1_000_000)
-    elif kind < 20:
-        return number, payload(number, 20_000)
-    return number, b""
-
-
-HANGS, CRASHES, BALLOONS = (20, 21), (22,), (23, 24)
-"""The kinds of risky tasks that never end, that kill their worker, and that take a lot of memory for a while."""
-MIB = 1 << 20
-LIMITS = (64 * MIB, 160 * MIB)
-
-
-def risky(number: int, path: str) -> tuple[int, bytes]:
-    """`work`, but for some kinds, which hang or crash after they have noted their start."""
-    answer = work(number, path)
-    kind = number * 2654435761 % 97
-    if kind == HANGS[0]:
-        time.sleep(3600)
-    elif kind == HANGS[1]:
-        deque(repeat(None), maxlen=0)  # in C, with the GIL
-    elif kind in CRASHES:
-        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-        ctypes.string_at(0)
-    elif kind in BALLOONS:
-        taken = []
-        for _ in range(80):  # twice as much as may be had where that is limited
-            taken.append(bytearray(b"x") * (4 * MIB))
-            time.sleep(0.003)
-    return answer
-
-
-def work_of(pair: tuple[int, str]) -> tuple[int, bytes]:
-    return work(*pair)
-
-
-def payload(number: int, size: int) -> bytes:
-    return bytes([number & 0xFF]) * size
-
-
-def right(number: int, value: Any) -> bool:
-    kind = number * 2654435761 % 97
-    size = 1_000_000 if kind == 14 else 20_000 if 14 < kind < 20 else 0
-    return value == (number, payload(number, size))
-
-
 # ------------------------------------------------------------------------------------------------------- the books
-
-RIGHT, DIED, CANCELLED, UNKNOWN, LATE = 1, 2, 3, 4, 5
 
 
 class Book:
@@ -112,6 +63,7 @@ class Book:
         self.counts: Counter[str] = Counter()
         self.moved = time.monotonic()
         self.runs: dict[int, int] = {}  # of risky tasks: so often each may be started
+        self._turns: list[tuple[list[int], int]] = []
         self._lock = threading.Lock()
         os.close(os.open(path, os.O_CREAT | os.O_WRONLY, 0o600))
 
@@ -144,6 +96,18 @@ class Book:
         else:
             self.wrong.append(f"{who}: task {number} was answered by {str(answer)[:200]!r}")
 
+    def file_through(self, number: int) -> None:
+        """Of an item that gives nothing, by intention."""
+        self.answers[number] = THROUGH
+
+    def alive(self) -> None:
+        """Something has moved."""
+        self.moved = time.monotonic()
+
+    def in_turn(self, numbers: list[int], keys: int) -> None:
+        """Of those with the same rest, each started after the one before it; looked at in the end."""
+        self._turns.append((numbers, keys))
+
     def file_risky(self, who: str, number: int, answer: Any) -> None:
         """Of a task that may have hung or crashed by itself, and may have run several times."""
         kind = number * 2654435761 % 97
@@ -171,10 +135,19 @@ class Book:
         """What may not be, over all tasks."""
         yield from self.wrong[:20]
         starts = bytearray(len(self.answers))
+        turns = {number for numbers, _ in self._turns for number in numbers}
+        places: dict[int, int] = {}
         with open(self.path) as file:
-            for line in file:
+            for place, line in enumerate(file):
                 number = int(line.split()[0])
                 starts[number] = min(starts[number] + 1, 255)
+                if number in turns:
+                    places.setdefault(number, place)
+        for numbers, keys in self._turns:
+            for key in range(keys):
+                mine = [places[number] for number in numbers if number % keys == key and number in places]
+                if mine != sorted(mine):
+                    yield f"of {numbers[0]}..{numbers[-1]}, those of key {key} did not start in order"
         total = next(self.numbers)
         self.counts["tasks"] = total
         self.counts["started"] = sum(1 for n in range(total) if starts[n])
@@ -182,7 +155,7 @@ class Book:
             answer, started = self.answers[number], starts[number]
             if started > self.runs.get(number, 1):
                 yield f"task {number} was started {started} times"
-            if answer == RIGHT and not started:
+            if answer in (RIGHT, THROUGH) and not started:
                 yield f"task {number} was answered and never started"
             if not answer:
                 yield f"task {number} has no answer (started {started} times)"
@@ -203,9 +176,10 @@ class Load:
         self.pool = self.new_pool(self.rng("first pool"))
         ways = [self.submit, self.submit, self.cancel, self.imap, self.map, self.spin_one, self.spin_many, self.recycle]
         ways += [self.risk, self.storm, self.look]
+        named = [(way.__name__, way) for way in ways] + [(way.__name__, partial(way, self)) for way in flows.WAYS]
         self.threads = [
-            threading.Thread(target=self._run, args=(way, f"{way.__name__}-{n}"), name=f"{way.__name__}-{n}")
-            for n, way in enumerate(ways)
+            threading.Thread(target=self._run, args=(way, f"{name}-{n}"), name=f"{name}-{n}")
+            for n, (name, way) in enumerate(named)
         ]
 
     def rng(self, who: str) -> random.Random:
