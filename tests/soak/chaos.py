@@ -67,7 +67,11 @@ class Family:
 
 @dataclass
 class Killer:
-    """Kills at random instants: a worker mostly, the zygote now and then, sometimes several at once."""
+    """Kills at random instants: a worker mostly, the zygote now and then, sometimes several at once.
+
+    A zygote that has no worker yet is killed in one round of four only: three starts that fail in a row break a pool,
+    and a crowded machine takes seconds for one.
+    """
 
     family: Family
     rng: random.Random
@@ -87,8 +91,9 @@ class Killer:
             zygotes = sorted(pid for pid, parent in living.items() if parent == os.getpid())
             dice = self.rng.random()
             if dice < 0.06 and zygotes:
-                self._kill(zygotes)
                 self.zygotes += 1
+                parents = set(living.values())
+                self._kill([pid for pid in zygotes if pid in parents or self.zygotes % 4 == 1])
             elif dice < 0.2 and workers:
                 self._stop(self.rng.choice(workers))
             elif workers:
