@@ -22,6 +22,8 @@ from typing import Any
 from tests import leaks
 
 ROOT = Path(__file__).resolve().parents[1]
+running: set[int] = set()
+"""Such programs of this process."""
 NICE = 10
 """Low, but not the lowest, with which it would hardly run at all on a crowded machine."""
 
@@ -42,6 +44,7 @@ class Beside:
             stdout=self._out,
             process_group=0,
         )
+        running.add(self._program.pid)
         assert self._program.stdin is not None
         with self._program.stdin as told:
             told.write(pickle.dumps(question))
@@ -62,6 +65,7 @@ class Beside:
         if self._program.poll() is None:
             os.killpg(self._program.pid, signal.SIGKILL)  # not reaped, so still this group
         self._program.wait()
+        running.discard(self._program.pid)
         self._out.close()
 
 

@@ -277,7 +277,7 @@ def test_workers_that_are_replaced(make_pool: MakePool, ordered: bool) -> None:
 @pytest.mark.usefixtures("side_by_side")
 def test_a_timeout_ends_the_home(pool: Pool, capabilities: Capabilities, gate: Gate) -> None:
     """A process is killed, a thread is given up: the key goes on elsewhere either way."""
-    hasty = pool.options(timeout=0.2)
+    hasty = pool.options(timeout=1.0)
     function = partial(gate_at_five, gate.paths)
     results = list(hasty.imap(function, [("a", n) for n in range(12)], key=key_of, sticky=True, on_error="return"))
     assert [n for n, each in enumerate(results) if isinstance(each, TaskTimeout)] == [5]

@@ -4,6 +4,7 @@ import ctypes
 import random
 import signal
 import sys
+import termios
 import threading
 import time
 
@@ -36,11 +37,19 @@ def test_killed_while_it_writes_a_large_result(notes: Notes, gate: Gate, way: st
         behind = pool.submit(tasks.role, "double", 2)
         notes.wait(1)
         worker = next(iter(pool._processes))
+        (channel,) = pool._engine._driver.channels.values()
+        results, waits = channel.results_fd, ctypes.c_int()
         interval = sys.getswitchinterval()
         sys.setswitchinterval(30)
         try:
             gate.open()
-            libc.usleep(300_000)  # it makes 12 MB, fills 256 KiB of pipe, and blocks; or has published all of it
+            if way == "arena":
+                libc.usleep(2_000_000)  # it makes 12 MB and publishes all of it
+            for _ in range(20_000 if way == "pipe" else 0):
+                libc.ioctl(results, termios.FIONREAD, ctypes.byref(waits))
+                if waits.value > 60_000:
+                    break  # it has filled the pipe, or is about to: the rest of 12 MB does not go in
+                libc.usleep(1000)
             libc.kill(worker, signal.SIGKILL)
         finally:
             sys.setswitchinterval(interval)

@@ -212,7 +212,7 @@ def test_a_yielded_result_is_not_kept(words: dict[str, int]) -> None:
         ref = weakref.finalize(thing, released.set)
         del thing
         gc.collect()
-        assert released.wait(5), "something keeps a result that was handed over"
+        assert released.wait(30), "something keeps a result that was handed over"
         ref.detach()
     engine.shutdown(wait=True, cancel=False)
 

@@ -10,7 +10,7 @@ import pytest
 
 from procession.backends import forksafe
 from procession.backends.launch import Lifeline
-from tests.launch.harness import Channels, Driver, gone, wait_until
+from tests.launch.harness import SLACK, Channels, Driver, gone, wait_until
 from tests.launch.serves import descriptors
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*use of fork:DeprecationWarning")
@@ -118,7 +118,7 @@ def test_workers_die_with_the_parent_though_a_child_of_it_lives() -> None:
     os.kill(middle, signal.SIGKILL)
     os.waitpid(middle, 0)
     try:
-        wait_until(lambda: gone(worker), 1.0)
+        wait_until(lambda: gone(worker), SLACK)
         assert not gone(child)
     finally:
         os.kill(child, signal.SIGKILL)

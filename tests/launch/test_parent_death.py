@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.launch.harness import gone, wait_until
+from tests.launch.harness import PATIENCE, SLACK, gone, wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -40,9 +40,9 @@ def test_nothing_is_left_a_second_after_the_parent(method: str) -> None:
         helper, *workers = told()
         assert not any(map(gone, workers))
         process.kill()
-        wait_until(lambda: all(map(gone, workers)), 1.0)
+        wait_until(lambda: all(map(gone, workers)), SLACK)
         if helper:
-            wait_until(lambda: gone(helper), 1.0)
+            wait_until(lambda: gone(helper), SLACK)
 
 
 def test_the_lifeline_kills_without_the_zygote() -> None:
@@ -50,9 +50,9 @@ def test_the_lifeline_kills_without_the_zygote() -> None:
         _, worker = told()
         (zygote,) = told()
         process.kill()
-        wait_until(lambda: gone(worker), 1.0)
+        wait_until(lambda: gone(worker), SLACK)
         os.kill(zygote, signal.SIGCONT)
-        wait_until(lambda: gone(zygote), 1.0)
+        wait_until(lambda: gone(zygote), SLACK)
 
 
 def test_a_zygote_that_is_preloading_dies_as_well() -> None:
@@ -61,7 +61,7 @@ def test_a_zygote_that_is_preloading_dies_as_well() -> None:
         # In the import: it has mapped ctypes.
         wait_until(lambda: "_ctypes" in Path(f"/proc/{zygote}/maps").read_text())
         process.kill()
-        wait_until(lambda: gone(zygote), 1.0)
+        wait_until(lambda: gone(zygote), SLACK)
 
 
 @pytest.mark.parametrize("run", range(5))
@@ -72,9 +72,12 @@ def test_workers_that_were_being_started_die_as_well(run: int) -> None:
         wait_until(lambda: len(children.read_text().split()) > 3 + run)
         workers = [int(pid) for pid in children.read_text().split()]
         process.kill()
-        wait_until(lambda: all(map(gone, [zygote, *workers])), 1.0)
-        session = [pid for pid in map(int, filter(str.isdigit, os.listdir("/proc"))) if in_session(pid, process.pid)]
-        assert all(map(gone, session))
+        wait_until(lambda: all(map(gone, [zygote, *workers])), SLACK)
+        wait_until(lambda: all(map(gone, session_of(process.pid))), SLACK)  # those that were being forked just then
+
+
+def session_of(leader: int) -> list[int]:
+    return [pid for pid in map(int, filter(str.isdigit, os.listdir("/proc"))) if in_session(pid, leader)]
 
 
 def in_session(pid: int, session: int) -> bool:
@@ -92,10 +95,10 @@ def test_an_interrupt_of_the_group_leaves_the_workers_alone_but_not_their_subpro
         assert codes == [0, 0, 0]
         assert os.WIFSIGNALED(subprocess_code)
         assert os.WTERMSIG(subprocess_code) == signal.SIGINT
-        assert process.wait(5) == 0
+        assert process.wait(PATIENCE) == 0
 
 
 def test_an_interrupt_while_the_zygote_starts() -> None:
     with parent("interrupted_at_once") as (process, told):
         assert told() == [True]
-        assert process.wait(5) == 0
+        assert process.wait(PATIENCE) == 0

@@ -325,10 +325,10 @@ def test_retries(tmp_path: Path) -> None:
 @pytest.mark.parametrize("words", [{}, {"batch": 1}])
 def test_timeouts(apart: str, words: dict[str, Any]) -> None:
     fn = (lambda batch: [work.hang_on_three(x) for x in batch]) if words else work.hang_on_three
-    pipe = Pipeline(Stage(fn, workers=2, timeout=0.3, backend=apart, **words))
+    pipe = Pipeline(Stage(fn, workers=2, timeout=1.0, backend=apart, **words))
     if apart == "threads":
         release = threading.Event()
-        pipe = Pipeline(Stage(lambda x: release.wait(PATIENCE) if x == 3 else x, workers=2, timeout=0.3, backend=apart))
+        pipe = Pipeline(Stage(lambda x: release.wait(PATIENCE) if x == 3 else x, workers=2, timeout=1.0, backend=apart))
     got = list(pipe.run(range(6), on_error="return"))
     if apart == "threads":
         release.set()
