@@ -1,7 +1,7 @@
 """Tests that need nothing but a core are run by a pytest beside this one, and reported here as if they were run here.
 
 PLACES says which. They come last; by then they have long been run (beside.py says why that costs little). Each has the
-fixtures, the checks and the limit that it has anywhere. When only a few tests are selected, or somebody wants to watch
+fixtures and the checks that it has anywhere. When only a few tests are selected, or somebody wants to watch
 (`-s`, `--pdb`), they are run where they are asked for.
 """
 
@@ -20,17 +20,27 @@ from tests import walking
 from tests.beside import ROOT, Beside, answer
 
 PLACES = (
+    "tests/arena/test_arena.py",
     "tests/conformance/test_harness.py",
     "tests/core/",
-    "tests/flow/test_flow_core.py",
+    "tests/flow/test_flow_",
     "tests/flow/test_imap_interrupts.py",
     "tests/flow/test_ledger.py",
+    "tests/flow/test_weighing.py",
+    "tests/house/test_house.py",
+    "tests/house/test_layers.py",
+    "tests/house/test_saying.py",
     "tests/native/test_ring_model.py",
-    "tests/transport/",
+    "tests/pool/test_typing.py",
+    "tests/transport/test_byvalue.py",
+    "tests/transport/test_codec.py",
+    "tests/transport/test_interrupts.py",
 )
 """What neither measures anything nor races with anybody."""
 LEAST = 100
 """So many tests are worth a program of their own."""
+LIMIT = 600
+"""Seconds that a test may take there: whoever has a low priority may have to wait."""
 VARIABLE = "PROCESSION_TESTS_APART"
 
 Report = dict[str, Any]
@@ -47,7 +57,8 @@ class Apart:
 
     def begin(self) -> None:
         """Have them run."""
-        options = [word for each in self._config.getoption("override_ini") or () for word in ("-o", each)]
+        options = ["-o", f"timeout={LIMIT}"]
+        options += [word for each in self._config.getoption("override_ini") or () for word in ("-o", each)]
         if (limit := self._config.getoption("timeout", None)) is not None:
             options.append(f"--timeout={limit}")
         self._program = Beside(__name__, (options, sorted(self._ids)))
@@ -95,7 +106,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if len(found) >= LEAST:
         config.stash[_apart] = apart = Apart(config, found)
         for each in found:
-            each.add_marker(pytest.mark.timeout(0), append=False)  # there it has its limit
+            each.add_marker(pytest.mark.timeout(0), append=False)  # there it has one
         items.sort(key=lambda each: 2 if apart.has(each) else walking.asks(each))
     else:
         items.sort(key=walking.asks)

@@ -18,4 +18,4 @@ def run(asked: tuple[Interpreter, list[Case]]) -> campaign.Results:
 if __name__ == "__main__":
     from tests.conformance import beside
 
-    answer(beside.run, nice=5)
+    answer(beside.run)

@@ -51,12 +51,13 @@ REVEALED = (
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)
 def test_mypy_infers_and_refuses(tmp_path: Path) -> None:
     pytest.importorskip("mypy")
     file = tmp_path / "program.py"
     file.write_text(PROGRAM)
     words = [sys.executable, "-m", "mypy", "--strict", "--no-incremental", "--cache-dir", str(tmp_path / "cache")]
-    done = subprocess.run([*words, str(file)], cwd=tmp_path, capture_output=True, text=True, timeout=110, check=False)
+    done = subprocess.run([*words, str(file)], cwd=tmp_path, capture_output=True, text=True, timeout=590, check=False)
     lines = done.stdout.replace("builtins.", "").splitlines()
     revealed = [line.partition("note: ")[2] for line in lines if "Revealed" in line]
     assert revealed == list(REVEALED), done.stdout
