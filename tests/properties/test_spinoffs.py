@@ -8,6 +8,7 @@ out, in its order, is the oracle. On every backend; in pure Python as well. How 
 
 from __future__ import annotations
 
+import asyncio
 import tempfile
 from collections import Counter
 from concurrent.futures import Future
@@ -142,7 +143,7 @@ class Spun:
 
     def finish(self) -> None:
         """To the end, in one of several ways."""
-        way = self.data.draw(st.sampled_from(["iterate", "with", "cancel"]))
+        way = self.data.draw(st.sampled_from(["iterate", "async", "with", "cancel"]))
         if way == "with":
             with self.spin:
                 pass
@@ -150,7 +151,9 @@ class Spun:
             self.spin.cancel()
         else:
             self.spin.close()
-        if self.outlet == "iterate":
+        if self.outlet == "iterate" and way == "async":
+            asyncio.run(self.take_async())
+        elif self.outlet == "iterate":
             while True:
                 try:
                     self.took(next(self.spin))
@@ -160,6 +163,15 @@ class Spun:
                     self.took(error)
         assert self.spin.join(PATIENCE)
         assert all(future.done() for _, future in self.accepted)
+
+    async def take_async(self) -> None:
+        while True:
+            try:
+                self.took(await anext(self.spin))  # type: ignore[call-overload]
+            except StopAsyncIteration:
+                break
+            except Exception as error:
+                self.took(error)
 
     # -- the oracle --------------------------------------------------------------------------------------------------
 
