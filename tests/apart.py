@@ -54,6 +54,7 @@ class Apart:
         self._ids = {item.nodeid for item in items}
         self._program: Beside | None = None
         self._said: dict[str, list[Report]] = {}
+        self._words = ""
 
     def begin(self) -> None:
         """Have them run."""
@@ -75,15 +76,18 @@ class Apart:
     def reports(self, item: pytest.Item) -> list[Any]:
         """Of this test. Waits for the end of all of them."""
         assert self._program is not None
-        if not self._said:
-            said, words = self._program.answer()
-            for report in said:
-                self._said.setdefault(report["nodeid"], []).append(report)
-            assert self._said, f"the tests that are run apart were not:\n{words}"
-            missing = self._ids - self._said.keys()
-            assert not missing, f"{len(missing)} tests were not run apart, such as {min(missing)}:\n{words}"
+        try:
+            if not self._said:
+                said, self._words = self._program.answer()
+                for report in said:
+                    self._said.setdefault(report["nodeid"], []).append(report)
+            told = self._said.get(item.nodeid)
+            assert told, f"it was to be run apart, and was not:\n{self._words}"
+        except Exception as error:
+            said = f"{type(error).__name__}: {error}"
+            return [pytest.TestReport(item.nodeid, item.location, {}, "failed", said, "call")]
         hook = self._config.hook.pytest_report_from_serializable
-        return [hook(config=self._config, data=report) for report in self._said[item.nodeid]]
+        return [hook(config=self._config, data=report) for report in told]
 
 
 def is_apart(item: pytest.Item) -> bool:

@@ -10,6 +10,7 @@ import threading
 import time
 from concurrent.futures import TimeoutError as FutureTimeout
 from concurrent.futures import as_completed, wait
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ import pytest
 from procession import Pool, WorkerDied
 from procession.backends.tasks import CallFuture
 from procession.driver.lane_fast import Tally
+from tests.failures import tasks
 from tests.native.kit import VALUE, Ends, Function, calls
 
 
@@ -343,14 +345,16 @@ def test_every_way_to_wait_works_on_a_lent_worker() -> None:
             assert future.result(30) == number
 
 
-def test_a_limit_is_kept_by_who_waits_for_a_lent_worker() -> None:
+def test_a_limit_is_kept_by_who_waits_for_a_lent_worker(tmp_path: Path) -> None:
+    gate = tmp_path / "gate"
     with Pool(1) as pool:
         lane_of(pool)
-        future = pool.submit(time.sleep, 0.3)
+        future = pool.submit(tasks.await_file, str(gate))
         with pytest.raises(FutureTimeout):
             future.result(0.01)
         with pytest.raises(FutureTimeout):
             future.result(timeout=0)
+        gate.touch()
         assert future.result(30) is None
 
 
@@ -392,12 +396,8 @@ def test_threads_that_call_at_once_share_the_pool() -> None:
     assert wrong == []
 
 
-def test_a_burst_after_lone_calls_uses_all_workers() -> None:
+def test_a_burst_after_lone_calls_uses_all_workers(tmp_path: Path) -> None:
     with Pool(2) as pool:
         lane_of(pool)
-        assert len({future.result() for future in [pool.submit(_pid, 0.05) for _ in range(8)]}) == 2
-
-
-def _pid(seconds: float) -> int:
-    time.sleep(seconds)
-    return os.getpid()
+        met = [pool.submit(tasks.barrier, str(tmp_path / "met"), 2) for _ in range(2)]
+        assert [future.result(90) for future in met] == [True, True]
