@@ -213,7 +213,13 @@ if TYPE_CHECKING:
         """A worker's start, initializer or setup failed: the pool is broken; the reason is the `__cause__`."""
 
     class Full(ProcessionError, queue.Full):
-        """There is no room, and waiting for it was not wanted, took too long, or would never end."""
+        """There is no room, and waiting for it was not wanted, took too long, or would never end.
+
+        Attributes:
+            taken: of `SpinOff.put_many`, the Futures of the items that were put before.
+        """
+
+        taken: tuple[Any, ...]
 
 
 def _make_worker_died() -> type[Any]:
@@ -262,6 +268,8 @@ def _make_full() -> type[Any]:
 
     class Full(ProcessionError, queue.Full):
         """There is no room, and waiting for it was not wanted, took too long, or would never end."""
+
+        taken: tuple[Any, ...] = ()
 
     return Full
 

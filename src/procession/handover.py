@@ -8,6 +8,7 @@ Laws
    is known to have arrived, and takes care that nothing runs twice.
 3. Nothing is lost if a raising signal strikes: whoever comes next (put, take, an outcome, a look) pumps what was left.
 4. With a ledger, a pump posts no more than that allows (core/ledger.py); so whoever hands something over pumps, too.
+5. With a gate (gatekeeper.py) nobody pumps: its thread is told that there may be something to start, and does that.
 """
 
 from __future__ import annotations
@@ -17,9 +18,8 @@ from _thread import get_ident
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Hashable, Sequence
-from operator import attrgetter
 from time import monotonic
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from procession.backends import tasks
 from procession.backends.base import Engine, Run
@@ -32,6 +32,9 @@ from procession.core.task import Home, Task
 from procession.types import Raised
 from procession.waiting import Bell
 from procession.weighing import weigh
+
+if TYPE_CHECKING:
+    from procession.gatekeeper import Gatekeeper
 
 
 class Start(Task, Protocol):
@@ -67,6 +70,7 @@ class Handover(ABC):
         self.engine = engine
         self.flow = flow
         self.ledger = ledger
+        self.gate: Gatekeeper | None = None
         self.homes: dict[Hashable, Home] | None = None
         self._head, self._since = -1, 0.0  # the item that finished ones were seen waiting for, and since when
         self.lock = threading.RLock()
@@ -99,7 +103,7 @@ class Handover(ABC):
             for index, weight in enumerate(weights, start):
                 self._came(index, weight, start, outcomes)
             self.look_at_head()
-        if flow.starts:
+        if flow.starts or self.gate is not None:
             self.pump()
         if self.bell.sleepers and (self.keen or flow.ready or flow.ended):
             self.bell.ring()
@@ -131,6 +135,9 @@ class Handover(ABC):
 
     def pump(self) -> None:
         """Post what may start, unless somebody is at it, who then looks again."""
+        if self.gate is not None:
+            self.gate.call()
+            return
         starts = self.flow.starts
         me = get_ident()
         self._asked = True
@@ -209,8 +216,21 @@ class Handover(ABC):
             count += 1
         if count or not blocked:
             return 0, batch[:count]
-        first = min(batch, key=_INDEX)
-        return batch.index(first), [first]
+        at = self.foremost(batch)
+        return at, [batch[at]]
+
+    @staticmethod
+    def foremost(batch: Sequence[Any]) -> int:
+        """The place of the one that the order waits for."""
+        return min(range(len(batch)), key=lambda at: batch[at].index)
+
+    def alive(self, starts: Sequence[Any]) -> list[Any]:
+        """Of these, all that are still to start."""
+        return list(starts)
+
+    def too_late(self, start: Any) -> BaseException:
+        """The error of one that has waited too long to start."""
+        raise NotImplementedError
 
     def _out(self, starts: list[Any]) -> int:
         """Items that have started, and have no outcome. Under the lock; `starts`: what waits to be posted."""
@@ -263,7 +283,7 @@ class Handover(ABC):
         self.bell.ring()
 
     @abstractmethod
-    def refused(self, posted: list[Any], error: RuntimeError) -> None:
+    def refused(self, posted: list[Any], error: BaseException) -> None:
         """The engine takes these no more, and why."""
 
 
@@ -327,4 +347,3 @@ class SinkFuture(CallFuture[Any]):
 
 
 _NOWHERE = NoRun()
-_INDEX = attrgetter("index")

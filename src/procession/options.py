@@ -83,6 +83,8 @@ STREAM_MEANT: Mapping[str, str] = {
     "max_pending": "window",
     "timeout": "options(timeout=), for one run of an item; map(timeout=) limits how long its results may take",
     "order": "ordered",
+    "rate_limit": "rate",
+    "max_rate": "rate",
     "ignore_errors": 'on_error="skip"',
     "return_exceptions": 'on_error="return"',
     "progress_bar": "progress",

@@ -88,8 +88,8 @@ class Keeper:
     def _at_first(self, allowed: int) -> int:
         """How many inputs may be out at the first stage, of so many that bytes allow."""
         work = self.works[0]
-        batch = work.stage.batch
-        return allowed if batch is None else min(allowed, AHEAD * work.width * batch)
+        most = work.stage.most_out(work.width)
+        return allowed if most is None else min(allowed, most)
 
     def _widen(self, journey: Journey) -> None:
         """Twice as wide, if that much of what is inside is light."""
@@ -168,5 +168,5 @@ class Widths:
     def _resize(self, journey: Journey, number: int, change: int) -> None:
         work = self.works[number]
         work.resize(work.width + change)
-        if work.stage.batch is not None:
-            journey.allow(number, AHEAD * work.width * work.stage.batch)
+        if (most := work.stage.most_out(work.width)) is not None:
+            journey.allow(number, most)

@@ -31,7 +31,7 @@ from procession.core.task import Home
 from procession.handover import SinkFuture
 from procession.pipeline_bounds import Keeper
 from procession.pipeline_source import Source
-from procession.pipeline_stage import Work
+from procession.pipeline_stage import Stage, Work
 from procession.pipeline_stats import Account
 from procession.types import Raised
 from procession.waiting import Bell
@@ -46,7 +46,7 @@ class Conductor:
         self.works = works
         self.own = own
         self.lock = threading.RLock()
-        plans = [work.stage.plan(ordered) for work in works]
+        plans = [work.stage.plan(ordered, work.pace) for work in works]
         self.journey = Journey(plans, keeper.window, ordered=ordered)
         self.keeper = keeper
         self.account = Account(works, monotonic_ns())
@@ -128,6 +128,9 @@ class Conductor:
     # -- the conductor -----------------------------------------------------------------------------------------------
 
     def _serve(self) -> None:
+        paces = [work.pace for work in self.works if work.pace is not None]
+        for pace in paces:
+            pace.rested[self.poke] = None
         try:
             while not self.over:
                 alarm = self.keeper.alarm(self.journey)
@@ -138,6 +141,8 @@ class Conductor:
             self._finish()
             raise
         finally:
+            for pace in paces:
+                pace.rested.pop(self.poke, None)
             self.bell.ring()
 
     def _called(self) -> bool:
@@ -180,7 +185,7 @@ class Conductor:
             future = arrived.popleft()
             start = self._out.pop(future, None)
             if start is not None:
-                heard.append((start, self._outcomes(start, future)))
+                heard.append((start, outcomes_of(self.works[start.stage].stage, start, future)))
         return heard
 
     def _tell(self, heard: Sequence[tuple[Start, list[Any]]], now: int) -> None:
@@ -189,23 +194,6 @@ class Conductor:
                 failed = [n for n, outcome in enumerate(outcomes) if outcome.__class__ is Raised]
                 self.args.update((start.nodes[n], start.nodes[n].value) for n in failed)
             self.journey.done(start, outcomes, now)
-
-    def _outcomes(self, start: Start, future: SinkFuture) -> list[Any]:
-        stage = self.works[start.stage].stage
-        if future._state is not FINISHED:
-            return [Raised(CancelledError())] * start.size
-        if future._exception is not None:
-            return [Raised(future._exception, future.tries + 1)] * start.size
-        if stage.batch is None:
-            return [future._result]
-        try:
-            outputs = list(future._result)
-        except Exception as error:  # whatever it is that says how many there are, and does not give them
-            return [Raised(error, future.tries + 1)] * start.size
-        if len(outputs) == start.size:
-            return outputs
-        text = f"{stage.name} was given a batch of {start.size} items and returned {len(outputs)} outputs"
-        return [Raised(ValueError(text), future.tries + 1)] * start.size
 
     def _admit(self, now: int) -> None:
         exhausted = self.source.exhausted  # before what it has left in `pulled` is looked at
@@ -262,8 +250,8 @@ class Conductor:
             future = SinkFuture(work.function, body)
             future.sink = self
             future._owner = cast("Any", work.engine) if hasattr(work.engine, "cancel_leased") else None
-            if work.stage.rules is not None:
-                future.obey(work.stage.rules)
+            if work.rules is not None:
+                future.obey(work.rules)
             if work.stage.sticky and (lane := start.nodes[0].lane) is not None:
                 future.home = self._homes.setdefault((start.stage, lane.key), Home())
             self._out[future] = start
@@ -307,3 +295,21 @@ class Conductor:
             for work in self.works:
                 work.engine.shutdown(wait=False, cancel=False)
         self.source.room.ring()
+
+
+def outcomes_of(stage: Stage, start: Start, future: SinkFuture) -> list[Any]:
+    """What became of the inputs that started together."""
+    if future._state is not FINISHED:
+        return [Raised(CancelledError())] * start.size
+    if future._exception is not None:
+        return [Raised(future._exception, future.tries + 1)] * start.size
+    if stage.batch is None:
+        return [future._result]
+    try:
+        outputs = list(future._result)
+    except Exception as error:  # whatever it is that says how many there are, and does not give them
+        return [Raised(error, future.tries + 1)] * start.size
+    if len(outputs) == start.size:
+        return outputs
+    text = f"{stage.name} was given a batch of {start.size} items and returned {len(outputs)} outputs"
+    return [Raised(ValueError(text), future.tries + 1)] * start.size

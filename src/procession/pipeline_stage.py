@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any, Never
 from procession import options, spinoff_words
 from procession.backends.base import Engine, Function
 from procession.core.journey_stage import Plan
+from procession.core.pace import Pace
 from procession.core.rules import SECOND
 from procession.options import Backend
-from procession.policies import policy
+from procession.pacing import check_rate, make_pace, paced
+from procession.policies import WORDS, policy
 from procession.streams import check_positive, check_sticky
 from procession.worker.stages import Batch, Many, ManyOfBatch
 
@@ -22,6 +24,8 @@ MEANT = {
     "threads": 'workers, and backend="threads"',
     "batch_size": "batch",
     "batch_timeout": "max_wait",
+    "rate_limit": "rate",
+    "max_rate": "rate",
     "flat": "many",
     "flatten": "many",
     "maxsize": "window of the Pipeline",
@@ -45,6 +49,7 @@ class Stage:
     max_wait: seconds that a batch that is not full waits for more; None: until it is clear that no more can come now,
         since the input has ended or the window is full.
     many: `fn` returns an iterable of outputs, or is a generator: none, one or many, each of which goes on by itself.
+    rate: so many calls of `fn` start per second at most, evenly spread; see `SpinOff`.
     setup, initializer, initargs: run once in each worker, see `SpinOff`; `fn` is given what `setup` returned, first.
     name: what messages and stats call it.
     timeout, queue_timeout, grace, retries, retry_on, backoff, priority: for each call of `fn`, see `Pool.options`.
@@ -64,6 +69,7 @@ class Stage:
         batch: int | None = None,
         max_wait: float | None = None,
         many: bool = False,
+        rate: float | None = None,
         name: str | None = None,
         timeout: float | None = None,
         queue_timeout: float | None = None,
@@ -80,6 +86,7 @@ class Stage:
         options.check_backend(backend)
         spinoff_words.check_integer("workers", workers, 1)
         _check_grouping(key, sticky, batch, max_wait)
+        check_rate(rate)
         self.fn = fn
         self.workers = workers
         self.backend = backend
@@ -88,23 +95,23 @@ class Stage:
         self.batch = batch
         self.max_wait = max_wait
         self.many = many
+        self.rate = rate
         self.with_state = setup is not None
         self.config = spinoff_words.worker_config(setup, initializer, initargs)
         self.name = name or getattr(fn, "__qualname__", None) or type(fn).__qualname__
-        self.rules = policy(
-            timeout=timeout,
-            queue_timeout=queue_timeout,
-            grace=grace,
-            retries=retries,
-            retry_on=retry_on,
-            backoff=backoff,
-            priority=priority,
-        ).rules()
+        asked = (timeout, queue_timeout, grace, retries, retry_on, backoff, priority)
+        self.rules = policy(**dict(zip(WORDS, asked, strict=True))).rules()
 
     def __repr__(self) -> str:
         return f"<Stage {self.name}: {self.workers} {self.backend}>"
 
-    def plan(self, ordered: bool) -> Plan:
+    def most_out(self, width: int) -> int | None:
+        """How many inputs may be out, at so many workers; None: any number. At a pace what is out is to run at once."""
+        if self.rate is not None:
+            return width * (self.batch or 1)
+        return None if self.batch is None else AHEAD * width * self.batch
+
+    def plan(self, ordered: bool, pace: Pace | None = None) -> Plan:
         """What the journey has to know."""
         return Plan(
             many=self.many,
@@ -112,7 +119,8 @@ class Stage:
             max_wait=None if self.max_wait is None else round(self.max_wait * SECOND),
             in_order=ordered and self.workers == 1,
             keyed=self.key is not None,
-            most_out=None if self.batch is None else AHEAD * self.workers * self.batch,
+            most_out=self.most_out(self.workers),
+            pace=pace,
         )
 
 
@@ -135,6 +143,8 @@ class Work:
         self.stage = stage
         self.width = width
         self.engine: Engine = _make_engine(stage.backend, width, stage.config)
+        self.pace = make_pace(stage.rate)
+        self.rules = paced(stage.rules, self.pace)
         if stage.rules is not None or stage.sticky:
             self.engine.obey()
         wraps: dict[tuple[bool, bool], Any] = {(True, False): Many, (False, True): Batch, (True, True): ManyOfBatch}

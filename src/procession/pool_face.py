@@ -170,6 +170,7 @@ class PoolFace(Executor, ABC):
         on_error: OnError = "raise",
         live: bool = False,
         chunksize: int | None = None,
+        rate: float | None = None,
         progress: Progress = False,
         **wrong: Never,
     ) -> Stream[T]:
@@ -192,6 +193,8 @@ class PoolFace(Executor, ABC):
             "skip", or a callable that gets a `Failure` at the item's place.
         live: pull the input in a thread of its own, so that an input that waits holds no finished result back.
         chunksize: items a worker is given at once; None: by measured time.
+        rate: so many items start per second at most, evenly spread and one by one: no two together (of more than 100
+            per second, a hundredth of a second's worth). Further runs count.
         progress: True for a bar (needs the extra "progress"), or a callable `progress(done, total)`.
 
         The iterator has `close()`, and is a context manager that closes it.
@@ -199,7 +202,7 @@ class PoolFace(Executor, ABC):
         if wrong:
             options.refuse_words("imap", wrong, options.STREAM_MEANT)
         bounds = {"window": window, "chunksize": chunksize, "buffer_bytes": buffer_bytes, "spill": spill}
-        keys = {"key": key, "sticky": sticky}
+        keys = {"key": key, "sticky": sticky, "rate": rate}
         words = self._words(progress, ordered=ordered, on_error=on_error, live=live, **bounds, **keys)
         return self._stream("imap", fn, iterables, words)
 
@@ -215,6 +218,7 @@ class PoolFace(Executor, ABC):
         on_error: OnError = "raise",
         live: bool = False,
         chunksize: int | None = None,
+        rate: float | None = None,
         progress: Progress = False,
         **wrong: Never,
     ) -> Stream[T]:
@@ -222,7 +226,7 @@ class PoolFace(Executor, ABC):
         if wrong:
             options.refuse_words("imap_unordered", wrong, options.STREAM_MEANT)
         bounds = {"window": window, "chunksize": chunksize, "buffer_bytes": buffer_bytes, "spill": spill}
-        keys = {"key": key, "sticky": sticky}
+        keys = {"key": key, "sticky": sticky, "rate": rate}
         words = self._words(progress, ordered=False, on_error=on_error, live=live, **bounds, **keys)
         return self._stream("imap_unordered", fn, iterables, words)
 
@@ -239,6 +243,7 @@ class PoolFace(Executor, ABC):
         on_error: OnError = "raise",
         live: bool = False,
         chunksize: int | None = None,
+        rate: float | None = None,
         progress: Progress = False,
         **wrong: Never,
     ) -> AsyncIterator[T]:
@@ -248,7 +253,7 @@ class PoolFace(Executor, ABC):
         from procession import streams_async
 
         bounds = {"window": window, "chunksize": chunksize, "buffer_bytes": buffer_bytes, "spill": spill}
-        keys = {"key": key, "sticky": sticky}
+        keys = {"key": key, "sticky": sticky, "rate": rate}
         words = self._words(progress, ordered=ordered, on_error=on_error, live=live, **bounds, **keys)
         options.check_iterables("aimap", iterables, asynchronous=True)
         function = self._function(fn)

@@ -9,7 +9,7 @@ from time import monotonic
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, Never, TypeVar
 
-from procession import options, spinoff_ending, spinoff_room, spinoff_words
+from procession import options, spinoff_ending, spinoff_gate, spinoff_room, spinoff_words
 from procession._native import native
 from procession.backends.base import Engine, WorkerConfig
 from procession.core.flow import NOTHING
@@ -18,8 +18,8 @@ from procession.handover import SinkFuture
 from procession.observe.progress import Meter, Progress
 from procession.on_error import OnError
 from procession.options import Backend, Overflow
-from procession.policies import policy
-from procession.spinoff_core import SpinCore, Words
+from procession.policies import WORDS, policy
+from procession.spinoff_core import SpinCore, Words, funnel_of
 from procession.spinoff_outlet import SpinOutlet
 from procession.spinoff_stats import SpinOffStats, stats_of
 
@@ -39,7 +39,8 @@ class SpinOff(Generic[R]):
         (or entered, if it is a context manager) in that worker.
     workers: how many. One runs strictly in order, but for further runs (`retries`), which come later where there is no
         `key`; more of them run side by side and hand over in order.
-    backend: "processes", "threads", or "inline", which runs each item at once in the thread that puts it.
+    backend: "processes", "threads", or "inline", which runs each item at once in the thread that puts it; with `batch`
+        or `rate` in a thread of the SpinOff, when its time has come.
     maxsize: items taken in and not yet handed over, at most; 0 = no bound.
     buffer_bytes: bytes of results that wait to be taken, about: items that were put start only as there is room for
         their results, supposed to be as large as the largest of late; the one that the order waits for, always.
@@ -54,6 +55,16 @@ class SpinOff(Generic[R]):
         the item's place), "skip", or a callable that gets a `Failure`.
     ordered: False hands over as items finish. key: `key(item)`; items of one key run one at a time and in order.
     sticky: with `key`: a key's items go to one worker while that lives, and its state can live there; see `Pool.imap`.
+    batch: up to so many items are given to `fn` as one list, for which it returns as many results, in order. A batch
+        goes to a worker that is free when it is full, or when no more can come now: the SpinOff is closed, somebody
+        flushes, or it is full and nothing runs. Each item has its future and its outcome as ever. Timeouts and retries
+        are those of a whole batch; one that was ended from outside (its worker died, it took too long, too much memory)
+        is tried again item by item, so that one bad item takes no others along. With `key` there is at most one item
+        of a key in a batch.
+    max_wait: seconds after which a batch goes that is not full, from when its oldest item was put; None: it waits.
+        Give one where results are waited for before more is put.
+    rate: so many calls of `fn` start per second at most, evenly spread: no two together (of more than 100 per second,
+        a hundredth of a second's worth). Further runs count. What waits can be dropped or cancelled.
     setup, initializer, initargs: run once in each worker before its first item; setup's context manager is left when
         the worker ends in order, and what that raises comes out of `join` or the end of the with block.
     progress: False, a callable `progress(done, total)` (total None until closed), or True for a bar.
@@ -79,6 +90,9 @@ class SpinOff(Generic[R]):
         ordered: bool = True,
         key: Callable[[Any], Hashable] | None = None,
         sticky: bool = False,
+        batch: int | None = None,
+        max_wait: float | None = None,
+        rate: float | None = None,
         setup: Callable[[], object] | None = None,
         initializer: Callable[..., object] | None = None,
         initargs: tuple[Any, ...] = (),
@@ -95,25 +109,22 @@ class SpinOff(Generic[R]):
     ) -> None:
         options.refuse_words("SpinOff", wrong, spinoff_words.MEANT)
         options.check_name(name)
-        rules = policy(
-            timeout=timeout,
-            queue_timeout=queue_timeout,
-            grace=grace,
-            retries=retries,
-            retry_on=retry_on,
-            backoff=backoff,
-            priority=priority,
-        ).rules()
-        outlet = iterate and on_result is None
-        words = Words(maxsize, buffer_bytes, overflow, outlet, on_result, on_error, ordered, key, sticky, rules)
+        asked = (timeout, queue_timeout, grace, retries, retry_on, backoff, priority)
+        rules = policy(**dict(zip(WORDS, asked, strict=True))).rules()
+        told = (iterate and on_result is None, on_result, on_error, ordered, key, sticky, rules)
+        words = Words(maxsize, buffer_bytes, overflow, *told, batch, max_wait, rate)
         spinoff_words.check(fn, workers, words, progress)
+        spinoff_gate.check(words)
         engine = _make_engine(backend, workers, spinoff_words.worker_config(setup, initializer, initargs))
-        function = engine.function(fn, name, with_state=setup is not None, many=True)
-        self._core = SpinCore(engine, function, words, Meter(progress, None, function.name))
-        self._outlet = SpinOutlet(self._core) if words.iterate else None
-        self._funnel = self._core.funnel()
-        weakref.finalize(self, spinoff_ending.abandon, self._core).atexit = False
-        spinoff_ending.at_exit(self._core)
+        function = spinoff_gate.function(engine, fn, name, setup is not None, words)
+        self._core = core = SpinCore(engine, function, words, Meter(progress, None, function.name))
+        spinoff_gate.keep(core)
+        self._outlet = SpinOutlet(core) if words.iterate else None
+        self._funnel = funnel_of(core)
+        weakref.finalize(self, spinoff_ending.abandon, core).atexit = False
+        if core.gate is not None:
+            core.gate.begin()
+        spinoff_ending.at_exit(core)
 
     # -- in --------------------------------------------------------------------------------------------------------
 
@@ -139,20 +150,32 @@ class SpinOff(Generic[R]):
         return future
 
     def put_many(self, items: Iterable[Any]) -> list[Future[R]]:
-        """`put` each of `items`, in order; returns their Futures. What was put stays put when one raises."""
+        """`put` each of `items`, in order; returns their Futures.
+
+        It is no unit: when one raises, as `put` does, or `items` do, what was put before stays put and runs. A note of
+        the error says how many these were, and a `Full` has their Futures (`taken`). An item that overflow drops is
+        there as a cancelled Future, as with `put`.
+        """
         core = self._core
         futures: list[Future[R]] = []
-        for item in items:
-            lane = None if core.key is None else core.lane(item)
-            future, error = core.make(item)
-            if core.admit(future, error, lane):
-                futures.append(future)
-                if len(core.flow.starts) >= BATCH:
+        try:
+            for item in items:
+                lane = None if core.key is None else core.lane(item)
+                future, error = core.make(item)
+                if core.admit(future, error, lane):
+                    futures.append(future)
+                    if len(core.flow.starts) >= BATCH:
+                        core.pump()
+                else:
                     core.pump()
-            else:
-                core.pump()
-                futures.append(self.put(item))
-        core.pump()
+                    futures.append(self.put(item))
+        except BaseException as raised:
+            if isinstance(raised, Full):
+                raised.taken = tuple(futures)
+            raised.add_note(f"of the items of this put_many {len(futures)} were put before")
+            raise
+        finally:
+            core.pump()
         return futures
 
     async def aput(self, item: Any) -> Future[R]:
@@ -249,6 +272,8 @@ class SpinOff(Generic[R]):
         """
         core = self._core
         left = list(core.open.values())
+        if core.gate is not None:
+            core.gate.flush()
 
         def finished() -> bool:
             while left and left[-1].done():

@@ -16,7 +16,7 @@ import os
 import threading
 from _pickle import PicklingError
 from collections import deque
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from concurrent.futures._base import FINISHED
 from typing import Any
 
@@ -26,8 +26,9 @@ from procession.backends.base import Engine, Function
 from procession.backends.saying import say
 from procession.core.flow import NOTHING, UNBOUNDED, FlowCore
 from procession.core.ledger import Ledger
-from procession.core.rules import Rules
+from procession.core.rules import SECOND, Rules
 from procession.errands import Errands
+from procession.errors import TaskTimeout
 from procession.handover import Handover, SinkFuture, Unsent
 from procession.observe.progress import Meter
 from procession.options import Overflow
@@ -56,6 +57,9 @@ class Words:
     key: Callable[[Any], Hashable] | None = None
     sticky: bool = False
     rules: Rules | None = None
+    batch: int | None = None
+    max_wait: float | None = None
+    rate: float | None = None
 
 
 class SpinCore(Handover):
@@ -65,7 +69,8 @@ class SpinCore(Handover):
         passes = not words.iterate and words.on_result is None
         flow = FlowCore(words.maxsize or UNBOUNDED, ordered=words.ordered and not passes)
         bounded = words.buffer_bytes is not None and not passes  # what passes does not wait
-        super().__init__(engine, flow, Ledger(words.buffer_bytes or 1, engine.max_workers) if bounded else None)
+        first = engine.max_workers * (words.batch or 1)
+        super().__init__(engine, flow, Ledger(words.buffer_bytes or 1, first) if bounded else None)
         self.function = function
         self.words = words
         self.meter = meter
@@ -80,12 +85,10 @@ class SpinCore(Handover):
         self.retired = self.killed = False
         self.waiter: threading.Thread | None = None
         self.key = words.key
-        if words.rules is not None:
-            engine.obey()
-        if words.sticky:
-            self.stick()
         self.tells_items = callable(words.on_error)
-        self._canceller: Any = engine if hasattr(engine, "cancel_leased") else None
+        self.canceller: Any = engine if hasattr(engine, "cancel_leased") else None
+        self.rules = words.rules
+        self.future_type: type[SinkFuture] = SinkFuture
         self._pid = os.getpid()
 
     def let_go(self, futures: Iterable[SinkFuture]) -> None:
@@ -99,23 +102,18 @@ class SpinCore(Handover):
         if self.flow.starts:
             self.pump()
 
+    def alive(self, starts: Sequence[Any]) -> list[Any]:
+        """See `Handover.alive`."""
+        return [each for each in starts if each.index in self.open]
+
+    def too_late(self, start: Any) -> BaseException:
+        """See `Handover.too_late`."""
+        limit = 0.0 if self.rules is None else (self.rules.queue_ns or 0) / SECOND
+        return TaskTimeout(self.function.name, "queued", limit, limit)
+
     def unfinished(self, batch: list[Any]) -> int:
         """See `Handover.unfinished`: those that were cancelled while they waited have their outcome."""
         return len([each for each in batch if each.index in self.open])
-
-    def funnel(self) -> Any:
-        """The short way for plain items (`_native/funnel.c`); None where each item needs more than that."""
-        door = getattr(self.engine, "door", None)
-        if (
-            door is None
-            or self.ledger is not None
-            or self.key is not None
-            or self.words.rules is not None
-            or self.tells_items
-        ):
-            return None
-        parts = (self.flow, self.open, self.lock, self.function, SinkFuture, self, self._canceller, door)
-        return native.Funnel(*parts, self.words.iterate)
 
     # -- outcomes --------------------------------------------------------------------------------------------------
 
@@ -155,7 +153,7 @@ class SpinCore(Handover):
         if last:
             with self.lock:
                 pass  # whoever finished the last item has left what is owed for it
-        if flow.starts:
+        if flow.starts or self.gate is not None:
             self.pump()
         if self.words.on_result is not None and flow.ready:
             self.errands.post(self.deliver)
@@ -191,13 +189,14 @@ class SpinCore(Handover):
         """See `Handover.fail`."""
         future = self.open.get(unsent.index)
         if future is not None:
-            self._answer([future], [Raised(unsent.error)])
+            self.answer([future], [Raised(unsent.error)])
 
-    def refused(self, posted: list[Any], error: RuntimeError) -> None:
+    def refused(self, posted: list[Any], error: BaseException) -> None:
         """See `Handover.refused`."""
-        self._answer(posted, [Raised(error) for _ in posted])
+        self.answer(posted, [Raised(error) for _ in posted])
 
-    def _answer(self, futures: list[Any], outcomes: list[Any]) -> None:
+    def answer(self, futures: Sequence[Any], outcomes: list[Any]) -> None:
+        """These have their outcomes by us."""
         for future in tasks.resolve(futures, outcomes):
             self.errands.post(lambda future=future: tasks.run_callbacks(future))  # type: ignore[misc]
 
@@ -259,13 +258,15 @@ class SpinCore(Handover):
             body = self.engine.encode(self.function, (item,), _NO_WORDS)
         except PicklingError as problem:
             error = problem
-        future = SinkFuture(self.function, body)
+        future = self.future_type(self.function, body)
         future.sink = self
-        future._owner = self._canceller
+        future._owner = self.canceller
         if self.tells_items:
             future.item = item
-        if self.words.rules is not None:
-            future.obey(self.words.rules)
+        if self.rules is not None:
+            future.obey(self.rules)
+        if self.gate is not None:
+            self.gate.mark(future)
         return future, error
 
     def lane(self, item: Any) -> Hashable:
@@ -313,6 +314,8 @@ class SpinCore(Handover):
     def cancel(self) -> int:
         """Close, and cancel what has not started; returns how many items that were."""
         self.close()
+        if self.gate is not None:
+            self.gate.cancel()
         count = sum([future.cancel() for future in reversed(list(self.open.values()))])
         self.stir()
         return count
@@ -325,6 +328,16 @@ class SpinCore(Handover):
         """RuntimeError in a forked child: nothing of this works there."""
         if self._pid != os.getpid():
             raise RuntimeError("this SpinOff belongs to the parent process, which forked: make a new one here")
+
+
+def funnel_of(core: SpinCore) -> Any:
+    """The short way for plain items (`_native/funnel.c`); None where each item needs more than that."""
+    door = getattr(core.engine, "door", None)
+    needs = (core.ledger, core.key, core.gate, core.rules)
+    if door is None or any(each is not None for each in needs) or core.tells_items:
+        return None
+    parts = (core.flow, core.open, core.lock, core.function, SinkFuture, core, core.canceller, door)
+    return native.Funnel(*parts, core.words.iterate)
 
 
 def failure_of(future: SinkFuture) -> Failure:

@@ -27,6 +27,8 @@ def join(core: SpinCore, timeout: float | None) -> bool:
         return False
     if not core.errands.join(left(deadline)):
         return False
+    if core.gate is not None and not core.gate.join(left(deadline)):
+        return False
     if deadline is None:
         core.engine.shutdown(wait=True, cancel=False)
     elif not _engine_ended(core, deadline):

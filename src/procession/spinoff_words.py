@@ -25,6 +25,12 @@ MEANT = {
     "max_pending": "maxsize",
     "queue_size": "maxsize",
     "maxlen": "maxsize",
+    "batch_size": "batch",
+    "max_batch_size": "batch",
+    "batch_timeout": "max_wait",
+    "batch_wait_timeout": "max_wait",
+    "rate_limit": "rate",
+    "max_rate": "rate",
     "callback": "on_result",
     "error_callback": "on_error",
 }

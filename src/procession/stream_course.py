@@ -22,9 +22,12 @@ from typing import Any
 
 from procession.backends.base import Engine, Function
 from procession.core.flow import NOTHING, UNBOUNDED, FlowCore
+from procession.core.gate import Gate
 from procession.core.rules import Rules
+from procession.gatekeeper import Gatekeeper
 from procession.handover import StreamChunk, Unsent
 from procession.observe.progress import Meter
+from procession.pacing import SharedPace, paced
 from procession.stream_bounds import NO_BOUNDS, Bounded, Bounds
 from procession.transport.aside import private
 from procession.types import Raised
@@ -83,7 +86,7 @@ class Course(Bounded):
         self.key = key
         self.pulled: deque[Any] = deque()
         self.error: BaseException | None = None
-        self.refusal: Exception | None = None
+        self.refusal: BaseException | None = None
         self.cancelled = False
         self.rules: Rules | None = None
         self.kills = False  # a cancel ends what runs, too
@@ -112,6 +115,14 @@ class Course(Bounded):
         """Report progress there."""
         self.meter = meter
         self.keen = bool(meter)
+
+    def keep(self, rate: float) -> None:
+        """Items start one by one, so many a second; before any is pulled. Raises what the engine would, if it ended."""
+        if not self.engine.takes_work:
+            self.engine.post(())
+        pace = SharedPace(rate)
+        self.rules = paced(self.rules, pace)
+        self.gate = Gatekeeper(self, Gate(self.engine.max_workers, pace=pace), self.function.name)
 
     def next_run(self, lazy: bool) -> list[Any] | None:
         """Some outcomes whose turn it is, the last one first; `lazy`: just one, since it makes room for another."""
@@ -197,6 +208,8 @@ class Course(Bounded):
         """Nothing more comes in."""
         with self.lock:
             self.flow.close()
+        if self.gate is not None:
+            self.gate.call()
         self.bell.ring()
         self.room.ring()
 
@@ -251,8 +264,10 @@ class Course(Bounded):
         return [*starts, *self._cut(run, first + len(items) - len(bodies), bodies)]
 
     def _cut(self, run: StreamRun, first: int, bodies: list[Any] | range) -> list[Any]:
-        """`bodies`, from index `first` on, as one chunk, or as several where a ledger says when each may start."""
+        """`bodies`, from index `first` on, as one chunk, or as several where it is decided when each may start."""
         size = len(bodies) if self.ledger is None else self.ledger.piece()
+        if self.gate is not None:
+            size = 1
         places = range(0, len(bodies), size or 1)
         return [StreamChunk(run, first + at, bodies, at, min(size, len(bodies) - at), self.grain) for at in places]
 
@@ -270,7 +285,7 @@ class Course(Bounded):
 
     # -- ending ----------------------------------------------------------------------------------------------------
 
-    def refused(self, posted: list[Any], error: RuntimeError) -> None:
+    def refused(self, posted: list[Any], error: BaseException) -> None:
         """See `Handover.refused`: the stream ends with this error where these items would have been."""
         with self.lock:
             for chunk in posted:
@@ -302,6 +317,8 @@ class Course(Bounded):
         ended.close()
         self.flow = ended  # what the old one holds is let go
         self._quiet = True
+        if self.gate is not None:
+            self.gate.call()
         if self.spill is not None:
             self.spill.close()
         if self.ledger is not None:

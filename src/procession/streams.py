@@ -21,6 +21,7 @@ from procession.core.flow import NOTHING
 from procession.core.rules import Rules
 from procession.observe.progress import Meter, Progress, check_progress
 from procession.on_error import OnError, at_its_place, check_on_error
+from procession.pacing import check_rate
 from procession.record import record
 from procession.spilling import Spilled
 from procession.stream_bounds import Bounds
@@ -165,6 +166,7 @@ class Words:
     on_error: OnError = "raise"
     live: bool = False
     chunksize: int | None = None
+    rate: float | None = None
     progress: Progress = False
     rules: Rules | None = None
 
@@ -179,6 +181,7 @@ class Words:
         if self.key is not None and not callable(self.key):
             raise TypeError(f"key must be a callable that gives an item's key, or None; got {self.key!r}")
         check_sticky(self.sticky, self.key)
+        check_rate(self.rate)
 
 
 def imap(engine: Engine, function: Function, iterables: Sequence[Any], words: Words) -> Stream[Any]:
@@ -196,6 +199,8 @@ def start(outlet: Outlet, words: Words) -> None:
     """Have its source pulled."""
     course = outlet.course
     try:
+        if course.gate is not None:
+            course.gate.begin()
         if words.live:
             unstruck(Puller(course).thread.start)
         else:
@@ -223,6 +228,8 @@ def make_course(
     if single is not None:
         course.single = single
     course.rules, course.kills = words.rules, True
+    if words.rate is not None:
+        course.keep(words.rate)
     if words.sticky:
         course.stick()
     course.watch(Meter(words.progress, total_of(iterables), function.name))

@@ -31,9 +31,12 @@ def aimap(engine: Engine, function: Function, iterables: Sequence[Any], words: W
     course = make_course(engine, function, [()], words, single=len(iterables) == 1)
     course.meter.total = None
     feed = Feed(course, [_async_iterator(each) for each in iterables])
+    stream = AsyncStream(course, words.on_error, feed)
+    if course.gate is not None:
+        course.gate.begin()
     if words.live:
         feed.serve()
-    return AsyncStream(course, words.on_error, feed)
+    return stream
 
 
 async def _follow(source: Any) -> AsyncIterator[Any]:

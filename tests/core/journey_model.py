@@ -49,6 +49,7 @@ class Rig:
         self.fresh: list[Start] = []  # starts that `look` has not seen
         self.offered: list[Start] = []  # not fetched yet
         self.posted: list[Start] = []
+        self.token_at: dict[int, int] = {}  # by stage with a pace: when something started there last
         self.last: dict[Any, tuple[int, ...]] = {}  # by stage, or stage and key: the path that started last
         self.handed: list[Any] = []
         self.taken: Any = None  # what was taken last
@@ -229,7 +230,8 @@ class Rig:
             assert not self.lazy(stage), f"stage {stage}: what may start waits"
         inside = self.core.room < self.window
         assert self.core.ended is (self.closed and not inside)
-        if inside and (self.core.room <= 0 or self.closed) and all(self.most_out):
+        waits = self.core.alarm is not None and any(plan.pace for plan in self.plans)
+        if inside and (self.core.room <= 0 or self.closed) and all(self.most_out) and not waits:
             assert any(out) or self.core.ready or self.core.unkeyed(), "nobody can go on"
 
     def look_at_start(self, start: Start) -> None:
@@ -243,6 +245,10 @@ class Rig:
                 assert self.last.get((stage, key), ()) < value[1], "out of order"
             mates = [v for s in (*self.offered, *self.posted) if s.stage == stage for v in s.values if v != value]
             assert not plan.keyed or all(self.keys[mate] != key for mate in mates), "two of a key"
+        if plan.pace is not None:
+            before = self.token_at.get(stage)
+            assert before is None or self.now - before >= plan.pace.period, "without a token"
+            self.token_at[stage] = self.now
         if start.size < min(plan.batch, self.most_out[stage]):
             waited = plan.max_wait is not None and self.since[start.values[0]] + plan.max_wait <= self.now
             last = self.closed and not self.before(stage)
@@ -256,6 +262,9 @@ class Rig:
         full = min(plan.batch, self.most_out[stage])
         count = min(full, len(line))
         if not count or self.most_out[stage] - self.out(stage) < count:
+            return False
+        if plan.pace is not None and plan.pace.at(self.now) > self.now:
+            assert self.core.alarm is not None, "nobody tells it the time"
             return False
         since = self.since[next(iter(line)).value]
         waited = plan.max_wait is not None and since + plan.max_wait <= self.now
@@ -282,7 +291,7 @@ class Rig:
     # -- to the end --------------------------------------------------------------------------------------------------
 
     def drain(self) -> None:
-        """After the end of the input and with somebody at each stage: all goes out, the clock standing still."""
+        """After the end of the input and with somebody at each stage: all goes out, and only a pace needs the clock."""
         for stage, most_out in enumerate(self.most_out):
             if not most_out:
                 self.step(("allow", stage, 1))
@@ -290,6 +299,8 @@ class Rig:
             self.step(("close",))
         while not self.core.ended:
             event = next(self.ways_on(), None)
+            if event is None and any(plan.pace for plan in self.plans) and self.core.alarm is not None:
+                event = ("clock", self.core.alarm - self.now)
             assert event, "nothing is left to do, and it has not ended"
             self.act(event)
             self.look_away()

@@ -20,6 +20,8 @@ from procession.core.flow import NOTHING
 from procession.core.journey import Head, Journey
 from procession.core.journey_node import FAILED, Node, Start
 from procession.core.journey_stage import Plan, StageCounts
+from procession.core.pace import Pace
+from procession.core.rules import SECOND
 from procession.core.state import CoreError
 from procession.types import Raised
 from tests.core.journey_model import FAIL, LARGER, SMALL, Rig, Small, explore
@@ -60,7 +62,17 @@ def plans(draw: Callable[[st.SearchStrategy[Any]], Any]) -> Plan:
         in_order=kind.endswith("in order"),
         keyed=kind == "key",
         most_out=draw(st.sampled_from([None, None, 1, 2, 3])),
+        pace=paced(draw(st.sampled_from([None, None, None, 1, 4]))),
     )
+
+
+def paced(period: int | None) -> Pace | None:
+    """One start at a time."""
+    if period is None:
+        return None
+    pace = Pace(SECOND / period)
+    pace.burst = 1
+    return pace
 
 
 class Random(RuleBasedStateMachine):

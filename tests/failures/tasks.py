@@ -411,3 +411,72 @@ def swell_beside_a_program(path):
         time.sleep(0.001)
         if lines(path):
             blocks.append(bytes(1 << 20).replace(b"\0", b"x"))
+
+
+# --------------------------------------------------------------------------------------------------------- live sources
+
+
+def so_many(count, items):
+    return [0] * count
+
+
+def note_and_lose_one(path, items):
+    note(path, " ".join(map(str, items)))
+    return items[1:]
+
+
+def die_together(path, poisonous, items):
+    note(path, " ".join(map(str, items)))
+    if any(x in poisonous if isinstance(poisonous, set) else x == poisonous for x in items):
+        os.kill(os.getpid(), signal.SIGKILL)
+    return items
+
+
+def third(x):
+    return x % 3
+
+
+def each(fn, *args):
+    """For a batch: the last of `args` is the list."""
+    return [fn(*args[:-1], x) for x in args[-1]]
+
+
+def pid_and_wait(path, gate, x):
+    """The first says its pid, and waits until it is killed, or the gate is open."""
+    if not lines(path):
+        note(path, str(os.getpid()))
+        while not os.path.exists(gate):
+            time.sleep(0.001)
+    return x
+
+
+def note_pid_and_wait_for_second(path, gate):
+    note(path, str(os.getpid()))
+    if len(lines(path)) <= 2:
+        while not os.path.exists(gate):
+            time.sleep(0.001)
+
+
+def without_state(fn, _state, x):
+    return fn(x)
+
+
+def with_pid(x):
+    return x, os.getpid()
+
+
+ballast = []
+
+
+def grow_and_say(x):
+    if not ballast:
+        ballast.append(b"x" * (40 << 20))
+    time.sleep(0.002)
+    return x, os.getpid()
+
+
+def die_now_and_then(path, x):
+    note(path, str(x))
+    if x % 10 == 9:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return x

@@ -28,6 +28,7 @@ FACE = (
     *("stream_course", "stream_bounds", "stream_stats", "spilling"),
     *("pipeline_stage", "pipeline_source", "pipeline_run", "pipeline_bounds", "pipeline_stats", "pipeline_stream"),
     *("spinoff_core", "spinoff_stats", "spinoff_ending", "spinoff_outlet", "spinoff_room", "spinoff_words"),
+    *("spinoff_gate", "batching", "gatekeeper", "pacing"),
     *("handover", "waiting", "errands", "pool_face", "pool_room", "pool_shared", "policies", "on_error", "arrays"),
 )
 

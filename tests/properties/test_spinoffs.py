@@ -47,6 +47,7 @@ class Spun:
             "ordered": draw(st.booleans()),
             "key": key_of if self.keyed else None,
             "sticky": self.keyed and draw(st.booleans()),
+            "rate": draw(st.sampled_from([None, None, 3000.0])),
         }
         self.accepted: list[tuple[Deed, Future[Any]]] = []
         self.refused = 0  # of those that have a future

@@ -89,6 +89,8 @@ def words_of(data: st.DataObject) -> dict[str, Any]:
     if draw(st.booleans()):
         words["key"] = key_of
         words["sticky"] = draw(st.booleans())
+    if draw(st.integers(0, 3)) == 0:
+        words["rate"] = 3000.0
     return words
 
 

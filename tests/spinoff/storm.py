@@ -1,7 +1,7 @@
 """A signal every 0.3 ms that raises in the main thread, while it puts and takes. Prints how often it struck.
 
-Run as `python -m tests.spinoff.storm [key|sticky|unordered|bytes]`; fails when an item or a result was lost, or ran
-twice.
+Run as `python -m tests.spinoff.storm [key|sticky|unordered|bytes|batch|rate]`; fails when an item or a result was lost,
+or ran twice.
 """
 
 from __future__ import annotations
@@ -24,6 +24,8 @@ WORDS: dict[str, dict[str, Any]] = {
     "sticky": {"key": lambda x: x % 3, "sticky": True},
     "unordered": {"ordered": False},
     "bytes": {"buffer_bytes": 200},
+    "batch": {"batch": 7, "max_wait": 0.001},
+    "rate": {"rate": 20_000},
 }
 
 
@@ -64,13 +66,17 @@ def main(words: dict[str, Any]) -> int:
         ran.append(x)
         return 2 * x
 
+    def double_all(some: list[int]) -> list[int]:
+        return [double(x) for x in some]
+
     def work() -> None:
         for x in numbers:
             spin.put(x)
             sure.append(x)
             got.extend(spin.ready())
 
-    spin = spinoff.SpinOff(double, workers=2, backend="threads", maxsize=0, **words)
+    fn: Callable[[Any], Any] = double_all if "batch" in words else double
+    spin = spinoff.SpinOff(fn, workers=2, backend="threads", maxsize=0, **words)
     signal.signal(signal.SIGALRM, strike)
     signal.setitimer(signal.ITIMER_REAL, PERIOD, PERIOD)
     strikes = weather(work)

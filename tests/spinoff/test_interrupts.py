@@ -131,7 +131,7 @@ def test_dropping_interrupted_at_every_point(engines: list[Any]) -> None:
 # ---------------------------------------------------------------------------------------- a real storm
 
 
-@pytest.mark.parametrize("words", ["", "key", "sticky", "unordered", "bytes"])
+@pytest.mark.parametrize("words", ["", "key", "sticky", "unordered", "bytes", "batch", "rate"])
 def test_a_storm_of_raising_signals_loses_nothing(words: str) -> None:
     """In a process of its own: the storm strikes whatever runs in the main thread, a test runner too."""
     command = [sys.executable, "-m", "tests.spinoff.storm", words]

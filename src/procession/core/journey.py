@@ -18,8 +18,9 @@ Laws (`check` proves them after every event in tests)
    b. or nothing is out anywhere, no key is asked for, and nothing can be admitted. Then all that could go on waits in
       lines, and the first line that may starts. Whether something is ready does not matter: so no taker has to start
       anything.
+   Where a stage has a pace, nothing starts without a token of it (pace.py).
    So whenever items are inside, one of these is so: something is out, a key is asked for, something is ready, there is
-   room for more, or `most_out` is 0 where they wait.
+   room for more, `most_out` is 0 where they wait, or they wait for a token, and `alarm` says how long.
 6. ordered: nodes are taken in path order, failed ones in their places. Unordered: as they came through, except that
    what became of the inputs of one key, at the last stage that has keys, leaves in path order.
 7. A dropped node is as if its stage had made nothing of it. After `cancel` nothing starts and nothing is taken.
@@ -99,8 +100,8 @@ class Journey(Path):
     @property
     def alarm(self) -> int | None:
         """When `clock` is to be told the time, if nothing else happens before."""
-        deadlines = [deadline for station in self.stations if (deadline := station.deadline) is not None]
-        return min((deadline for deadline in deadlines if deadline > self.now), default=None)
+        alarms = [at for station in self.stations for at in station.alarms(self.now)]
+        return min((at for at in alarms if at > self.now), default=None)
 
     def starts(self, stage: int) -> deque[Start]:
         """What is to be started at `stage`, in order. What is in there was not started, should `cancel` come."""

@@ -6,7 +6,9 @@ from collections import OrderedDict, deque
 from collections.abc import Hashable
 
 from procession.core.flow import UNBOUNDED
+from procession.core.gate import together
 from procession.core.journey_node import BEHIND, FAILED, HELD, OUT, UNKEYED, WAITING, Lane, Node, Start
+from procession.core.pace import Pace
 from procession.record import record
 
 
@@ -26,6 +28,8 @@ class Plan:
     """One input of a key is out at a time, in path order."""
     most_out: int | None = None
     """How many inputs may be out at once, to begin with; None: any number."""
+    pace: Pace | None = None
+    """How often something starts; there may be as many more out as have started and wait to run again."""
 
     def __post_init__(self) -> None:
         if self.batch < 1:
@@ -59,7 +63,7 @@ class Station:
     """A stage and the nodes at it."""
 
     __slots__ = (
-        *("number", "many", "batch", "max_wait", "gated", "has_key", "most_out"),
+        *("number", "many", "batch", "max_wait", "gated", "has_key", "most_out", "pace"),
         *("front", "unkeyed", "lanes", "line", "starts"),
         *("came", "inside", "held", "out", "done", "failed", "dropped", "outputs"),
     )
@@ -72,6 +76,7 @@ class Station:
         self.gated = plan.in_order or plan.keyed
         self.has_key = plan.keyed
         self.most_out = UNBOUNDED if plan.most_out is None else plan.most_out
+        self.pace = plan.pace
         self.front = front  # the first node that has not passed the gate
         self.unkeyed: OrderedDict[Node, None] = OrderedDict()
         self.lanes: dict[Hashable, Lane] = {}
@@ -151,13 +156,21 @@ class Station:
             return None
         return next(iter(self.line)).since + self.max_wait
 
+    def alarms(self, now: int) -> list[int]:
+        """When time may let something start here."""
+        found = [] if (deadline := self.deadline) is None else [deadline]
+        if self.pace is not None and self.line:
+            found.append(self.pace.at(now))
+        return found
+
     def startable(self, now: int, last: bool) -> int:
         """How many inputs start together now; `last` says that no others come to join them."""
-        full = min(self.batch, self.most_out)
-        count = min(len(self.line), full)
-        if not count or self.most_out - self.out < count:
+        if not self.line:
             return 0
-        if count < full and not last and ((deadline := self.deadline) is None or now < deadline):
+        most_out = self.most_out if self.pace is None else self.most_out + self.pace.resting(now) * self.batch
+        ripe = last or ((deadline := self.deadline) is not None and now >= deadline)
+        count = together(len(self.line), min(self.batch, most_out), most_out - self.out, ripe)
+        if count and self.pace is not None and self.pace.at(now) > now:
             return 0
         return count
 
@@ -165,6 +178,8 @@ class Station:
         """Start what may; returns the number of inputs."""
         started = 0
         while count := self.startable(now, last):
+            if self.pace is not None and not self.pace.grab(now):
+                break
             nodes = [self.line.popitem(last=False)[0] for _ in range(count)]
             for node in nodes:
                 node.state = OUT

@@ -114,6 +114,17 @@ class FunctionTable:
         return remote.encode(error, dumps_to_parent)
 
 
+def argument_of(body: bytes) -> Any:
+    """The one argument of a call that was pickled on its own, to be run together with others. Raises LoadFailed."""
+    try:
+        return loads(body)[0][0]
+    except BaseException as error:
+        raise _load_failed("an argument could not be rebuilt in the worker", error) from error
+    finally:
+        if rebuild.receiver is not None:
+            rebuild.receiver.collected.clear()
+
+
 class _Function:
     __slots__ = ("bindings", "changes", "fn", "payload")
 

@@ -1,0 +1,315 @@
+"""`SpinOff(batch=)`: items that run together, as one call of the function.
+
+Each item has a future of its own, which no engine sees; what is posted is a *call*, a future for some of them. What
+core/gate.py decides is done here, by the gatekeeper's thread; so is what the outcome of a call means for its items.
+
+Laws
+1. An item is in one place: in the line, in one call that is out, among those that are to run alone, or done.
+2. An item that has not begun may be cancelled. Is its call with the engine already, that is taken back, and the others
+   are first in the line again. Once a call has begun it ends as a whole: none of several items is cancelled alone.
+3. Rules are those of a call. One that raised runs again as it was; that is the engine's business. One that was ended
+   from outside (its worker died, it took too long, too much memory) cannot say which of its items it was: each of them
+   runs again alone. So one that kills takes no others along, if there are retries; without, all of them share its fate.
+4. Outcomes are heard by the gatekeeper's thread, in which an array of results may be taken apart; engines only ring.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from concurrent.futures._base import FINISHED
+from heapq import heappop, heappush
+from time import monotonic_ns
+from typing import TYPE_CHECKING, Any
+
+from procession import errors
+from procession.backends import tasks
+from procession.backends.base import Function
+from procession.backends.roles import Attempts
+from procession.core.gate import Gate, Standing
+from procession.core.rules import Cause, Rules
+from procession.gatekeeper import Gatekeeper
+from procession.handover import SinkFuture
+from procession.transport import remote
+from procession.types import Raised
+
+if TYPE_CHECKING:
+    from procession.spinoff_core import SpinCore
+
+
+class BatchItem(SinkFuture):
+    """An item that runs together with others."""
+
+    call: Call | None = None
+    since = 0
+    unwanted = False  # whoever cancels it has asked for its call to be taken back
+
+    def running(self) -> bool:
+        """True while its call is being run."""
+        call = self.call
+        return call is not None and not self.done() and call.running()
+
+    def cancel_unstarted(self) -> bool:
+        """See `CallFuture`; one that waits to run again has started."""
+        return not self.tries and super().cancel_unstarted()
+
+
+class Call(SinkFuture):
+    """Items that run together."""
+
+    begun = False  # it could not be taken back: it has begun
+
+    def __init__(self, function: Function, body: Any) -> None:
+        super().__init__(function, body)
+        self.items: list[BatchItem] = []
+        self.bodies: list[Any] = []  # as long as it may run: they may own what lies in an arena
+
+    def gather(self, items: Sequence[BatchItem]) -> None:
+        """It is to run these, but for those that have been cancelled just now."""
+        with tasks.LOCK:
+            for item in items:
+                if item.claim(0):
+                    item.call = self
+                    self.items.append(item)
+                    self.bodies.append(item.body)
+
+
+class Batcher(Gatekeeper):
+    """See the module."""
+
+    def __init__(self, owner: SpinCore, gate: Gate, rules: Rules | None, said: Rules | None) -> None:
+        """`said`: the rules without what the pace adds to the wait before a further run."""
+        super().__init__(owner, gate, owner.function.name, rules.queue_ns if rules is not None else None)
+        self._core = owner
+        self._objects = not owner.engine.capabilities.pickles
+        self._rules = rules  # of an item that runs alone
+        self._said = said
+        self._shared = _without_ends(rules)  # of several
+        self._calls: dict[Call, None] = {}
+        self._arrived: deque[Call] = deque()
+        self._later: list[tuple[int, int, BatchItem]] = []  # when they are to run alone
+        self._flushed = 0
+        self._cancelled = False
+
+    # -- from anywhere -------------------------------------------------------------------------------------------------
+
+    def mark(self, item: Any) -> None:
+        """See `Gatekeeper.mark`. Its part of a call is the argument itself, if that need not be pickled."""
+        super().mark(item)
+        item._owner = self
+        body = item.body
+        if body is not None:
+            arguments = body[0] if self._objects else body
+            item.body = arguments[0] if type(arguments) is tuple else (arguments,)
+
+    def flush(self) -> None:
+        """See `Gatekeeper.flush`."""
+        self._flushed = self.owner.flow.admitted
+        self.poke()
+
+    def cancel(self) -> None:
+        """End all that is out."""
+        self._cancelled = True
+        for call in list(self._calls):
+            call.cancel()
+
+    def settled(self, futures: list[Any]) -> None:
+        """See `tasks.Sink`: of calls."""
+        self._arrived.extend(futures)
+        self.poke()
+
+    def cancel_leased(self, item: BatchItem, kill: bool) -> bool:
+        """See `LeasedCanceller`: for items that are in a call. Law 2."""
+        call = item.call
+        if call is None or (call.begun and not (kill and len(call.items) == 1)):
+            return item.cancelled()
+        item.unwanted = True
+        gone = call.cancel() if kill and len(call.items) == 1 else call.cancel_unstarted()
+        if not gone:
+            item.unwanted, call.begun = False, True
+            return item.cancelled()
+        self._end([item])
+        self.poke()
+        return True
+
+    def _end(self, items: Sequence[BatchItem]) -> None:
+        """These are cancelled."""
+        with tasks.LOCK:
+            for item in items:
+                item.wid = None
+        for watched in tasks.cancel_now(items):
+            tasks.run_callbacks(watched)
+
+    # -- what starts ---------------------------------------------------------------------------------------------------
+
+    def _step(self) -> None:
+        while self._arrived:
+            call = self._arrived.popleft()
+            if call in self._calls:
+                del self._calls[call]
+                self._hear(call)
+        super()._step()
+
+    def _called(self) -> bool:
+        return super()._called() or bool(self._arrived)
+
+    def _choose(self, now: int) -> list[Any]:
+        """The items of one call, or none. Under the lock."""
+        gate, starts = self.gate, self.owner.flow.starts
+        while self._later and self._later[0][2].done():
+            heappop(self._later)
+        if self._later and self._later[0][0] <= now:
+            line = Standing(1, now, len(self._calls), last=True)
+            if gate.startable(line, now) and gate.start(now):
+                return [heappop(self._later)[2]]
+            self._wake_at(gate.alarm(line, now))
+            return []
+        if self._later:
+            self._wake_at(self._later[0][0])
+        if not starts:
+            return []
+        line, at = self._standing(starts)
+        count = gate.startable(line, now)
+        if not count or not gate.start(now):
+            self._wake_at(gate.alarm(line, now))
+            return []
+        if at:
+            starts.rotate(-at)
+            first = starts.popleft()
+            starts.rotate(at)
+            return [first]
+        return [starts.popleft() for _ in range(count)]
+
+    def _standing(self, starts: deque[Any]) -> tuple[Standing, int]:
+        flow = self.owner.flow
+        room, at = self._room(starts, self._out())
+        flushed = next(iter(self._core.open), self._flushed) < self._flushed
+        full = flow.room <= 0 and not self._calls and not self._later
+        return Standing(len(starts), starts[0].since, len(self._calls), room, flow.closed or flushed or full), at
+
+    def _hand_over(self, chosen: list[Any]) -> None:
+        core = self._core
+        call = Call(core.function, None)
+        call.gather(chosen)
+        items = call.items
+        if not items:
+            return
+        call.tries, call.attempts = items[0].tries, items[0].attempts
+        call.sink = self
+        call._owner = core.canceller
+        self._calls[call] = None
+        try:
+            call.body = core.engine.encode(core.function, (call.bodies,), {})
+        except Exception as error:  # each of them could be pickled
+            del self._calls[call]
+            core.answer(items, [Raised(error)] * len(items))
+            return
+        rules = self._rules if len(items) == 1 else self._shared
+        if rules is not None:
+            call.obey(rules)
+        super()._hand_over([call])
+
+    # -- what comes back -----------------------------------------------------------------------------------------------
+
+    def _hear(self, call: Call) -> None:
+        items = call.items
+        if call._state is not FINISHED:
+            self._taken_back(items)
+            return
+        error = call._exception
+        if error is not None and len(items) > 1:
+            error.add_note(f"{call.function.name} was given a batch of {len(items)} items, of which this was one")
+            if self._may_run_alone(call, error):
+                self._run_alone(call, error)
+                return
+        for item in items:
+            item.tries, item.call = call.tries, None  # it keeps nothing of the others
+        outcomes = _outcomes(call) if error is None else [Raised(error)] * len(items)
+        self._core.answer(items, outcomes)
+
+    def _taken_back(self, items: list[BatchItem]) -> None:
+        """Their call was cancelled: for the sake of one of them that had not begun, or with everything."""
+        wanted = not self._cancelled and any(item.unwanted for item in items)
+        back = [item for item in items if wanted and not item.unwanted and not item.done()]
+        going = set(back)
+        self._end([item for item in items if item not in going])
+        self._release(back)
+        with self.owner.lock:
+            self.owner.flow.starts.extendleft(reversed(back))
+            self._dropped = -1  # whoever was cancelled meanwhile
+
+    def _release(self, items: list[BatchItem]) -> None:
+        with tasks.LOCK:
+            for item in items:
+                item.call, item.wid = None, None
+
+    def _refuse_all(self, error: BaseException) -> None:
+        """See `Gatekeeper`. What is out has its outcome as ever, unless nobody is here to hear it."""
+        super()._refuse_all(error)
+        lost = [item for _, _, item in self._later]
+        if self._broken is not None:
+            lost += [item for call in list(self._calls) for item in call.items]
+        self._later.clear()
+        self._core.answer(lost, [Raised(error)] * len(lost))
+
+    def _may_run_alone(self, call: Call, error: BaseException) -> bool:
+        """Law 3."""
+        rules = self._said
+        if rules is None or call.final or self._cancelled or call.tries >= rules.retries:
+            return False
+        return _cause(error) in rules.again_after and self.owner.engine.takes_work
+
+    def _run_alone(self, call: Call, error: BaseException) -> None:
+        rules = self._said
+        assert rules is not None
+        when = monotonic_ns() + rules.delay_ns(call.tries + 1)
+        before = call.attempts or Attempts()
+        for item in call.items:
+            item.tries = call.tries + 1
+            item.attempts = attempts = Attempts()
+            attempts.notes = list(before.notes)
+            attempts.deaths = before.deaths + (_cause(error) in (Cause.DIED, Cause.MEMORY))
+            attempts.add(item.tries, rules, error)
+            heappush(self._later, (when, item.index, item))
+        self._release(call.items)
+
+
+def _outcomes(call: Call) -> list[Any]:
+    """Of each of its items, of a call that ended well."""
+    made, unbuilt, count = call._result, {}, len(call.items)
+    if type(made) is tuple:
+        made, unbuilt = made
+    try:
+        outputs = list(made)
+    except Exception as error:  # an array that is none
+        return [Raised(error)] * count
+    given = count - len(unbuilt)
+    if len(outputs) != given:
+        text = f"{call.function.name} was given a batch of {given} items and returned {len(outputs)} outputs"
+        return [Raised(ValueError(f"{text}: it must return one for each, in order"))] * count
+    left = iter(outputs)
+    return [Raised(remote.decode(unbuilt[place])) if place in unbuilt else next(left) for place in range(count)]
+
+
+def _cause(error: BaseException) -> Cause | None:
+    """Why a call was ended from outside, if it was."""
+    if isinstance(error, errors.TaskTimeout):
+        return Cause.TIMEOUT if error.where == "running" else None
+    if isinstance(error, errors.MemoryLimit):
+        return Cause.MEMORY
+    return Cause.DIED if isinstance(error, errors.WorkerDied) else None
+
+
+def _without_ends(rules: Rules | None) -> Rules | None:
+    """The rules of several items together: what is ended from outside is not run again as it was."""
+    if rules is None or not rules.again_after:
+        return rules
+    return Rules(
+        timeout_ns=rules.timeout_ns,
+        queue_ns=rules.queue_ns,
+        grace_ns=rules.grace_ns,
+        retries=rules.retries,
+        errors=rules.errors,
+        delay_ns=rules.delay_ns,
+        priority=rules.priority,
+    )

@@ -1,0 +1,59 @@
+"""The gate of a SpinOff with `batch` or `rate`: made of its words."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from procession import options
+from procession.backends.base import Engine, Function
+from procession.batching import Batcher, BatchItem
+from procession.core.gate import Gate
+from procession.core.rules import SECOND
+from procession.gatekeeper import Gatekeeper
+from procession.pacing import check_rate, make_pace, paced
+from procession.spinoff_core import SpinCore, Words
+from procession.streams import check_positive
+from procession.worker.stages import Batch, PickledBatch
+
+
+def check(words: Words) -> None:
+    """Raise TypeError or ValueError for what makes no sense, naming the word and what would be right."""
+    check_rate(words.rate)
+    check_positive("batch", words.batch, "one item at a time")
+    options.check_seconds("max_wait", words.max_wait)
+    if words.max_wait is not None and words.batch is None:
+        raise ValueError("max_wait is how long a batch waits to be full: it needs batch=")
+    if words.sticky and words.batch is not None:
+        raise ValueError(
+            "sticky=True sends each key to a worker of its own; a batch= has items of many keys, and runs on one worker"
+        )
+
+
+def function(engine: Engine, fn: Callable[..., Any], name: str | None, with_state: bool, words: Words) -> Function:
+    """What the workers call: `fn`, or what gives it lists of items."""
+    called = fn
+    if words.batch is not None:
+        called = PickledBatch(fn, "SpinOff") if engine.capabilities.pickles else Batch(fn, "SpinOff")
+        name = name or getattr(fn, "__qualname__", None) or type(fn).__qualname__
+    return engine.function(called, name, with_state=with_state, many=True)
+
+
+def keep(core: SpinCore) -> None:
+    """Tell its engine what will come, and give it the gate that its words ask for, if they do. Who has it begins it."""
+    words, engine = core.words, core.engine
+    if words.rules is not None:
+        engine.obey()
+    if words.sticky:
+        core.stick()
+    if words.batch is None and words.rate is None:
+        return
+    pace = make_pace(words.rate)
+    core.rules = paced(words.rules, pace)
+    wait = None if words.max_wait is None else round(words.max_wait * SECOND)
+    gate = Gate(engine.max_workers, words.batch or 1, wait, pace)
+    if words.batch is None:
+        core.gate = Gatekeeper(core, gate, core.function.name, None if core.rules is None else core.rules.queue_ns)
+    else:
+        core.gate = Batcher(core, gate, core.rules, words.rules)
+        core.future_type = BatchItem
