@@ -103,15 +103,18 @@ class SpinOutlet:
             raise
 
     def _put_back(self, got: deque[SinkFuture], whole: Sequence[SinkFuture]) -> None:
-        """What is left in `got` is next again; what else there was in `whole` has left."""
-        if whole:
-            kept = {future.index for future in got}
-            self._core.let_go([future for future in whole if future.index not in kept])
+        """What is left in `got` is next again; then what else there was in `whole` is let go of.
+
+        Not before: where nothing waits to be taken, nothing weighs anything.
+        """
+        kept = {future.index for future in got} if whole else ()
         if got:
             with self._core.lock:
                 for future in reversed(got):
                     self._core.flow.untake(future)
             got.clear()
+        if whole:
+            self._core.let_go([future for future in whole if future.index not in kept])
 
     def _failed(self, future: SinkFuture) -> Any:
         """A failure at its place: a value, NOTHING to go on, or raised."""

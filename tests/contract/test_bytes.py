@@ -53,11 +53,11 @@ def still(look: Callable[[], StreamStats]) -> StreamStats:
         now = look()
         same = (
             same + 1
-            if (now.unfinished, now.waiting, now.spilled)
+            if (now.unfinished, now.waiting, getattr(now, "spilled", 0))
             == (
                 seen.unfinished,
                 seen.waiting,
-                seen.spilled,
+                getattr(seen, "spilled", 0),
             )
             else 0
         )
@@ -397,6 +397,27 @@ def test_raised_at_their_places(make_spin: MakeSpin) -> None:
         pause.wait(0.001)
     assert got == [str(n) if n % 5 == 2 else blob(n) for n in range(30)]
     assert spin.stats().buffered_bytes == 0
+
+
+def blob_but_two(n: int) -> bytes:
+    if n == 2:
+        raise LookupError(n)
+    return blob(n)
+
+
+@pytest.mark.usefixtures("side_by_side")
+def test_what_waits_behind_a_failure_weighs_on(make_spin: MakeSpin) -> None:
+    """`ready()` returns what is before the failure; the rest is put back, and goes on filling the bound."""
+    spin = make_spin(blob_but_two, maxsize=200, buffer_bytes=ROOM)
+    spin.put_many(range(100))
+    wait_until(lambda: spin.stats().waiting >= 7 and spin.stats().failed, "the bound is reached")
+    got: list[bytes] = []
+    wait_until(lambda: got.extend(spin.ready()) or len(got) == 2, "those before the failure")
+    assert got == blobs(2)
+    stats = still(spin.stats)  # type: ignore[arg-type]
+    assert stats.waiting <= 9, "eight results, and the failure"
+    assert stats.buffered_bytes is not None
+    assert stats.buffered_bytes >= (stats.waiting - 1) * SIZE
 
 
 def test_on_result_makes_room(make_spin: MakeSpin) -> None:

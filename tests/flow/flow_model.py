@@ -290,7 +290,8 @@ class Rig:
             for outcome in reversed(got[most:]):
                 self.flow.untake(outcome)
         for outcome in got[:most]:
-            self.hand_over(outcome)
+            self.hand_over(outcome, pumps=False)
+        self.flowing.pump()
 
     def _untake(self, late: bool) -> None:
         """A taker is interrupted; `late`: when the ledger had let go already."""
@@ -304,21 +305,22 @@ class Rig:
                 self.flow.untake(outcome)
         self.flowing.pump()
 
-    def hand_over(self, outcome: Any) -> None:
+    def hand_over(self, outcome: Any, pumps: bool = True) -> None:
         index = index_of(outcome)
         assert isinstance(outcome, Aside) or outcome == self.items[index].outcome or isinstance(outcome, Raised)
         assert index == self.next(), "not in its place"
         self.handed.append(index)
-        self.left(index, "handed")
+        self.left(index, "handed", pumps)
 
-    def left(self, index: int, state: str) -> None:
+    def left(self, index: int, state: str, pumps: bool = True) -> None:
         self.items[index].state = state
         self.came.remove(index)
         self.aside.discard(index)
         if self.ledger is not None:
             with self.flowing.lock:
                 self.ledger.left(index)
-        self.flowing.pump()
+        if pumps:
+            self.flowing.pump()
 
     def _write(self, *meanwhile: Event) -> None:
         """The thread that spills does what it was asked for; something happens while it writes."""
