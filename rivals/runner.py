@@ -93,11 +93,13 @@ class Probe:
         return [self.pid, *(each.pid for each in self._descendants())]
 
     def _descendants(self) -> list[psutil.Process]:
-        """Without zombies, which are nothing but an exit status: ours are reaped on the way."""
+        """Without zombies, which are nothing but an exit status: ours are reaped on the way. And without what was started
+        by those who were there before.
+        """
         found = []
         for each in psutil.Process().children(recursive=True):
             with contextlib.suppress(psutil.NoSuchProcess, ChildProcessError):
-                if each.pid == self._process.pid or each.pid in self._before:
+                if each.pid == self._process.pid or not self._before.isdisjoint(p.pid for p in (each, *each.parents())):
                     continue
                 if each.status() != psutil.STATUS_ZOMBIE:
                     found.append(each)

@@ -175,7 +175,7 @@ def test_dropping(backend: str) -> None:
 
         during(body)
     gc.collect()
-    wait_until(lambda: threading.active_count() <= before, "the end of all drivers")
+    wait_until(lambda: threading.active_count() <= before, "the end of all drivers", 90)  # one after another
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
@@ -279,4 +279,6 @@ def test_making_and_leaving(backend: str) -> None:
     with Pool(1, backend=backend) as pool:
         assert pool.submit(tasks.double, 2).result(60) == 4
     # A hundred pools may have been dropped with a task each, and a zygote to start for it: that takes a while.
-    wait_until(lambda: not [each.name for each in threading.enumerate() if "procession-driver" in each.name], "the end")
+    wait_until(
+        lambda: not [each.name for each in threading.enumerate() if "procession-driver" in each.name], "the end", 90
+    )
