@@ -12,6 +12,7 @@ from procession.backends.unstruck import unstruck
 from procession.observe.progress import Meter, Progress, check_progress
 from procession.on_error import check_on_error
 from procession.pipeline_bounds import Keeper, Widths
+from procession.pipeline_passing import join
 from procession.pipeline_run import Conductor
 from procession.pipeline_source import Source, puller
 from procession.pipeline_stage import Stage as Stage
@@ -190,6 +191,7 @@ class Pipeline:
             for work in works:
                 work.engine.shutdown(wait=False, cancel=True)
             raise
+        join(works)
         return works
 
 

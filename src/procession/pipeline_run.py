@@ -18,8 +18,6 @@ import threading
 from _pickle import PicklingError
 from collections import deque
 from collections.abc import Hashable, Sequence
-from concurrent.futures import CancelledError
-from concurrent.futures._base import FINISHED
 from time import monotonic_ns
 from typing import Any, cast
 
@@ -28,10 +26,12 @@ from procession.core.journey import Journey
 from procession.core.journey_node import Node, Start
 from procession.core.rules import SECOND
 from procession.core.task import Home
+from procession.errors import RemoteError
 from procession.handover import SinkFuture
 from procession.pipeline_bounds import Keeper
+from procession.pipeline_passing import argument, out_of_reach, outcomes
 from procession.pipeline_source import Source
-from procession.pipeline_stage import Stage, Work
+from procession.pipeline_stage import Work
 from procession.pipeline_stats import Account
 from procession.types import Raised
 from procession.waiting import Bell
@@ -179,21 +179,27 @@ class Conductor:
 
     def _hear(self) -> list[tuple[Start, list[Any]]]:
         """Outcomes that have come."""
-        heard = []
+        heard: list[tuple[Start, list[Any]]] = []
         arrived = self._arrived
         while arrived:
             future = arrived.popleft()
             start = self._out.pop(future, None)
-            if start is not None:
-                heard.append((start, outcomes_of(self.works[start.stage].stage, start, future)))
+            if start is None:
+                continue
+            work = self.works[start.stage]
+            if out_of_reach(work, future._exception) and not self.journey.cancelled:
+                refused = self._send(work, [start])
+                heard += [(start, [Raised(error)] * start.size) for start, error in refused]
+            else:
+                heard.append((start, outcomes(self.works, start, future, opens=self.args is not None)))
         return heard
 
     def _tell(self, heard: Sequence[tuple[Start, list[Any]]], now: int) -> None:
-        for start, outcomes in heard:
+        for start, found in heard:
             if self.args is not None:
-                failed = [n for n, outcome in enumerate(outcomes) if outcome.__class__ is Raised]
+                failed = [n for n, outcome in enumerate(found) if outcome.__class__ is Raised]
                 self.args.update((start.nodes[n], start.nodes[n].value) for n in failed)
-            self.journey.done(start, outcomes, now)
+            self.journey.done(start, found, now)
 
     def _admit(self, now: int) -> None:
         exhausted = self.source.exhausted  # before what it has left in `pulled` is looked at
@@ -241,10 +247,9 @@ class Conductor:
         refused: list[tuple[Start, BaseException]] = []
         futures: list[SinkFuture] = []
         for start in starts:
-            argument = start.nodes[0].value if work.stage.batch is None else start.values
             try:
-                body = work.engine.encode(work.function, (argument,), _NO_WORDS)
-            except PicklingError as error:
+                body = work.engine.encode(work.function, (argument(work, start),), _NO_WORDS)
+            except (PicklingError, RemoteError) as error:
                 refused.append((start, error))
                 continue
             future = SinkFuture(work.function, body)
@@ -295,21 +300,3 @@ class Conductor:
             for work in self.works:
                 work.engine.shutdown(wait=False, cancel=False)
         self.source.room.ring()
-
-
-def outcomes_of(stage: Stage, start: Start, future: SinkFuture) -> list[Any]:
-    """What became of the inputs that started together."""
-    if future._state is not FINISHED:
-        return [Raised(CancelledError())] * start.size
-    if future._exception is not None:
-        return [Raised(future._exception, future.tries + 1)] * start.size
-    if stage.batch is None:
-        return [future._result]
-    try:
-        outputs = list(future._result)
-    except Exception as error:  # whatever it is that says how many there are, and does not give them
-        return [Raised(error, future.tries + 1)] * start.size
-    if len(outputs) == start.size:
-        return outputs
-    text = f"{stage.name} was given a batch of {start.size} items and returned {len(outputs)} outputs"
-    return [Raised(ValueError(text), future.tries + 1)] * start.size

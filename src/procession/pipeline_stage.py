@@ -142,6 +142,7 @@ class Work:
     def __init__(self, stage: Stage, width: int) -> None:
         self.stage = stage
         self.width = width
+        self.reaches = False  # it is passed results of the stage before as they came, and its workers can look at them
         self.engine: Engine = _make_engine(stage.backend, width, stage.config)
         self.pace = make_pace(stage.rate)
         self.rules = paced(stage.rules, self.pace)

@@ -58,6 +58,7 @@ _TELLS: dict[tuple[str, str], Callable[[Any], int]] = {
     ("xarray", "Dataset"): _nbytes,
     ("xarray", "DataArray"): _nbytes,
     ("PIL", "Image"): _image,
+    ("procession", "Sealed"): lambda value: int(value.weight),
 }
 """Those that tell their bytes themselves: package and class, by which a subclass is known, too."""
 

@@ -27,6 +27,7 @@ FACE = (
     *("__init__", "pool", "spinoff", "pipeline", "futures", "streams", "streams_async"),
     *("stream_course", "stream_bounds", "stream_stats", "spilling"),
     *("pipeline_stage", "pipeline_source", "pipeline_run", "pipeline_bounds", "pipeline_stats", "pipeline_stream"),
+    *("pipeline_passing",),
     *("spinoff_core", "spinoff_stats", "spinoff_ending", "spinoff_outlet", "spinoff_room", "spinoff_words"),
     *("spinoff_gate", "batching", "gatekeeper", "pacing"),
     *("handover", "waiting", "errands", "pool_face", "pool_room", "pool_shared", "policies", "on_error", "arrays"),
@@ -105,7 +106,7 @@ DEPENDENCIES: Mapping[str, tuple[str, ...]] = {
     "dask": ("backends.dask", "adapters.dask"),
     "distributed": ("backends.dask", "adapters.dask"),
     "joblib": ("adapters.joblib",),
-    "numpy": ("arrays", "backends.channel_fast"),
+    "numpy": ("arrays", "backends.channel_fast", "transport.passed"),
     "psutil": ("backends.memory", "backends.offspring"),
 }
 

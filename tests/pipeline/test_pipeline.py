@@ -439,7 +439,7 @@ def test_close_ends_what_runs(tmp_path: Path) -> None:
         return x
 
     outputs = Pipeline(Stage(noted)).run(range(10))
-    wait_until(lambda: os.path.exists(notes), "the first runs")
+    wait_until(lambda: os.path.exists(notes) and Path(notes).read_text().endswith("\n"), "the first runs")
     began = time.monotonic()
     outputs.close()
     assert list(outputs) == []

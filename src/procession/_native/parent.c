@@ -30,6 +30,7 @@ struct parent_ring {
     char lent;
     char showing; /* what the worker has printed is being shown by the driver: outcomes wait for that */
     char hot; /* the driver looks by itself, every so often */
+    char keeps; /* `take` makes no arrays: they are passed on as they came */
     uint64_t serial; /* no other ring of this process has, or had, it */
     PyObject *cooler; /* cooler(): somebody waits in another way than by `wait` */
     PyObject *sent; /* calls that the driver has not been told of: a list */
@@ -355,7 +356,7 @@ static PyObject *get_outcome(parent_ring_t *self, const unsigned char **at, bool
             *at += padded(word_length(word));
             Py_RETURN_NONE;
         }
-        PyObject *view, *array = array_get(*at, word_length(word), &self->results, &view);
+        PyObject *view, *array = self->keeps ? NULL : array_get(*at, word_length(word), &self->results, &view);
         if (array) {
             array_keep(view);
             *at += padded(word_length(word));
@@ -830,6 +831,7 @@ static PyMemberDef p_members[] = {
     {"lent", T_BOOL, offsetof(parent_ring_t, lent), READONLY, NULL},
     {"hot", T_BOOL, offsetof(parent_ring_t, hot), 0, NULL},
     {"showing", T_BOOL, offsetof(parent_ring_t, showing), 0, NULL},
+    {"keeps", T_BOOL, offsetof(parent_ring_t, keeps), 0, NULL},
     {"cooler", T_OBJECT, offsetof(parent_ring_t, cooler), 0, NULL},
     {NULL, 0, 0, 0, NULL},
 };

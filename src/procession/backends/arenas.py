@@ -6,7 +6,9 @@ Laws
    A worker is given it when it is started, and so can read what any pool of the process has put there.
 2. An engine that has once worked without arena does so for ever: its workers were given none.
 3. Descriptors are registered in forksafe. A forked child has none of its parent's arenas, and makes its own.
-4. A worker's tables are looked into only while its channel is open, and closed under the lock of who looks.
+4. A worker's tables are looked into only while its channel is open: it leaves under the lock of the arena, and its
+   descriptor is closed under that of the loans; whoever looks holds one of the two from before it has found the worker.
+5. A worker's descriptor is closed, and its inlet goes, when its channel is closed and no loan of its blocks is out.
 """
 
 from __future__ import annotations
@@ -14,12 +16,14 @@ from __future__ import annotations
 import os
 import weakref
 from collections import deque
+from functools import partial
 from typing import Any
 
 from procession.backends import forksafe
 from procession.backends.unstruck import unstruck
 from procession.transport import aside, budget
 from procession.transport.arena import DATA_AT, IDLE, MOST, Arena, Block, Inlet, Segment, live, settle, watch_forks
+from procession.transport.lending import FIRST, Lender, Lending
 from procession.transport.spans import GRAIN
 
 __all__ = ["IDLE", "Arenas", "WorkerArena", "process_arena"]
@@ -31,6 +35,7 @@ class ProcessArena(Arena):
     def __init__(self, fd: int) -> None:
         super().__init__(fd)
         self.holders: dict[int, Segment] = {}
+        self.lending = _lending(weakref.ref(self))
 
     def settled(self, slot: int) -> bool:
         """See `Arena`."""
@@ -47,7 +52,20 @@ class ProcessArena(Arena):
         """It is gone, and holds nothing."""
         with self._lock:
             self.holders.pop(worker.key, None)
-            forksafe.close(worker.fd)
+
+
+def _lending(arena: weakref.ref[ProcessArena]) -> Lending:
+    """The loans of an arena that they do not keep."""
+
+    def held(slot: int) -> bool:
+        found = arena()
+        return found is not None and not found.settled(slot)
+
+    def homes() -> Any:
+        found = arena()
+        return bytearray(0) if found is None else found.table(1)
+
+    return Lending(held, homes)
 
 
 _current: weakref.ref[ProcessArena] | None = None
@@ -73,11 +91,12 @@ def _make() -> ProcessArena | None:
     with forksafe.lock:
         arena = _found()
         if arena is None:
-            fd = _memfd("procession-arena", budget.total() // 2)
+            fd = _memfd("procession-arena", min(budget.total() // 2, FIRST * GRAIN))
             if fd < 0:
                 return None
             arena = ProcessArena(fd)
             weakref.finalize(arena, forksafe.close, fd).atexit = False
+            weakref.finalize(arena, arena.lending.abandon).atexit = False
             _current = weakref.ref(arena)
         return arena
 
@@ -104,6 +123,8 @@ class WorkerArena:
 
     def __init__(self, sends: ProcessArena, worker: Segment) -> None:
         self.files = sends.fd, worker.fd
+        self.lending = sends.lending
+        self.lender = _lender(worker)
         self._sends: ProcessArena | None = sends
         self._worker = worker
 
@@ -114,12 +135,22 @@ class WorkerArena:
         return kept, address, DATA_AT
 
     def close(self) -> None:
-        """It is gone. Views of what it had published stay."""
+        """It is gone. Views of what it had published stay, and so does what is lent of it."""
         sends, self._sends = self._sends, None  # a traceback may keep this object
         if sends is not None:
-            inlet = aside.inlets.pop(self._worker.key)
             sends.leave(self._worker)
+            self.lending.leave(self.lender)
+            self.lending.collect()
+
+
+def _lender(worker: Segment) -> Lender:
+    def close() -> None:
+        inlet = aside.inlets.pop(worker.key, None)
+        if inlet is not None:
             inlet.close()
+        forksafe.close(worker.fd)
+
+    return Lender(worker.key, f"/proc/{os.getpid()}/fd/{worker.fd}", partial(worker.table, 1), close)
 
 
 class Arenas:
@@ -159,13 +190,17 @@ class Arenas:
     @property
     def restless(self) -> bool:
         """`mind` wants to be called, IDLE seconds from now at the latest."""
-        return bool(live) or (self._sends is not None and self._sends.restless)
+        sends = self._sends
+        return bool(live) or (sends is not None and (sends.restless or sends.lending.out > 0))
 
     def mind(self) -> None:
         """Tell workers what has been let go of, and give memory back in time."""
         settle(self._notes)
-        if self._sends is not None and self._sends.restless:
-            self._sends.mind()
+        sends = self._sends
+        if sends is not None:
+            sends.lending.collect()
+            if sends.restless:
+                sends.mind()
 
     def close(self) -> None:
         """The engine has ended."""

@@ -277,10 +277,20 @@ class Channel:
             return marshal.loads(data)
         if kind == page.ERROR:
             return Raised(self._codec.decode_error(data))
+        if self._codec.keeps and (sealed := self.seal(bytes(data))) is not None:
+            return sealed
         try:
             return self._codec.decode_result(data)
         except BaseException as error:
             return Raised(error)
+
+    def seal(self, data: bytes) -> Any:
+        """A result as it came, to be passed on (transport/sealed.py); None: it has to be decoded here and now."""
+        from procession.transport.sealed import seal
+
+        arena = self._arena
+        lender, lending = (None, None) if arena is None else (arena.lender, arena.lending)
+        return seal(data, self._codec.decode_result, lender, lending)
 
 
 def _pipe(opened: list[int]) -> tuple[int, int]:

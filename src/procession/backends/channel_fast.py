@@ -45,6 +45,7 @@ class FastChannel(Channel):
         opened.append(fd)
         self.ring = native.ParentRing(fd, self.wid, self.known)
         self.ring.wants(True)
+        self.ring.keeps = self._codec.keeps
         self.tally: Any = None  # of leases, if the worker was ever lent: see driver/lane_fast.py
         self.merges = False  # leases of the calls of a lent worker are told together
         self._piped: deque[Any] = deque()
@@ -168,6 +169,12 @@ class FastChannel(Channel):
         """See `Channel`."""
         if kind != _ARRAY:
             return super().unpack(kind, data)
+        if self._codec.keeps:
+            from procession.transport.sealed import array_told
+
+            sealed = self.seal(array_told(data, 0 if self._arena is None else self._arena.lender.key))
+            if sealed is not None:
+                return sealed
         try:
             return self._array(data)
         except BaseException as error:

@@ -106,6 +106,11 @@ class ProcessEngine(Beginning):
         """See `Engine.share`."""
         return self.codec.share(obj)
 
+    def seal(self) -> None:
+        """Results are to be passed on to another engine of processes, and stay as they came where they can
+        (transport/sealed.py). Before the first task."""
+        self.codec.keeps = True
+
     def post(self, posted: Sequence[Task]) -> None:
         """See `Engine.post`."""
         self._deliver(posted if isinstance(posted, list) else list(posted))

@@ -49,8 +49,19 @@ class _Thing:
     __setstate__ = append = extend = __setitem__ = add = update = ignore
 
 
+def _inner(text: Any) -> Any:
+    """A pickle inside the pickle."""
+    if not isinstance(text, bytes) or len(text) > LARGEST:
+        return _Thing("...")
+    return _Reader(io.BytesIO(text), buffers=repeat(_Thing("..."))).load()
+
+
 class _Reader(pickle.Unpickler):
     def find_class(self, module_name: str, global_name: str, /) -> Any:
+        if (module_name, global_name) == ("_pickle", "loads"):
+            return _inner
+        if (module_name, global_name) == ("procession.transport.passed", "passed"):
+            return lambda _about, _private, stream, *_: _inner(stream)
         name = global_name.rpartition(".")[2]
         return _Name("..." if module_name.startswith(("procession.transport", "copyreg")) else name)
 
@@ -74,7 +85,7 @@ def arguments(body: Any, whole: bool, carries_function: bool) -> str | None:
                 text = body if spec is None else spec[2]
                 if not isinstance(text, bytes) or len(text) > LARGEST:
                     return None
-                read = _Reader(io.BytesIO(text), buffers=repeat(_Thing("..."))).load()
+                read = _inner(text)
                 args, kwargs = read[1:3] if carries_function else read[:2]
             elif len(body) == 2 and type(body[0]) is tuple and type(body[1]) is dict:
                 args, kwargs = body

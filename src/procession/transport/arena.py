@@ -10,19 +10,23 @@ sends, which every worker maps; a worker has one for its results, which the pare
 
                     table 1                                      table 2
     a worker's      released: the parent adds 1 for each view    held: the worker counts its views of the block that
-                    of the block there that has gone             begins at this place in the *parent's* arena
+                    of the block there that has gone             begins at this place in the *parent's* arena, or that
+                                                                 is lent to it under this slot (lending.py)
     the parent's    shared: the number of the object that is     -
-                    shared (`pool.share`), while it is
+                    shared (`pool.share`), while it is; in the
+                    slots of lending.py: the key of a lender
 
 Laws
-1. **One writer.** Each word of a table is written by one side only; there by one thread (`settle`), and by the ends
-   of views that C has made (`_native/array.c`), which hold the GIL. `words[slot] += step` is one step to these: between
-   its instructions there is no call and no jump, where alone the interpreter would give the GIL away.
+1. **One writer.** Each word of a table is written by one side only; there by whoever settles the ends of views, or of
+   loans, and by the ends of views that C has made (`_native/array.c`). All of them hold the GIL. `words[slot] += step`
+   is one step to them: between its instructions there is no call and no jump, where alone the interpreter would give
+   the GIL away.
 2. **A block is reused when nobody can look at it**: its owner has let go of it (the Block object is gone: a task that
    was answered for good, an array that nobody has any more), and
    * parent's arena: no worker holds it. A worker's word is set before its task is answered, for as long as a view
      lives; so whoever finds the word empty after the answer finds it empty for good.
-   * worker's arena: what was released is what was published.
+   * worker's arena: what was released is what was published. What the parent lends to other workers it releases when
+     these are through with it.
 3. **A worker that is gone holds nothing**: its tables go with its channel. What it had published stays, as long as
    views of it do: they keep the mapping.
 4. **Memory is asked for before it is written** (shmem.py, law 2). What cannot be had, or does not fit, is None: the
@@ -126,10 +130,17 @@ class Inlet:
         self._comes, self._goes = comes, goes
         self._notes = notes
 
-    def view(self, offset: int, size: int) -> memoryview:
-        """The block there, for as long as the view and all that is made of it live."""
+    def beside(self, segment: Segment) -> Inlet:
+        """One to another arena, whose views are counted in the same table."""
+        return Inlet(segment, self._counts, self._table, self._comes, self._goes, self._notes)
+
+    def view(self, offset: int, size: int, slot: int = -1) -> memoryview:
+        """The block there, for as long as the view and all that is made of it live.
+
+        slot: the word in which it is counted; -1: that of the block's place.
+        """
         watch_forks()
-        words, slot = self._counts.table(self._table), slot_of(offset)
+        words, slot = self._counts.table(self._table), slot_of(offset) if slot < 0 else slot
         exporter = self.segment.memory.exporter(offset, size)
         gone = _Gone(exporter, self._notes.append)
         gone.slot, gone.step, gone.words = slot, self._goes, words
@@ -158,7 +169,11 @@ class Inlet:
 
     def shared(self, offset: int) -> int:
         """The number of the object that is shared there; 0 for none."""
-        return int(self.segment.table(1)[slot_of(offset)])
+        return self.words(slot_of(offset))
+
+    def words(self, slot: int) -> int:
+        """What the other side's table 1 says there."""
+        return int(self.segment.table(1)[slot])
 
 
 def settle(notes: deque[_Gone]) -> None:

@@ -47,6 +47,8 @@ LEAST = 1 << 16
 """Bytes: what is smaller stays in the pickle."""
 OWN_BLOCK = 1 << 20
 _ALIGNED = 64
+COPIED = 2
+"""In place of a spec's `private`: this process copies all of it, and what lies aside stays what it was."""
 
 inlets: dict[int, Inlet] = {}
 """The arenas of others that this process may look into, by key."""
@@ -54,6 +56,8 @@ numbers = count(1)
 """For objects that are shared (handles.py)."""
 known: dict[tuple[int, int], tuple[Any, Inlet, int]] = {}
 """In a worker: the shared objects that it has loaded, and where it looks whether each is still shared."""
+lenders: dict[int, tuple[Inlet, Inlet, int]] = {}
+"""In a worker: arenas of other workers that it has mapped (passed.py), and where it looks whether each is in use."""
 opener: list[Callable[[], None]] = []
 """In a worker: what fills `inlets`, when it is first needed."""
 
@@ -62,6 +66,7 @@ def begin(opens: Callable[[], None]) -> None:
     """This process is a worker: nothing is known yet, and what a fork has brought along is its parent's."""
     inlets.clear()
     known.clear()
+    lenders.clear()
     opener[:] = (opens,)
     arena = sys.modules.get("procession.transport.arena")
     if arena is not None:
@@ -83,7 +88,7 @@ class Body(bytes):
             return self
         key, _, *rest = self.spec
         spec: Any = (key, True, *rest)
-        return body(_told(spec), self.keep, spec)
+        return body(told(spec), self.keep, spec)
 
 
 def private(sent: Any) -> Any:
@@ -109,9 +114,10 @@ def large(items: Any) -> bool:
 class Aside:
     """What a pickler puts aside: its buffer callback. One for each pickler; one that was `used` is not used again."""
 
-    __slots__ = ("buffers", "keep", "supply", "used")
+    __slots__ = ("bound", "buffers", "keep", "supply", "used")
 
     def __init__(self) -> None:
+        self.bound = False  # the pickle can be loaded by who it is for, and nobody else (pickler.BOUND)
         self.buffers: list[Any] = []  # views of memory, and what lies in the arena already: block, where, bytes
         self.keep: list[Any] = []
         self.supply: Supply | None = None
@@ -156,7 +162,7 @@ class Aside:
         made = None if arena is None else _pack(arena, pieces, size if aside else 0, self.buffers)
         if made is not None and arena is not None:
             spec, blocks = made
-            return arena.ship(_told(spec), spec, blocks, self.keep)
+            return arena.ship(told(spec), spec, blocks, self.keep)
         if self.buffers:
             return None
         data = pieces[0] if len(pieces) == 1 else b"".join(pieces)
@@ -208,20 +214,20 @@ def _pack(arena: Arena, pieces: list[Any], stream: int, buffers: list[Any]) -> t
         at = blocks[number].offset + start
         arena.memory.bytes[at : at + size] = each
         parts.append((number, start, size))
-    told: bytes | Part
+    pickled: bytes | Part
     if stream:
         own = arena.allocate(stream)
         if own is None:
             return None
-        told = (len(blocks), 0, stream)
+        pickled = (len(blocks), 0, stream)
         blocks.append(own)
         _write(arena, own.offset, pieces)
     else:
-        told = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        pickled = pieces[0] if len(pieces) == 1 else b"".join(pieces)
     return (
         arena.key,
         False,
-        told,
+        pickled,
         tuple((each.offset, each.size, each.exported) for each in blocks),
         tuple(parts),
     ), blocks
@@ -238,7 +244,7 @@ def _write(arena: Arena, at: int, pieces: list[Any]) -> None:
         at += len(piece)
 
 
-class _Call:
+class Call:
     """Pickles as a call of `function`."""
 
     def __init__(self, function: Callable[..., Any], args: Any) -> None:
@@ -248,8 +254,9 @@ class _Call:
         return self._call
 
 
-def _told(spec: Spec) -> bytes:
-    return plain_dumps(_Call(arrived, spec), 5)
+def told(spec: Any) -> bytes:
+    """The pickle that travels: a call of `arrived`."""
+    return plain_dumps(Call(arrived, spec), 5)
 
 
 # ------------------------------------------------------------------------------------------------- on the other side
@@ -262,9 +269,16 @@ def inlet_of(key: int) -> Inlet:
     return inlets[key]
 
 
-def arrived(key: int, private: bool, stream: Any, places: tuple[Place, ...], parts: tuple[Part, ...]) -> Any:
+def arrived(key: int, private: int, stream: Any, places: tuple[Place, ...], parts: tuple[Part, ...]) -> Any:
     """What was packed; called by a pickle."""
-    inlet = inlet_of(key)
+    return load(inlet_of(key), private, stream, places, parts)
+
+
+def load(inlet: Inlet, private: int, stream: Any, places: tuple[Any, ...], parts: tuple[Part, ...]) -> Any:
+    """What lies there. A place may say, as its fourth, in which word views of it are counted.
+
+    private: not 0: what was made for this is copied; COPIED: whatever it is, and nothing is told of having looked.
+    """
     apart = None
     if type(stream) is tuple:
         apart, _, size = stream
@@ -273,10 +287,10 @@ def arrived(key: int, private: bool, stream: Any, places: tuple[Place, ...], par
     for index, place in enumerate(places):
         if index == apart:
             views.append(None)
-        elif private and not place[2]:
+        elif private and (private is COPIED or not place[2]):
             views.append(memoryview(bytearray(inlet.bytes(*place[:2]))))
         else:
-            views.append(inlet.view(*place[:2]))
+            views.append(inlet.view(*place[:2], *place[3:]))
     buffers = [views[number][start : start + size] for number, start, size in parts]
     views.clear()
     try:
@@ -284,7 +298,8 @@ def arrived(key: int, private: bool, stream: Any, places: tuple[Place, ...], par
     finally:
         if apart is not None:
             stream.release()
-            inlet.has_read(places[apart][0])
+            if private is not COPIED:
+                inlet.has_read(places[apart][0])
 
 
-__all__ = ["LEAST", "Aside", "Body", "arrived", "body", "inlets", "large", "private"]
+__all__ = ["COPIED", "LEAST", "Aside", "Body", "Call", "arrived", "body", "inlets", "large", "load", "private", "told"]

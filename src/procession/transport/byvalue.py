@@ -135,7 +135,10 @@ def reduce_definition(pickler: Pickler, obj: Any) -> Any:
 def came_from_parent(pickler: Pickler, obj: Any) -> Any:
     """The short way back: the parent has this very object, under this uid or under this name. None if it has not."""
     here = rebuild.receiver
-    if not pickler.to_parent or here is None or obj is pickler.root:
+    if not pickler.to_parent:
+        return None
+    pickler.aside.bound = True
+    if here is None or obj is pickler.root:
         return None
     uid = identity.known_uid(obj)
     if uid is not None:
@@ -260,6 +263,7 @@ def reduce_module(pickler: Pickler, module: Any) -> Any:
     """By name; or by value: what the functions that name it use of it, or all of it when it stands alone."""
     if importable(module.__name__):
         return rebuild.import_module, (module.__name__,)
+    pickler.aside.bound = pickler.to_parent
     names = vars(module)
     key = key_of_module(module)
     home = pickler.home(key, names)

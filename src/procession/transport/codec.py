@@ -72,6 +72,7 @@ class Codec:
     ) -> None:
         self.own_main = own_main
         self.supply = supply
+        self.keeps = False  # results stay sealed, where they can (sealed.py); said before there is a worker
         self.forgotten: deque[int] = deque()
         self._profile = profile_factory
         self._numbers = count(1)

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from procession.transport.dependencies import Dependencies
 
 PROTOCOL = 5
+BOUND = b"!"
+"""Behind the end of a worker's pickle that means something to its parent only: it has functions or classes by value, or
+what multiprocessing hands from one process to another."""
 
 
 class _Sink:
@@ -88,6 +91,7 @@ class Pickler(CPickler):
         if reduction is not None:
             reduce = reduction.ForkingPickler._extra_reducers.get(kind)
             if reduce is not None:
+                self.aside.bound = self.to_parent  # it may be a handle that can be redeemed once, and from this process
                 return reduce(obj)
         return NotImplemented
 
@@ -166,9 +170,14 @@ def dumps_to_parent(obj: Any, supply: Supply | None = None) -> bytes:
         pickler = _idle_to_parent.pop() if _idle_to_parent else PicklerToParent()
     except IndexError:  # another thread was faster
         pickler = PicklerToParent()
-    pickler.aside.supply = supply
+    aside = pickler.aside
+    aside.supply, aside.bound = supply, False
     pickler.dump(obj)
-    return _taken(pickler, _idle_to_parent) or dumps_to_parent(obj)
+    bound = aside.bound
+    data = _taken(pickler, _idle_to_parent)
+    if data is None:
+        return dumps_to_parent(obj)
+    return data + BOUND if bound else data
 
 
 def dumps_shared(obj: Any, supply: Supply | None) -> bytes:
@@ -215,4 +224,13 @@ _HEAP_TYPE = 1 << 9
 _ATOMS = frozenset({int, float, bool, type(None), str, bytes, FunctionType, ModuleType, type})
 _OURS = frozenset(value for value in vars(rebuild).values() if type(value) is FunctionType)
 
-__all__ = ["PROTOCOL", "Pickler", "dumps", "dumps_function", "dumps_lenient", "dumps_shared", "dumps_to_parent"]
+__all__ = [
+    "BOUND",
+    "PROTOCOL",
+    "Pickler",
+    "dumps",
+    "dumps_function",
+    "dumps_lenient",
+    "dumps_shared",
+    "dumps_to_parent",
+]

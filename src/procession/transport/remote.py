@@ -32,6 +32,10 @@ class LoadFailed(Exception):
         self.error = error
 
 
+class OutOfReach(Exception):
+    """A worker cannot look at what it was passed (passed.py): nothing of its task was run."""
+
+
 # -------------------------------------------------------------------------------------------------------- in the worker
 
 
@@ -199,4 +203,4 @@ def how_to_import(error: BaseException) -> str:
     )
 
 
-__all__ = ["LoadFailed", "decode", "encode", "full_name", "how_to_import", "load_error", "text_of"]
+__all__ = ["LoadFailed", "OutOfReach", "decode", "encode", "full_name", "how_to_import", "load_error", "text_of"]

@@ -72,6 +72,8 @@ class FunctionTable:
         """(args, kwargs) of a call. Raises LoadFailed."""
         try:
             return loads(body)  # type: ignore[no-any-return]
+        except remote.OutOfReach:
+            raise
         except BaseException as error:
             raise _load_failed("an argument could not be rebuilt in the worker", error) from error
         finally:
@@ -81,6 +83,8 @@ class FunctionTable:
         """(fn, args, kwargs) of a call that carries its function; the state is among them. Raises LoadFailed."""
         try:
             fn, args, kwargs, *with_state = loads(body)
+        except remote.OutOfReach:
+            raise
         except BaseException as error:
             raise _load_failed("a function or an argument could not be rebuilt in the worker", error) from error
         finally:

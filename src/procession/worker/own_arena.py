@@ -66,13 +66,17 @@ class OwnArena(Arena):
             from procession.transport import handles
 
             handles.purge()
+        if aside.lenders:
+            from procession.transport import passed
+
+            passed.purge()
         settle(self._notes)
         self.mind()
-        return self.restless or bool(aside.known)
+        return self.restless or bool(aside.known or aside.lenders)
 
     def rest(self, hears: Callable[[float], bool]) -> None:
         """See `arena.pause`."""
-        if not (self._notes or live or self.restless or aside.known):
+        if not (self._notes or live or self.restless or aside.known or aside.lenders):
             return
         looked = False
         while self.tend() or (live and not looked):
