@@ -93,8 +93,9 @@ class Probe:
         return [self.pid, *(each.pid for each in self._descendants())]
 
     def _descendants(self) -> list[psutil.Process]:
-        """Without zombies, which are nothing but an exit status: ours are reaped on the way. And without what was started
-        by those who were there before.
+        """Without zombies, which are nothing but an exit status: ours are reaped on the way.
+
+        And without what was started by those who were there before.
         """
         found = []
         for each in psutil.Process().children(recursive=True):
