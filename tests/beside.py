@@ -15,6 +15,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -46,8 +47,9 @@ class Beside:
         )
         running.add(self._program.pid)
         assert self._program.stdin is not None
-        with self._program.stdin as told:
-            told.write(pickle.dumps(question))
+        self._told = self._program.stdin  # open as long as we live: at its end the program ends
+        self._told.write(pickle.dumps(question))
+        self._told.flush()
 
     def answer(self) -> Any:
         """Waits for it."""
@@ -65,6 +67,7 @@ class Beside:
         if self._program.poll() is None:
             os.killpg(self._program.pid, signal.SIGKILL)  # not reaped, so still this group
         self._program.wait()
+        self._told.close()
         running.discard(self._program.pid)
         self._out.close()
 
@@ -74,6 +77,14 @@ def answer(find: Callable[[Any], object]) -> None:
     os.nice(NICE)
     out = os.dup(1)
     os.dup2(2, 1)  # whatever is printed is for people
-    found = find(pickle.load(sys.stdin.buffer))
+    question = pickle.load(sys.stdin.buffer)
+    threading.Thread(target=end_with_our_parent, daemon=True).start()
+    found = find(question)
     with open(out, "wb") as file:
         pickle.dump(found, file)
+
+
+def end_with_our_parent() -> None:
+    """Whoever asked is gone: nobody waits for us, or for what we have started."""
+    sys.stdin.buffer.read()
+    os.killpg(0, signal.SIGKILL)
