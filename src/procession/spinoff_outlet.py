@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Sequence
+from itertools import islice
 from typing import Any
 
 from procession.core.flow import NOTHING
@@ -26,6 +26,7 @@ class SpinOutlet:
         core = self._core
         flow = core.flow
         future: Any = NOTHING
+        failed: Any = NOTHING
         try:
             while True:
                 with core.lock:
@@ -42,7 +43,10 @@ class SpinOutlet:
                 value = self._failed(failed)
                 if value is not NOTHING:
                     return value
-        except BaseException:
+                failed = NOTHING
+        except BaseException as error:
+            if failed is not NOTHING and error is not failed._exception and core.words.on_error in ("raise", "return"):
+                future = failed  # it has not come out
             if future is not NOTHING:
                 with core.lock:
                     flow.untake(future)
@@ -57,64 +61,58 @@ class SpinOutlet:
                 core.pump()
             return []
         got: deque[SinkFuture] = deque()
-        whole: Sequence[SinkFuture] = ()
+        told: list[SinkFuture] = []  # failures that have been told of
+        rest: list[SinkFuture] = []  # from the failure on that is to be raised by the next call, until it is put back
+        tail: tuple[SinkFuture, ...] = ()  # the same, for good
         try:
             with core.lock:
                 got = flow.take_all()
-            if core.ledger is not None:
-                whole = list(got)
             if not got:
                 return []
             self._taken()
             values = [future._result for future in got if future._exception is None]
-            if len(values) == len(got):
-                core.let_go(whole)
-                return values
-            values = []
-            self._sift(got, values)
-        except BaseException:
-            self._put_back(got, whole)
-            raise
-        self._put_back(got, whole)
-        return values
-
-    def _sift(self, got: deque[SinkFuture], values: list[Any]) -> None:
-        """Move from `got` to `values` as far as it goes: to the end, or to a failure that has to be raised."""
-        on_error = self._core.words.on_error
-        back: list[SinkFuture] = []
-        try:
-            while got:
-                future = got[0]
-                error = future._exception
-                if error is None:
-                    values.append(future._result)
-                elif on_error == "return":
-                    values.append(error)
-                elif on_error == "raise" and values:
-                    return
-                else:
-                    del got[0]
-                    self._failed(future)
-                    continue
-                back.append(future)
-                del got[0]
-        except BaseException:
-            got.extendleft(reversed(back))
+            if len(values) < len(got):
+                values, rest = self._sift(got, told)
+                tail = tuple(rest)
+                with core.lock:
+                    flow.untake_all(rest)
+            # Not before: where nothing waits to be taken, nothing weighs anything.
+            core.let_go(islice(got, len(got) - len(tail)))
+            if told and core.words.on_error == "raise":
+                self._failed(told[0])
+            return values
+        except BaseException as error:
+            if told and core.words.on_error == "raise":
+                if error is told[0]._exception:
+                    raise  # all else was done before
+                del told[0]
+            away = set(map(id, told if rest else (*told, *tail)))
+            with core.lock:
+                flow.untake_all([future for future in got if id(future) not in away])
+            core.let_go(told)
             raise
 
-    def _put_back(self, got: deque[SinkFuture], whole: Sequence[SinkFuture]) -> None:
-        """What is left in `got` is next again; then what else there was in `whole` is let go of.
+    def _sift(self, got: deque[SinkFuture], told: list[SinkFuture]) -> tuple[list[Any], list[SinkFuture]]:
+        """The values, as far as it goes, and what is left: from a failure on that has to be raised.
 
-        Not before: where nothing waits to be taken, nothing weighs anything.
+        If that is the first, it is told of by the caller, and not left.
         """
-        kept = {future.index for future in got} if whole else ()
-        if got:
-            with self._core.lock:
-                for future in reversed(got):
-                    self._core.flow.untake(future)
-            got.clear()
-        if whole:
-            self._core.let_go([future for future in whole if future.index not in kept])
+        on_error = self._core.words.on_error
+        values: list[Any] = []
+        for at, future in enumerate(got):
+            error = future._exception
+            if error is None:
+                values.append(future._result)
+            elif on_error == "return":
+                values.append(error)
+            elif on_error == "raise":
+                if not values:
+                    told += (future,)
+                return values, list(islice(got, at + len(told), None))
+            else:
+                told += (future,)
+                self._failed(future)
+        return values, []
 
     def _failed(self, future: SinkFuture) -> Any:
         """A failure at its place: a value, NOTHING to go on, or raised."""

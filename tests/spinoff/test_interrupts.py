@@ -144,3 +144,34 @@ def test_a_storm_of_raising_signals_loses_nothing(words: str) -> None:
 def test_results_are_handed_over_by_python_alone(name: str) -> None:
     """The interpreter looks for signals when a function of C returns to it: results would be lost with its value."""
     assert inspect.isfunction(vars(SpinOff)[name])
+
+
+@pytest.mark.parametrize("take", ["ready", "next"])
+@pytest.mark.parametrize("words", [{}, {"ordered": False}, {"buffer_bytes": 5000}, {"on_error": "skip"}])
+def test_taking_interrupted_where_an_item_failed(engines: list[Any], words: dict[str, Any], take: str) -> None:
+    """What is before the failure is returned, or still there; so is the failure, and what is behind it."""
+
+    def invert(x: int) -> float:
+        return 6 / x
+
+    def scenario(interrupter: Interrupter) -> None:
+        spin = SpinOff(invert, **words)
+        spin.put_many([1, 2, 0, 3])
+        engines[-1].on_thread()
+        spin.close()
+        got: list[Any] = []
+        for _ in range(9):
+            engines[-1].on_thread()
+            try:
+                if take == "ready":
+                    got.extend(stubborn(interrupter, spin.ready))
+                else:
+                    got.append(stubborn(interrupter, lambda: next(spin)))
+            except ZeroDivisionError:
+                got.append("failed")
+            except StopIteration:
+                break
+        assert got == [6, 3, *([] if "on_error" in words else ["failed"]), 2]
+        assert list(spin) == []
+
+    at_every_point(scenario, 10)

@@ -23,7 +23,7 @@ from collections import deque
 from collections.abc import Hashable
 from typing import Any, Final
 
-from procession.core.flow_laws import FlowLaws, Mark
+from procession.core.flow_laws import FlowLaws, Lane, Mark
 
 NOTHING: Final = Mark.NOTHING
 """What `take` returns when nothing is ready."""
@@ -31,17 +31,6 @@ GONE: Final = Mark.GONE
 """In the place of a dropped item's outcome, until the order has passed it."""
 UNBOUNDED: Final = 1 << 62
 """A window that is never full."""
-
-
-class Lane:
-    """The items of one key: which one is out, and those held back behind it."""
-
-    __slots__ = ("key", "running", "waiting")
-
-    def __init__(self, key: Hashable, running: int) -> None:
-        self.key = key
-        self.running = running
-        self.waiting: deque[tuple[int, Any]] = deque()
 
 
 class FlowCore(FlowLaws):
@@ -269,9 +258,19 @@ class FlowCore(FlowLaws):
 
     def untake(self, outcome: Any) -> None:
         """The latest that `take` returned did not reach anybody: it is the next again."""
-        self.handed -= 1
-        self.place -= 1
-        self.current.appendleft(outcome)
+        self.untake_all([outcome])
+
+    def untake_all(self, outcomes: list[Any]) -> None:
+        """The same of the latest few. In one step: from then on the list is empty."""
+        count = len(outcomes)
+        while outcomes:
+            current, fresh = self.current, deque(outcomes)
+            fresh += current
+            if current is self.current and len(fresh) == count + len(current):  # no signal handler took meanwhile
+                self.current = fresh
+                self.handed -= count
+                self.place -= count
+                del outcomes[:]
 
     def exchange(self, start: int, run: list[Any], at: int, outcome: Any) -> bool:
         """Put `outcome` in the place of `run[at]`, of a run that began at `start`; False if that is no more there."""

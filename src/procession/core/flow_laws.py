@@ -7,15 +7,23 @@ from collections.abc import Hashable
 from enum import Enum, auto
 from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:
-    from procession.core.flow import Lane
-
 
 class Mark(Enum):
     """Values that no outcome is; flow.py says what for."""
 
     NOTHING = auto()
     GONE = auto()
+
+
+class Lane:
+    """The items of one key: which one is out, and those held back behind it."""
+
+    __slots__ = ("key", "running", "waiting")
+
+    def __init__(self, key: Hashable, running: int) -> None:
+        self.key = key
+        self.running = running
+        self.waiting: deque[tuple[int, Any]] = deque()
 
 
 class FlowLaws:
