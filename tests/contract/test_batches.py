@@ -540,7 +540,7 @@ def hang_on(path: str, poison: int, items: list[int]) -> list[int]:
 
 @pytest.mark.usefixtures("mortal")
 def test_a_timeout_is_that_of_a_batch_and_found_item_by_item(spins: Any, path: str) -> None:
-    spin = spins(partial(hang_on, path, 2), batch=4, timeout=0.5, retries=1, on_error="return")
+    spin = spins(partial(hang_on, path, 2), batch=4, timeout=1.0, retries=1, on_error="return")
     with spin:
         spin.put_many(range(4))
     got = list(spin)

@@ -115,8 +115,8 @@ def test_with_batches_it_is_their_calls_that_count(spins: Any, clock: Clock) -> 
 
 
 def test_a_camera_drops_the_oldest_and_the_newest_is_next(spins: Any, clock: Clock) -> None:
-    """One token in ten seconds: what comes in between waits here, not with the worker."""
-    spin = spins(partial(stamp, clock.path), rate=0.1, maxsize=3, overflow="drop_oldest")
+    """One token in a hundred seconds: what comes in between waits here, not with the worker."""
+    spin = spins(partial(stamp, clock.path), rate=0.01, maxsize=3, overflow="drop_oldest")
     first = spin.put(0)
     assert first.result(PATIENCE) == 0
     futures = [spin.put(x) for x in range(1, 100)]
