@@ -3,6 +3,8 @@ and bytecode is kept (bytecode.py); ^C means what it says."""
 
 import signal
 
+from hypothesis import HealthCheck, settings
+
 from tests import bytecode
 from tests.apart import pytest_collection_modifyitems, pytest_runtest_protocol, pytest_runtestloop
 from tests.leaks import nothing_stays_behind, pytest_configure, pytest_runtest_makereport
@@ -20,6 +22,10 @@ __all__ = [
 ]
 
 bytecode.keep()
+
+# How long an example takes says how crowded the machine is.
+settings.register_profile("procession", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("procession")
 
 # A shell that starts a job in the background, as `make test &` in a script, has it ignore ^C, and its children with it:
 # then no program that a test interrupts would hear of it.

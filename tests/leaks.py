@@ -33,7 +33,7 @@ from pathlib import Path
 import pytest
 
 VARIABLE = "PROCESSION_TEST_SESSION"
-GRACE = 5.0
+GRACE = 20.0
 # A test that has failed keeps its frames, and what they hold, alive through its traceback: waiting is of little use.
 GRACE_AFTER_FAILURE = 0.5
 LINUX = sys.platform == "linux"
@@ -313,7 +313,7 @@ def kill(processes: list[Process]) -> None:
         if each.alive():
             with contextlib.suppress(OSError):
                 os.kill(each.pid, signal.SIGKILL)
-    deadline = time.monotonic() + 2.0
+    deadline = time.monotonic() + 10.0
     while any(each.alive() for each in processes) and time.monotonic() < deadline:
         time.sleep(0.005)
     for each in processes:
