@@ -45,7 +45,8 @@ class FastChannel(Channel):
         opened.append(fd)
         self.ring = native.ParentRing(fd, self.wid, self.known)
         self.ring.wants(True)
-        self.ring.keeps = self._codec.keeps
+        if self._codec.keeps:
+            self.ring.keeps = True
         self.tally: Any = None  # of leases, if the worker was ever lent: see driver/lane_fast.py
         self.merges = False  # leases of the calls of a lent worker are told together
         self._piped: deque[Any] = deque()
