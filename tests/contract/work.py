@@ -1,6 +1,7 @@
 """What the contract's tasks do, importable by a worker that knows nothing of pytest."""
 
 import os
+import signal
 import threading
 import time
 from typing import Any
@@ -107,3 +108,11 @@ def nested(backend: Any, n: int) -> list[int]:
 def nap(seconds: float) -> float:
     time.sleep(seconds)
     return seconds
+
+
+def die_once(path: str, x: int) -> int:
+    """Number 2 kills its worker, once."""
+    if x == 2 and not os.path.exists(path):
+        note(path, "died")
+        os.kill(os.getpid(), signal.SIGKILL)
+    return x
