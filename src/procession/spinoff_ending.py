@@ -25,9 +25,9 @@ def join(core: SpinCore, timeout: float | None) -> bool:
     deadline = None if timeout is None else monotonic() + timeout
     if not _retired(core, deadline):
         return False
-    if not core.errands.join(left(deadline)):
+    if core.gate is not None and not core.gate.join(left(deadline)):  # what it is at may post errands
         return False
-    if core.gate is not None and not core.gate.join(left(deadline)):
+    if not core.errands.join(left(deadline)):
         return False
     if deadline is None:
         core.engine.shutdown(wait=True, cancel=False)

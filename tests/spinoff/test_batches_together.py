@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from procession import batching, gatekeeper, spinoff
+from procession import batching, gatekeeper, spinoff, spinoff_ending
 from procession.backends import tasks
 from procession.core.rules import SECOND
 from procession.errors import PoisonTask, WorkerDied
@@ -41,10 +41,9 @@ class World:
         self.gate: Any = self.core.gate
         self.engine: Any = self.core.engine
         self.futures: list[Future[int]] = []
-        self.groups: list[list[int]] = []
+        self.numbers: dict[int, int] = {}  # of what was taken in, by its place
         self.got: list[Any] = []
         self.closed = False
-        self.seen: dict[int, Any] = {}  # calls; kept, so that no other has the number
 
     # -- events
 
@@ -55,7 +54,11 @@ class World:
             with pytest.raises(spinoff.Full):
                 self.spin.put(0)
             return
-        self.futures.append(self.spin.put(len(self.futures)))
+        number = len(self.futures)
+        future: Any = self.spin.put(number)
+        self.futures.append(future)
+        if future.sink is not None:  # it was taken in
+            self.numbers[future.index] = number
 
     def cancel(self, which: int) -> None:
         if self.futures:
@@ -104,13 +107,9 @@ class World:
     # -- what follows
 
     def calls(self) -> list[Any]:
+        """What was posted, and has no outcome."""
         self.engine.receive()
-        found = [call for call, _ in self.engine.waiting]
-        for call in found:
-            if id(call) not in self.seen:
-                self.seen[id(call)] = call
-                self.groups.append([item.index for item in call.items])
-        return found
+        return [call for call, _ in self.engine.waiting]
 
     def settle(self) -> None:
         self.gate._step()
@@ -136,6 +135,9 @@ class World:
         places.update(held)
         assert places == Counter(list(self.core.open)), "each open item is in one place"
         bytes_bound = self.words["buffer_bytes"] is not None
+        assert self.words["key"] is not None or line == sorted(line), "who was taken back is first again"
+        if line and not calls and not self.gate._later and not bytes_bound:
+            assert self.core.flow.room > 0, "nobody can put more, and it waits"
         if line and len(calls) < workers and not self.gate._later and not bytes_bound:
             assert len(line) < batch, "a full batch waits for nothing"
             assert not self.closed
@@ -143,7 +145,7 @@ class World:
             assert wait is None or self.time.now < self.core.flow.starts[0].since + wait * SECOND
 
     def key(self, index: int) -> Any:
-        return None if self.words["key"] is None else self.words["key"](index)
+        return None if self.words["key"] is None else self.words["key"](self.numbers[index])
 
     def finish(self) -> None:
         self.close()
@@ -173,9 +175,6 @@ class World:
         for number, future in enumerate(self.futures):
             if not future.cancelled() and future.exception() is None:
                 assert future.result() == number, "each has its own result"
-        if self.words["max_wait"] is None and self.words["key"] is None:
-            firsts = [group[0] for group in self.groups if len(group) > 1]
-            assert firsts == sorted(firsts) or self.words["retries"], "batches go in order"
 
 
 EVENTS = st.one_of(
@@ -184,7 +183,7 @@ EVENTS = st.one_of(
     st.just(("put",)),
     st.tuples(st.just("cancel"), st.integers(0, 40)),
     st.tuples(st.just("begin"), st.integers(0, 3)),
-    st.tuples(st.just("end"), st.integers(0, 3), st.sampled_from(["well", "well", "raise", "few", "die"])),
+    st.tuples(st.just("end"), st.integers(0, 3), st.sampled_from(["well", "well", "raise", "few", "die", "die"])),
     st.just(("tick",)),
     st.just(("take",)),
     st.just(("flush",)),
@@ -205,7 +204,7 @@ WORDS = st.fixed_dictionaries(
 
 
 @settings(max_examples=300, deadline=None)
-@given(words=WORDS, story=st.lists(EVENTS, max_size=60))
+@given(words=WORDS, story=st.lists(EVENTS, min_size=20, max_size=60))
 def test_any_story(words: dict[str, Any], story: list[tuple[Any, ...]]) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(spinoff, "_make_engine", lambda backend, workers, config: CommandEngine(workers, config))
@@ -213,6 +212,7 @@ def test_any_story(words: dict[str, Any], story: list[tuple[Any, ...]]) -> None:
         patch.setattr(gatekeeper.Gatekeeper, "begin", lambda self: None)
         patch.setattr(gatekeeper, "monotonic_ns", made)
         patch.setattr(batching, "monotonic_ns", made)
+        patch.setattr(spinoff_ending, "at_exit", lambda core: None)  # a test that fails holds up nothing
         patch.setattr(CommandEngine, "takes_work", True, raising=False)
         world = World(made, **words)
         for name, *args in story:
