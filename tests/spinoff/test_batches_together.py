@@ -44,6 +44,7 @@ class World:
         self.numbers: dict[int, int] = {}  # of what was taken in, by its place
         self.got: list[Any] = []
         self.closed = False
+        self.cancels = 0
 
     # -- events
 
@@ -64,7 +65,9 @@ class World:
         if self.futures:
             future = self.futures[which % len(self.futures)]
             waits = not future.done() and not future.running() and not future.tries  # type: ignore[attr-defined]
+            before = future.cancelled()
             cancelled = future.cancel()
+            self.cancels += cancelled and not before
             assert cancelled or not waits, "what has not begun can be cancelled"
 
     def begin(self, which: int) -> None:
@@ -125,6 +128,8 @@ class World:
         for call in calls:
             assert 1 <= len(call.items) <= batch
             assert all(item.call is call and not item.done() for item in call.items)
+            together = [item.index for item in call.items]
+            assert self.words["key"] is not None or together == sorted(together)
             keys = [self.key(item.index) for item in call.items]
             assert self.words["key"] is None or len(set(keys)) == len(keys)
             places.update(item.index for item in call.items)
@@ -164,6 +169,7 @@ class World:
         assert self.spin.ready() == []
         assert all(future.done() for future in self.futures)
         dropped = self.spin.stats().dropped
+        assert self.spin.stats().cancelled == self.cancels, "nobody is cancelled for another's sake"
         kept = [future for future in self.futures if not future.cancelled()]
         assert len(self.got) <= len(kept)
         assert dropped or len(self.got) == len(kept)
