@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from procession.policies import Backoff, RetryOn
     from procession.pool import Pool
     from procession.pool_room import Room
+    from procession.stream_generator import GeneratorStream
     from procession.streams import Stream, Words
 
     P = ParamSpec("P")
@@ -258,6 +259,35 @@ class PoolFace(Executor, ABC):
         options.check_iterables("aimap", iterables, asynchronous=True)
         function = self._function(fn)
         return kept_by(streams_async.aimap(self._engine, function, iterables, words), self._pool())
+
+    def stream(self, fn: Callable[P, Iterable[T]], /, *args: P.args, **kwargs: P.kwargs) -> GeneratorStream[T]:
+        """What `fn(*args, **kwargs)` yields on a worker, as it is yielded; `fn` is a generator function, or any other
+        that returns an iterable. Starts at the call.
+
+        At most a window of values waits to be taken, then the generator is not asked for more: 2 at first, up to 1,000
+        while they are taken faster than they come, and no more than some 64 MiB. It runs in turns, of some 20 ms where
+        it is not slower than that to yield; between these its worker is free for other tasks. So it costs no worker
+        while its taker is slow, and there may be many more streams than workers. All its turns run on one worker, which
+        is not replaced until it has ended.
+
+        What it raises comes out behind what it has yielded, and ends the iterator; so does `WorkerDied`, when its
+        worker is gone, and `TypeError`, when what `fn` returns cannot be iterated over.
+
+        Under a policy (`options`): `timeout` is how long it may take to its next value, or to its end. `queue_timeout`
+        is for its begin. `retries` are further runs from the beginning, that are for the whole stream: what had come
+        already is skipped, so it must yield the same again.
+
+        A pool that is shut down starts no further turn: then RuntimeError comes behind what had been yielded, and the
+        generator is closed.
+
+        Raises PicklingError, TypeError and what `submit` raises. The result is an iterator, also for `async for`, has
+        `close()` and `stats()`, and is a context manager that closes it.
+        """
+        from procession import stream_generator
+
+        options.check_fn(fn)
+        made = stream_generator.stream(self._engine, fn, args, kwargs, self._name, self._rules)
+        return kept_by(made, self._pool())
 
     def _words(self, progress: Progress, **words: Any) -> Words:
         from procession import streams

@@ -4,6 +4,7 @@ import os
 import signal
 import threading
 import time
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 PLACE = threading.local()
@@ -116,3 +117,113 @@ def die_once(path: str, x: int) -> int:
         note(path, "died")
         os.kill(os.getpid(), signal.SIGKILL)
     return x
+
+
+def count(n: int) -> Iterator[int]:
+    yield from range(n)
+
+
+def count_and_fail(n: int, text: str) -> Iterator[int]:
+    yield from range(n)
+    raise ValueError(text)
+
+
+def noted(path: str, n: int) -> Iterator[int]:
+    """Says what it is asked for, and how it ends."""
+    try:
+        for i in range(n):
+            note(path, str(i))
+            yield i
+    finally:
+        note(path, "finally")
+
+
+def gated(arrivals: str, tickets: str, n: int, path: str) -> Iterator[int]:
+    """Before each value but the first a ticket is needed."""
+    try:
+        yield 0
+        for i in range(1, n):
+            pass_gate(arrivals, tickets)
+            yield i
+    finally:
+        note(path, "finally")
+
+
+def here(n: int) -> Iterator[tuple[int, int]]:
+    """Where each value was made."""
+    for _ in range(n):
+        yield os.getpid(), threading.get_ident()
+
+
+def stubborn() -> Iterator[int]:
+    try:
+        yield from range(1_000_000)
+    finally:
+        raise ValueError("it will not end well")
+
+
+class Counter:
+    """An iterable that is no generator."""
+
+    def __init__(self, n: int) -> None:
+        self.n = n
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(range(self.n))
+
+
+async def asynchronous() -> AsyncIterator[int]:
+    yield 1
+
+
+def returns_asynchronous() -> Any:
+    return asynchronous()
+
+
+class NotHere:
+    """Pickles, and cannot be rebuilt."""
+
+    def __reduce__(self) -> Any:
+        return work_fails, ()
+
+
+def work_fails() -> None:
+    raise LookupError("not rebuilt")
+
+
+def yields(*values: Any) -> Iterator[Any]:
+    yield from values
+
+
+def spoiled(path: str) -> Iterator[Any]:
+    try:
+        yield 1
+        yield 2
+        yield NotHere()
+        yield from range(1_000_000_000)
+    finally:
+        note(path, "finally")
+
+
+def yields_a_lock() -> Iterator[Any]:
+    yield 1
+    yield threading.Lock()
+    yield 3
+
+
+def state_and_name() -> Iterator[Any]:
+    from procession import state
+
+    yield state()
+    yield state()
+
+
+def fails_first(path: str, n: int) -> Iterator[int]:
+    """At its first two runs it fails before its last value."""
+    note(path, "run")
+    with open(path) as file:
+        runs = file.read().count("run")
+    for i in range(n):
+        if i == n - 1 and runs <= 2:
+            raise OSError(f"run {runs}")
+        yield i

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from procession.core import assign, commands, events, homes
+from procession.core import assign, commands, events, homes, losing, pool, recycling
 from procession.core.pool import PoolCore
 from procession.core.rules import Cause, Rules
 from procession.core.task import Task
@@ -284,6 +284,151 @@ def test_groups_and_late_ones_are_found_where_they_are_bound() -> None:
     assert not stage.core.line.bound
 
 
+# -------------------------------------------------------------------------------------------------------------- pins
+
+
+def living(wid: int | None, end: int = 100) -> Key:
+    """A key of which something lives after each outcome below `end`."""
+    key = Key(0, end)
+    key.wid = wid
+    return key
+
+
+def pinned(workers: int, *, mean_ns: float = CHEAP, quota: int | None = None) -> tuple[Stage, Key]:
+    """So many workers that idle; something lives in worker 0."""
+    stage, key = idle(workers, mean_ns=mean_ns, quota=quota), living(0)
+    hand_over(stage, key)
+    stage.step(events.CallsDone(0, [1]))
+    stage.left(0)
+    assert list(stage.core.pinned) == [0]
+    return stage, key
+
+
+def test_what_anybody_may_take_goes_where_nothing_lives() -> None:
+    stage, _ = pinned(2)
+    assert sent(stage.submit(*stage.calls(1))) == [(1, 1)], "though worker 0 was busy last"
+    assert sent(stage.submit(*stage.calls(1))) == [(0, 1)]
+
+
+def test_an_outcome_says_that_nothing_lives_there_any_more() -> None:
+    stage, key = pinned(2)
+    hand_over(stage, key)
+    stage.step(events.CallsDone(0, [1000]))
+    assert not stage.core.pinned
+    assert not stage.worker(0).pins
+    assert key.wid == 0
+
+
+def test_who_has_a_pin_is_not_due() -> None:
+    stage, key = pinned(1)
+    assert names(stage.step(events.Due(0))) == []
+    hand_over(stage, key)
+    stage.step(events.CallsDone(0, [1000]))
+    assert names(stage.step(events.Due(0))) == ["Spawn"]
+
+
+def test_who_was_due_before_it_got_a_pin_goes_after_it() -> None:
+    stage, key = idle(1), living(0)
+    hand_over(stage, key)
+    assert names(stage.step(events.Due(0))) == ["Spawn"]
+    stage.ready(1)
+    assert stage.worker(0).leaving
+    stage.withdrawn(0, 0)
+    assert names(stage.step(events.CallsDone(0, [1]))) == ["Resolve"]
+    assert not stage.worker(0).leaving
+    assert sent(hand_over(stage, key)) == [(0, 1)]
+    found = stage.step(events.CallsDone(0, [1000]))
+    assert names(found) == ["Stop", "Resolve"]
+    assert sent(stage.submit(*stage.calls(1))) == [(1, 1)]
+
+
+def test_a_quota_is_exceeded_for_a_pin() -> None:
+    stage, key = pinned(1, quota=2)
+    assert sent(stage.submit(*stage.calls(1))) == [(0, 1)], "nobody else could"
+    stage.done(0)
+    assert sent(hand_over(stage, key)) == [(0, 1)]
+    found = stage.step(events.CallsDone(0, [1000]))
+    assert names(found)[-1] == "Stop"
+
+
+def test_a_smaller_pool_waits_for_pins() -> None:
+    stage, key = pinned(2)
+    other = living(1)
+    hand_over(stage, other)
+    stage.step(events.CallsDone(1, [1]))
+    assert names(stage.step(events.Resized(1))) == []
+    hand_over(stage, key)
+    assert names(stage.step(events.CallsDone(0, [1000]))) == ["Stop", "Resolve"]
+
+
+def test_what_lived_is_lost_with_its_worker() -> None:
+    stage, key = pinned(2)
+    found = stage.lost(0)
+    assert names(found) == []
+    found = hand_over(stage, key)
+    assert names(found) == ["FailItem"]
+    assert only(found, commands.FailItem)[0].cause is Cause.DIED
+    assert not stage.core.bereaved
+
+
+def test_what_was_bound_fails_with_the_end_of_its_worker() -> None:
+    stage, key = pinned(1)
+    stage.submit(*stage.calls(1))
+    assert sent(hand_over(stage, key)) == []
+    found = stage.lost(0)
+    fails = only(found, commands.FailItem)
+    assert [fail.cause for fail in fails] == [Cause.DIED] * 2
+    assert not stage.core.line.waiting
+
+
+def doomed() -> tuple[Stage, Key]:
+    """The only worker is told to die, since it runs something for too long; something lives there, and is needed."""
+    stage, key = pinned(1)
+    (call,) = stage.calls(1)
+    call.rules = Rules(timeout_ns=1000)
+    stage.step(events.Submitted([call], ruled=True))
+    hand_over(stage, key)
+    for now in range(20):
+        stage.step(events.Clock(now * 1_000_000))
+        stage.step(events.Looked(0))
+    stage.withdrawn(0, 0)
+    assert "Kill" in names(stage.step(events.Looked(0)))
+    return stage, key
+
+
+def test_what_is_bound_waits_for_the_end_of_who_was_told_to_die() -> None:
+    stage, _ = doomed()
+    assert not stage.core.line.bound
+    assert list(stage.core.bereaved) == [0]
+    found = stage.lost(0)
+    assert [fail.cause for fail in only(found, commands.FailItem)] == [Cause.TIMEOUT, Cause.DIED]
+
+
+def test_a_further_run_of_what_was_lost_begins_anew_anywhere() -> None:
+    stage, key = pinned(2)
+    (call,) = stage.calls(1)
+    call.home, call.rules = key, Rules(retries=1, again_after=frozenset((Cause.DIED,)))
+    stage.lost(0)
+    found = stage.step(events.Submitted([call], ruled=True))
+    assert names(found) == ["FailItem", "Send", "MarkRunning"]
+    assert sent(found) == [(1, 1)]
+    assert key.lost is None
+
+
+def test_a_thread_that_is_given_up_takes_nothing_with_it() -> None:
+    stage, key = pinned(2)
+    stage.core.can_kill = False
+    stage.lost(0)
+    assert sent(hand_over(stage, key)) == [(1, 1)]
+
+
+def test_an_end_with_cancel_refuses_what_waits_for_the_end_of_its_worker() -> None:
+    stage, _ = doomed()
+    assert "Cancel" in names(stage.step(events.ShutdownAsked(cancel=True)))
+    assert not stage.core.bereaved
+    assert [fail.cause for fail in only(stage.lost(0), commands.FailItem)] == [Cause.TIMEOUT]
+
+
 # ------------------------------------------------------------------------------------------------------ seeded faults
 
 CRASH = Scenario("keys, a crash", 2, (("key", 2), ("key", 2)), crashes=1)
@@ -333,7 +478,7 @@ def back_into_the_line(patch: Patch) -> type[World]:
 
 
 def never_noted(patch: Patch) -> type[World]:
-    patch.setattr(homes, "answered", lambda worker, tasks: None)
+    patch.setattr(homes, "answered", lambda core, worker, tasks, outcomes: False)
     return World
 
 
@@ -353,7 +498,71 @@ def not_recalled(patch: Patch) -> type[World]:
     return World
 
 
+TURNS = Scenario("turns and a call, a crash", 2, (("turns", 3), ("calls", 1)), crashes=1)
+TURNS_OLD = Scenario("turns, too old", 1, (("turns", 2), ("calls", 1)), dues=1)
+TURNS_QUOTA = Scenario("turns, an item a worker", 1, (("turns", 3), ("calls", 1)), quota=1)
+TURNS_SMALLER = Scenario("turns, smaller", 2, (("turns", 2), ("turns", 2)), sizes=(1,))
+TURNS_AGAIN = Scenario("turns that run again", 1, (("turns", 2),), crashes=1, retries=1)
+
+
+def bound_to_nobody(patch: Patch) -> type[World]:
+    """What lived is lost, and nobody knows."""
+
+    def bereave(core: PoolCore, worker: Worker) -> None:
+        worker.pins = {}
+        core.pinned.pop(worker.wid, None)
+
+    patch.setattr(homes, "bereave", bereave)
+    return World
+
+
+def due_with_a_pin(patch: Patch) -> type[World]:
+    def repinned(core: PoolCore, worker: Worker) -> None:
+        if not worker.pins:
+            original(core, worker)
+
+    original = recycling.repinned
+    patch.setattr(recycling, "repinned", repinned)
+    return World
+
+
+def a_quota_is_a_quota(patch: Patch) -> type[World]:
+    patch.setattr(Worker, "spent", property(lambda worker: worker.quota is not None and worker.quota <= 0))
+    return World
+
+
+def smaller_whatever_lives(patch: Patch) -> type[World]:
+    def resized(core: PoolCore, event: events.Resized) -> None:
+        pins = {worker: worker.pins for worker in core.workers.values()}
+        for worker in pins:
+            worker.pins = {}
+        original(core, event)
+        for worker, kept in pins.items():
+            worker.pins = kept
+
+    original = pool._HANDLERS[events.Resized]
+    patch.setitem(pool._HANDLERS, events.Resized, resized)
+    return World
+
+
+def never_mourned(patch: Patch) -> type[World]:
+    patch.setattr(losing, "mourn_late", lambda core: None)
+    return World
+
+
+def not_begun_anew(patch: Patch) -> type[World]:
+    """A further run is bound to what is lost."""
+    patch.setattr(homes, "begun_anew", lambda task: None)
+    return World
+
+
 FAULTS = {
+    "bound to nobody": Fault(bound_to_nobody, TURNS, "what it needs is lost"),
+    "due with a pin": Fault(due_with_a_pin, TURNS_OLD, "told to end with what lives"),
+    "a quota is a quota": Fault(a_quota_is_a_quota, TURNS_QUOTA, "told to end with what lives"),
+    "smaller whatever lives": Fault(smaller_whatever_lives, TURNS_SMALLER, "something lives there"),
+    "never mourned": Fault(never_mourned, TURNS, "a worker that is gone", "have no answer"),
+    "not begun anew": Fault(not_begun_anew, TURNS_AGAIN, "a worker that is gone", "have no answer"),
     "not released": Fault(not_released, OLD, "does not stay", "KeyError"),
     "stolen though tied": Fault(stolen_though_tied, KEYS, "withdrawals that never end"),
     "forgotten by again": Fault(forgotten_by_again, AGAIN, "its home is"),

@@ -65,6 +65,15 @@ PROGRAM = """
             print("waiting", flush=True)
             for value in pool.imap(stuck, itertools.repeat(path)):
                 pass
+    elif where == "stream":
+        def stuck_and_yields(path):
+            stuck(path)
+            yield 1
+
+        with Pool(2, backend=backend) as pool:
+            streams = [pool.stream(stuck_and_yields, path) for _ in range(2)]
+            print("waiting", flush=True)
+            next(streams[0])
     elif where == "spinoff":
         with SpinOff(stuck, workers=2, backend=backend) as spin:
             for _ in range(4):
@@ -97,11 +106,11 @@ def interrupted(tmp_path: Path, notes: Notes, stuck: str, where: str, backend: s
         assert seconds < SLACK
 
 
-@pytest.mark.parametrize("where", ["with", "top", "map", "imap", "spinoff", "leaving", "exit"])
+@pytest.mark.parametrize("where", ["with", "top", "map", "imap", "stream", "spinoff", "leaving", "exit"])
 @pytest.mark.parametrize("stuck", STUCK)
 def test_processes(tmp_path: Path, notes: Notes, stuck: str, where: str) -> None:
-    """Row: Ctrl-C. Through `with`, at top level, in map, imap and a spin-off, while leaving the block and while the
-    interpreter ends; with workers asleep, in Python, and in C holding the GIL: within a second nothing is left."""
+    """Row: Ctrl-C. Through `with`, at top level, in map, imap, stream and a spin-off, while leaving the block and while
+    the interpreter ends; with workers asleep, in Python, and in C holding the GIL: within a second nothing is left."""
     interrupted(tmp_path, notes, stuck, where, "processes")
 
 
@@ -111,7 +120,7 @@ def test_waiting_for_a_subprocess(tmp_path: Path, notes: Notes, where: str) -> N
     interrupted(tmp_path, notes, "child", where, "processes")
 
 
-@pytest.mark.parametrize("where", ["with", "top", "map", "imap", "spinoff", "leaving", "exit"])
+@pytest.mark.parametrize("where", ["with", "top", "map", "imap", "stream", "spinoff", "leaving", "exit"])
 def test_threads(tmp_path: Path, notes: Notes, where: str) -> None:
     """Row: Ctrl-C. Threads cannot be killed: those stuck in C are abandoned, and the program ends."""
     interrupted(tmp_path, notes, "sleep", where, "threads")

@@ -18,7 +18,13 @@ def f(x: int, y: str = "") -> int:
     return x
 
 
+def g(n: int) -> Iterator[str]:
+    yield "a"
+
+
 with Pool(2, backend="threads") as pool:
+    reveal_type(pool.stream(g, 1))
+    reveal_type([each for each in pool.options(retries=1).stream(g, n=1)])
     future = pool.submit(f, 1, y="a")
     reveal_type(future)
     reveal_type(future.result())
@@ -37,10 +43,14 @@ for executor in (ProcessPoolExecutor(2), ThreadPoolExecutor(2, "name")):
 
 pool.submit(f, "one")  # wrong
 pool.submit(f, 1, z=2)  # wrong
+pool.stream(g, "one")  # wrong
+pool.stream(f, 1)  # wrong
 pool.imap(f, [1], chunk_size=2)  # wrong
 Pool(backend="celery")  # wrong
 """
 REVEALED = (
+    'Revealed type is "procession.stream_generator.GeneratorStream[str]"',
+    'Revealed type is "list[str]"',
     'Revealed type is "concurrent.futures._base.Future[int]"',
     'Revealed type is "int"',
     'Revealed type is "typing.Iterator[int]"',

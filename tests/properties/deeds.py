@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterator
 from typing import Any, NamedTuple
 
 SIZE = 3000
@@ -62,3 +62,28 @@ def key_of(deed: Deed) -> Hashable:
     if deed.kind == "no key":
         raise KeyError(deed.number)
     return deed.key
+
+
+def play(folder: str, moves: list[str]) -> Iterator[Any]:
+    """Yield the number of each move, or be what it says."""
+    note(folder, "begins")
+    try:
+        for number, move in enumerate(moves):
+            yield do_move(folder, number, move)
+    finally:
+        note(folder, "ends")
+
+
+def do_move(folder: str, number: int, move: str) -> Any:
+    match move:
+        case "large":
+            return number.to_bytes(2, "big") * (SIZE // 2)
+        case "raises":
+            raise LookupError(number)
+        case "raises once" if first(folder, number):
+            raise LookupError(number)
+        case "dies once" if first(folder, number):
+            os.kill(os.getpid(), signal.SIGKILL)
+        case "dies":
+            os._exit(3)
+    return number

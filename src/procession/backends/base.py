@@ -22,6 +22,7 @@ if not TYPE_CHECKING:
 if TYPE_CHECKING:
     from typing import Any, NamedTuple, Protocol
 
+    from procession.backends.scripts import Scene, Script
     from procession.core.policy import Profile
     from procession.core.rules import Rules
     from procession.core.task import Task
@@ -132,6 +133,10 @@ class Engine(Protocol):
 
     def post(self, tasks: Sequence[Task]) -> None:
         """Hand tasks over. Raises RuntimeError after shutdown or in a forked child, BrokenExecutor when broken."""
+        ...
+
+    def script(self, scene: Scene) -> Script:
+        """How this generator is driven. Raises as `function`, `encode` and `post` do."""
         ...
 
     def obey(self) -> None:

@@ -52,6 +52,14 @@ class Hears(Protocol):
     def teardown_failed(self, wid: int, error: BaseException) -> None:
         """Its teardown raised."""
 
+    def yielded(self, number: int, place: int, value: Any) -> None:
+        """A generator has yielded this, as its `place`-th value; or it is a `Raised`, since it cannot be rebuilt."""
+
+    @property
+    def streaming(self) -> bool:
+        """There are generators: what a turn of theirs has yielded, by the pipe, is told before the turn's outcome."""
+        ...
+
 
 class Channel:
     """Everything that joins the parent to worker `wid`."""
@@ -236,13 +244,32 @@ class Channel:
         """Take the outcomes that are in the page and not yet in the pipe."""
         mode, packed = self.page.outcomes(self._generation + 1, self._peeked)
         if packed:
+            behind = self._tell_yields() if self._hears.streaming else []
             self._peeked += len(packed)
             self.hand_over(mode, [self.unpack(*each) for each in packed])
+            for each in behind:
+                self.tell(*each)
+
+    def _tell_yields(self) -> list[tuple[int, Any]]:
+        """What was yielded before an outcome in the page is in the pipe: tell it. Returns what else is there."""
+        behind: list[tuple[int, Any]] = []
+
+        def take(kind: int, payload: Any) -> None:
+            if kind == frames.YIELD:
+                self.tell(kind, payload)
+            else:
+                behind.append((kind, payload))
+
+        self._reader.drain(take)
+        return behind
 
     def tell(self, kind: int, payload: Any) -> None:
         """Tell what this frame says."""
         if kind == frames.OUTCOMES or kind == frames.PACKED_OUTCOMES:
             self._outcomes(kind, payload)
+        elif kind == frames.YIELD:
+            number, place, how = frames.YIELD_HEAD.unpack_from(payload)
+            self._hears.yielded(number, place, self.unpack(how, payload[frames.YIELD_HEAD.size :]))
         elif kind == frames.LEASE_END:
             self._hears.lease_ended(self.wid, *frames.LEASE_TALLY.unpack(payload))
         elif kind == frames.READY:

@@ -9,7 +9,9 @@ Order. What is in the pipe and what is in the ring are two streams; four rules p
   READY comes before all outcomes;
 * a bell is answered by wishing for the next one, and only then by looking at the ring: none is missed;
 * what was printed is shown before the outcomes that were published after it: the ring says that something was;
-* an outcome that was too large for the ring is whole in the pipe when its place in the ring is published.
+* an outcome that was too large for the ring is whole in the pipe when its place in the ring is published;
+* so is what a generator has yielded when the outcome of its turn is: where there are generators, the pipe is read to
+  its end after the ring, and told first.
 
 Descriptors in the parent, per worker: the task pipe's and the result pipe's, the page (for stacks), the arena of its
 results, and the launcher's pidfd.
@@ -116,8 +118,8 @@ class FastChannel(Channel):
         """See `Channel`: what is in the ring, and one read of the pipe."""
         self._read_pipe()
         happened = self._read_ring()
-        if not self._is_ready:
-            self._read_pipe()
+        if not self._is_ready or (happened and self._hears.streaming):
+            self._read_pipe_to_its_end()
         if self._late:
             self._send_late()  # what was heard may have made room
         received, self._frames = self._frames, []
@@ -132,6 +134,13 @@ class FastChannel(Channel):
             else:
                 self._is_ready = self._is_ready or kind == frames.READY
                 self._frames.append((kind, payload))
+
+    def _read_pipe_to_its_end(self) -> None:
+        """All that was there when this began."""
+        before = -1
+        while before != self._reader.received:
+            before = self._reader.received
+            self._read_pipe()
 
     def _read_ring(self) -> list[tuple[Any, ...]]:
         happened: list[tuple[Any, ...]] = []

@@ -27,6 +27,7 @@ from procession.backends.dumping import Dumps, Sheet, laid_out
 from procession.backends.functions import FunctionTable, ThreadFunction
 from procession.backends.inline_runs import Runs
 from procession.backends.saying import said, say
+from procession.backends.scripts import LocalScripts
 from procession.backends.stacks import stack_of, without_idle
 from procession.backends.tasks import LOCK, CallFuture, ChunkTask
 from procession.backends.unstruck import unstruck
@@ -81,7 +82,7 @@ class Copier:
 PLAIN = frozenset({int, float, bool, type(None), str, bytes})
 
 
-class InlineEngine(Dumps):
+class InlineEngine(Dumps, LocalScripts):
     """See `backends.base.Engine`."""
 
     max_workers = 1

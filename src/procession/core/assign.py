@@ -34,7 +34,7 @@ def assign(core: PoolCore) -> None:
         _serve_bound(core)
     while core.line.items:
         if core.hungry:
-            lease(core, core.workers[next(reversed(core.hungry))], _share(core))
+            lease(core, _taker(core), _share(core))
         elif lending.idles(core):
             lending.recall(core)
             return
@@ -47,6 +47,12 @@ def assign(core: PoolCore) -> None:
             return
     if core.stealable and not core.withdrawing and not core.discarding:  # where what comes back would be cancelled
         _steal(core)
+
+
+def _taker(core: PoolCore) -> Worker:
+    """Of those that idle, the latest to be busy in which nothing lives (homes.py), if there is one."""
+    free = reversed(core.hungry) if not core.pinned else [wid for wid in core.hungry if wid not in core.pinned][-1:]
+    return core.workers[next(iter(free), next(reversed(core.hungry)))]
 
 
 def _serve_bound(core: PoolCore) -> None:
@@ -66,9 +72,7 @@ def _serve_bound(core: PoolCore) -> None:
 
 def _lease_bound(core: PoolCore, worker: Worker, queue: deque[Task]) -> None:
     """Hand it what is bound to it: a lease's worth of work, in tasks of one item each."""
-    limit = MAX_LEASE if worker.quota is None else min(worker.quota, MAX_LEASE)
-    if core.calm:
-        limit = 1
+    limit = 1 if core.calm else min(worker.allowance, MAX_LEASE)
     tasks: list[Task] = []
     refused: list[Task] = []
     profiles: dict[Profile, None] = {}
@@ -119,9 +123,8 @@ def _expected_ns(worker: Worker) -> float:
 
 def lease(core: PoolCore, worker: Worker, limit: int = MAX_LEASE) -> None:
     """Hand the first waiting items to `worker`: as many as the policy says, at most `limit`."""
-    if worker.quota is not None:
-        limit = min(limit, worker.quota)
-    _hand(core, worker, _collect(core, worker.wid, 1 if core.calm else min(limit, MAX_LEASE)))
+    limit = min(limit, worker.allowance, MAX_LEASE)
+    _hand(core, worker, _collect(core, worker.wid, 1 if core.calm else limit))
 
 
 def _lease_to_new(core: PoolCore) -> None:

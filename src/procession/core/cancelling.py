@@ -83,5 +83,5 @@ def end_what_stayed(core: PoolCore, worker: Worker) -> None:
 def _end(core: PoolCore, worker: Worker) -> None:
     """The last item in hand, which no token is left for, is to end, if it is not through: it is what runs then."""
     rules = worker.inflight[-1].rules
-    grace_ns = 0 if rules is None else rules.grace_ns
+    grace_ns = 0 if rules is None else rules.grace_ns if rules.stop_ns is None else rules.stop_ns
     supervising.condemn(core, worker, worker.finished + worker.items - 1, Cause.CANCEL, grace_ns)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from procession.core import commands, events, homes, lending
@@ -92,6 +93,8 @@ def finish_if_empty(core: PoolCore) -> None:
     """Stop the workers when nothing is left to run; say so when the last one is gone."""
     if core.state is PoolState.CLOSED or core.line.items or core.line.bound or core.in_flight or core.delayed:
         return
+    if core.bereaved:
+        return
     if core.lent is not None:
         lending.recall(core)
         return
@@ -106,7 +109,8 @@ def finish_if_empty(core: PoolCore) -> None:
 def _refuse_all(core: PoolCore) -> None:
     """What waits is refused now, and what is in hand but has not started when it comes back, which is asked for."""
     _give_up(core)
-    put_back(core, core.line.take_all())
+    bereaved, core.bereaved = core.bereaved, {}
+    put_back(core, [*core.line.take_all(), *chain.from_iterable(bereaved.values())])
     for worker in core.workers.values():
         if not (core.state is PoolState.DRAINING and worker.state is State.STARTING):
             core.withdraw(worker)

@@ -15,6 +15,15 @@ Laws
    stolen from it, since nobody else may run these. So stealing still ends.
 5. A lent worker for whom something bound waits is recalled.
 
+Of some keys something *lives* in the worker between two tasks, as the generator of a stream does: `Home.lives` says
+after which outcomes. Such a home is a *pin* of its worker's.
+6. Who has a pin stays, whatever its age, its weight, its quota or the size of the pool (recycling.py), until an outcome
+   says that nothing lives there any more. If it was leaving when it got the pin, it does not leave yet.
+7. A task whose pin went with its worker runs nowhere else: it fails as if it had been running there, with what is known
+   of the end of that worker (losing.py: `mourn`); so it waits for that end (`PoolCore.bereaved`). A further run begins
+   anew: anywhere. (A thread that is given up takes nothing with it: what lives in this process goes on in another.)
+8. What anybody may take goes to those who idle without a pin first.
+
 All this costs nothing before the first task with a home comes (`PoolCore.homed`). (Serving is in assign.py.)
 """
 
@@ -22,6 +31,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Sequence
+from itertools import zip_longest
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
@@ -56,15 +66,33 @@ def put_back(core: PoolCore, tasks: Sequence[Task]) -> None:
     core.line.put_back(free if core.homed else tasks, core.now)
 
 
-def answered(worker: Worker, tasks: Iterable[Task]) -> None:
-    """These have an outcome of this worker's, for good or not."""
-    for task in tasks:
-        if task.home is not None:
-            task.home.wid = worker.wid
+def answered(core: PoolCore, worker: Worker, tasks: Iterable[Task], outcomes: Iterable[object]) -> bool:
+    """These have an outcome of this worker's; whether it has its first pin by that, or has lost its last."""
+    pins = worker.pins
+    before = bool(pins)
+    for task, outcome in zip_longest(tasks, outcomes):
+        home = task.home
+        if home is None:
+            continue
+        home.wid = worker.wid
+        if not home.lives(outcome):
+            pins.pop(home, None)
+        elif worker.usable:
+            pins[home] = None
+            worker.pinned = True
+        else:
+            home.lost = worker.wid  # it dies
+    if pins and not before:
+        core.pinned[worker.wid] = None
+    elif before and not pins:
+        core.pinned.pop(worker.wid, None)
+    return bool(pins) is not before
 
 
 def release(core: PoolCore, worker: Worker) -> None:
-    """It stays no more: what is bound to it is for anybody, before what came later."""
+    """It stays no more: what is bound to it is for anybody, before what came later. What lives there goes with it."""
+    if worker.pins:
+        bereave(core, worker)
     released = core.line.bound.pop(worker.wid, None)
     if released:
         for task in released:
@@ -73,11 +101,36 @@ def release(core: PoolCore, worker: Worker) -> None:
         core.line.put_back(released, core.now)
 
 
+def bereave(core: PoolCore, worker: Worker) -> None:
+    """Law 7."""
+    pins, worker.pins = worker.pins, {}
+    core.pinned.pop(worker.wid, None)
+    if not core.can_kill:
+        return
+    for home in pins:
+        home.lost = worker.wid
+    queue = core.line.bound.pop(worker.wid, ())
+    lost = [task for task in queue if task.home in pins]
+    if lost:
+        core.bereaved.setdefault(worker.wid, deque()).extend(lost)
+    if len(lost) < len(queue):
+        core.line.bound[worker.wid] = deque([task for task in queue if task.home not in pins])
+
+
+def begun_anew(task: Task) -> None:
+    """Its next run needs nothing that lived somewhere."""
+    home = task.home
+    if home is not None and home.lost is not None:
+        home.wid = home.lost = None
+
+
 def _queue(core: PoolCore, task: Task) -> deque[Task] | None:
     """Where it is to wait, if it has a home; a home that stays no more is forgotten."""
     home = task.home
     if home is None or home.wid is None:
         return None
+    if home.lost is not None:
+        return core.bereaved.setdefault(home.lost, deque())
     worker = core.workers.get(home.wid)
     if worker is None or not worker.stays:
         home.wid = None

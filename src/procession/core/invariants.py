@@ -21,6 +21,7 @@ def check(core: PoolCore) -> None:
     _check_counts(core)
     _check_places(core)
     _check_bound(core)
+    _check_pins(core)
     _check_work_conserving(core)
     _check_end(core)
 
@@ -38,7 +39,11 @@ def check_worker(worker: Worker) -> None:
     assert len(worker.open_leases) <= MAX_OPEN_LEASES, "two open leases may bear the same number"
     assert worker.state is not State.BUSY or items > 0, "BUSY means something in hand"
     assert worker.state not in (State.IDLE, State.DRAINING) or items == 0, f"{worker.state.name} with something in hand"
-    assert worker.quota is None or worker.quota >= 0, "leased more than it may run in its life"
+    assert worker.quota is None or worker.quota >= 0 or worker.pinned, "leased more than it may run in its life"
+    assert worker.pinned or not worker.pins, "something lives there, and it was never pinned"
+    assert worker.usable or not worker.pins, "it goes, and has pins"
+    assert not worker.pins or not worker.leaving, "it leaves, and something lives there"
+    assert all(home.wid == worker.wid and home.lost is None for home in worker.pins), "a pin of another worker's"
     assert not worker.unwanted or worker.loose, "somebody waits for a withdrawal that can bring nothing"
     assert worker.mortal <= worker.unwanted.keys(), "to be ended, and nobody wants it back"
     sentence = worker.sentence
@@ -78,7 +83,8 @@ def _check_counts(core: PoolCore) -> None:
     assert core.orphans == orphans, "orphans"
     assert core.width == sum(worker.usable for worker in workers.values()), "width"
     leavers = sum(worker.usable and worker.leaving and worker.heir is None for worker in workers.values())
-    assert core.width - leavers <= core.max_workers, "more workers than allowed"
+    pinned = sum(bool(worker.pins) for worker in workers.values())
+    assert core.width - leavers <= max(core.max_workers, pinned), "more workers than allowed"
     assert core.in_flight == sum(worker.items for worker in workers.values()), "in_flight"
     core.line.check()
     indices = (core.hungry, core.waking, core.thirsty, core.stealable, core.holding, core.watched, core.withdrawing)
@@ -91,6 +97,7 @@ def _check_counts(core: PoolCore) -> None:
 
 def _check_places(core: PoolCore) -> None:
     everywhere = [id(task) for task in core.line]
+    everywhere += [id(task) for queue in core.bereaved.values() for task in queue]
     everywhere += [id(task) for _, _, task in core.delayed]
     everywhere += [id(task) for worker in core.workers.values() for task in worker.inflight]
     assert len(everywhere) == len(set(everywhere)), "a task is in two places"
@@ -110,6 +117,15 @@ def _check_bound(core: PoolCore) -> None:
     for worker in core.workers.values():
         tied = worker.tied and worker.state is State.BUSY
         assert not tied or all(_is_home(worker, task) for task in worker.inflight), "tied to what others may run"
+
+
+def _check_pins(core: PoolCore) -> None:
+    assert core.pinned.keys() == {wid for wid, worker in core.workers.items() if worker.pins}, "pinned"
+    for wid, queue in core.bereaved.items():
+        assert wid in core.workers, "it waits for the end of a worker that is gone"
+        assert not core.workers[wid].usable, "it waits for the end of a worker that goes on"
+        assert all(task.home is not None and task.home.lost == wid for task in queue), "another worker's loss"
+        assert all(task.size == 1 for task in queue), "bereaved, and of several items"
 
 
 def _is_home(worker: Worker, task: Task) -> bool:
@@ -140,6 +156,6 @@ def _check_end(core: PoolCore) -> None:
         assert len(core.workers) > core.orphans or core.line.waiting or core.delayed, (
             f"{core.state.name} with nothing left"
         )
-        assert core.line.waiting or core.delayed or core.in_flight or not core.width, (
+        assert core.line.waiting or core.delayed or core.in_flight or core.bereaved or not core.width, (
             "nothing to run, and workers were not stopped"
         )

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from procession.core import commands, events, retrying, starting, supervising
+from procession.core import commands, ending, events, retrying, starting, supervising
+from procession.core.rules import Cause
 from procession.core.state import CoreError
 from procession.core.worker import Signal, State
 
@@ -28,12 +29,32 @@ def lost(core: PoolCore, event: events.Lost) -> None:
         task, start = worker.finish_items(1)
         again = retrying.after_loss(core, task, start, cause)
         core.out.append(commands.FailItem(task, start, worker.wid, event.exitcode, cause, again))
+    if worker.wid in core.bereaved:
+        mourn(core, worker.wid, event.exitcode)
     in_vain = not worker.finished and worker.state in (State.IDLE, State.BUSY)
     core.bury(worker, Signal.LOST)
     if never_ready:
         starting.start_has_failed(core, f"it ended with exit code {event.exitcode} before it was ready")
     elif in_vain:
         starting.died_in_vain(core, event.exitcode)
+
+
+def mourn(core: PoolCore, wid: int, exitcode: int | None) -> None:
+    """What cannot run without what lived in this worker, which is gone, fails, or begins anew (law 7 of homes.py)."""
+    for task in core.bereaved.pop(wid):
+        if task.claim(wid):
+            start = task.advance(1)
+            again = retrying.after_loss(core, task, start, Cause.DIED)
+            core.out.append(commands.FailItem(task, start, wid, exitcode, Cause.DIED, again))
+        else:
+            ending.drop(core, [task])
+
+
+def mourn_late(core: PoolCore) -> None:
+    """Something was handed over when its worker was gone already."""
+    if core.bereaved:
+        for wid in core.bereaved.keys() - core.workers.keys():
+            mourn(core, wid, None)
 
 
 def of_nobody(core: PoolCore, event: events.OfWorker) -> CoreError:

@@ -56,6 +56,8 @@ class PoolCore:
         self.stealable: dict[int, None] = {}
         self.holding: dict[int, None] = {}
         self.watched: dict[int, None] = {}
+        self.pinned: dict[int, None] = {}  # workers in which something lives, see homes.py
+        self.bereaved: dict[int, deque[Task]] = {}  # by the worker that dies: what cannot run without what lived there
         self.withdrawing: dict[int, None] = {}  # to be withdrawn from, one after another
         self.lent: int | None = None  # the worker that callers use themselves, see lending.py
         self.recalling = False
@@ -107,6 +109,7 @@ class PoolCore:
             supervising.expect(self, kinds)
             retrying.arrived(self, tasks, kinds)
             tasks = homes.arrived(self, tasks)
+            losing.mourn_late(self)
         self.line.extend(tasks, self.now, any(rules.priority for rules in kinds))
 
     def calls_done(self, event: events.CallsDone) -> None:
@@ -115,8 +118,8 @@ class PoolCore:
         count = len(event.outcomes)
         tasks, outcomes = worker.finish_calls(count), event.outcomes
         self.in_flight -= count
-        if self.homed:
-            homes.answered(worker, tasks)
+        if self.homed and homes.answered(self, worker, tasks, event.outcomes):
+            recycling.repinned(self, worker)
         if event.failed:
             tasks, outcomes = retrying.after_calls(self, tasks, outcomes, event.failed)
         if tasks:
@@ -130,7 +133,7 @@ class PoolCore:
         task, start = worker.finish_items(count)
         self.in_flight -= count
         if self.homed:
-            homes.answered(worker, (task,))
+            homes.answered(self, worker, (task,), ())
         if event.failed:
             retrying.after_items(self, task, start, event.outcomes, event.failed)
         else:

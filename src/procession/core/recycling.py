@@ -12,6 +12,8 @@ Laws
 5. An heir that is lost, or cannot be started, leaves its principal as it was. Who told of it may tell again.
 6. A pool that gets smaller lets workers leave, those that do nothing first; until they have left, they count. It wants
    no heirs: those that are there are stopped, and whoever was leaving for one leaves without.
+7. Where something lives (homes.py), nobody leaves, whatever his age, weight or quota, or the size of the pool; once
+   that has ended, all this counts again.
 """
 
 from __future__ import annotations
@@ -31,7 +33,7 @@ LEAD = 4
 def due(core: PoolCore, event: events.Due) -> None:
     """It is to be replaced, as soon as that can be."""
     worker = core.heard(event)
-    if worker.leaving or worker.state not in (State.IDLE, State.BUSY) or worker.principal is not None:
+    if worker.pins or worker.leaving or worker.state not in (State.IDLE, State.BUSY) or worker.principal is not None:
         return
     if worker.heir is not None:
         worker.due = True
@@ -46,7 +48,7 @@ def near_its_end(core: PoolCore, worker: Worker) -> None:
     """Something was leased to it: if that is nearly all that it may ever do, and more waits, it needs an heir."""
     assert worker.quota is not None
     assert core.max_tasks_per_child is not None
-    if not worker.quota:
+    if worker.spent:
         homes.release(core, worker)
     if worker.quota > core.max_tasks_per_child // LEAD or worker.renewed or worker.heir is not None:
         return
@@ -63,8 +65,22 @@ def _takes_heirs(core: PoolCore) -> bool:
 
 def heir_ready(core: PoolCore, heir: Worker) -> None:
     """Its principal may go."""
-    if heir.principal is not None and core.workers[heir.principal].due:
-        leave(core, core.workers[heir.principal])
+    principal = None if heir.principal is None else core.workers[heir.principal]
+    if principal is not None and principal.due and not principal.pins:
+        leave(core, principal)
+
+
+def repinned(core: PoolCore, worker: Worker) -> None:
+    """Something lives there now: it does not leave. Or nothing does any more: what it was spared meanwhile."""
+    if not worker.usable:
+        return
+    if worker.pins:
+        worker.leaving = False
+    elif worker.due and worker.heir is not None and core.workers[worker.heir].state is State.IDLE:
+        leave(core, worker)
+    elif worker.spent:
+        homes.release(core, worker)
+    _let_go(core)
 
 
 def leave(core: PoolCore, worker: Worker) -> None:
@@ -102,6 +118,16 @@ def resized(core: PoolCore, event: events.Resized) -> None:
     core.wanted_workers = max(1, core.wanted_workers + event.count - core.size)
     core.size = event.count
     core.max_workers = core.wanted_workers
+    excess = _let_go(core)
+    for worker in list(core.workers.values()):
+        if excess < 0 and worker.usable and worker.leaving and worker.heir is None:
+            excess += 1
+            worker.leaving = False
+            core.index(worker)
+
+
+def _let_go(core: PoolCore) -> int:
+    """Who is too many leaves, those first that do nothing; returns how many those are who stay, beyond what may be."""
     counted = [worker for worker in core.workers.values() if worker.usable]
     staying = [worker for worker in counted if not worker.leaving]
     replaced = sum(worker.leaving and worker.heir is not None for worker in counted)
@@ -111,11 +137,8 @@ def resized(core: PoolCore, event: events.Resized) -> None:
                 core.stop(worker)
     excess = len(staying) - core.max_workers
     if excess > 0:
-        staying.sort(key=lambda worker: (worker.state is not State.IDLE, worker.items))
-        for worker in staying[:excess]:
+        free = [worker for worker in staying if not worker.pins]
+        free.sort(key=lambda worker: (worker.state is not State.IDLE, worker.items))
+        for worker in free[:excess]:
             leave(core, worker)
-    for worker in counted:
-        if excess < 0 and worker.usable and worker.leaving and worker.heir is None:
-            excess += 1
-            worker.leaving = False
-            core.index(worker)
+    return excess

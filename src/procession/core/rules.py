@@ -7,6 +7,10 @@ from enum import Enum, auto
 
 from procession.record import record
 
+TYPE_CHECKING = False  # see `lean`
+if TYPE_CHECKING:
+    from typing import Any
+
 SECOND = 1_000_000_000
 """In nanoseconds, which all times of the core are in."""
 LOOKS = 16
@@ -50,6 +54,12 @@ class Rules:
     """The time before further run 1, 2, ..."""
     priority: int = 0
     """Higher first."""
+    stop_ns: int | None = None
+    """As `grace_ns`, for what is cancelled, where that gets another time."""
+
+    def but(self, **changes: Any) -> Rules:
+        """The same, but for these."""
+        return Rules(**{name: getattr(self, name) for name in self.__slots__} | changes)  # type: ignore[attr-defined]
 
     @property
     def look_ns(self) -> int:

@@ -19,10 +19,15 @@ _RULES: attrgetter[Any] = attrgetter("rules")
 class Home:
     """Where the tasks of one key run, all of which share it; see homes.py."""
 
-    __slots__ = ("wid",)
+    __slots__ = ("lost", "wid")
 
     def __init__(self) -> None:
         self.wid: int | None = None
+        self.lost: int | None = None  # the worker with which went what lived there for this key
+
+    def lives(self, _outcome: object) -> bool:
+        """After this outcome something lives in the worker, without which the next task of the key cannot run."""
+        return False
 
 
 class Task(Protocol):

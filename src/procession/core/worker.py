@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Sequence
 
-from procession.core.policy import Profile
+from procession.core.policy import MAX_LEASE, Profile
 from procession.core.queue import TaskQueue
 from procession.core.rules import Cause
 from procession.core.state import TRANSITIONS, CoreError
 from procession.core.state import Signal as Signal
 from procession.core.state import State as State
-from procession.core.task import Task
+from procession.core.task import Home, Task
 
 
 class Sentence:
@@ -50,6 +50,8 @@ class Worker:
         "mortal",
         "next_number",
         "open_leases",
+        "pinned",
+        "pins",
         "principal",
         "quota",
         "ran_ns",
@@ -75,6 +77,8 @@ class Worker:
         self.renewed = False  # it was given an heir because its quota ends
         self.leaving = False  # it is given nothing more, and is stopped when it is through
         self.tied = False  # its latest lease was of what is bound to it, see homes.py
+        self.pinned = False  # it has, or has had, pins
+        self.pins: dict[Home, None] = {}  # something lives here for the tasks of these keys, see homes.py
         self.next_number = 0
         self.lent = False  # callers may hand it single calls, see lending.py
         self.open_leases: deque[tuple[tuple[Profile, ...], int, float]] = deque()
@@ -110,12 +114,17 @@ class Worker:
     @property
     def stays(self) -> bool:
         """It may be given something yet, if not now; so it may be a home."""
-        return self.usable and not self.leaving and self.quota != 0
+        return self.usable and not self.leaving and not self.spent
+
+    @property
+    def spent(self) -> bool:
+        """It has run all that it may in its life, and nothing lives here."""
+        return self.quota is not None and self.quota <= 0 and not self.pins
 
     @property
     def through(self) -> bool:
         """When it has nothing in hand it is to be stopped."""
-        return (self.quota == 0 or self.leaving) and not self.lent
+        return (self.spent or self.leaving) and not self.lent
 
     @property
     def hungry(self) -> bool:
@@ -161,7 +170,12 @@ class Worker:
     def may_lease(self) -> bool:
         """It is ours to give to, is not about to be replaced, and lease numbers are free."""
         ours = not self.lent and not self.leaving and self.principal is None
-        return ours and self.quota != 0 and self.sentence is None and len(self.open_leases) < MAX_OPEN_LEASES
+        return ours and not self.spent and self.sentence is None and len(self.open_leases) < MAX_OPEN_LEASES
+
+    @property
+    def allowance(self) -> int:
+        """So many items may be leased to it."""
+        return MAX_LEASE if self.quota is None or self.pins else self.quota
 
     def lease(self, tasks: Sequence[Task], items: int, profiles: tuple[Profile, ...], expected_ns: float) -> int:
         """Put `tasks` (`items` items in all) in hand; returns the number that their tokens bear."""

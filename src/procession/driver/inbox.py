@@ -23,13 +23,16 @@ from _weakref import ref
 from collections import deque
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from procession._native import native
 from procession.backends import forksafe
 from procession.backends.tasks import CallFuture
 from procession.core.task import Task
 from procession.driver.lifecycle import in_turn
+
+if TYPE_CHECKING:
+    from procession.backends.scripts import Outlet
 
 PATIENCE = 1.0
 """Seconds that a driver which ends waits for those who are just ringing: each is between two instructions."""
@@ -38,11 +41,12 @@ PATIENCE = 1.0
 class Inbox:
     """Entries for the driver, in order; any thread, any time."""
 
-    __slots__ = ("_bell", "_last_bell", "_ring_fd", "_wake_fd", "closed", "entries", "ruled", "targets")
+    __slots__ = ("_bell", "_last_bell", "_ring_fd", "_wake_fd", "closed", "entries", "outlets", "ruled", "targets")
 
     def __init__(self) -> None:
         self.entries: Any = deque() if native is None else native.TaskQueue()  # with a deque's methods
         self.closed = False
+        self.outlets: dict[int, Outlet] = {}  # by its number: who is told what a generator yields
         self.ruled = False  # among the tasks there may be some with rules
         self._wake_fd, self._ring_fd = forksafe.pipe(os.O_CLOEXEC | os.O_NONBLOCK)
         self._bell: tuple[Callable[[bytes], object], ...] = (partial(os.write, self._ring_fd),)

@@ -159,6 +159,8 @@ class Driver(Supervisor):
             left -= 1
             if isinstance(entry, list):
                 waiting = waiting + entry
+            elif isinstance(entry, tuple) and isinstance(entry[0], Note):
+                self.noted(entry[0])  # before what waits here: that may end the lending
             else:
                 if waiting:
                     self.submitted(waiting)
@@ -171,15 +173,12 @@ class Driver(Supervisor):
             self._forget_functions()
 
     def _take_request(self, entry: Any) -> None:
-        """An event for the core; (event, answer), called when that has been performed; a sync; a caller's note."""
+        """An event for the core; (event, answer), called when that has been performed; a sync."""
         if isinstance(entry, Gate):
             self._synced.append(entry)
             return
         if callable(entry):
             entry()
-            return
-        if isinstance(entry, tuple) and isinstance(entry[0], Note):
-            self.noted(entry[0])
             return
         self.recall_lane()
         if isinstance(entry, tuple):

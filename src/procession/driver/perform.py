@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 MERCY_NS = 500_000_000
 """A worker that was told to show its stacks and die has so long, then it is killed: it may be stopped, or deaf."""
 SIGKILL = 9
+UNKNOWN = Obituary(None, None)
 
 
 class Performer(Verdicts, ABC):
@@ -61,7 +62,7 @@ class Performer(Verdicts, ABC):
         self._channel_class = channel_class()
         self._withdrawals: dict[int, None] = {}
         self._looks: dict[int, None] = {}
-        self.obituaries: dict[int, Obituary] = {}  # of workers whose loss is being told
+        self.obituaries: dict[int, Obituary] = {}  # of the latest workers that were lost
         self.keeper = Keeper(self)
         self.asked: dict[int, Cause] = {}  # workers whose item was asked to end, and why
         self.killed: set[int] = set()  # workers that were told to die
@@ -285,8 +286,7 @@ class Performer(Verdicts, ABC):
             command.task.mark_running()
 
     def _fail_item(self, command: commands.FailItem) -> None:
-        worker = self.obituaries[command.wid]
-        self.fail_item(command, worker)
+        self.fail_item(command, self.obituaries.get(command.wid, UNKNOWN))
 
     # -- the pool ------------------------------------------------------------------------------------------------
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from multiprocessing.context import BaseContext
     from typing import Any
 
+    from procession.backends.scripts import Scene, Script
     from procession.backends.tasks import CallFuture
     from procession.core.task import Task
     from procession.driver.inbox import Inbox
@@ -110,6 +111,14 @@ class ProcessEngine(Beginning):
         """Results are to be passed on to another engine of processes, and stay as they came where they can
         (transport/sealed.py). Before the first task."""
         self.codec.keeps = True
+
+    def script(self, scene: Scene) -> Script:
+        """See `Engine.script`."""
+        self._refuse()
+        self._start()
+        from procession.backends.scripts import RemoteScript
+
+        return RemoteScript(self, scene)
 
     def post(self, posted: Sequence[Task]) -> None:
         """See `Engine.post`."""

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from procession.driver.callbacks import Callbacks
     from procession.transport.codec import Codec
 
+REMEMBERED = 64
+"""So many ends of workers are, for tasks that come late and need what went with one."""
+
 
 class Supervisor(LaneKeeper):
     """A performer that keeps time."""
@@ -87,6 +90,17 @@ class Supervisor(LaneKeeper):
             self._recycler.born(wid)
         self.step(events.WorkerReady(wid))
 
+    def yielded(self, number: int, place: int, value: Any) -> None:
+        """See `channel.Hears`."""
+        outlet = self.inbox.outlets.get(number)
+        if outlet is not None:
+            outlet.came(place, value)
+
+    @property
+    def streaming(self) -> bool:
+        """See `channel.Hears`."""
+        return bool(self.inbox.outlets)
+
     # -- the end of a worker -----------------------------------------------------------------------------------------
 
     def lost(self, channel: Channel, unowned: int, exitcode: int | None, peak_rss: int | None = None) -> None:
@@ -99,7 +113,8 @@ class Supervisor(LaneKeeper):
             peak_rss = self._recycler.most(wid, peak_rss)
         self.obituaries[wid] = self._obituary(channel, exitcode, peak_rss)
         self.step(events.Lost(wid, unowned, exitcode))
-        del self.obituaries[wid]
+        if len(self.obituaries) > REMEMBERED:
+            del self.obituaries[next(iter(self.obituaries))]
         self.ran_ns.pop(wid, None)
         if self._recycler is not None:
             self._recycler.gone(wid)

@@ -185,7 +185,9 @@ def attempts_of(task: Task) -> Attempts:
 def told(task: Task, index: int) -> tuple[str, int | None, str | None]:
     """The name of an item's function, its place in its stream if it has one, and its arguments, shortened."""
     if isinstance(task, CallFuture):
-        return task.function.name, None, arguments(task.body, False, _carried(task.function))
+        shown = getattr(task, "shown", None)  # of a turn: the call of its generator function
+        body, carried = (task.body, _carried(task.function)) if shown is None else shown()
+        return task.function.name, None, arguments(body, False, carried)
     assert isinstance(task, ChunkTask)
     body = task.bodies[task.low - task.start + index]
     return task.run.function.name, index, arguments(body, task.run.whole, _carried(task.run.function))

@@ -284,7 +284,9 @@ class Driving(ABC):
                 for item in outcomes:
                     seal(item, Fate.DONE)
             case commands.FailItem(_, start, _, _, cause, again):
-                assert start == self.owned, f"item {start} fails with a worker that owned {self.owned}"
+                assert start == self.owned or self.is_bereft(start), (
+                    f"item {start} fails with a worker that owned {self.owned}"
+                )
                 assert cause is not Cause.CANCEL or self.ledger.unwanted[start], "cancelled, and nobody wanted that"
                 assert cause is Cause.CANCEL or not self.ledger.unwanted[start], "its cancel was forgotten"
                 if again is None:
@@ -329,6 +331,10 @@ class Driving(ABC):
             self.ledger.seal(item, fate)
 
     # -- laws ----------------------------------------------------------------------------------------------------
+
+    def is_bereft(self, item: int) -> bool:
+        """It has not started, and needs what was lost with a worker."""
+        return False
 
     def keeps_all(self, worker: Worker) -> bool:
         """Nobody else may run what it has in hand."""

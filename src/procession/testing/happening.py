@@ -124,8 +124,9 @@ class Happening(Timing):
         self.at += 1
         first = self.handed_over
         self.handed_over += count
-        if kind == "key":
-            self.keys[first], self.latest[first] = Key(first), first - 1
+        if kind in ("key", "turns"):
+            self.keys[first] = Key(first, first + count - 1 if kind == "turns" else 0)
+            self.latest[first] = first - 1
             self.hand_in([self.next_call(first)])
         elif kind in ("calls", "lone"):
             calls = [self.ruled(ModelTask(first + each, 1, self.profile)) for each in range(count)]
@@ -254,6 +255,7 @@ class Happening(Timing):
     def everywhere(self) -> list[ModelTask]:
         """All tasks that the core holds."""
         found: list[Task] = [*self.core.line, *[task for _, _, task in self.core.delayed]]
+        found += [task for tasks in self.core.bereaved.values() for task in tasks]
         for worker in self.core.workers.values():
             found += worker.inflight
         return cast("list[ModelTask]", found)

@@ -44,19 +44,28 @@ class Guess(Profile):
         """Nothing is learned."""
 
 
+class Flop(int):
+    """The outcome of an item that failed."""
+
+
 class Key(Home):
-    """A key's home, and which key it is: the first of its items."""
+    """A key's home, and which key it is: the first of its items. From each that works to `end` something lives."""
 
-    __slots__ = ("first",)
+    __slots__ = ("end", "first")
 
-    def __init__(self, first: int) -> None:
+    def __init__(self, first: int, end: int = 0) -> None:
         super().__init__()
         self.first = first
+        self.end = end
+
+    def lives(self, outcome: object) -> bool:
+        """See `core.task.Home`."""
+        return type(outcome) is int and outcome < self.end
 
     def copy(self) -> Key:
         """Another one, the same."""
-        new = Key(self.first)
-        new.wid = self.wid
+        new = Key(self.first, self.end)
+        new.wid, new.lost = self.wid, self.lost
         return new
 
 

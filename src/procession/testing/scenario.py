@@ -29,7 +29,8 @@ class Scenario:
     program: tuple[tuple[str, int], ...]
     """("calls", n): n calls at once; ("chunk", n): one chunk of n items; ("grain", n): the same, in leases of n.
 
-    ("key", n): n calls of one key, each handed over when the one before it has its answer.
+    ("key", n): n calls of one key, each handed over when the one before it has its answer. ("turns", n): the same, and
+    after each that works but the last something lives in its worker, without which the next cannot run.
     """
     endings: tuple[str, ...] = ("shutdown",)
     """How the user may end it, each at most once, one at least: "shutdown", "cancel" (shutdown with cancel), "kill"."""
@@ -73,7 +74,7 @@ class Scenario:
         """Of each key: the first of its items, and how many it has."""
         found, first = {}, 0
         for kind, count in self.program:
-            if kind == "key":
+            if kind in ("key", "turns"):
                 found[first] = count
             first += count
         return found
@@ -102,6 +103,8 @@ class Scenario:
 ENDING_ONE: dict[str, Any] = {"cancels": 1, "kills": True}
 EVERYTHING: dict[str, Any] = {"timeouts": 1, "errors": 1, "retries": 1, "crashes": 1, **ENDING_ONE}
 KEYS = (("key", 2), ("key", 2))
+TWICE: dict[str, Any] = {"errors": 1, "retries": 1}
+TOO_LONG: dict[str, Any] = {"timeouts": 1, "retries": 1, **ENDING_ONE}
 RENEWING: dict[str, Any] = {"crashes": 1, "failed_starts": 1}
 
 BOUNDS = (
@@ -145,6 +148,12 @@ BOUNDS = (
     Scenario("one worker, dear keys and a call, a crash", 1, (*KEYS, ("calls", 1)), mean_ns=DEAR, crashes=1),
     Scenario("keys, too old", 1, KEYS, dues=1),
     Scenario("a key, a lone call to a lent worker", 2, (("calls", 1), ("key", 2), ("lone", 1)), lends=1),
+    Scenario("turns and a call, a crash", 2, (("turns", 3), ("calls", 1)), crashes=1),
+    Scenario("turns that run again, a crash", 2, (("turns", 3),), crashes=1, **TWICE),
+    Scenario("one worker, turns, too old, a crash", 1, (("turns", 2), ("calls", 1)), dues=1, crashes=1),
+    Scenario("turns, a call an item a worker", 1, (("turns", 3), ("calls", 2)), quota=1),
+    Scenario("turns and a call, smaller, then larger", 2, (("turns", 2), ("calls", 1)), sizes=(1, 2)),
+    Scenario("turns, too long, a cancel that kills, cancelled", 1, (("turns", 2),), ("cancel",), **TOO_LONG),
 )
 """What is walked by default: some forty seconds of one core."""
 
@@ -195,5 +204,15 @@ DEEP_BOUNDS = (
     Scenario("keys, too long, a cancel that kills", 2, KEYS, timeouts=1, **ENDING_ONE),
     Scenario("a key and a call that run again, a crash", 2, (("key", 2), ("calls", 1)), crashes=1, errors=1, retries=1),
     Scenario("a key and a call, smaller, then larger", 2, (("key", 3), ("calls", 1)), sizes=(1, 2)),
+    Scenario("two of turns that run again, a crash", 2, (("turns", 2), ("turns", 2)), crashes=1, **TWICE),
+    Scenario("turns, two crashes, killed", 2, (("turns", 2), ("turns", 2)), ("kill",), crashes=2),
+    Scenario("turns, too old, a crash, a bad start", 2, (("turns", 3), ("calls", 1)), dues=1, **RENEWING),
+    Scenario("turns and a key, two items a worker, a crash", 2, (("turns", 3), ("key", 2)), quota=2, crashes=1),
+    Scenario("turns, smaller, too old, a crash", 2, (("turns", 2), ("turns", 2)), sizes=(1,), dues=1, crashes=1),
+    Scenario("turns and a lone call to a lent worker", 2, (("calls", 1), ("turns", 2), ("lone", 1)), lends=1),
+    Scenario("turns, all at once", 1, (("turns", 2),), **EVERYTHING),
+    Scenario(
+        "turns, later again, all endings", 1, (("turns", 2),), ENDINGS, errors=1, retries=1, delay=True, crashes=1
+    ),
 )
 """For a soak: half an hour of one core."""

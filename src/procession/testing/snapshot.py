@@ -46,6 +46,8 @@ def copy_core(core: PoolCore, memo: dict[int, ModelTask]) -> PoolCore:
     new.thirsty, new.stealable = core.thirsty.copy(), core.stealable.copy()
     new.holding = core.holding.copy()
     new.withdrawing = core.withdrawing.copy()
+    new.pinned = core.pinned.copy()
+    new.bereaved = {wid: deque[Task](copy_tasks(queue, memo)) for wid, queue in core.bereaved.items()}
     new.out = []
     new.graves = core.graves.copy()
     return new
@@ -115,7 +117,7 @@ def order(core: PoolCore, processes: dict[int, Process]) -> list[tuple[Key, int]
         {wid: place for place, wid in enumerate(index)}
         for index in (
             *(core.hungry, core.waking, core.thirsty, core.stealable, core.watched, core.withdrawing),
-            core.line.bound,
+            *(core.line.bound, core.bereaved),
         )
     ]
     found: list[tuple[Key, int]] = []

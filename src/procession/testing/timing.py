@@ -5,7 +5,7 @@ from __future__ import annotations
 from procession.core import events
 from procession.core.rules import LOOKS
 from procession.testing.keyed import Keyed
-from procession.testing.model import DONE, ENDED, FAILED, READY
+from procession.testing.model import DONE, ENDED, FAILED, READY, Flop
 from procession.testing.scenario import TIMEOUT
 
 
@@ -77,7 +77,7 @@ class Timing(Keyed):
         elif kind == ENDED:
             self.step(events.LeaseEnded(wid, value, value * 1000))
         elif kind in (DONE, FAILED):
-            outcomes = [item for _, item, _ in heard]
+            outcomes = [item if kind == DONE else Flop(item) for kind, item, _ in heard]
             failed = [place for place, (kind, _, _) in enumerate(heard) if kind == FAILED]
             self.step((events.CallsDone if chunk < 0 else events.ItemsDone)(wid, outcomes, failed))
         else:

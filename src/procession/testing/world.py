@@ -78,7 +78,7 @@ class World(Happening):
             worker, process = core.workers.get(wid), self.processes.get(wid)
             newest = 0 if worker is None else worker.next_number
             parts.append((known, snapshot.worker_key(worker, names)))
-            parts.append(snapshot.tasks_key(core.line.bound.get(wid, ()), names))
+            parts += [snapshot.tasks_key(each.get(wid, ()), names) for each in (core.line.bound, core.bereaved)]
             parts.append(snapshot.process_key(process, newest, self.modulus, names))
         parts.append(
             (
@@ -124,7 +124,7 @@ class World(Happening):
         first = 0
         for kind, count in self.scenario.program:
             if first <= item < first + count:
-                return None if kind in ("calls", "key") else first
+                return None if kind in ("calls", "key", "turns") else first
             first += count
         return None
 
@@ -245,7 +245,7 @@ class World(Happening):
         found, first = [], 0
         for kind, count in self.scenario.program[: self.at]:
             waits = any(fate is Fate.OPEN for fate in self.ledger.fates[first : first + count])
-            if kind not in ("calls", "key") and waits and first not in self.closed_groups():
+            if kind not in ("calls", "key", "turns") and waits and first not in self.closed_groups():
                 found.append(first)
             first += count
         return found

@@ -30,6 +30,7 @@ LEASE_END = 20  # LEASE_TALLY
 TEARDOWN_FAILED = 21  # an encoded exception
 BELL = 22  # (the fast lane) there are outcomes in the ring
 PIPED = 23  # (the fast lane, both ways) what was too large for the ring
+YIELD = 24  # YIELD_HEAD, then a value that a generator has yielded, as the page would have it
 
 # what a group's bodies are, and whose outcomes they give
 CALLS = 0  # each a task: a tuple of plain arguments, or bytes for FunctionTable.decode (id 0: decode_call)
@@ -39,6 +40,7 @@ WHOLE_ITEMS = 2  # items of one chunk, each the one argument itself
 ENTRY_ID = Struct("<I")
 LEASE_HEAD = Struct("<B")  # the lease's number modulo 256, which its tokens bear
 LEASE_TALLY = Struct("<IQ")  # items run, nanoseconds they took
+YIELD_HEAD = Struct("<QQB")  # the stream's number, the value's place in it, what the value is (page.VALUE, ...)
 OUTCOMES_HEAD = Struct("<QB")  # the page's generation, the group's mode
 
 READ_SIZE = 1 << 18

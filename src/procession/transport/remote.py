@@ -178,10 +178,17 @@ def _unpacked(packed: bytes) -> BaseException | None:
 
 def remote_traceback(text: str) -> BaseException:
     """What the stdlib chains: `tb` is the text, framed as it frames it."""
-    from concurrent.futures import process
-
-    made: BaseException = process.__dict__["_RemoteTraceback"](f'\n"""\n{text}"""')
+    framed = f'\n"""\n{text}"""'
+    try:
+        from concurrent.futures import process
+    except RuntimeError:
+        return _TooLate(framed)  # the interpreter is ending, and takes no more of what that module registers
+    made: BaseException = process.__dict__["_RemoteTraceback"](framed)
     return made
+
+
+class _TooLate(Exception):
+    """Says the same."""
 
 
 def load_error(text: str, error: BaseException) -> RemoteError:

@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 PLAIN = frozenset({int, float, bool, type(None), str, bytes})
 TEXTS = (str, bytes)
 
+serving: Worker | None = None
+"""The worker that this process is."""
+
 
 def serve(files: boot.WorkerFiles, config: dict[str, Any]) -> None:
     """Run the initializer and the setup, then leases until told to stop, then the teardown.
@@ -44,7 +47,11 @@ def serve(files: boot.WorkerFiles, config: dict[str, Any]) -> None:
 def serve_by(kind: type[Worker], files: boot.WorkerFiles, config: dict[str, Any]) -> None:
     """`serve`, with such a loop."""
     main = sys.modules["__main__"].__dict__ if config.get("own_main") else None
-    worker = kind(files, FunctionTable(main))
+    global serving
+    turns: Any = sys.modules.get("procession.worker.turns")
+    if turns is not None:
+        turns.inherit()
+    serving = worker = kind(files, FunctionTable(main))
     try:
         worker.start(config)
     except BaseException as error:
@@ -56,6 +63,9 @@ def serve_by(kind: type[Worker], files: boot.WorkerFiles, config: dict[str, Any]
     except BrokenPipeError:
         return  # the parent has let go of this worker, and reads nothing any more
     try:
+        turns = sys.modules.get("procession.worker.turns")
+        if turns is not None:
+            turns.end_all()
         state.teardown()
     except BaseException as error:
         frames.write_all(files.results, frames.frame(frames.TEARDOWN_FAILED, worker.table.encode_error(error)))
