@@ -215,6 +215,8 @@ def test_put_never_blocks_the_loop(
         if overflow != "raise":
             await spin.aput(60)
         gate.open()
+        spin.close()
+        assert await asyncio.to_thread(spin.join, PATIENCE)  # who comes to the gate late finds it there
 
     asyncio.run(main())
 
