@@ -78,13 +78,13 @@ def answer(find: Callable[[Any], object]) -> None:
     out = os.dup(1)
     os.dup2(2, 1)  # whatever is printed is for people
     question = pickle.load(sys.stdin.buffer)
-    threading.Thread(target=end_with_our_parent, daemon=True).start()
+    threading.Thread(target=end_with_our_parent, args=[os.dup(0)], daemon=True).start()  # 0 may become something else
     found = find(question)
     with open(out, "wb") as file:
         pickle.dump(found, file)
 
 
-def end_with_our_parent() -> None:
+def end_with_our_parent(told: int) -> None:
     """Whoever asked is gone: nobody waits for us, or for what we have started."""
-    os.read(0, 1)  # past Python's file, whose lock nobody may hold at the interpreter's end
+    os.read(told, 1)  # past Python's file, whose lock nobody may hold at the interpreter's end
     os.killpg(0, signal.SIGKILL)
