@@ -34,6 +34,9 @@ class Heard:
     def calls_done(self, wid: int, outcomes: list[Any]) -> None:
         self.told.append(outcomes)
 
+    def ready(self, wid: int) -> None:
+        self.told.append("ready")
+
     def lease_ended(self, wid: int, items: int, busy_ns: int) -> None:
         self.told.append("lease ended")
 
@@ -94,6 +97,7 @@ def channel(kind: Any, hand: Hand, heard: Heard) -> Any:
     made._generation = made._peeked = 0
     made.page = made.ring = hand
     made._is_ready, made.merges, made._frames, made._late, made._piped = True, False, [], deque(), deque()
+    made._bells = 0
     return made
 
 
@@ -113,6 +117,67 @@ def test_by_the_page(hand: Hand) -> None:
     made = channel(Channel, hand, heard)
     made.peek()
     assert heard.told == [*expected(hand), "lease ended"]
+
+
+class Quick(Hand):
+    """Goes on while it is read: yields once more, publishes, and rings, right behind the look at the ring."""
+
+    bells_wanted = 0
+
+    def __init__(self, *first: bytes) -> None:
+        super().__init__(10)
+        self.ring: list[Any] = []
+        self.turns = [list(first), [self.yielded(1)], [self.yielded(2)]]
+
+    def yielded(self, place: int) -> bytes:
+        head = frames.YIELD_HEAD.pack(NUMBER, place, page.MARSHALLED)
+        return frames.frame(frames.YIELD, head + marshal.dumps(self.value))
+
+    def wants(self, _wanted: bool) -> None:
+        self.bells_wanted += 1
+
+    def take(self, _merges: bool) -> list[Any]:
+        found, self.ring = self.ring, []
+        if self.turns:
+            for each in (*self.turns.pop(0), frames.frame(frames.BELL)):
+                os.write(self._end, each)
+            self.ring.append((frames.CALLS, [len(self.turns)], False))
+        return found
+
+
+def read_once(made: Any, hand: Quick) -> None:
+    """What a driver does that was woken. Afterwards it sleeps until there is something in the pipe."""
+    made.take(made.read())
+    left = b""
+    try:
+        left = os.read(hand.fd, 100)
+    except BlockingIOError:
+        pass
+    assert left or not hand.ring, "there is an outcome, and nobody will say so"
+
+
+def test_a_bell_that_is_read_behind_the_ring_is_answered() -> None:
+    hand, heard = Quick(), Heard(streaming=True)
+    try:
+        made = channel(FastChannel, hand, heard)
+        hand.take(False)  # the first outcome is there, and this is the bell for it
+        read_once(made, hand)
+        assert heard.told == [(NUMBER, 1, hand.value), (NUMBER, 2, hand.value), [2], [1], [0]]
+        assert hand.bells_wanted == 3
+    finally:
+        hand.close()
+
+
+def test_a_bell_that_is_read_with_the_first_word_of_a_worker_is_answered() -> None:
+    hand, heard = Quick(frames.frame(frames.READY)), Heard(streaming=False)
+    hand.turns = hand.turns[:1]
+    try:
+        made = channel(FastChannel, hand, heard)
+        made._is_ready = False
+        read_once(made, hand)
+        assert heard.told == ["ready", [0]]
+    finally:
+        hand.close()
 
 
 @pytest.mark.parametrize("kind", [Channel, FastChannel])

@@ -11,7 +11,7 @@ Order. What is in the pipe and what is in the ring are two streams; four rules p
 * what was printed is shown before the outcomes that were published after it: the ring says that something was;
 * an outcome that was too large for the ring is whole in the pipe when its place in the ring is published;
 * so is what a generator has yielded when the outcome of its turn is: where there are generators, the pipe is read to
-  its end after the ring, and told first.
+  its end after the ring, and told first. If that was a bell, too, the ring is looked at once more, and so on.
 
 Descriptors in the parent, per worker: the task pipe's and the result pipe's, the page (for stacks), the arena of its
 results, and the launcher's pidfd.
@@ -51,6 +51,7 @@ class FastChannel(Channel):
             self.ring.keeps = True
         self.tally: Any = None  # of leases, if the worker was ever lent: see driver/lane_fast.py
         self.merges = False  # leases of the calls of a lent worker are told together
+        self._bells = 0  # read so far
         self._piped: deque[Any] = deque()
         self._frames: list[tuple[int, Any]] = []  # what else the pipe had, not yet told
         self._late: deque[tuple[int, bytes]] = deque()  # frames for which there was no room
@@ -118,8 +119,14 @@ class FastChannel(Channel):
         """See `Channel`: what is in the ring, and one read of the pipe."""
         self._read_pipe()
         happened = self._read_ring()
-        if not self._is_ready or (happened and self._hears.streaming):
+        while not self._is_ready or (happened and self._hears.streaming):
+            bells, before = self._bells, len(happened)
             self._read_pipe_to_its_end()
+            if bells == self._bells:
+                break
+            happened += self._read_ring()  # for a bell that was read meanwhile; nobody will ring it again
+            if before == len(happened):
+                break
         if self._late:
             self._send_late()  # what was heard may have made room
         received, self._frames = self._frames, []
@@ -130,6 +137,7 @@ class FastChannel(Channel):
             if kind == frames.PIPED:
                 self._piped.append(payload)
             elif kind == frames.BELL:
+                self._bells += 1
                 self.ring.wants(not self.ring.hot)
             else:
                 self._is_ready = self._is_ready or kind == frames.READY
