@@ -149,9 +149,9 @@ BOUNDS = (
     Scenario("keys, too old", 1, KEYS, dues=1),
     Scenario("a key, a lone call to a lent worker", 2, (("calls", 1), ("key", 2), ("lone", 1)), lends=1),
     Scenario("turns and a call, a crash", 2, (("turns", 3), ("calls", 1)), crashes=1),
-    Scenario("turns that run again, a crash", 2, (("turns", 3),), crashes=1, **TWICE),
+    Scenario("one worker, turns that run again, a call, a crash", 1, (("turns", 2), ("calls", 1)), crashes=1, **TWICE),
     Scenario("one worker, turns, too old, a crash", 1, (("turns", 2), ("calls", 1)), dues=1, crashes=1),
-    Scenario("turns, a call an item a worker", 1, (("turns", 3), ("calls", 2)), quota=1),
+    Scenario("turns and calls, an item a worker", 1, (("turns", 3), ("calls", 3)), quota=1),
     Scenario("turns and a call, smaller, then larger", 2, (("turns", 2), ("calls", 1)), sizes=(1, 2)),
     Scenario("turns, too long, a cancel that kills, cancelled", 1, (("turns", 2),), ("cancel",), **TOO_LONG),
 )
