@@ -261,7 +261,9 @@ class Chaos:
         self.out(f"{words}; {counts['pools']} pools, {counts['spin-offs']} spin-offs, {counts['dumps']} dumps")
         words = ("timeouts", "timeouts of who had not hung", "crashes", "ceilings", "strikes")
         self.out(", ".join(f"{counts[word]} {word}" for word in words))
-        words = ("bounded streams", "dropping spin-offs", "pipelines")
+        words = ("bounded streams", "dropping spin-offs", "spin-offs of batches", "pipelines")
+        self.out(", ".join(f"{counts[word]} {word}" for word in words))
+        words = ("generators", "generators that died")
         self.out(", ".join(f"{counts[word]} {word}" for word in words))
         self.out(f"{killer.kills} kills, of which {killer.zygotes} rounds hit the zygote; {killer.stops} stops")
 
