@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
+from procession import Pool
 from procession.driver import inbox as inboxes
 from procession.driver.inbox import Inbox
 from tests.failures.kit import wait_until
@@ -101,3 +103,19 @@ def test_a_bell_that_is_never_let_go_of_stays_open(monkeypatch: pytest.MonkeyPat
     assert os.read(inbox.fileno(), 10) == b"!"
     inboxes.forksafe.close(inbox._wake_fd)
     inboxes.forksafe.close(inbox._ring_fd)
+
+
+def test_rules_that_are_announced_while_the_pool_begins(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By another thread, at any moment of it: a timeout, or a generator's worker, would be forgotten otherwise."""
+    with Pool(1) as pool:
+        engine: Any = pool._engine
+        engine.load_kit()
+        arrange = engine.kit.arrange
+
+        def meanwhile(*parts: Any) -> None:
+            engine.obey()
+            arrange(*parts)
+
+        monkeypatch.setattr(engine.kit, "arrange", meanwhile)
+        assert pool.submit(abs, -1).result() == 1
+        assert engine.inbox.ruled

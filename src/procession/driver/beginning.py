@@ -132,7 +132,6 @@ class Beginning(ProcessLooks):
         self._load()
         kit = self.kit
         inbox: Inbox = kit.Inbox()
-        inbox.ruled = self._ruled
         driver: Driver = kit.Driver(self.core, inbox, self.codec, self.callbacks)
         driver.when_broken = self._close_door
         driver.limit(kit.limits(*self._limits))
@@ -146,6 +145,8 @@ class Beginning(ProcessLooks):
             thread = JoinableThread(self._run, self._name, (driver, inbox))
             self._thread = thread
             self.inbox = inbox
+            if self._ruled:  # in this order: whoever says so meanwhile finds the inbox, or is seen here
+                inbox.ruled = True
             thread.start()
             self._open_door(inbox)
         except BaseException:
