@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from typing import Any, TypeVar
 
 from procession.backends.base import Engine
+from procession.backends.functions import name_of
 from procession.core.flow import NOTHING
 from procession.core.rules import Rules
 from procession.record import frozen
@@ -71,14 +72,6 @@ def check_not_async(fn: Any) -> None:
             f"stream() takes a generator function, or any other that returns an iterable; {name_of(fn)} is {what}. "
             "Its values can be taken asynchronously all the same: async for x in pool.stream(fn, ...)"
         )
-
-
-def name_of(fn: Any) -> str:
-    """How to call it in a message."""
-    while isinstance(fn, functools.partial):
-        fn = fn.func
-    name = getattr(fn, "__qualname__", None)
-    return name if isinstance(name, str) else type(fn).__qualname__
 
 
 class GeneratorStream(Iterator[R], AsyncIterator[R]):

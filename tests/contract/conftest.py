@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from procession import Pool
+from procession import Pool, SpinOff
 from procession.backends.base import Capabilities
 
 BACKENDS = ("inline", "threads", "processes")
@@ -50,6 +50,22 @@ def make_pool(backend: str, last: ExitStack) -> Iterator[MakePool]:
 @pytest.fixture
 def pool(make_pool: MakePool) -> Pool:
     return make_pool()
+
+
+@pytest.fixture
+def spins(backend: str) -> Iterator[Any]:
+    """Makes SpinOffs on this backend, which are cancelled after the test if they are not closed."""
+    made: list[SpinOff[Any]] = []
+
+    def make(fn: Any, **words: Any) -> SpinOff[Any]:
+        spin: SpinOff[Any] = SpinOff(fn, backend=backend, **words)
+        made.append(spin)
+        return spin
+
+    yield make
+    for spin in made:
+        spin.cancel()
+        assert spin.join(PATIENCE)
 
 
 @pytest.fixture

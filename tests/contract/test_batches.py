@@ -8,7 +8,6 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -59,22 +58,6 @@ def mortal(capabilities: Capabilities) -> None:
     """For tests in which workers die."""
     if not capabilities.can_kill:
         pytest.skip("its workers do not die")
-
-
-@pytest.fixture
-def spins(backend: str) -> Iterator[Any]:
-    """Makes SpinOffs on this backend, which are cancelled after the test if they are not closed."""
-    made: list[SpinOff[Any]] = []
-
-    def make(fn: Any, **words: Any) -> SpinOff[Any]:
-        spin: SpinOff[Any] = SpinOff(fn, backend=backend, **words)
-        made.append(spin)
-        return spin
-
-    yield make
-    for spin in made:
-        spin.cancel()
-        assert spin.join(PATIENCE)
 
 
 # ------------------------------------------------------------------------------------------------------ when one goes

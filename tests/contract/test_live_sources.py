@@ -6,7 +6,6 @@ import asyncio
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
 from concurrent.futures import Future
 from functools import partial
 from pathlib import Path
@@ -24,19 +23,14 @@ WORDS: list[dict[str, Any]] = [{}, {"batch": 3}, {"rate": 1000.0}, {"ordered": F
 
 
 @pytest.fixture
-def spins(backend: str) -> Iterator[Any]:
-    """Makes SpinOffs on this backend, which are cancelled after the test if they are not closed."""
-    made: list[SpinOff[Any]] = []
+def spins(spins: Any) -> Any:
+    """The same, by functions of one item, with batches as without."""
 
     def make(fn: Any, **words: Any) -> SpinOff[Any]:
-        spin: SpinOff[Any] = SpinOff(partial(each, fn) if "batch" in words else fn, backend=backend, **words)
-        made.append(spin)
+        spin: SpinOff[Any] = spins(partial(each, fn) if "batch" in words else fn, **words)
         return spin
 
-    yield make
-    for spin in made:
-        spin.cancel()
-        assert spin.join(PATIENCE)
+    return make
 
 
 @pytest.fixture

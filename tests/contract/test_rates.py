@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -61,22 +61,6 @@ class Clock:
 @pytest.fixture
 def clock(tmp_path: Path) -> Clock:
     return Clock(tmp_path / "starts")
-
-
-@pytest.fixture
-def spins(backend: str) -> Iterator[Any]:
-    """Makes SpinOffs on this backend, which are cancelled after the test if they are not closed."""
-    made: list[SpinOff[Any]] = []
-
-    def make(fn: Any, **words: Any) -> SpinOff[Any]:
-        spin: SpinOff[Any] = SpinOff(fn, backend=backend, **words)
-        made.append(spin)
-        return spin
-
-    yield make
-    for spin in made:
-        spin.cancel()
-        assert spin.join(PATIENCE)
 
 
 # ------------------------------------------------------------------------------------------------------------ SpinOff

@@ -16,6 +16,7 @@ from procession.core.journey import Journey
 from procession.core.journey_node import FAILED, Node, Start
 from procession.core.journey_stage import Plan
 from procession.types import Raised
+from tests.exploring import every_sequence
 
 Event = tuple[Any, ...]
 Place = tuple[int, tuple[int, ...]]
@@ -423,10 +424,6 @@ LARGER = (
 )
 
 
-class Found(AssertionError):
-    """Something that must not be, with the events that led there."""
-
-
 def explore(small: Small, ordered: bool, kind: type[Journey] = Journey) -> tuple[int, int]:
     """Every sequence of events; returns the number of states and of steps."""
 
@@ -437,21 +434,4 @@ def explore(small: Small, ordered: bool, kind: type[Journey] = Journey) -> tuple
             rig.look_away()
         return rig
 
-    first = replay(())
-    seen, todo, steps = {first.story()}, deque[tuple[Event, ...]]([()]), 0
-    while todo:
-        events = todo.popleft()
-        here = replay(events)
-        choices = [*here.choices(small)]
-        for event in choices:
-            after = here if event is choices[-1] else replay(events)
-            steps += 1
-            try:
-                after.step(event)
-                if (key := after.story()) not in seen:
-                    seen.add(key)
-                    todo.append((*events, event))
-                    after.drain()
-            except Exception as error:
-                raise Found(f"{small.name}, ordered={ordered}: {error!r} after {[*events, event]}") from error
-    return len(seen), steps
+    return every_sequence(replay, lambda rig: rig.choices(small), f"{small.name}, ordered={ordered}")

@@ -10,7 +10,8 @@ import pytest
 from procession.core.journey import Journey
 from procession.core.journey_node import OUT, Node
 from procession.core.journey_stage import Plan, Station
-from tests.core.journey_model import SMALL, Found, explore
+from tests.core.journey_model import SMALL, explore
+from tests.exploring import Found
 
 
 class Unchecked(Journey):

@@ -8,7 +8,7 @@ weight and say whose they are. Everything here looks through all there is, each 
 from __future__ import annotations
 
 import pickle
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from types import SimpleNamespace
 from typing import Any, Final, NamedTuple
@@ -19,6 +19,7 @@ from procession.handover import Handover, Unsent
 from procession.spilling import Spill
 from procession.types import Raised
 from procession.weighing import weigh
+from tests.exploring import every_sequence
 
 Event = tuple[Any, ...]
 UNIT: Final = 100
@@ -506,10 +507,6 @@ LARGER = (
 )
 
 
-class Found(AssertionError):
-    """Something that must not be, with the events that led there."""
-
-
 def explore(
     setup: Setup, ordered: bool, flow: type[FlowCore] = FlowCore, ledger: type[Ledger] = Ledger
 ) -> tuple[int, int]:
@@ -522,20 +519,4 @@ def explore(
             rig.find_aside()
         return rig
 
-    seen, todo, steps = {replay(()).story()}, deque[tuple[Event, ...]]([()]), 0
-    while todo:
-        events = todo.popleft()
-        here = replay(events)
-        choices = [*here.choices()]
-        for event in choices:
-            after = here if event is choices[-1] else replay(events)
-            steps += 1
-            try:
-                after.step(event)
-                if (key := after.story()) not in seen:
-                    seen.add(key)
-                    todo.append((*events, event))
-                    after.drain()
-            except Exception as error:
-                raise Found(f"{setup.name}, ordered={ordered}: {error!r} after {[*events, event]}") from error
-    return len(seen), steps
+    return every_sequence(replay, Rig.choices, f"{setup.name}, ordered={ordered}")

@@ -11,8 +11,9 @@ from procession.core.flow import GONE, FlowCore
 from procession.core.ledger import Ledger
 from procession.handover import Handover
 from procession.spilling import Spill
+from tests.exploring import Found
 
-from .flow_model import SMALL, Found, explore
+from .flow_model import SMALL, explore
 
 
 def survey(where: str, flow: type[FlowCore] = FlowCore, ledger: type[Ledger] = Ledger) -> str:
