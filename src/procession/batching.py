@@ -7,6 +7,7 @@ Laws
 1. An item is in one place: in the line, in one call that is out, among those that are to run alone, or done.
 2. An item that has not begun may be cancelled. Is its call with the engine already, that is taken back, and the others
    are first in the line again. Once a call has begun it ends as a whole: none of several items is cancelled alone.
+   Once all of it is cancelled no call begins any more, whoever makes room by ending.
 3. Rules are those of a call. One that raised runs again as it was; that is the engine's business. One that was ended
    from outside (its worker died, it took too long, too much memory) cannot say which of its items it was: each of them
    runs again alone. So one that kills takes no others along, if there are retries; without, all of them share its fate.
@@ -155,6 +156,8 @@ class Batcher(Gatekeeper):
 
     def _choose(self, now: int) -> list[Any]:
         """The items of one call, or none. Under the lock."""
+        if self._cancelled:
+            return []  # what waits is being cancelled, one by one
         gate, starts = self.gate, self.owner.flow.starts
         while self._later and self._later[0][2].done():
             heappop(self._later)
@@ -208,6 +211,8 @@ class Batcher(Gatekeeper):
         if rules is not None:
             call.obey(rules)
         super()._hand_over([call])
+        if self._cancelled:  # since these were chosen: whoever did has not seen this call, or before it was posted
+            call.cancel()
 
     # -- what comes back -----------------------------------------------------------------------------------------------
 

@@ -17,6 +17,7 @@ import pytest
 from procession import Full, PoisonTask, SpinOff, TaskTimeout, WorkerDied
 from procession.backends.base import Capabilities
 from procession.types import Failure
+from tests.failures.kit import wait_until
 
 from . import work
 from .conftest import PATIENCE, Gate
@@ -435,6 +436,40 @@ def test_cancel_ends_what_waits_and_what_runs(spins: Any, gate: Gate, path: str,
     assert cancelled[2:] == [True] * 5
     assert cancelled[:2] == [capabilities.can_kill] * 2
     assert groups(path) == [["0", "1"]]
+
+
+def test_while_it_is_cancelled_no_other_batch_starts(mortal: None, spins: Any, gate: Gate, path: str) -> None:
+    """The end of what runs makes room: nobody takes it before what waits has been cancelled, too."""
+    spin = spins(partial(at_gate, gate, path), batch=2)
+    futures = spin.put_many(range(7))
+    gate.arrived()
+    keeper = spin._core.gate
+    keeper.cancel()  # the first half of `spin.cancel()`
+    wait_until(lambda: futures[0].cancelled() and futures[1].cancelled(), "the end of what ran")
+    keeper.poke()
+    wait_until(lambda: not keeper._poked, "the thread that keeps the gate")
+    assert [future.running() for future in futures] == [False] * 7
+    spin.cancel()
+    assert spin.join(PATIENCE)
+    assert all(future.cancelled() for future in futures)
+    assert groups(path) == [["0", "1"]]
+
+
+def test_a_batch_that_was_chosen_when_it_is_cancelled_is_ended(
+    mortal: None, spins: Any, gate: Gate, path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever cancels could not see that call among those that are out."""
+    spin = spins(partial(at_gate, gate, path), batch=2)
+    keeper = spin._core.gate
+    hand_over = keeper._hand_over
+
+    def cancelled_before(chosen: list[Any]) -> None:
+        keeper.cancel()
+        hand_over(chosen)
+
+    monkeypatch.setattr(keeper, "_hand_over", cancelled_before)
+    futures = spin.put_many(range(2))
+    wait_until(lambda: all(future.cancelled() for future in futures), "the end of the call")
 
 
 def test_left_by_an_exception_nothing_more_starts(spins: Any, path: str) -> None:
