@@ -386,10 +386,11 @@ def heed_none(path):
     return procession.cancelled()
 
 
-# A program that has started another, and tidies up when it is told to end. It says its pid and the other's.
+# A program that has started another, and tidies up when it is told to end. It says its pid and the other's. That one is
+# forked before there is a trap: a SIGTERM between its fork and its exec would be caught there, and forgotten.
 TIDY = """
-trap 'echo tidied >> "$1"; exit' TERM
 sleep 3600 &
+trap 'echo tidied >> "$1"; exit' TERM
 echo "$$ $!" >> "$1"
 wait
 """
