@@ -34,8 +34,16 @@ def test_an_exception_cancels_what_waits(backend: str, notes: Notes, gate: Gate,
 
 
 def open_soon(gate: Gate, waiting: list) -> None:
-    """The gate opens when the last of `waiting` is cancelled; that is, while the block is being left."""
-    waiting[-1].add_done_callback(lambda _: gate.open())
+    """The gate opens when all of `waiting` are cancelled, in whatever order; that is, while the block is being left."""
+    left = set(waiting)
+
+    def one_less(future) -> None:
+        left.discard(future)
+        if not left:
+            gate.open()
+
+    for each in waiting:
+        each.add_done_callback(one_less)
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
