@@ -9,12 +9,15 @@ import pytest
 
 from procession import Pool
 from procession.backends import arenas
+from tests import warm
 
 pytest.importorskip("numpy")
 pytest.importorskip("ctypes")
 
 MB = 1 << 20
 MakePool = Callable[..., Pool]
+
+kept_zygote = warm.keep()
 
 
 @pytest.fixture(params=["zygote", "fork", "spawn", "forkserver"])

@@ -11,12 +11,15 @@ import pytest
 
 from procession import Pool, SpinOff
 from procession.backends.base import Capabilities
+from tests import warm
 
 BACKENDS = ("inline", "threads", "processes")
 PATIENCE = 60.0
 """Seconds after which a wait is a failure; never how long a test takes."""
 
 MakePool = Callable[..., Pool]
+
+kept_zygote = warm.keep()
 
 
 @pytest.fixture(params=BACKENDS)

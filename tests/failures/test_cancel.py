@@ -6,8 +6,11 @@ from concurrent.futures import CancelledError, as_completed, wait
 import pytest
 
 from procession import Pool, SpinOff
+from tests import warm
 from tests.failures import tasks
 from tests.failures.kit import Gate, Notes, gone, seeded
+
+kept_zygote = warm.keep()
 
 BACKENDS = ["processes", "threads"]
 

@@ -8,8 +8,11 @@ from concurrent.futures import CancelledError, Future, wait
 import pytest
 
 from procession import Pool, SpinOff
+from tests import warm
 from tests.failures import tasks
 from tests.failures.kit import Gate, Notes, gone, seeded, tidied, wait_until
+
+kept_zygote = warm.keep()
 
 STUCK = ["sleep_long", "spin_python", "spin_c"]
 

@@ -16,8 +16,11 @@ from procession import Pool, SpinOff, TaskTimeout, WorkerDied, WorkerStartError
 from procession.backends import tasks as backend_tasks
 from procession.backends.base import EngineStats
 from procession.backends.stalls import Patience
+from tests import warm
 from tests.failures import tasks
 from tests.failures.kit import Gate, Notes, stat_of, wait_until
+
+kept_zygote = warm.keep()
 
 BACKENDS = ["processes", "threads", "inline"]
 STACK = "(most recent call first)"

@@ -11,8 +11,11 @@ from typing import Any
 import pytest
 
 from procession import PoisonTask, Pool, TaskTimeout, WorkerDied
+from tests import warm
 from tests.failures import tasks
 from tests.failures.kit import PATIENCE, Gate, Notes, Program, kill, seeded, took, wait_until
+
+kept_zygote = warm.keep()
 
 
 def yields_and(path: str, n: int, how: str, gate: str) -> Iterator[int]:
@@ -21,6 +24,7 @@ def yields_and(path: str, n: int, how: str, gate: str) -> Iterator[int]:
     try:
         yield from range(n)
         if how == "sleep":
+            tasks.note(path, "sleeps")
             threading.Event().wait(3600)
         elif how == "gate":
             while not os.path.exists(gate):
@@ -192,12 +196,12 @@ def test_what_does_not_come_to_its_next_yield_is_killed(notes: Notes) -> None:
     with Pool(1) as pool:
         stream = pool.options(grace=0.1).stream(yields_and, notes.path, 1, "sleep", "")
         assert next(stream) == 0
-        (pid,) = notes.pids()
-        wait_until(lambda: pool.stats().busy, "its second turn")
+        pid, word = notes.wait(2)
+        assert word == "sleeps"
         stream.close()
-        took(lambda: pid not in pool._processes, "its worker is gone")
+        took(lambda: int(pid) not in pool._processes, "its worker is gone")
         assert list(stream) == []
-        assert pool.submit(tasks.pid_of_worker).result(PATIENCE) != pid
+        assert pool.submit(tasks.pid_of_worker).result(PATIENCE) != int(pid)
 
 
 def test_what_is_dropped_in_the_midst_of_a_yield_is_no_end_of_its_worker(notes: Notes) -> None:

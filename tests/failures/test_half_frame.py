@@ -11,8 +11,11 @@ import time
 import pytest
 
 from procession import Pool, SpinOff, WorkerDied
+from tests import warm
 from tests.failures import tasks
 from tests.failures.kit import Gate, Notes, quietly_kill, seeded
+
+kept_zygote = warm.keep()
 
 SIZE = 12_000_000
 

@@ -9,8 +9,11 @@ import pytest
 
 from procession import Pool
 from procession.worker import resting
+from tests import warm
 from tests.failures import tasks
 from tests.failures.kit import SLACK, Gate, Notes, Program, wait_until
+
+kept_zygote = warm.keep()
 
 # What is stuck where: words of the program below.
 STUCK = ["sleep", "python", "c"]

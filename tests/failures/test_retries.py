@@ -5,8 +5,11 @@ from functools import partial
 import pytest
 
 from procession import Failure, PoisonTask, Pool, SpinOff, TaskTimeout, WorkerDied
+from tests import warm
 from tests.failures import tasks
 from tests.failures.kit import Notes, seeded
+
+kept_zygote = warm.keep()
 
 EVERYWHERE = ["processes", "threads", "inline"]
 

@@ -23,8 +23,11 @@ import pytest
 
 from procession import Full, Pool, SpinOff
 from procession.backends import condition
+from tests import warm
 from tests.failures import tasks
 from tests.failures.kit import PATIENCE, Gate, Notes, seeded, wait_until
+
+kept_zygote = warm.keep()
 
 BACKENDS = ["processes", "threads"]
 SECONDS = 0.6  # for each of eight places, on two backends: about 10 s of storm in all

@@ -9,8 +9,11 @@ from concurrent.futures import CancelledError, TimeoutError, wait
 import pytest
 
 from procession import Pool, TaskTimeout
+from tests import warm
 from tests.failures import tasks
 from tests.failures.kit import Gate, Notes, gone, quietly_kill, tidied, wait_until
+
+kept_zygote = warm.keep()
 
 STUCK = {"sleep": "sleep_long", "python": "spin_python", "c": "spin_c"}
 

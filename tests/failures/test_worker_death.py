@@ -9,8 +9,11 @@ import pytest
 
 from procession import PoisonTask, Pool, SpinOff, WorkerDied
 from procession.transport import page
+from tests import warm
 from tests.failures import tasks
 from tests.failures.kit import Gate, Notes, kill, seeded, wait_until
+
+kept_zygote = warm.keep()
 
 WAYS = ["SIGKILL", "SIGSEGV", "os._exit"]
 

@@ -1,0 +1,5 @@
+"""Each example has pools of its own."""
+
+from tests import warm
+
+kept_zygote = warm.keep()
