@@ -10,8 +10,11 @@ import pytest
 
 from procession import Full, Pool, SpinOff
 from procession.stream_bounds import AUTO_MOST
+from tests import warm
 from tests.failures import tasks
 from tests.failures.kit import Gate, Notes, run_program, wait_until
+
+kept_zygote = warm.keep()
 
 BACKENDS = ["processes", "threads"]
 
@@ -172,7 +175,7 @@ def test_fire_and_forget_accumulates_nothing() -> None:
 
 
 SLOW_CONSUMER = """
-import gc, sys, threading
+import ctypes, gc, sys, threading
 from pathlib import Path
 from procession import Pool
 
@@ -180,6 +183,9 @@ def blob(size):
     return bytes(size)
 
 def resident_mib():
+    purge = getattr(ctypes.CDLL(None), "__sanitizer_purge_allocator", None)
+    if purge is not None:
+        purge()
     return int(Path("/proc/self/statm").read_text().split()[1]) * 4096 / 2**20
 
 def settled(stream, least):
