@@ -8,7 +8,8 @@
 #
 # PROCESSION_PURE=1 before any of them: without the extension, in pure Python.
 #
-# The extension is built where there is a compiler, and anew when its sources have changed.
+# The extension is built where there is a compiler, and anew when its sources have changed. Should it not compile there, a
+# user's install goes on without it; what installs for development or measuring (PROCESSION_STRICT) ends with the errors.
 #
 # One environment, VENV, is filled level by level: base (the package and its progress bar), dev (checks and tests),
 # bench (the peers). `make rivals` has one of its own, since ray and dask are heavy. A stamp file says which level is in;
@@ -53,12 +54,12 @@ $(VENV)/.stamp-base: $(PROJECT) | $(PY)
 
 $(VENV)/.stamp-dev: $(PROJECT) | $(PY)
 	@echo "installing the tools of development" >&2
-	@$(PIP_INSTALL) -e '.[dev]'
+	@PROCESSION_STRICT=1 $(PIP_INSTALL) -e '.[dev]'
 	@touch $@ $(VENV)/.stamp-base
 
 $(VENV)/.stamp-bench: $(PROJECT) | $(PY)
 	@echo "installing the peers of the benchmarks" >&2
-	@$(PIP_INSTALL) -e '.[bench]'
+	@PROCESSION_STRICT=1 $(PIP_INSTALL) -e '.[bench]'
 	@touch $@
 
 $(VENV)/.stamp-rivals: $(PROJECT) | $(PY)
