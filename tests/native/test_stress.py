@@ -28,7 +28,7 @@ BUILDS = {
     "thread": ("-O1", "-g", "-fsanitize=thread"),
     "address,undefined": ("-O1", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"),
 }
-ROUNDS = {"plain": 300, "thread": 80, "address,undefined": 150}
+ROUNDS = {"plain": 150, "thread": 40, "address,undefined": 75}
 
 
 @pytest.fixture(scope="module", params=BUILDS)

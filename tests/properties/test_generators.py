@@ -89,8 +89,6 @@ class Taker:
     def check(self) -> int:
         """Equality is the oracle. Returns how often it was begun."""
         assert self.out == self.expected[: self.stop], f"{self.out} is not {self.expected}"
-        self.stream = None
-        gc.collect()
         ticks = threading.Event()
         for _ in range(int(PATIENCE / 0.005)):  # where it was closed, it ends soon
             begun, ended = self.count("begins"), self.count("ends")
@@ -130,6 +128,9 @@ def check(data: st.DataObject, counts: Counter[str], pool: Pool, folder: str) ->
                     taker.take()
         if calls:
             assert pool.submit(abs, -1).result(PATIENCE) == 1
+    for taker in takers:
+        taker.stream = None
+    gc.collect()
     for taker in takers:
         counts["runs"] += taker.check()
     counts["streams"] += len(takers)

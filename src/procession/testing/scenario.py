@@ -109,19 +109,19 @@ RENEWING: dict[str, Any] = {"crashes": 1, "failed_starts": 1}
 
 BOUNDS = (
     Scenario("calls, a crash, a cancel", 2, (("calls", 2),), crashes=1, cancels=1),
-    Scenario("a call and a chunk, a crash", 2, (("calls", 1), ("chunk", 3)), crashes=1),
-    Scenario("a chunk of fixed grain, closed", 2, (("grain", 4),), cancels=1),
+    Scenario("a call and a chunk, a crash", 2, (("calls", 1), ("chunk", 2)), crashes=1),
+    Scenario("a chunk of fixed grain, closed", 2, (("grain", 3),), cancels=1),
     Scenario("one worker, calls, a crash, a cancel", 1, (("calls", 1), ("calls", 4)), crashes=1, cancels=1),
     Scenario("one worker that will not start, all endings", 1, (("calls", 2),), ENDINGS, failed_starts=3, unfit=1),
     Scenario("bad starts, a bad initializer, a crash", 2, (("calls", 2),), failed_starts=1, unfit=1, crashes=1),
     Scenario("calls, shut down with cancel", 2, (("calls", 3),), ("shutdown", "cancel")),
-    Scenario("calls, a crash, killed", 2, (("calls", 3),), ("kill",), crashes=1),
+    Scenario("calls, a crash, killed", 2, (("calls", 2),), ("kill",), crashes=1),
     Scenario("a worker an item, a cancel", 2, (("calls", 2),), quota=1, cancels=1),
-    Scenario("lone calls to a lent worker, a crash", 2, (("calls", 1), ("lone", 1), ("lone", 1)), crashes=1, lends=1),
+    Scenario("a lone call to a lent worker, a crash", 2, (("calls", 1), ("lone", 1)), crashes=1, lends=1),
     Scenario("calls of unknown cost, a crash", 2, (("calls", 3),), crashes=1, mean_ns=UNKNOWN),
     Scenario("calls that may take too long", 2, (("calls", 2),), timeouts=1),
     Scenario("one worker, too long, a cancel that kills", 1, (("calls", 2),), timeouts=1, cancels=1, kills=True),
-    Scenario("too long with a grace, closed for good", 1, (("chunk", 3),), timeouts=1, grace=True, **ENDING_ONE),
+    Scenario("too long with a grace, closed for good", 1, (("chunk", 2),), timeouts=1, grace=True, **ENDING_ONE),
     Scenario("calls that run again, a crash, an error", 2, (("calls", 2),), crashes=1, errors=1, retries=1),
     Scenario("a chunk that runs again, a crash, two errors", 1, (("chunk", 3),), crashes=1, errors=2, retries=2),
     Scenario(
@@ -135,7 +135,7 @@ BOUNDS = (
         **ENDING_ONE,
     ),
     Scenario("calls that may wait too long, a cancel", 1, (("calls", 3),), lates=1, cancels=1),
-    Scenario("priorities, a crash", 2, (("calls", 2), ("calls", 2)), ranks=(0, 5, 1), crashes=1),
+    Scenario("priorities, a crash", 2, (("calls", 1), ("calls", 2)), ranks=(0, 5, 1), crashes=1),
     Scenario("too old, a crash, a start that fails", 1, (("calls", 2),), dues=1, crashes=1, failed_starts=1),
     Scenario("too old, two workers", 2, (("calls", 2),), dues=1),
     Scenario("too old, too heavy", 1, (("calls", 2),), dues=1, heavies=1),
@@ -143,21 +143,29 @@ BOUNDS = (
     Scenario("smaller, then larger", 2, (("calls", 2),), sizes=(1, 2)),
     Scenario("smaller, too old", 2, (("calls", 2),), sizes=(1,), dues=1),
     Scenario("all at once, a chunk", 1, (("chunk", 2),), **{**EVERYTHING, "errors": 0}),
-    Scenario("keys, a crash", 2, KEYS, crashes=1),
+    Scenario("keys, a crash", 2, (("key", 2), ("key", 1)), crashes=1),
     Scenario("one worker, keys, a cancel, a crash", 1, KEYS, cancels=1, crashes=1),
     Scenario("one worker, dear keys and a call, a crash", 1, (*KEYS, ("calls", 1)), mean_ns=DEAR, crashes=1),
     Scenario("keys, too old", 1, KEYS, dues=1),
     Scenario("a key, a lone call to a lent worker", 2, (("calls", 1), ("key", 2), ("lone", 1)), lends=1),
     Scenario("turns and a call, a crash", 2, (("turns", 3), ("calls", 1)), crashes=1),
     Scenario("one worker, turns that run again, a call, a crash", 1, (("turns", 2), ("calls", 1)), crashes=1, **TWICE),
-    Scenario("one worker, turns, too old, a crash", 1, (("turns", 2), ("calls", 1)), dues=1, crashes=1),
+    Scenario("one worker, turns, too old, a crash", 1, (("turns", 2),), dues=1, crashes=1),
     Scenario("turns and calls, an item a worker", 1, (("turns", 3), ("calls", 3)), quota=1),
     Scenario("turns and a call, smaller, then larger", 2, (("turns", 2), ("calls", 1)), sizes=(1, 2)),
     Scenario("turns, too long, a cancel that kills, cancelled", 1, (("turns", 2),), ("cancel",), **TOO_LONG),
 )
-"""What is walked by default: some forty seconds of one core."""
+"""What is walked by default: some forty seconds of one core. Eight of them are in DEEP_BOUNDS with an item more."""
 
 DEEP_BOUNDS = (
+    Scenario("a call and a chunk of three, a crash", 2, (("calls", 1), ("chunk", 3)), crashes=1),
+    Scenario("a chunk of four of fixed grain, closed", 2, (("grain", 4),), cancels=1),
+    Scenario("three calls, a crash, killed", 2, (("calls", 3),), ("kill",), crashes=1),
+    Scenario("lone calls to a lent worker, a crash", 2, (("calls", 1), ("lone", 1), ("lone", 1)), crashes=1, lends=1),
+    Scenario("a chunk of three, too long with a grace", 1, (("chunk", 3),), timeouts=1, grace=True, **ENDING_ONE),
+    Scenario("four of three priorities, a crash", 2, (("calls", 2), ("calls", 2)), ranks=(0, 5, 1), crashes=1),
+    Scenario("keys of two, a crash", 2, KEYS, crashes=1),
+    Scenario("one worker, turns, too old, a call, a crash", 1, (("turns", 2), ("calls", 1)), dues=1, crashes=1),
     Scenario("three calls, a crash, a cancel", 2, (("calls", 3),), crashes=1, cancels=1),
     Scenario(
         "too old, three calls, a crash, a start that fails", 1, (("calls", 3),), dues=1, crashes=1, failed_starts=1
