@@ -1,23 +1,31 @@
-"""Tests that need nothing but a core are run by a pytest beside this one, and reported here as if they were run here.
+"""The tests are run by several pytests at a time, and reported by this one as if it had run them all.
 
-PLACES says which. They come last; by then they have long been run (beside.py says why that costs little). Each has the
-fixtures and the checks that it has anywhere. When only a few tests are selected, or somebody wants to watch
-(`-s`, `--pdb`), they are run where they are asked for.
+Most tests wait for something most of the time, and some need nothing but a core. So beside this session there are
+* a program of low priority that runs what PLACES says, which neither measures anything nor races with anybody;
+* HANDS others of its kind, with which it *shares* the rest: the tests in their order are cut into bundles, this session
+  takes one after the other from the front, the others from the back, until they meet. Who takes a bundle removes the
+  file that stands for it, which one can do and no other; so each test is run once, and whoever is quicker does more.
+
+Each test has the fixtures and the checks that it has anywhere. What there is one of in a session stays here: walks
+(walking.py) and the campaign of tests/conformance, which are waited for at the end. When only a few tests are selected,
+or somebody wants to watch (`-s`, `--pdb`), all are run here.
 """
 
 from __future__ import annotations
 
 import gc
+import itertools
 import os
 import tempfile
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 
-from tests import walking
-from tests.beside import ROOT, Beside, answer
+from tests import walking, warm
+from tests.beside import NICE, ROOT, Beside, Say, tell
 
 PLACES = (
     "tests/arena/test_arena.py",
@@ -38,63 +46,205 @@ PLACES = (
     "tests/transport/test_interrupts.py",
 )
 """What neither measures anything nor races with anybody."""
+OURS = ("tests/conformance/test_conformance.py",)
+"""What asks for something that a session has once; and whatever asks for walks."""
+HANDS = int(os.environ.get("PROCESSION_TESTS_HANDS", "1"))
+"""So many others take bundles."""
+BUNDLE = 12
+"""Tests of a module in a row that are taken together, unless they share a fixture: then it is the module."""
 LEAST = 100
-"""So many tests are worth a program of their own."""
+"""So many tests are worth a program."""
 LIMIT = 600
-"""Seconds that a test may take there: whoever has a low priority may have to wait."""
+"""Seconds that a test may take at a low priority, where it may have to wait."""
 VARIABLE = "PROCESSION_TESTS_APART"
 
 Report = dict[str, Any]
 
 
-class Apart:
-    """The tests that are run there, and what it said of each."""
+# -------------------------------------------------------------------------------------------------------- who does what
 
-    def __init__(self, config: pytest.Config, items: Sequence[pytest.Item]) -> None:
-        self._config = config
-        self._ids = {item.nodeid for item in items}
-        self._program: Beside | None = None
-        self._said: dict[str, list[Report]] = {}
-        self._words = ""
 
-    def begin(self) -> None:
-        """Have them run."""
-        options = ["-o", f"timeout={LIMIT}"]
-        options += [word for each in self._config.getoption("override_ini") or () for word in ("-o", each)]
-        if (limit := self._config.getoption("timeout", None)) is not None:
-            options.append(f"--timeout={limit}")
-        self._program = Beside(__name__, (options, sorted(self._ids)))
-
-    def end(self) -> None:
-        """Nobody asks any more."""
-        if self._program is not None:
-            self._program.end()
-
-    def has(self, item: pytest.Item) -> bool:
-        """It is run there."""
-        return item.nodeid in self._ids
-
-    def reports(self, item: pytest.Item) -> list[Any]:
-        """Of this test. Waits for the end of all of them."""
-        assert self._program is not None
-        try:
-            if not self._said:
-                said, self._words = self._program.answer()
-                for report in said:
-                    self._said.setdefault(report["nodeid"], []).append(report)
-            told = self._said.get(item.nodeid)
-            assert told, f"it was to be run apart, and was not:\n{self._words}"
-        except Exception as error:
-            said = f"{type(error).__name__}: {error}"
-            return [pytest.TestReport(item.nodeid, item.location, {}, "failed", said, "call")]
-        hook = self._config.hook.pytest_report_from_serializable
-        return [hook(config=self._config, data=report) for report in told]
+def place(item: pytest.Item) -> str:
+    return item.path.relative_to(ROOT).as_posix() if item.path.is_relative_to(ROOT) else ""
 
 
 def is_apart(item: pytest.Item) -> bool:
-    """One of those."""
-    place = item.path.relative_to(ROOT).as_posix() if item.path.is_relative_to(ROOT) else ""
-    return place.startswith(PLACES) and not walking.asks(item)
+    """Run by the program of low priority."""
+    return place(item).startswith(PLACES) and not walking.asks(item)
+
+
+def is_ours(item: pytest.Item) -> bool:
+    """Not to be shared."""
+    return place(item).startswith(OURS) or walking.asks(item)
+
+
+def shares_a_fixture(item: pytest.Item) -> bool:
+    """With others of its module, one that costs something."""
+    info = getattr(item, "_fixtureinfo", None)
+    found = info.name2fixturedefs if info is not None else {}
+    defs = itertools.chain.from_iterable(each for name, each in found.items() if name != warm.NAME)
+    return any(each.scope in ("class", "module", "package") for each in defs)
+
+
+def bundles_of(items: Iterable[pytest.Item]) -> list[list[pytest.Item]]:
+    """Each of one module, in their order."""
+    found = []
+    for _, group in itertools.groupby(items, lambda each: each.path):
+        tests = list(group)
+        size = len(tests) if any(map(shares_a_fixture, tests)) else BUNDLE
+        found += [tests[at : at + size] for at in range(0, len(tests), size)]
+    return found
+
+
+# -------------------------------------------------------------------------------------------------------------- bundles
+
+
+class Heap:
+    """A folder with a file for each bundle that nobody has taken."""
+
+    def __init__(self, folder: str) -> None:
+        self._folder = folder
+
+    def fill(self, count: int) -> None:
+        for number in range(count):
+            self._file(number).touch()
+
+    def take(self, number: int) -> bool:
+        """Nobody else has, or will."""
+        try:
+            self._file(number).unlink()
+        except FileNotFoundError:
+            return False
+        return True
+
+    def _file(self, number: int) -> Path:
+        return Path(self._folder, str(number))
+
+
+def one_after_the_other(items: Iterator[pytest.Item]) -> Iterator[pytest.Item]:
+    """Runs them; the next is asked for before one is run, which tears down what the next one does not need."""
+    item = next(items, None)
+    for number in itertools.count():
+        if item is None:
+            return
+        if number % BUNDLE == 0:
+            tidy()
+        following = next(items, None)
+        item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
+        yield item
+        item = following
+
+
+def tidy() -> None:
+    """Some tests collect garbage a hundred times, and need not look each time at all the modules, tests and reports
+    that there are: that was an eighth of what the suite cost."""
+    gc.collect()
+    gc.freeze()
+
+
+def look_whether_to_stop(session: pytest.Session) -> None:
+    """As pytest does after each test."""
+    if session.shouldfail:
+        raise session.Failed(session.shouldfail)
+    if session.shouldstop:
+        raise session.Interrupted(session.shouldstop)
+
+
+# --------------------------------------------------------------------------------------------------------- this session
+
+
+class Apart:
+    """What is run where, and what was reported of it."""
+
+    def __init__(self, config: pytest.Config, items: Sequence[pytest.Item]) -> None:
+        found = [each for each in items if is_apart(each)]
+        self._apart = found if len(found) >= LEAST else []
+        apart = set(self._apart)
+        rest = [each for each in items if not is_ours(each) and each not in apart]
+        self._bundles = bundles_of(rest) if len(rest) >= LEAST and HANDS else []
+        shared = {each for bundle in self._bundles for each in bundle}
+        self._ours = [each for each in items if each not in apart and each not in shared]
+        self._config = config
+        self._waits = {each.nodeid: each for each in items}
+        self._programs: list[Beside] = []
+
+    def __bool__(self) -> bool:
+        return bool(self._apart or self._bundles)
+
+    def begin(self) -> None:
+        """Have them run."""
+        self._folder = tempfile.TemporaryDirectory(prefix="tests-")
+        self._heap = Heap(self._folder.name)
+        self._heap.fill(len(self._bundles))
+        if self._apart:
+            self._programs.append(self._program(NICE, [self._apart]))
+        for _ in range(HANDS if self._bundles else 0):
+            self._programs.append(self._program(0, self._bundles))
+
+    def _program(self, nice: int, bundles: list[list[pytest.Item]]) -> Beside:
+        folder = None if nice else self._folder.name
+        words = Path(self._folder.name, f"words-{len(self._programs)}")
+        asked = Asked(
+            nice, self._options(nice), [[each.nodeid for each in some] for some in bundles], folder, str(words)
+        )
+        return Beside(__name__, asked)
+
+    def _options(self, nice: int) -> list[str]:
+        options = ["-o", f"timeout={LIMIT}"] if nice else []
+        options += [word for each in self._config.getoption("override_ini") or () for word in ("-o", each)]
+        options += [f"--tb={self._config.getoption('tbstyle')}"]
+        if (given := self._config.getoption("timeout", None)) is not None:
+            options.append(f"--timeout={given}")
+        return options
+
+    def end(self) -> None:
+        """Nobody asks any more."""
+        for each in self._programs:
+            each.end()
+        self._folder.cleanup()
+
+    def run(self, session: pytest.Session) -> None:
+        """All of them, here or elsewhere."""
+        for item in one_after_the_other(itertools.chain(self._taken(), self._ours)):
+            del self._waits[item.nodeid]
+            look_whether_to_stop(session)
+            if len(self._waits) % BUNDLE == 0:
+                self._report(session)
+        while self._waits and not all(each.ended() for each in self._programs):
+            for each in self._programs:
+                each.hurry()
+            time.sleep(0.02)  # nothing announces that a program has said something
+            self._report(session)
+        self._report(session)
+        self._miss(session)
+
+    def _miss(self, session: pytest.Session) -> None:
+        """What nobody has run, though all have ended. The first of these says what the programs have printed."""
+        words = "".join(each.read_text(errors="replace")[-20_000:] for each in Path(self._folder.name).glob("words-*"))
+        for item in list(self._waits.values()):
+            text = f"a program beside this one was to run it, and has ended without it. {words}"
+            self._replay(item, [pytest.TestReport(item.nodeid, item.location, {}, "failed", text, "call")])
+            look_whether_to_stop(session)
+            words = ""
+
+    def _taken(self) -> Iterator[pytest.Item]:
+        """The tests of the bundles that this session takes."""
+        for number, bundle in enumerate(self._bundles):
+            if self._heap.take(number):
+                yield from bundle
+
+    def _report(self, session: pytest.Session) -> None:
+        """What was heard from the others."""
+        for nodeid, told in itertools.chain.from_iterable(each.heard() for each in self._programs):
+            hook = self._config.hook.pytest_report_from_serializable
+            self._replay(self._waits.pop(nodeid), [hook(config=self._config, data=each) for each in told])
+            look_whether_to_stop(session)
+
+    def _replay(self, item: pytest.Item, reports: list[Any]) -> None:
+        item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
+        for each in reports:
+            item.ihook.pytest_runtest_logreport(report=each)
+        item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
 
 
 _apart = pytest.StashKey[Apart]()
@@ -102,79 +252,98 @@ _apart = pytest.StashKey[Apart]()
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """What is waited for comes last: walks, then the tests that are run apart. How long it takes beside is no fault."""
+    """What is waited for comes last: how long it takes beside is no fault."""
     for each in filter(walking.asks, items):
         if each.get_closest_marker("timeout") is None:
             each.add_marker(pytest.mark.timeout(900))
+    items.sort(key=is_ours)
     watched = config.getoption("usepdb") or config.getoption("capture") == "no" or config.getoption("collectonly")
-    found = [] if watched or VARIABLE in os.environ else [each for each in items if is_apart(each)]
-    if len(found) >= LEAST:
-        config.stash[_apart] = apart = Apart(config, found)
-        for each in found:
-            each.add_marker(pytest.mark.timeout(0), append=False)  # there it has one
-        items.sort(key=lambda each: 2 if apart.has(each) else walking.asks(each))
-    else:
-        items.sort(key=walking.asks)
-
-
-@pytest.hookimpl(wrapper=True)
-def pytest_runtestloop(session: pytest.Session) -> Iterator[None]:
-    gc.collect()
-    gc.freeze()  # some tests collect garbage a hundred times, and need not look at all modules each time
-    apart = session.config.stash.get(_apart, None)
-    if apart is None:
-        return (yield)
-    try:
-        apart.begin()
-        return (yield)
-    finally:
-        apart.end()
+    if not watched and VARIABLE not in os.environ:
+        config.stash[_apart] = Apart(config, items)
 
 
 @pytest.hookimpl(tryfirst=True)
-def pytest_runtest_protocol(item: pytest.Item) -> bool | None:
-    apart = item.config.stash.get(_apart, None)
-    if apart is None or not apart.has(item):
+def pytest_runtestloop(session: pytest.Session) -> bool | None:
+    tidy()
+    apart = session.config.stash.get(_apart, None)
+    if not apart or session.testsfailed:
         return None
-    item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
-    for report in apart.reports(item):
-        item.ihook.pytest_runtest_logreport(report=report)
-    item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
+    try:
+        apart.begin()
+        apart.run(session)
+    finally:
+        apart.end()
     return True
 
 
-# ------------------------------------------------------------------------------------------------- the program itself
+# ------------------------------------------------------------------------------------------------ the programs
 
 
-class Listener:
-    """What is reported there."""
+class Asked(NamedTuple):
+    """What such a program is to do."""
 
-    def __init__(self) -> None:
-        self.said: list[Report] = []
+    nice: int
+    options: list[str]
+    bundles: list[list[str]]
+    """The tests of each, by their ids."""
+    heap: str | None
+    """Where to take them from; if nowhere, all are its own."""
+    words: str
+    """The file for what pytest prints."""
 
-    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        self.said.append(self.config.hook.pytest_report_to_serializable(config=self.config, report=report))
+
+class Hand:
+    """What makes a pytest such a program: it runs the tests of the bundles that it takes, and says what is reported."""
+
+    def __init__(self, asked: Asked, say: Say) -> None:
+        self._asked = asked
+        self._heap = Heap(asked.heap) if asked.heap else None
+        self._say = say
+        self._reports: list[Report] = []
 
     def pytest_configure(self, config: pytest.Config) -> None:
-        self.config = config
+        self._config = config
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        wanted = set(itertools.chain.from_iterable(self._asked.bundles))
+        items[:] = [each for each in items if each.nodeid in wanted]
+
+    def pytest_runtestloop(self, session: pytest.Session) -> bool:
+        taken = self._taken({each.nodeid: each for each in session.items})
+        for _ in one_after_the_other(taken):
+            look_whether_to_stop(session)
+        return True
+
+    def _taken(self, found: dict[str, pytest.Item]) -> Iterator[pytest.Item]:
+        """From the back; what it has not found it leaves to others."""
+        for number, ids in reversed([*enumerate(self._asked.bundles)]):
+            tests = [found[each] for each in ids if each in found]
+            if len(tests) == len(ids) and (self._heap is None or self._heap.take(number)):
+                yield from tests
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        self._reports.append(self._config.hook.pytest_report_to_serializable(config=self._config, report=report))
+
+    def pytest_runtest_logfinish(self, nodeid: str) -> None:
+        self._say((nodeid, self._reports))
+        self._reports = []
 
 
-def run(asked: tuple[list[str], list[str]]) -> tuple[list[Report], str]:
-    """Run these tests; what was reported of them, and what pytest has printed."""
-    options, ids = asked
+def work(asked: Asked, say: Say) -> None:
+    """Be such a program."""
+    os.nice(asked.nice)
+    if asked.heap is None:
+        gc.disable()  # models are walked there, which make no cycles, and millions of objects that live
     os.environ[VARIABLE] = "1"
-    listener = Listener()
-    with tempfile.TemporaryDirectory(prefix="apart-") as folder:
-        words = Path(folder, "words")
-        Path(folder, "ids").write_text("\n".join(ids))
-        with words.open("w") as file:
-            os.dup2(file.fileno(), 1)
-        pytest.main(["-p", "no:cacheprovider", "-o", "addopts=", *options, f"@{folder}/ids"], [listener])
-        os.dup2(2, 1)
-        return listener.said, words.read_text(errors="replace")[-20_000:]
+    with open(asked.words, "w") as file:
+        os.dup2(file.fileno(), 1)
+    files = sorted({each.partition("::")[0] for ids in asked.bundles for each in ids})
+    pytest.main(["-p", "no:cacheprovider", "-o", "addopts=", *asked.options, *files], [Hand(asked, say)])
+    os.dup2(2, 1)
 
 
 if __name__ == "__main__":
     from tests import apart
 
-    answer(apart.run)
+    tell(apart.work)

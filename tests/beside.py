@@ -1,9 +1,9 @@
-"""Programs beside the tests: what needs no quiet and waits for nothing is done there, from the first moment on.
+"""Programs beside the tests, from the first moment on: what waits for nothing is done there, and other tests are run.
 
 Most tests wait for something, and leave the cores to whoever can use them. Such a program is asked over its stdin and
-answers over its stdout, both pickled. It has a low priority, so that it slows nobody down, until somebody waits for it.
-It has a process group of its own, so that no ^C of a test reaches it, and no mark by which leaks.py would take it, or
-what it starts, for a test's.
+answers over its stdout, both pickled; it may say something long before its end. Where nothing waits for it, it has a
+low priority, so that it slows nobody down, until somebody waits for it. It has a process group of its own, so that no
+^C of a test reaches it, and no mark by which leaks.py would take it, or what it starts, for a test's.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ import signal
 import subprocess
 import sys
 import tempfile
-import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -24,17 +23,22 @@ from tests import leaks
 
 ROOT = Path(__file__).resolve().parents[1]
 running: set[int] = set()
-"""Such programs of this process."""
+"""Such programs of this process, and who would end it."""
 NICE = 5
 """Low, but not the lowest, with which it would hardly run at all on a crowded machine."""
+HEAD = 8
+"""Bytes in front of what is said: its length."""
+WATCH = "read line; kill -KILL 0"
+"""For a shell: at the end of its stdin, end the group."""
 
 
 class Beside:
-    """A program that was asked, and what it answers."""
+    """A program that was asked, and what it says."""
 
     def __init__(self, module: str, question: object) -> None:
         """`module` calls `answer` when it is run."""
         self.module = module
+        self._at = 0
         self._answer: list[Any] = []
         self._out = tempfile.TemporaryFile()  # noqa: SIM115  # closed by `end`
         self._program = subprocess.Popen(
@@ -51,16 +55,34 @@ class Beside:
         self._told.write(pickle.dumps(question))
         self._told.flush()
 
+    def heard(self) -> list[Any]:
+        """What it has said since we last asked."""
+        found = []
+        while len(head := os.pread(self._out.fileno(), HEAD, self._at)) == HEAD:
+            size = int.from_bytes(head)
+            if len(body := os.pread(self._out.fileno(), size, self._at + HEAD)) < size:
+                break
+            self._at += HEAD + size
+            found.append(pickle.loads(body))
+        return found
+
+    def ended(self) -> bool:
+        """It has: what it said until now is all."""
+        return self._program.poll() is not None
+
+    def hurry(self) -> None:
+        """Somebody waits for it."""
+        with contextlib.suppress(OSError):  # not everybody may hurry others
+            os.setpriority(os.PRIO_PGRP, self._program.pid, 0)
+
     def answer(self) -> Any:
         """Waits for it."""
         if not self._answer:
-            with contextlib.suppress(OSError):  # not everybody may hurry others
-                os.setpriority(os.PRIO_PGRP, self._program.pid, 0)
+            self.hurry()
             code = self._program.wait()
             assert code == 0, f"{self.module} has ended with {code}: its words are above"
-            self._out.seek(0)
-            self._answer.append(pickle.load(self._out))
-        return self._answer[0]
+            self._answer += self.heard()
+        return self._answer[-1]
 
     def end(self) -> None:
         """Nobody asks any more."""
@@ -72,19 +94,40 @@ class Beside:
         self._out.close()
 
 
-def answer(find: Callable[[Any], object]) -> None:
-    """To be called by such a program: answers with what `find` makes of the question."""
-    os.nice(NICE)
+Say = Callable[[object], None]
+
+
+def tell(work: Callable[[Any, Say], object]) -> None:
+    """To be called by such a program: does this with the question, and with a way to say something."""
     out = os.dup(1)
     os.dup2(2, 1)  # whatever is printed is for people
     question = pickle.load(sys.stdin.buffer)
-    threading.Thread(target=end_with_our_parent, args=[os.dup(0)], daemon=True).start()  # 0 may become something else
-    found = find(question)
-    with open(out, "wb") as file:
-        pickle.dump(found, file)
+    with end_with_our_parent():
+        work(question, lambda said: write(out, pickle.dumps(said)))
 
 
-def end_with_our_parent(told: int) -> None:
-    """Whoever asked is gone: nobody waits for us, or for what we have started."""
-    os.read(told, 1)  # past Python's file, whose lock nobody may hold at the interpreter's end
-    os.killpg(0, signal.SIGKILL)
+def write(out: int, body: bytes) -> None:
+    """All of it, in one piece where that goes."""
+    data = memoryview(len(body).to_bytes(HEAD) + body)
+    while data:
+        data = data[os.write(out, data) :]
+
+
+def answer(find: Callable[[Any], object]) -> None:
+    """To be called by such a program: answers with what `find` makes of the question."""
+    os.nice(NICE)
+    tell(lambda question, say: say(find(question)))
+
+
+@contextlib.contextmanager
+def end_with_our_parent() -> Any:
+    """Whoever asked is gone: nobody waits for us, or for what we have started. A process looks, since a thread would be
+    one that tests do not expect."""
+    watch = subprocess.Popen(["/bin/sh", "-c", WATCH], stdin=0)
+    running.add(watch.pid)
+    try:
+        yield
+    finally:
+        watch.kill()
+        watch.wait()
+        running.discard(watch.pid)

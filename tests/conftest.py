@@ -6,7 +6,7 @@ import signal
 from hypothesis import HealthCheck, settings
 
 from tests import bytecode
-from tests.apart import pytest_collection_modifyitems, pytest_runtest_protocol, pytest_runtestloop
+from tests.apart import pytest_collection_modifyitems, pytest_runtestloop
 from tests.leaks import nothing_stays_behind, pytest_configure, pytest_runtest_makereport
 from tests.walking import walked, walks
 
@@ -15,7 +15,6 @@ __all__ = [
     "pytest_collection_modifyitems",
     "pytest_configure",
     "pytest_runtest_makereport",
-    "pytest_runtest_protocol",
     "pytest_runtestloop",
     "walked",
     "walks",
