@@ -48,10 +48,10 @@ class SharedPace(Pace):
         self._lock = threading.RLock()
         self.rested: dict[Callable[[], object], None] = {}
 
-    def take(self, now: int) -> int:
+    def at(self, now: int) -> int:
         """See `Pace`."""
         with self._lock:
-            return super().take(now)
+            return super().at(now)
 
     def grab(self, now: int) -> bool:
         """See `Pace`."""

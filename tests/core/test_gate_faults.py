@@ -106,10 +106,10 @@ def test_a_fault_is_found(fault: type[Gate], monkeypatch: pytest.MonkeyPatch) ->
 
 def test_a_pace_that_fills_too_fast_is_found() -> None:
     class TooFast(Pace):
-        def take(self, now: int) -> int:
-            at = super().take(now)
-            self._full -= 1
-            return at
+        def grab(self, now: int) -> bool:
+            taken = super().grab(now)
+            self._full -= taken
+            return taken
 
     world = World(1, 1, None, True)
     world.gate = Gate(1, pace=TooFast(SECOND / test_gate.PERIOD))

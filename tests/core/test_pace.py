@@ -133,10 +133,88 @@ def test_a_further_run_takes_the_next_token_and_rests_until_it_starts() -> None:
     assert pace.again(2, 0) == 8
     assert pace.resting(2) == 1
     assert pace.at(2) == 20
-    assert pace.again(3, 100) == 100  # its own wait is longer
+    assert pace.again(3, 100) == 100  # its own wait is longer, and keeps nobody meanwhile
+    assert pace.at(3) == 20
     assert pace.resting(9) == 2
     assert pace.resting(10) == 1
     assert pace.resting(103) == 0
+
+
+def test_what_failed_together_does_not_come_back_together() -> None:
+    pace = made(10, 1)
+    assert [pace.again(0, 100) for _ in range(4)] == [100, 110, 120, 130]
+    assert [pace.grab(now) for now in (0, 9, 10, 90)] == [True, False, True, True]
+    assert pace.at(91) == 140, "no token is left before those that are promised"
+
+
+class Named:
+    """A pace, all instants that it has named, and what it could have named: by looking at them all."""
+
+    def __init__(self, period: int, burst: int) -> None:
+        self.period, self.burst = period, burst
+        self.pace = made(period, burst)
+        self.instants: list[int] = []
+
+    def fits(self, at: int) -> bool:
+        full = -(10**9)
+        for each in sorted([*self.instants, at]):
+            if each < full - (self.burst - 1) * self.period:
+                return False
+            full = max(full, each) + self.period
+        return True
+
+    def act(self, now: int, delay: int | None) -> None:
+        if delay is not None:
+            wait = self.pace.again(now, delay)
+            assert wait >= delay
+            self.add(now + wait)
+        at = self.pace.at(now)
+        assert self.fits(at)
+        if self.burst == 1:
+            assert not any(self.fits(each) for each in range(now, at)), "law 3: the first instant"
+        assert self.pace.grab(now) == (at == now)
+        if at == now:
+            self.add(at)
+
+    def add(self, at: int) -> None:
+        assert self.fits(at), (self.instants, at)
+        self.instants.append(at)
+
+
+STEPS = [(step, delay) for step in (0, 3, 7) for delay in (None, 0, 2, 9, 30)]
+
+
+@pytest.mark.parametrize("burst", [1, 2, 3])
+def test_every_story_of_promised_tokens(burst: int) -> None:
+    for story in itertools.product(STEPS, repeat=3):
+        named, now = Named(4, burst), 100
+        for step, delay in story:
+            now += step
+            named.act(now, delay)
+
+
+@settings(max_examples=500, deadline=None)
+@given(
+    st.integers(1, 12),
+    st.integers(1, 4),
+    st.lists(st.tuples(st.integers(0, 40), st.none() | st.integers(0, 150)), max_size=40),
+)
+def test_longer_stories_of_promised_tokens(period: int, burst: int, story: list[tuple[int, int | None]]) -> None:
+    named, now = Named(period, burst), 1000
+    for step, delay in story:
+        now += step
+        named.act(now, delay)
+
+
+def test_many_that_wait_long_cost_little_and_keep_nobody() -> None:
+    """A quarter of a million that failed together: they are one span, and what starts by itself goes on."""
+    pace = made(10, 1)
+    for _ in range(250_000):
+        pace.again(0, 10**9)
+    assert len(pace._spans) == 1
+    assert [pace.grab(now) for now in (0, 10, 10**9 - 10)] == [True] * 3
+    assert pace.at(10**9) == 10**9 + 250_000 * 10
+    assert pace.resting(10**9 + 249_999 * 10) == 0
 
 
 def test_one_that_need_not_wait_does_not_rest() -> None:
