@@ -30,7 +30,7 @@ from procession.backends.roles import Attempts
 from procession.core.gate import Gate, Standing
 from procession.core.rules import Cause, Rules
 from procession.gatekeeper import Gatekeeper
-from procession.handover import SinkFuture
+from procession.handover import SinkFuture, Unsent
 from procession.transport import remote
 from procession.types import Raised
 
@@ -65,14 +65,18 @@ class Call(SinkFuture):
         self.items: list[BatchItem] = []
         self.bodies: list[Any] = []  # as long as it may run: they may own what lies in an arena
 
-    def gather(self, items: Sequence[BatchItem]) -> None:
-        """It is to run these, but for those that have been cancelled just now."""
+    def gather(self, items: Sequence[BatchItem]) -> list[BatchItem]:
+        """It is to run these, but for those that have been cancelled just now, which it returns."""
+        gone = []
         with tasks.LOCK:
             for item in items:
                 if item.claim(0):
                     item.call = self
                     self.items.append(item)
                     self.bodies.append(item.body)
+                else:
+                    gone.append(item)
+        return gone
 
 
 class Batcher(Gatekeeper):
@@ -122,24 +126,26 @@ class Batcher(Gatekeeper):
     def cancel_leased(self, item: BatchItem, kill: bool) -> bool:
         """See `LeasedCanceller`: for items that are in a call. Law 2."""
         call = item.call
-        if call is None or (call.begun and not (kill and len(call.items) == 1)):
+        if call is None and item.wid is None:
+            return item._cancel(kill)  # it is in the line again, since this was asked
+        ends = kill and call is not None and len(call.items) == 1
+        if call is None or (call.begun and not ends):
             return item.cancelled()
         item.unwanted = True
-        gone = call.cancel() if kill and len(call.items) == 1 else call.cancel_unstarted()
-        if not gone:
+        if not (call.cancel() if ends else call.cancel_unstarted()):
             item.unwanted, call.begun = False, True
             return item.cancelled()
-        self._end([item])
+        for watched in self._end([item]):
+            tasks.run_callbacks(watched)
         self.poke()
         return True
 
-    def _end(self, items: Sequence[BatchItem]) -> None:
-        """These are cancelled."""
+    def _end(self, items: Sequence[BatchItem]) -> list[Any]:
+        """These are cancelled; returns those with callbacks to be run."""
         with tasks.LOCK:
             for item in items:
                 item.wid = None
-        for watched in tasks.cancel_now(items):
-            tasks.run_callbacks(watched)
+        return tasks.cancel_now(items)
 
     # -- what starts ---------------------------------------------------------------------------------------------------
 
@@ -147,9 +153,25 @@ class Batcher(Gatekeeper):
         while self._arrived:
             call = self._arrived.popleft()
             if call in self._calls:
-                del self._calls[call]
                 self._hear(call)
+                del self._calls[call]  # not before: should that fail, its items are told so
+        if self._cancelled:
+            self._cancel_line()
         super()._step()
+
+    def _cancel_line(self) -> None:
+        """What waits is cancelled. Whoever has asked for that does the same, unless a signal has struck him."""
+        while True:
+            line = [each for each in list(self.owner.flow.starts) if each.__class__ is not Unsent]
+            waiting = [item for item in (*line, *(item for _, _, item in self._later)) if not item.done()]
+            if not waiting:
+                return
+            self._run_callbacks(self._end(waiting))
+
+    def _run_callbacks(self, watched: list[Any]) -> None:
+        """Not here: they may wait for room."""
+        for future in watched:
+            self._core.errands.post(lambda future=future: tasks.run_callbacks(future))  # type: ignore[misc]
 
     def _called(self) -> bool:
         return super()._called() or bool(self._arrived)
@@ -157,7 +179,7 @@ class Batcher(Gatekeeper):
     def _choose(self, now: int) -> list[Any]:
         """The items of one call, or none. Under the lock."""
         if self._cancelled:
-            return []  # what waits is being cancelled, one by one
+            return []
         gate, starts = self.gate, self.owner.flow.starts
         while self._later and self._later[0][2].done():
             heappop(self._later)
@@ -186,21 +208,23 @@ class Batcher(Gatekeeper):
     def _standing(self, starts: deque[Any]) -> tuple[Standing, int]:
         flow = self.owner.flow
         room, at = self._room(starts, self._out())
-        flushed = next(iter(self._core.open), self._flushed) < self._flushed
+        foremost = starts if self._core.key is not None else (starts[0],)  # with keys, older ones may come later
+        flushed = any(item.index < self._flushed for item in foremost)
         full = flow.room <= 0 and not self._calls and not self._later
         return Standing(len(starts), starts[0].since, len(self._calls), room, flow.closed or flushed or full), at
 
     def _hand_over(self, chosen: list[Any]) -> None:
         core = self._core
         call = Call(core.function, None)
-        call.gather(chosen)
+        call.sink, call._owner = self, core.canceller  # whoever cancels one of its items takes it back by that
+        self._calls[call] = None
+        gone = call.gather(chosen)
+        self._run_callbacks(tasks.cancel_now(gone))  # whoever did may have been struck before he had told anybody
         items = call.items
         if not items:
+            del self._calls[call]
             return
         call.tries, call.attempts = items[0].tries, items[0].attempts
-        call.sink = self
-        call._owner = core.canceller
-        self._calls[call] = None
         try:
             call.body = core.engine.encode(core.function, (call.bodies,), {})
         except Exception as error:  # each of them could be pickled
@@ -237,7 +261,7 @@ class Batcher(Gatekeeper):
         wanted = not self._cancelled and any(item.unwanted for item in items)
         back = [item for item in items if wanted and not item.unwanted and not item.done()]
         going = set(back)
-        self._end([item for item in items if item not in going])
+        self._run_callbacks(self._end([item for item in items if item not in going]))
         self._release(back)
         with self.owner.lock:
             self.owner.flow.starts.extendleft(reversed(back))

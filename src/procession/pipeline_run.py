@@ -56,6 +56,7 @@ class Conductor:
         self.over = False  # the conductor has ended, or is about to
         self._work = Bell()  # for the conductor
         self._poked = False
+        self._handed = 0  # when it looked
         self._arrived: deque[SinkFuture] = deque()
         self._out: dict[SinkFuture, Start] = {}
         self._homes: dict[tuple[int, Hashable], Home] = {}  # of stages with sticky keys: where the items of a key run
@@ -133,7 +134,8 @@ class Conductor:
             pace.rested[self.poke] = None
         try:
             while not self.over:
-                alarm = self.keeper.alarm(self.journey)
+                with self.lock:  # takers may close it meanwhile
+                    alarm = self.keeper.alarm(self.journey)
                 self._work.sleep(self._called, None if alarm is None else alarm / SECOND)
                 self._step()
         except BaseException as error:  # a bug of ours hangs nobody
@@ -146,10 +148,15 @@ class Conductor:
             self.bell.ring()
 
     def _called(self) -> bool:
-        return self._poked or bool(self._arrived) or bool(self.source.pulled)
+        """Asked when it is rung, and once a second: whoever was to ring may have been struck."""
+        journey, source = self.journey, self.source
+        if self._poked or self._arrived or source.pulled or journey.handed != self._handed:
+            return True
+        return (source.exhausted and not journey.closed) or (self._closing and not journey.cancelled)
 
     def _step(self) -> None:
         self._poked = False
+        self._handed = self.journey.handed
         now = monotonic_ns()
         heard = self._hear()
         with self.lock:

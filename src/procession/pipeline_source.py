@@ -1,9 +1,11 @@
 """Where a pipeline's items come from: pulled by takers, by a thread of its own, or fed by a coroutine.
 
 Laws
-1. Items go from the source to `pulled` in one step of the interpreter, and whoever sees `exhausted` finds there what
-   came before the end: the flag is set by the iteration itself.
-2. An error of the source ends it behind the items that came before; what is no `Exception` (Ctrl-C) comes out at once.
+1. Items go from the source to `_fresh` in one call of C, and from there to `pulled` in one step of the interpreter. So
+   a signal that raises loses none: the next pull finds what the struck one had got. Whoever sees `exhausted` finds in
+   `pulled` all that came before the end.
+2. An error of the source ends it behind the items that came before; what is no `Exception` (Ctrl-C), or was not the
+   source's since that has given all it was asked for, comes out at once.
 3. One thread pulls at a time, and who pulls closes.
 """
 
@@ -11,7 +13,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator
-from itertools import chain, islice
+from itertools import islice
 from time import perf_counter_ns
 from typing import Any
 
@@ -28,25 +30,34 @@ class Source:
 
     def __init__(self, items: Iterator[Any]) -> None:
         self.pulled: deque[Any] = deque()
-        self.exhausted = False  # nothing more comes
         self.error: BaseException | None = None
         self.live = False  # takers do not pull
         self.busy = False  # somebody pulls
         self.room = Bell()  # for a thread or a task that pulls
         self._items = items
-        self._whole = chain(items, self._at_its_end())
         self._block = 1
+        self._fresh: deque[Any] = deque()  # what this pull has got, or one that was struck
+        self._ended = self._closed = False
 
-    def _at_its_end(self) -> Iterator[Any]:
-        self.exhausted = True
-        yield from ()
+    @property
+    def exhausted(self) -> bool:
+        """Nothing more comes."""
+        return self._closed or (self._ended and not self._fresh)
 
     def take(self, count: int) -> None:
-        """Up to `count` items, in one call of C."""
+        """Up to `count` items."""
+        fresh, none = self._fresh, deque[Any]()
+        more = islice(self._items, max(0, count - len(fresh)))
         try:
-            self.pulled.extend(islice(self._whole, count))
+            fresh.extend(more)
+            if len(fresh) < count:
+                self._ended = True
         except Exception as error:
+            if len(fresh) >= count:
+                raise
             self.fail(error)
+        self.pulled += fresh
+        self._fresh = none  # in one step with that
 
     def take_some(self, most: int) -> None:
         """As many as come quickly."""
@@ -57,11 +68,15 @@ class Source:
     def fail(self, error: BaseException) -> None:
         """It has raised."""
         self.error = error
-        self.exhausted = True
+        self._ended = True
+
+    def end(self) -> None:
+        """It has come to its end."""
+        self._ended = True
 
     def close(self) -> None:
         """Nothing more is wanted. Closes a generator or a stream of ours, unless somebody pulls, who then does it."""
-        self.exhausted = True
+        self._closed = True
         if not self.busy:
             close_if_ours(self._items)
 

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from procession.core.flow import NOTHING
 from procession.coroutines import Task, beside
 from procession.observe.progress import Meter
-from procession.on_error import at_its_place
 from procession.pipeline_run import Conductor
 from procession.pipeline_stats import PipelineStats, stats_of
 from procession.types import Failure, Raised
@@ -20,20 +19,29 @@ if TYPE_CHECKING:
 
 
 class Exit:
-    """The outputs of one run, one by one: the four forms of on_error."""
+    """The outputs of one run, one by one: the four forms of on_error.
+
+    An interrupted taker leaves what it did not return; see `stream_outlet.Outlet`.
+    """
 
     def __init__(self, conductor: Conductor, on_error: OnError, meter: Meter) -> None:
         self.conductor = conductor
         self.touched = False  # somebody has asked for an output, or closed it
         self._on_error: OnError = on_error
         self._meter = meter
+        self._last: BaseException | None = None  # a failure that ends it, and has not been raised yet
 
     def next(self) -> Any:
         """The next value; NOTHING when there is none yet. Raises what comes at this place; StopIteration at the end."""
         self.touched = True
         conductor = self.conductor
         conductor.refuse_foreign()
+        if self._last is not None:
+            self._end()
         node: Any = NOTHING
+        value: Any = NOTHING
+        told: Any = NOTHING
+        record: Failure | None = None
         try:
             while True:
                 if conductor.due():
@@ -49,17 +57,28 @@ class Exit:
                         continue
                     return NOTHING
                 self._taken()
-                if node.value.__class__ is not Raised:
-                    return node.value
-                failed, node = node, NOTHING
-                value = self._failed(failed)
-                if value is not NOTHING:
+                value = node.value
+                if value.__class__ is not Raised:
                     return value
+                on_error = self._on_error
+                if on_error == "return":
+                    return value.error
+                if on_error == "raise":
+                    self._last = value.error
+                    node = value = NOTHING  # in one step with that: it is kept, and not put back
+                    self._end()
+                record = None if on_error == "skip" else self._record(node)
+                told, node, value = node, NOTHING, NOTHING
+                if record is not None:
+                    on_error(record)  # type: ignore[operator]
+                    conductor.args.pop(told, None)  # type: ignore[union-attr]
         except BaseException:
             if node is not NOTHING:
                 with conductor.lock:
                     conductor.journey.untake(node)
             raise
+        finally:
+            node = value = told = record = None  # no cycle through the frame
 
     def _taken(self) -> None:
         """There is room: for who pulls, and by bytes."""
@@ -69,26 +88,24 @@ class Exit:
         if conductor.keeper.limit is not None or conductor.journey.ended:
             conductor.poke()
 
-    def _failed(self, node: Node) -> Any:
-        """What `on_error` makes of it: a value, NOTHING to go on, or an exception."""
-        failed: Raised = node.value
-        works, kept = self.conductor.works, self.conductor.args
-
-        def record() -> Failure:
-            args = () if kept is None else (kept.pop(node, None),)
-            return Failure(node.item.index, args, failed.error, failed.attempts, works[node.stage].stage.name)
-
-        return at_its_place(self._on_error, failed.error, record, self.close)
+    def _record(self, node: Node) -> Failure:
+        failed, works, kept = node.value, self.conductor.works, self.conductor.args
+        args = () if kept is None else (kept.get(node),)
+        return Failure(node.item.index, args, failed.error, failed.attempts, works[node.stage].stage.name)
 
     def _end(self) -> NoReturn:
-        """Everything was handed over: the source's error, once, then StopIteration."""
+        """Nothing more comes: the failure that has ended it, or its source's error, once; then StopIteration."""
         conductor = self.conductor
-        error, conductor.source.error = conductor.source.error, None
+        source = conductor.source
+        if self._last is None and not conductor.journey.cancelled:
+            self._last, source.error = source.error, None
+        error = self._last
         self._meter.close()
-        conductor.poke()
-        if error is None or conductor.journey.cancelled:
+        if error is None:
+            conductor.poke()
             raise StopIteration
-        self.close()
+        conductor.close()
+        self._last = None  # in one step with what follows
         try:
             raise error
         finally:
@@ -97,6 +114,7 @@ class Exit:
     def close(self) -> None:
         """Cancel what waits and what runs, close the source, end the iteration."""
         self.touched = True
+        self._last = None
         self.conductor.close()
         self._meter.close()
 
@@ -194,7 +212,7 @@ class Feed:
             source.error = error
             raise
         finally:
-            source.exhausted = True
+            source.end()
             conductor.poke()
 
 

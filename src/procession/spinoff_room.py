@@ -34,6 +34,8 @@ def await_room(core: SpinCore, deadline: float | None) -> str | None:
     flow = core.flow
     if on_event_loop():
         return "put() does not block a thread that runs an event loop: use `await aput()`"
+    if core.words.on_result is not None and core.errands.mine:
+        return "on_result= is handed nothing while what the SpinOff calls (it, a callback, on_error=) waits in put()"
 
     def moves_no_more() -> bool:
         return core.may_put() or flow.admitted == flow.finished or core.stalled()

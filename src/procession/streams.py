@@ -12,7 +12,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Generator, Hashable, Iterator, Sequence, Sized
 from time import monotonic
-from typing import Any, NoReturn, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from procession._native import native
 from procession.backends.base import Engine, Function
@@ -20,14 +20,14 @@ from procession.backends.unstruck import unstruck
 from procession.core.flow import NOTHING
 from procession.core.rules import Rules
 from procession.observe.progress import Meter, Progress, check_progress
-from procession.on_error import OnError, at_its_place, check_on_error
+from procession.on_error import OnError, check_on_error
 from procession.pacing import check_rate
 from procession.record import record
-from procession.spilling import Spilled
 from procession.stream_bounds import Bounds
 from procession.stream_course import Course, Puller
+from procession.stream_outlet import Outlet
 from procession.stream_stats import StreamStats, stats_of
-from procession.types import Failure, Raised
+from procession.types import Raised
 
 R = TypeVar("R")
 
@@ -236,97 +236,6 @@ def make_course(
     if callable(words.on_error):
         course.args = {}
     return course
-
-
-class Outlet:
-    """What a taker gets for an outcome, on any thread or event loop: the four forms of on_error."""
-
-    __slots__ = ("_ended", "_on_error", "course", "touched")
-
-    def __init__(self, course: Course, on_error: OnError) -> None:
-        self.course = course
-        self.touched = False  # somebody has asked for a result, or closed it
-        self._on_error: OnError = on_error
-        self._ended = False
-
-    def next(self) -> Any:
-        """The next value; NOTHING when there is none yet. Raises what comes at this place; StopIteration at the end."""
-        self.touched = True
-        course = self.course
-        flow = course.flow
-        outcome: Any = NOTHING
-        try:
-            while True:
-                if flow.admitted - flow.handed <= course.low and not flow.closed:  # `due`, without the call
-                    course.fill()
-                with course.lock:
-                    outcome = flow.take()
-                    index = flow.place - 1
-                if course.keen:
-                    course.meter.report(flow.finished)
-                if outcome is NOTHING:
-                    if flow.ended:
-                        self._end()
-                    return NOTHING
-                if course.room.sleepers and flow.room >= course.measure():
-                    course.room.ring()
-                value = outcome
-                if course.ledger is not None:
-                    value = self._weighed(outcome, index)
-                if value.__class__ is not Raised:
-                    if course.args is not None:
-                        course.args.pop(index, None)
-                    return value
-                outcome = NOTHING
-                value = self._failed(value, index)
-                if value is not NOTHING:
-                    return value
-        except BaseException:
-            if outcome is not NOTHING:
-                with course.lock:
-                    flow.untake(outcome)
-            raise
-
-    def _weighed(self, outcome: Any, index: int) -> Any:
-        """What was taken is let go of by the ledger, read back if it was spilled; what waits for room may start."""
-        course = self.course
-        assert course.ledger is not None
-        value = outcome.load() if outcome.__class__ is Spilled else outcome
-        with course.lock:
-            course.ledger.left(index)
-        if course.flow.starts:
-            course.pump()
-        return value
-
-    def _failed(self, failure: Raised, index: int) -> Any:
-        """What `on_error` makes of it: a value, NOTHING to go on, or an exception."""
-        kept = self.course.args
-
-        def record() -> Failure:
-            return Failure(index, () if kept is None else kept.pop(index, ()), failure.error, failure.attempts)
-
-        return at_its_place(self._on_error, failure.error, record, self.close)
-
-    def _end(self) -> NoReturn:
-        """Everything was handed over: the source's error, once, then StopIteration."""
-        error, self.course.error = self.course.error, None
-        self.course.meter.close()
-        if self.course.spill is not None:
-            self.course.spill.close()
-        if error is None or self.course.cancelled:
-            raise StopIteration
-        self.close()
-        try:
-            raise error
-        finally:
-            del error
-
-    def close(self) -> None:
-        """Cancel what waits, close the source, end the iteration."""
-        self.touched = True
-        self.course.cancel()
-        self.course.close_source()
-        self.course.meter.close()
 
 
 class Stream(Iterator[R]):

@@ -15,8 +15,9 @@ from procession.core.flow import NOTHING
 from procession.coroutines import Task, beside
 from procession.on_error import OnError
 from procession.stream_course import Course
+from procession.stream_outlet import Outlet
 from procession.stream_stats import StreamStats, stats_of
-from procession.streams import Outlet, Words, drop, make_course, start
+from procession.streams import Words, drop, make_course, start
 
 R = TypeVar("R")
 

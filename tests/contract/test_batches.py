@@ -14,7 +14,8 @@ from typing import Any
 
 import pytest
 
-from procession import Full, PoisonTask, SpinOff, TaskTimeout, WorkerDied
+from procession import Full, PoisonTask, SpinOff, TaskTimeout, WorkerDied, batching
+from procession.backends import tasks
 from procession.backends.base import Capabilities
 from procession.types import Failure
 from tests.failures.kit import wait_until
@@ -112,6 +113,24 @@ def test_a_flush_is_for_what_was_put_before(spins: Any, path: str) -> None:
     assert groups(path) == [["0", "1"], ["2"], ["3", "4"]]
 
 
+def test_a_flush_that_waits_for_what_runs_makes_no_small_batches(
+    spins: Any, gate: Gate, path: str, backend: str
+) -> None:
+    if backend == "inline":
+        pytest.skip("there is one worker")
+    spin = spins(partial(at_gate, gate, path), batch=2, workers=2)
+    spin.put_many(range(2))
+    gate.arrived()
+    assert not spin.flush(0)
+    spin.put(2)
+    assert gate.nobody_arrives()
+    spin.put(3)
+    gate.arrived()
+    gate.open(2)
+    assert spin.flush(PATIENCE)
+    assert groups(path) == [["0", "1"], ["2", "3"]]
+
+
 def test_one_goes_when_nobody_can_put_more(spins: Any, path: str) -> None:
     spin = spins(partial(noted, path), batch=100, maxsize=3)
     futures = spin.put_many(range(3))
@@ -154,6 +173,21 @@ def test_any_iterable_of_as_many_results(spins: Any) -> None:
         with spins(fn, batch=3) as spin:
             spin.put_many(range(5))
         assert list(spin) == list(range(5))
+
+
+class Exits:
+    """An array of results that gives none."""
+
+    __array__ = None
+
+    def __iter__(self) -> Any:
+        raise SystemExit("no results")
+
+
+def test_results_that_cannot_be_taken_apart(spins: Any) -> None:
+    with spins(lambda items: Exits(), batch=2) as spin:
+        futures = spin.put_many(range(4))
+    assert [type(future.exception(PATIENCE)) for future in futures] == [SystemExit] * 4
 
 
 def test_an_array_of_results(spins: Any) -> None:
@@ -399,6 +433,47 @@ def test_what_waits_is_taken_out_of_its_batch(spins: Any, path: str) -> None:
     assert groups(path) == [["0", "2", "3", "4"]]
     assert futures[1].cancelled()
     assert spin.stats().cancelled == 1
+
+
+def test_one_that_is_cancelled_while_its_batch_is_made(spins: Any, path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The others run all the same: they were told neither that, nor anything else."""
+    gather = batching.Call.gather
+
+    def gather_and_lose_one(call: Any, items: Any) -> Any:
+        gone = gather(call, items)
+        if len(call.items) == 3:
+            assert call.items[0].cancel()
+        return gone
+
+    monkeypatch.setattr(batching.Call, "gather", gather_and_lose_one)
+    spin = spins(partial(noted, path), batch=3)
+    futures = spin.put_many(range(3))
+    spin.close()
+    assert [future.result(PATIENCE) for future in futures[1:]] == [1, 2]
+    assert futures[0].cancelled()
+    assert groups(path) == [["1", "2"]]
+
+
+def test_one_whose_canceller_was_struck_before_he_told_anybody(spins: Any, path: str) -> None:
+    spin = spins(partial(noted, path), batch=2)
+    future = spin.put(0)
+    future.add_done_callback(str)
+    with tasks.LOCK:
+        future.doom()
+    spin.put(1)
+    spin.close()
+    assert list(spin) == [1]
+    assert future.cancelled()
+
+
+def test_a_cancel_that_was_struck_in_the_middle_is_finished(spins: Any, path: str) -> None:
+    spin = spins(partial(noted, path), batch=4, key=lambda x: x % 2)
+    futures = spin.put_many(range(3))
+    spin._core.gate.cancel()  # as `spin.cancel()` does, before it cancels what waits
+    spin.close()
+    assert spin.join(PATIENCE)
+    assert all(future.cancelled() for future in futures)
+    assert groups(path) == []
 
 
 def test_of_a_batch_that_runs_none_of_several_is_cancelled_alone(spins: Any, gate: Gate, path: str) -> None:

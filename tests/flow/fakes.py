@@ -98,6 +98,7 @@ class CommandEngine:
             except BaseException as error:
                 outcome = Raised(error)
             self.report(task, place, [outcome])
+            outcome = None  # no cycle through this frame
 
     def report(self, task: Any, place: int | None, outcomes: list[Any]) -> None:
         if place is None:

@@ -19,12 +19,13 @@ POINTS = ("call", "c_return")
 class Interrupter:
     """Interrupts what it runs at one chosen point inside procession."""
 
-    def __init__(self, at: int) -> None:
+    def __init__(self, at: int, kind: type[BaseException] = KeyboardInterrupt) -> None:
         self.left = at
+        self.kind = kind
         self.struck = ""
 
     def run(self, operation: Callable[[], Any]) -> Any:
-        """`operation()`; raises KeyboardInterrupt at the chosen point, if it comes so far."""
+        """`operation()`; raises `kind` at the chosen point, if it comes so far."""
         if self.struck:
             return operation()
         sys.setprofile(self._look)
@@ -39,7 +40,7 @@ class Interrupter:
         if self.left == 0:
             sys.setprofile(None)
             self.struck = f"{event} in {frame.f_code.co_qualname}:{frame.f_lineno}"
-            raise KeyboardInterrupt(self.struck)
+            raise self.kind(self.struck)
         self.left -= 1
 
 

@@ -64,6 +64,78 @@ def test_next_interrupted_at_every_point(words: dict[str, Any], copies: bool) ->
     at_every_point(scenario, 60)
 
 
+def taken(interrupter: Interrupter, results: Any, engine: CommandEngine) -> list[Any]:
+    """What comes out, whatever is struck; a failure by its name."""
+    got: list[Any] = []
+    while True:
+        engine.on_thread()
+        try:
+            got.append(interrupter.run(results._outlet.next))
+        except KeyboardInterrupt:
+            continue
+        except StopIteration:
+            return got
+        except ArithmeticError as error:
+            got.append(type(error).__name__)
+            continue
+        if got[-1] is NOTHING:
+            got.pop()
+            results._outlet.course.stirred()
+
+
+def invert(x: int) -> float:
+    return 6 / x
+
+
+@pytest.mark.parametrize(
+    ("on_error", "expected"),
+    [
+        ("raise", [6, 3, "ZeroDivisionError"]),
+        ("return", [6, 3, "returned", 2]),
+        ("skip", [6, 3, 2]),
+        ("told", [6, 3, 2]),
+    ],
+)
+@pytest.mark.parametrize("words", [{}, {"window": 2}, {"ordered": False}, {"buffer_bytes": 60}])
+def test_next_interrupted_where_an_item_failed(words: dict[str, Any], on_error: str, expected: list[Any]) -> None:
+    """A failure comes out once, in its place, and what is behind it comes out if it does not end the stream."""
+
+    def scenario(interrupter: Interrupter) -> None:
+        told: list[Any] = []
+        engine = CommandEngine()
+        chosen: Any = told.append if on_error == "told" else on_error
+        results = imap(engine, engine.function(invert), [iter([1, 2, 0, 3])], Words(on_error=chosen, **words))
+        got = taken(interrupter, results, engine)
+        assert ["returned" if isinstance(each, ZeroDivisionError) else each for each in got] == expected
+        assert [each.args for each in told] == ([(0,)] if on_error == "told" else [])
+
+    at_every_point(scenario, 20)
+
+
+@pytest.mark.parametrize("words", [{}, {"ordered": False}, {"buffer_bytes": 60}])
+def test_next_interrupted_where_the_source_failed(words: dict[str, Any]) -> None:
+    class Broken:
+        """An iterator of which a signal does not make an end, as of a generator."""
+
+        def __init__(self) -> None:
+            self.left = [3, 2, 1]
+
+        def __iter__(self) -> Any:
+            return self
+
+        def __next__(self) -> int:
+            if not self.left:
+                raise OverflowError
+            return self.left.pop()
+
+    def scenario(interrupter: Interrupter) -> None:
+        engine = CommandEngine()
+        results = imap(engine, engine.function(invert), [Broken()], Words(**words))
+        assert taken(interrupter, results, engine) == [6, 3, 2, "OverflowError"]
+
+    at_every_point(scenario, 20)
+
+
 @pytest.mark.filterwarnings("ignore:an imap")
 def test_the_call_interrupted_at_every_point_leaves_nothing_to_start() -> None:
     def scenario(interrupter: Interrupter) -> None:

@@ -25,7 +25,15 @@ SOURCE = Path(__file__).resolve().parents[2] / "src" / PACKAGE
 # The public names, and what stands right behind them: flows that threads share, and their two users.
 FACE = (
     *("__init__", "pool", "spinoff", "pipeline", "futures", "streams", "streams_async"),
-    *("stream_course", "stream_bounds", "stream_stats", "spilling", "stream_turns", "stream_generator"),
+    *(
+        "stream_course",
+        "stream_outlet",
+        "stream_bounds",
+        "stream_stats",
+        "spilling",
+        "stream_turns",
+        "stream_generator",
+    ),
     *("pipeline_stage", "pipeline_source", "pipeline_run", "pipeline_bounds", "pipeline_stats", "pipeline_stream"),
     *("pipeline_passing",),
     *("spinoff_core", "spinoff_stats", "spinoff_ending", "spinoff_outlet", "spinoff_room", "spinoff_words"),

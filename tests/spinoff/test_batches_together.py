@@ -209,6 +209,32 @@ WORDS = st.fixed_dictionaries(
 )
 
 
+def test_a_cancel_that_comes_when_its_call_was_just_taken_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It was in the hands of the engine when that was asked, and waits again when the answer is given."""
+    monkeypatch.setattr(spinoff, "_make_engine", lambda backend, workers, config: CommandEngine(workers, config))
+    monkeypatch.setattr(gatekeeper.Gatekeeper, "begin", lambda self: None)
+    monkeypatch.setattr(spinoff_ending, "at_exit", lambda core: None)
+    spin: SpinOff[int] = SpinOff(list, batch=2)
+    futures = spin.put_many(range(2))
+    keeper: Any = spin._core.gate
+    keeper._step()
+    assert keeper._calls
+    asked = keeper.cancel_leased
+
+    def later(item: Any, kill: bool) -> bool:
+        monkeypatch.undo()
+        assert futures[0].cancel()
+        keeper._step()
+        return bool(asked(item, kill))
+
+    monkeypatch.setattr(keeper, "cancel_leased", later)
+    assert futures[1].cancel()
+    assert futures[1].cancelled()
+    spin.close()
+    keeper._step()
+    assert spin._core.retired
+
+
 @settings(max_examples=300, deadline=None)
 @given(words=WORDS, story=st.lists(EVENTS, min_size=20, max_size=60))
 def test_any_story(words: dict[str, Any], story: list[tuple[Any, ...]]) -> None:

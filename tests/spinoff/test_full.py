@@ -17,6 +17,10 @@ def double(x: int) -> int:
     return 2 * x
 
 
+def doubles(items: list[int]) -> list[int]:
+    return [2 * x for x in items]
+
+
 def filled(engines: list[Any], **words: Any) -> SpinOff[int]:
     spin = SpinOff(double, maxsize=3, **words)
     spin.put_many(range(3))
@@ -130,6 +134,31 @@ def test_when_only_the_putter_itself_takes_it_does_not_wait_for_ever(
     engines[0].run()
     with pytest.raises(Full, match="only the thread that puts"):
         spin.put(4)
+
+
+@pytest.mark.parametrize("words", [{}, {"batch": 1}, {"rate": 1e6}])
+def test_on_result_that_puts_does_not_wait_for_itself(words: dict[str, Any]) -> None:
+    """It is what makes room, and would wait for that."""
+    fulls: list[Full] = []
+
+    def more(x: int) -> None:
+        if x == 2:
+            spin.put(5)
+            try:
+                spin.put(6)
+                spin.put(7)
+            except Full as error:
+                fulls.append(error)
+
+    fn: Any = doubles if "batch" in words else double
+    spin: SpinOff[int] = SpinOff(fn, on_result=more, maxsize=2, backend="threads", **words)
+    spin.put(1)
+    assert spin.flush(20)
+    spin._core.settling.sleep(lambda: fulls)
+    spin.close()
+    assert spin.join(20)
+    assert "on_result= is handed nothing" in str(fulls[0])
+    assert spin.stats().put == 3
 
 
 def test_close_ends_the_wait(engines: list[Any]) -> None:
