@@ -8,9 +8,7 @@ Laws
 2. An item that has not begun may be cancelled. Is its call with the engine already, that is taken back, and the others
    are first in the line again. Once a call has begun it ends as a whole: none of several items is cancelled alone.
    Once all of it is cancelled no call begins any more, whoever makes room by ending.
-3. Rules are those of a call. One that raised runs again as it was; that is the engine's business. One that was ended
-   from outside (its worker died, it took too long, too much memory) cannot say which of its items it was: each of them
-   runs again alone. So one that kills takes no others along, if there are retries; without, all of them share its fate.
+3. What the end of a call is to its items is said in together.py. Those that run again alone start at the gate.
 4. Outcomes are heard by the gatekeeper's thread, in which an array of results may be taken apart; engines only ring.
 """
 
@@ -23,14 +21,13 @@ from heapq import heappop, heappush
 from time import monotonic_ns
 from typing import TYPE_CHECKING, Any
 
-from procession import errors
 from procession.backends import tasks
 from procession.backends.base import Function
-from procession.backends.roles import Attempts
 from procession.core.gate import Gate, Standing
-from procession.core.rules import Cause, Rules
+from procession.core.rules import Rules
 from procession.gatekeeper import Gatekeeper
 from procession.handover import SinkFuture, Unsent
+from procession.together import attempts_after, may_run_alone, note_company, outputs_of, rules_of_several
 from procession.transport import remote
 from procession.types import Raised
 
@@ -89,7 +86,7 @@ class Batcher(Gatekeeper):
         self._objects = not owner.engine.capabilities.pickles
         self._rules = rules  # of an item that runs alone
         self._said = said
-        self._shared = _without_ends(rules)  # of several
+        self._shared = rules_of_several(rules)
         self._calls: dict[Call, None] = {}
         self._arrived: deque[Call] = deque()
         self._later: list[tuple[int, int, BatchItem]] = []  # when they are to run alone
@@ -247,9 +244,10 @@ class Batcher(Gatekeeper):
             return
         error = call._exception
         if error is not None and len(items) > 1:
-            error.add_note(f"{call.function.name} was given a batch of {len(items)} items, of which this was one")
-            if self._may_run_alone(call, error):
-                self._run_alone(call, error)
+            note_company(call, error, len(items))
+            rules = self._said
+            if rules is not None and not self._cancelled and may_run_alone(call, error, rules, self.owner.engine):
+                self._run_alone(call, error, rules)
                 return
         for item in items:
             item.tries, item.call = call.tries, None  # it keeps nothing of the others
@@ -281,64 +279,18 @@ class Batcher(Gatekeeper):
         self._later.clear()
         self._core.answer(lost, [Raised(error)] * len(lost))
 
-    def _may_run_alone(self, call: Call, error: BaseException) -> bool:
-        """Law 3."""
-        rules = self._said
-        if rules is None or call.final or self._cancelled or call.tries >= rules.retries:
-            return False
-        return _cause(error) in rules.again_after and self.owner.engine.takes_work
-
-    def _run_alone(self, call: Call, error: BaseException) -> None:
-        rules = self._said
-        assert rules is not None
+    def _run_alone(self, call: Call, error: BaseException, rules: Rules) -> None:
         when = monotonic_ns() + rules.delay_ns(call.tries + 1)
-        before = call.attempts or Attempts()
         for item in call.items:
-            item.tries = call.tries + 1
-            item.attempts = attempts = Attempts()
-            attempts.notes = list(before.notes)
-            attempts.deaths = before.deaths + (_cause(error) in (Cause.DIED, Cause.MEMORY))
-            attempts.add(item.tries, rules, error)
+            item.tries, item.attempts = call.tries + 1, attempts_after(call, error, rules)
             heappush(self._later, (when, item.index, item))
         self._release(call.items)
 
 
 def _outcomes(call: Call) -> list[Any]:
-    """Of each of its items, of a call that ended well."""
+    """Of each of its items, of a call that ended well; what could not be rebuilt in the worker has failed there."""
     made, unbuilt, count = call._result, {}, len(call.items)
     if type(made) is tuple:
         made, unbuilt = made
-    try:
-        outputs = list(made)
-    except Exception as error:  # an array that is none
-        return [Raised(error)] * count
-    given = count - len(unbuilt)
-    if len(outputs) != given:
-        text = f"{call.function.name} was given a batch of {given} items and returned {len(outputs)} outputs"
-        return [Raised(ValueError(f"{text}: it must return one for each, in order"))] * count
-    left = iter(outputs)
+    left = iter(outputs_of(call.function.name, made, count - len(unbuilt)))
     return [Raised(remote.decode(unbuilt[place])) if place in unbuilt else next(left) for place in range(count)]
-
-
-def _cause(error: BaseException) -> Cause | None:
-    """Why a call was ended from outside, if it was."""
-    if isinstance(error, errors.TaskTimeout):
-        return Cause.TIMEOUT if error.where == "running" else None
-    if isinstance(error, errors.MemoryLimit):
-        return Cause.MEMORY
-    return Cause.DIED if isinstance(error, errors.WorkerDied) else None
-
-
-def _without_ends(rules: Rules | None) -> Rules | None:
-    """The rules of several items together: what is ended from outside is not run again as it was."""
-    if rules is None or not rules.again_after:
-        return rules
-    return Rules(
-        timeout_ns=rules.timeout_ns,
-        queue_ns=rules.queue_ns,
-        grace_ns=rules.grace_ns,
-        retries=rules.retries,
-        errors=rules.errors,
-        delay_ns=rules.delay_ns,
-        priority=rules.priority,
-    )

@@ -2,7 +2,7 @@
 
 The window is in items: one is inside from the pull until all that became of it was handed over. An automatic one is
 wide enough to keep all workers busy; it is doubled while each stage has some that idle, for a slow item holds up the
-rest, as far as what is inside is light.
+rest, as far as what is inside is light, and bytes let something start.
 
 Bytes (`buffer_bytes`): what the stages have made and is inside is weighed. Only the first stage is held back for them:
 what is under way must go on, or it would never get out. When nothing else moves, one item starts there all the same.
@@ -63,14 +63,14 @@ class Keeper:
 
     def adapt(self, journey: Journey, account: Account, now: int) -> None:
         """What has come, or gone, may change the bounds."""
-        if self.limit is not None:
-            self._weigh(journey)
-        elif self.automatic and journey.room <= 0 and not journey.closed and _starving(journey, self.works):
+        full = self.limit is not None and self._weigh(journey)
+        if self.automatic and not full and journey.room <= 0 and not journey.closed and _starving(journey, self.works):
             self._widen(journey)
         if self.widths is not None and now >= self.widths.next_look:
             self.widths.look(journey, account, now)
 
-    def _weigh(self, journey: Journey) -> None:
+    def _weigh(self, journey: Journey) -> bool:
+        """Let as many start at the first stage as there is room for in bytes; whether they do already."""
         assert self.limit is not None
         known, self._weights, total = self._weights, {}, 0
         for node in _made(journey):
@@ -84,6 +84,7 @@ class Keeper:
         allowed = (self.limit - total) // self._expected if self._expected else first
         moves = journey.out or journey.ready or journey.asked
         journey.allow(0, self._at_first(max(allowed, 0) or (0 if moves else 1)))
+        return allowed <= journey.stations[0].out
 
     def _at_first(self, allowed: int) -> int:
         """How many inputs may be out at the first stage, of so many that bytes allow."""

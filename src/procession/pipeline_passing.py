@@ -17,6 +17,7 @@ from concurrent.futures._base import FINISHED
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
+from procession.together import outputs_of
 from procession.transport.remote import OutOfReach
 from procession.transport.sealed import Passed, Sealed
 from procession.types import Raised
@@ -48,14 +49,7 @@ def outcomes(works: Sequence[Work], start: Start, future: SinkFuture, *, opens: 
     if stage.batch is None:
         sealed = value.__class__ is Sealed and (opens or not works[start.stage + 1].reaches)
         return [_opened(value, tries) if sealed else value]
-    try:
-        outputs = list(value)
-    except Exception as error:  # whatever it is that says how many there are, and does not give them
-        return [Raised(error, tries)] * start.size
-    if len(outputs) == start.size:
-        return outputs
-    text = f"{stage.name} was given a batch of {start.size} items and returned {len(outputs)} outputs"
-    return [Raised(ValueError(text), tries)] * start.size
+    return outputs_of(stage.name, value, start.size, tries)
 
 
 def _opened(sealed: Sealed, tries: int) -> Any:

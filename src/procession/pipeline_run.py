@@ -5,7 +5,8 @@ Laws
    takers take, and whoever closes cancels. No code of a user runs under the lock.
 2. Keys are asked for, and arguments are pickled, by the conductor: not by an engine's thread, which others wait for,
    and not by the taker's, which would not be there while it is busy with a result.
-3. Each start is answered once: by the outcome of its future, or by why that could not be sent.
+3. Each start is answered once: by the outcome of its future, by why that could not be sent, or by that its inputs are
+   to start again, each alone (together.py).
 4. The source is pulled by takers, or by a thread of its own (`live`), never while the lock is held. What was pulled is
    in `pulled` in one step of the interpreter, and leaves it when the journey has it.
 5. Once closed nothing starts; what runs is cancelled; the conductor ends, and with it the engines, if they are its own.
@@ -15,21 +16,16 @@ from __future__ import annotations
 
 import os
 import threading
-from _pickle import PicklingError
-from collections import deque
 from collections.abc import Hashable, Sequence
 from time import monotonic_ns
-from typing import Any, cast
+from typing import Any
 
 from procession.backends.joinable import JoinableThread
 from procession.core.journey import Journey
 from procession.core.journey_node import Node, Start
 from procession.core.rules import SECOND
-from procession.core.task import Home
-from procession.errors import RemoteError
-from procession.handover import SinkFuture
 from procession.pipeline_bounds import Keeper
-from procession.pipeline_passing import argument, out_of_reach, outcomes
+from procession.pipeline_calls import Calls
 from procession.pipeline_source import Source
 from procession.pipeline_stage import Work
 from procession.pipeline_stats import Account
@@ -57,9 +53,7 @@ class Conductor:
         self._work = Bell()  # for the conductor
         self._poked = False
         self._handed = 0  # when it looked
-        self._arrived: deque[SinkFuture] = deque()
-        self._out: dict[SinkFuture, Start] = {}
-        self._homes: dict[tuple[int, Hashable], Home] = {}  # of stages with sticky keys: where the items of a key run
+        self._calls = Calls(works, self.journey, self.lock, self._work.ring)
         self._closing = False
         self._cancelled = False  # what was out has been cancelled
         self._pid = os.getpid()
@@ -96,11 +90,6 @@ class Conductor:
     def poke(self) -> None:
         """Have the conductor look."""
         self._poked = True
-        self._work.ring()
-
-    def settled(self, futures: list[SinkFuture]) -> None:
-        """See `tasks.Sink`: by an engine's thread, or by who cancels."""
-        self._arrived.extend(futures)
         self._work.ring()
 
     def refuse_foreign(self) -> None:
@@ -150,7 +139,7 @@ class Conductor:
     def _called(self) -> bool:
         """Asked when it is rung, and once a second: whoever was to ring may have been struck."""
         journey, source = self.journey, self.source
-        if self._poked or self._arrived or source.pulled or journey.handed != self._handed:
+        if self._poked or self._calls.arrived or source.pulled or journey.handed != self._handed:
             return True
         return (source.exhausted and not journey.closed) or (self._closing and not journey.cancelled)
 
@@ -158,7 +147,7 @@ class Conductor:
         self._poked = False
         self._handed = self.journey.handed
         now = monotonic_ns()
-        heard = self._hear()
+        heard = self._calls.hear(opens=self.args is not None)
         with self.lock:
             if self._closing:
                 self.journey.cancel()
@@ -176,7 +165,7 @@ class Conductor:
             done = self.journey.ended
         if self.journey.cancelled and not self._cancelled:
             self._cancelled = True
-            self._cancel_out()
+            self._calls.cancel()
         if done:
             self._finish()
         if self.bell.sleepers and self.stirred():
@@ -184,28 +173,12 @@ class Conductor:
         if self.source.room.sleepers and (self.wanted > 0 or self.over):
             self.source.room.ring()
 
-    def _hear(self) -> list[tuple[Start, list[Any]]]:
-        """Outcomes that have come."""
-        heard: list[tuple[Start, list[Any]]] = []
-        arrived = self._arrived
-        while arrived:
-            future = arrived.popleft()
-            start = self._out.pop(future, None)
-            if start is None:
-                continue
-            work = self.works[start.stage]
-            if out_of_reach(work, future._exception) and not self.journey.cancelled:
-                refused = self._send(work, [start])
-                heard += [(start, [Raised(error)] * start.size) for start, error in refused]
-            else:
-                heard.append((start, outcomes(self.works, start, future, opens=self.args is not None)))
-        return heard
-
     def _tell(self, heard: Sequence[tuple[Start, list[Any]]], now: int) -> None:
         for start, found in heard:
             if self.args is not None:
                 failed = [n for n, outcome in enumerate(found) if outcome.__class__ is Raised]
                 self.args.update((start.nodes[n], start.nodes[n].value) for n in failed)
+            self._calls.answered(start)
             self.journey.done(start, found, now)
 
     def _admit(self, now: int) -> None:
@@ -243,37 +216,11 @@ class Conductor:
                 starts = self.journey.starts(number)
                 batch = [starts.popleft() for _ in range(len(starts))]
             if batch:
-                refused = self._send(work, batch)
+                refused = self._calls.send(work, batch)
                 with self.lock:
                     self._tell([(start, [Raised(error)] * start.size) for start, error in refused], now)
                 failed = failed or bool(refused)
         return failed
-
-    def _send(self, work: Work, starts: list[Start]) -> list[tuple[Start, BaseException]]:
-        """Post these; returns those that could not be, and why."""
-        refused: list[tuple[Start, BaseException]] = []
-        futures: list[SinkFuture] = []
-        for start in starts:
-            try:
-                body = work.engine.encode(work.function, (argument(work, start),), _NO_WORDS)
-            except (PicklingError, RemoteError) as error:
-                refused.append((start, error))
-                continue
-            future = SinkFuture(work.function, body)
-            future.sink = self
-            future._owner = cast("Any", work.engine) if hasattr(work.engine, "cancel_leased") else None
-            if work.rules is not None:
-                future.obey(work.rules)
-            if work.stage.sticky and (lane := start.nodes[0].lane) is not None:
-                future.home = self._homes.setdefault((start.stage, lane.key), Home())
-            self._out[future] = start
-            futures.append(future)
-        try:
-            if futures:
-                work.engine.post(futures)
-        except RuntimeError as error:
-            refused += [(self._out.pop(future), error) for future in futures if future in self._out]
-        return refused
 
     # -- the end -----------------------------------------------------------------------------------------------------
 
@@ -295,10 +242,6 @@ class Conductor:
         """Nobody has the stream any more; in a forked child it was never ours."""
         if self._pid == os.getpid():
             self.close()
-
-    def _cancel_out(self) -> None:
-        for future in list(self._out):
-            future.cancel()
 
     def _finish(self) -> None:
         """Nothing is out and nothing comes."""

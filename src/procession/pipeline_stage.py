@@ -14,6 +14,7 @@ from procession.options import Backend
 from procession.pacing import check_rate, make_pace, paced
 from procession.policies import WORDS, policy
 from procession.streams import check_positive, check_sticky
+from procession.together import rules_of_several
 from procession.worker.stages import Batch, Many, ManyOfBatch
 
 if TYPE_CHECKING:
@@ -45,7 +46,9 @@ class Stage:
     backend: "processes", "threads", or "inline" (in the pipeline's own thread, for debugging).
     key: `key(item)`; items of one key run one at a time and in order. It is called by the pipeline's thread.
     sticky: with `key`: the items of a key go to one worker while that lives, so that the key's state can live there.
-    batch: up to so many items are given to `fn` as one list, for which it returns as many outputs, in order.
+    batch: up to so many items are given to `fn` as one list, for which it returns as many outputs, in order. Timeouts
+        and retries are those of a whole batch; one that was ended from outside is tried again item by item, see
+        `SpinOff`.
     max_wait: seconds that a batch that is not full waits for more; None: until it is clear that no more can come now,
         since the input has ended or the window is full.
     many: `fn` returns an iterable of outputs, or is a generator: none, one or many, each of which goes on by itself.
@@ -146,6 +149,7 @@ class Work:
         self.engine: Engine = _make_engine(stage.backend, width, stage.config)
         self.pace = make_pace(stage.rate)
         self.rules = paced(stage.rules, self.pace)
+        self.rules_of_several = rules_of_several(self.rules)
         if stage.rules is not None or stage.sticky:
             self.engine.obey()
         wraps: dict[tuple[bool, bool], Any] = {(True, False): Many, (False, True): Batch, (True, True): ManyOfBatch}

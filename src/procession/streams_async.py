@@ -58,6 +58,7 @@ class Feed:
         self._sources = sources
         self._busy = False
         self._task: Task | None = None
+        self._parts: list[Any] = []  # of the next item, from the first sources: a cancelled pull goes on behind them
 
     @property
     def due(self) -> bool:
@@ -109,20 +110,18 @@ class Feed:
         return course.exhausted or course.flow.room >= min(course.measure(), course.flow.window)
 
     async def _pull(self) -> None:
-        course = self.course
-        item: Any = NOTHING
+        course, parts = self.course, self._parts
         try:
-            if course.single:
-                item = await anext(self._sources[0])
-            else:
-                item = tuple([await anext(source) for source in self._sources])
+            while len(parts) < len(self._sources):
+                parts.append(await anext(self._sources[len(parts)]))
         except StopAsyncIteration:
             course.exhausted = True
         except Exception as error:
             course.error = error
             course.exhausted = True
         else:
-            course.pulled.append(item)
+            course.pulled += (parts[0] if course.single else tuple(parts),)
+            self._parts = []  # in one step with that
         course.advance()
 
 

@@ -54,6 +54,8 @@ class Rig:
         self.last: dict[Any, tuple[int, ...]] = {}  # by stage, or stage and key: the path that started last
         self.handed: list[Any] = []
         self.taken: Any = None  # what was taken last
+        self.resting: dict[Place, int] = {}  # to start again, alone: not before
+        self.further: set[Place] = set()  # what has
 
     # -- the sequential program --------------------------------------------------------------------------------------
 
@@ -122,6 +124,12 @@ class Rig:
         self.answers |= dict(zip(values, made, strict=True))
         self.core.done(start, [self.outcome(*each) for each in zip(values, made, strict=True)], self.now)
 
+    def _again(self, values: Sequence[Place], delay: int) -> None:
+        start = next(start for start in self.posted if start.values == [*values])
+        self.posted.remove(start)
+        self.resting |= dict.fromkeys(values, self.now + delay)
+        self.core.again(start, delay, self.now)
+
     def outcome(self, value: Place, made: Made | str) -> Any:
         """As the core is told it."""
         stage, path = value
@@ -157,7 +165,7 @@ class Rig:
     def _drop(self, value: Place) -> None:
         node = next(node for node in self.path() if node.value == value)
         started = any(value in start.values for start in (*self.offered, *self.posted))
-        waits = value[0] < len(self.plans) and not started
+        waits = value[0] < len(self.plans) and not started and value not in self.resting
         assert self.core.drop(node, self.now) is waits
         if waits:
             self.answers[value] = ()
@@ -191,6 +199,9 @@ class Rig:
         """What is new was looked at before."""
         for start in self.fresh:
             for value in start.values:
+                if self.resting.pop(value, None) is not None:
+                    self.further.add(value)
+                    continue
                 self.last[start.stage, self.keys[value] if self.plans[start.stage].keyed else None] = value[1]
         self.fresh.clear()
 
@@ -231,7 +242,7 @@ class Rig:
             assert not self.lazy(stage), f"stage {stage}: what may start waits"
         inside = self.core.room < self.window
         assert self.core.ended is (self.closed and not inside)
-        waits = self.core.alarm is not None and any(plan.pace for plan in self.plans)
+        waits = self.core.alarm is not None and (self.resting or any(plan.pace for plan in self.plans))
         if inside and (self.core.room <= 0 or self.closed) and all(self.most_out) and not waits:
             assert any(out) or self.core.ready or self.core.unkeyed(), "nobody can go on"
 
@@ -240,7 +251,9 @@ class Rig:
         stage, plan = start.stage, self.plans[start.stage]
         assert 1 <= start.size <= plan.batch
         assert self.out(stage) <= self.most_out[stage], "too many out"
-        for value in start.values:
+        again = [self.resting[value] for value in start.values if value in self.resting]
+        assert not again or (start.size == 1 and again[0] <= self.now), "not alone, or too early"
+        for value in start.values if not again else ():
             key = self.keys[value] if plan.keyed else None
             if plan.in_order or plan.keyed:
                 assert self.last.get((stage, key), ()) < value[1], "out of order"
@@ -250,7 +263,7 @@ class Rig:
             before = self.token_at.get(stage)
             assert before is None or self.now - before >= plan.pace.period, "without a token"
             self.token_at[stage] = self.now
-        if start.size < min(plan.batch, self.most_out[stage]):
+        if start.size < min(plan.batch, self.most_out[stage]) and not again:
             waited = plan.max_wait is not None and self.since[start.values[0]] + plan.max_wait <= self.now
             last = self.closed and not self.before(stage)
             alone = len([*self.offered, *self.posted]) == 1 and not self.core.unkeyed()
@@ -260,6 +273,9 @@ class Rig:
     def lazy(self, stage: int) -> bool:
         """Whether something waits in line that should have started."""
         plan, line = self.plans[stage], self.core.stations[stage].line
+        if any(value[0] == stage and when <= self.now for value, when in self.resting.items()):
+            assert self.most_out[stage] <= self.out(stage) or (plan.pace and plan.pace.at(self.now) > self.now)
+            assert not plan.pace or self.most_out[stage] <= self.out(stage) or self.core.alarm is not None
         full = min(plan.batch, self.most_out[stage])
         count = min(full, len(line))
         if not count or self.most_out[stage] - self.out(stage) < count:
@@ -300,7 +316,8 @@ class Rig:
             self.step(("close",))
         while not self.core.ended:
             event = next(self.ways_on(), None)
-            if event is None and any(plan.pace for plan in self.plans) and self.core.alarm is not None:
+            timed = self.resting or any(plan.pace for plan in self.plans)
+            if event is None and timed and self.core.alarm is not None:
                 event = ("clock", self.core.alarm - self.now)
             assert event, "nothing is left to do, and it has not ended"
             self.act(event)
@@ -343,12 +360,13 @@ class Rig:
             )
             for s in core.stations
         )
+        rests = sorted((value, max(0, when - self.now)) for value, when in self.resting.items())
         open_starts = (sorted(map(str, (s.values for s in self.posted))), [s.values for s in self.offered])
         facts = (sorted(self.answers.items(), key=str), sorted(self.keys.items(), key=str))
         flags = (self.closed, self.cancelled, self.admitted, self.window)
         ready = tuple(place(node) for node in core.ready)
         last = sorted(self.last.items(), key=str)
-        return str((path, stations, open_starts, facts, flags, ready, self.handed, last))
+        return str((path, rests, sorted(self.further), stations, open_starts, facts, flags, ready, self.handed, last))
 
     def choices(self, small: Small) -> Iterator[Event]:
         """What could happen next to a small journey; starts are fetched at once."""
@@ -364,6 +382,8 @@ class Rig:
             return
         for start in self.posted:
             yield from (("done", start.values, each) for each in self.outcomes(start, small.made))
+            if small.again and not self.further.intersection(start.values):
+                yield from (("again", start.values, delay) for delay in (0, 1))
         for stage in {node.stage for node in self.core.unkeyed()}:
             yield from (("key", stage, key) for key in small.keys)
         yield from (("drop", node.value) for node in self.path() if node.state is not FAILED)
@@ -397,6 +417,8 @@ class Small(NamedTuple):
     window: int
     made: Sequence[Made | str] = ((True,), FAIL)
     keys: str = "ab"
+    again: bool = False
+    """What starts may have to start again, once."""
 
 
 SMALL = (
@@ -404,6 +426,8 @@ SMALL = (
     Small("keys, then a batch", [Plan(keyed=True), Plan(batch=2)], 2, 2, [(True,)]),
     Small("batches meet", [Plan(batch=3, max_wait=2), Plan(batch=2)], 3, 3, [(True,)]),
     Small("a key", [Plan(keyed=True), Plan()], 2, 2),
+    Small("a batch, again", [Plan(batch=2)], 3, 2, again=True),
+    Small("few, again", [Plan(batch=2, in_order=True, most_out=2)], 3, 3, [(True,)], again=True),
     Small("many in order", [Plan(many=True), Plan(in_order=True)], 2, 2, [(), (True,), (True, False)]),
     Small("in order", [Plan(), Plan(in_order=True, most_out=1)], 3, 2),
     Small("a batch", [Plan(batch=2, max_wait=1), Plan()], 2, 2),

@@ -17,9 +17,9 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 
 from procession.core import journey_path
 from procession.core.flow import NOTHING
-from procession.core.journey import Head, Journey
+from procession.core.journey import Journey
 from procession.core.journey_node import FAILED, Node, Start
-from procession.core.journey_stage import Plan, StageCounts
+from procession.core.journey_stage import Head, Plan, StageCounts
 from procession.core.pace import Pace
 from procession.core.rules import SECOND
 from procession.core.state import CoreError
@@ -116,7 +116,10 @@ class Random(RuleBasedStateMachine):
                 self.step("key", data.draw(st.sampled_from(asked)), data.draw(st.sampled_from(["a", "b", "a", FAIL])))
             elif name == "done":
                 start = data.draw(st.sampled_from(rig.posted))
-                self.step("done", start.values, data.draw(self.outcomes(start)))
+                if data.draw(st.integers(0, 9)) == 9:
+                    self.step("again", start.values, data.draw(st.sampled_from([0, 0, 2, 5])))
+                else:
+                    self.step("done", start.values, data.draw(self.outcomes(start)))
             elif name:
                 self.step(name)
 

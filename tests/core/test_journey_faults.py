@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import pytest
 
 from procession.core.journey import Journey
-from procession.core.journey_node import OUT, Node
+from procession.core.journey_node import OUT, Node, Start
 from procession.core.journey_stage import Plan, Station
 from tests.core.journey_model import SMALL, explore
 from tests.exploring import Found
@@ -157,6 +157,42 @@ class OnlyClosesWhenCancelled(Unchecked):
         self.close()
 
 
+class StartsAgainTooEarly(Unchecked):
+    """What is to wait before its further run does not."""
+
+    where = "a batch, again"
+
+    def again(self, start: Start, delay: int, now: int = 0) -> None:
+        super().again(start, 0, now)
+
+
+class StartsAgainTooLate(Unchecked):
+    """Or longer."""
+
+    where = "a batch, again"
+
+    def again(self, start: Start, delay: int, now: int = 0) -> None:
+        super().again(start, delay + 1, now)
+
+
+class StartsAgainTogether(Unchecked):
+    """One that kills takes others along again."""
+
+    where = "a batch, again"
+
+    def again(self, start: Start, delay: int, now: int = 0) -> None:
+        super().again(start, delay, now)
+        station = self.stations[start.stage]
+        while station.again:
+            station.line_up(station.again.pop()[2], now)
+        self._start()
+
+
+def any_number_again(self: Station, now: int) -> bool:
+    """`most_out` means nothing to what starts again."""
+    return bool(self.again) and self.again[0][0] <= now
+
+
 def every_key_at_once(self: Station, lane: Any, node: Node, now: int) -> None:
     """Inputs of one key run side by side."""
     lane.busy = node
@@ -203,6 +239,7 @@ PATCHES: Sequence[tuple[str, Any, str]] = (
     ("startable", at_once, "a batch of many"),
     ("startable", as_many_as_there_are, "in order"),
     ("deadline", property(since_the_last), "batches meet"),
+    ("due", any_number_again, "few, again"),
 )
 
 

@@ -153,6 +153,43 @@ def test_waiting_does_not_block_the_loop(threads: ThreadEngine) -> None:
     assert asyncio.run(main()) == [True]
 
 
+def test_a_taker_that_is_cancelled_between_two_sources_keeps_them_in_step(threads: ThreadEngine) -> None:
+    class Numbers:
+        """An async iterator, which a cancel does not end as it ends a generator."""
+
+        def __init__(self) -> None:
+            self.n = 0
+            self.waits = asyncio.Event()
+            self.go = asyncio.Event()
+
+        def __aiter__(self) -> Any:
+            return self
+
+        async def __anext__(self) -> int:
+            if self.n == 2:
+                self.waits.set()
+                await self.go.wait()
+            self.n += 1
+            return self.n
+
+    async def main() -> list[Any]:
+        first, second = Numbers(), Numbers()
+        first.go.set()
+        results = start(threads, lambda *pair: pair, first, second, window=1)
+        got = [await anext(results), await anext(results)]
+        taker = asyncio.ensure_future(anext(results))
+        await second.waits.wait()
+        taker.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await taker
+        second.go.set()
+        got += [await anext(results), await anext(results)]
+        await results.aclose()
+        return got
+
+    assert asyncio.run(main()) == [(n, n) for n in range(1, 5)]
+
+
 def test_a_taker_that_is_cancelled_loses_no_result(threads: ThreadEngine) -> None:
     async def main() -> list[int]:
         gate = threading.Event()

@@ -77,6 +77,7 @@ def taken(interrupter: Interrupter, results: Any, engine: CommandEngine) -> list
             return got
         except ArithmeticError as error:
             got.append(type(error).__name__)
+            error.__traceback__ = None  # which has the stream, by this frame: a cycle, since its task's frames have it
             continue
         if got[-1] is NOTHING:
             got.pop()

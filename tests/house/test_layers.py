@@ -35,9 +35,10 @@ FACE = (
         "stream_generator",
     ),
     *("pipeline_stage", "pipeline_source", "pipeline_run", "pipeline_bounds", "pipeline_stats", "pipeline_stream"),
+    *("pipeline_calls",),
     *("pipeline_passing",),
     *("spinoff_core", "spinoff_stats", "spinoff_ending", "spinoff_outlet", "spinoff_room", "spinoff_words"),
-    *("spinoff_gate", "batching", "gatekeeper", "pacing"),
+    *("spinoff_gate", "batching", "together", "gatekeeper", "pacing"),
     *("handover", "waiting", "errands", "pool_face", "pool_room", "pool_shared", "policies", "on_error", "arrays"),
 )
 

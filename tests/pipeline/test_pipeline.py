@@ -18,6 +18,7 @@ from procession import (
     Failure,
     PicklingError,
     Pipeline,
+    PoisonTask,
     Stage,
     TaskTimeout,
     WorkerDied,
@@ -221,6 +222,71 @@ def test_what_is_no_iterable_of_outputs(backend: str) -> None:
             list(pipe.run([1, 2]))
 
 
+def test_one_that_kills_its_worker_takes_no_others_of_its_batch_along(tmp_path: Path) -> None:
+    """If there are retries: each runs again alone, and what comes out keeps its order."""
+    path = str(tmp_path / "notes")
+
+    def noted(batch: list[int]) -> list[int]:
+        work.note(path, len(batch))
+        return work.die_on_threes(batch)
+
+    failures: list[Failure] = []
+    pipe = Pipeline(work.same, Stage(noted, batch=8, workers=2, retries=2, name="model"), work.double, window=60)
+    got = list(pipe.run(range(40), on_error=failures.append))
+    assert got == [2 * x for x in range(40) if x % 10 != 3]
+    assert [(f.index, f.args, f.stage, f.attempts) for f in failures] == [
+        (x, (x,), "model", 3) for x in (3, 13, 23, 33)
+    ]
+    assert all(isinstance(f.error, PoisonTask) for f in failures)
+    assert "run 2 of 3: WorkerDied" in "".join(failures[0].error.__notes__)
+    sizes = Path(path).read_text().split()
+    assert sizes.count("8") >= 4
+    assert pipe.stats().stages[1].failed == 4
+
+
+def test_without_retries_a_batch_dies_together() -> None:
+    got = list(Pipeline(Stage(work.die_on_threes, batch=4), window=40).run(range(8), on_error="return"))
+    assert [type(each) for each in got[:4]] == [WorkerDied] * 4
+    assert "was given a batch of 4 items, of which this was one" in "".join(got[0].__notes__)
+    assert got[4:] == [4, 5, 6, 7]
+
+
+def test_a_batch_that_takes_too_long_is_tried_item_by_item() -> None:
+    stage = Stage(work.hang_on_threes, batch=4, timeout=1.0, retries=1)
+    got = list(Pipeline(stage, window=40).run(range(8), on_error="return"))
+    assert isinstance(got[3], TaskTimeout)
+    assert [*got[:3], *got[4:]] == [0, 1, 2, 4, 5, 6, 7]
+
+
+def test_items_that_run_again_alone_take_tokens_and_wait_for_their_time(tmp_path: Path) -> None:
+    path = str(tmp_path / "notes")
+
+    def noted(batch: list[int]) -> list[list[int]]:
+        work.note(path, f"{time.monotonic()} {len(batch)}")
+        return [[x, x] for x in work.die_on_threes(batch)]
+
+    began = time.monotonic()
+    stage = Stage(noted, batch=4, many=True, workers=3, retries=1, rate=20.0, backoff=lambda tries: 0.2)
+    got = list(Pipeline(stage, window=40).run(range(8), on_error="skip"))
+    assert got == [x for x in range(8) for _ in range(2) if x != 3]
+    starts = [line.split() for line in Path(path).read_text().splitlines()]
+    assert sorted(size for _, size in starts) == ["1"] * 4 + ["4"] * 2
+    times = sorted(float(at) - began for at, _ in starts)
+    assert all(at >= number / 20 for number, at in enumerate(times))
+    assert all(float(at) - began >= 0.2 for at, size in starts if size == "1")
+
+
+def test_a_run_that_is_closed_while_items_are_to_run_again() -> None:
+    stage = Stage(work.die_on_threes, batch=4, retries=3, backoff=lambda tries: 1e6)
+    with Pipeline(stage, window=40).run(range(40)) as outputs:
+        conductor = outputs._exit.conductor
+        wait_until(lambda: conductor.journey.stations[0].again, "a batch that died")
+        assert outputs.stats().stages[0].waiting >= 4
+    assert list(outputs) == []
+    conductor.thread.join(PATIENCE)
+    assert not conductor.thread.is_alive()
+
+
 # -- failures ----------------------------------------------------------------------------------------------------------
 
 
@@ -385,12 +451,14 @@ def test_a_credit_comes_back_with_the_last_output(apart: str) -> None:
         wait_until(lambda: source.pulled == 3, "the credit is used again")
 
 
+@pytest.mark.parametrize("words", [{}, {"buffer_bytes": 1 << 20}])
 @pytest.mark.parametrize("live", [False, True])
-def test_a_slow_item_holds_up_nobody(apart: str, tmp_path: Path, live: bool) -> None:
+def test_a_slow_item_holds_up_nobody(apart: str, tmp_path: Path, live: bool, words: dict[str, Any]) -> None:
     """Item 0 takes long: an automatic window widens, and all others get done meanwhile, in all stages."""
     pipe = Pipeline(
         Stage(work.same, backend=apart),
         Stage(partial(work.wait_for, str(tmp_path)), workers=2, backend=apart, name="slow"),
+        **words,
     )
     outputs = pipe.run(range(500), live=live)
     taken: list[int] = []
@@ -401,6 +469,28 @@ def test_a_slow_item_holds_up_nobody(apart: str, tmp_path: Path, live: bool) -> 
     (tmp_path / "go").touch()
     taker.join(PATIENCE)
     assert taken == list(range(500))
+
+
+def test_a_slow_item_and_bytes_that_are_full(apart: str, tmp_path: Path) -> None:
+    """Nothing more may start: so no more is pulled for it either, and all goes on when there is room."""
+    release, source = str(tmp_path), Counted(200)
+
+    def slow(x: int) -> bytes:
+        return work.blob(work.wait_for(release, x))
+
+    pipe = Pipeline(Stage(slow, workers=2, backend=apart), buffer_bytes=100_000)
+    outputs = pipe.run(iter(source))
+    taken: list[int] = []
+    taker = threading.Thread(target=lambda: taken.extend(map(work.number_of, outputs)))
+    taker.start()
+    stats = wait_until(
+        lambda: (now := pipe.stats()).stages[0].done >= 8 and now.stages[0].out == 1 and now, "it is full"
+    )
+    assert stats.stages[0].done <= 12
+    assert source.pulled <= 32
+    (tmp_path / "go").touch()
+    taker.join(PATIENCE)
+    assert taken == list(range(200))
 
 
 def test_bytes_are_bounded(apart: str) -> None:

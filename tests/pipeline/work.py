@@ -57,6 +57,14 @@ def die_on_three(x: int) -> int:
     return x
 
 
+def die_on_threes(batch: list[int]) -> list[int]:
+    return [die_on_three(x) for x in batch]
+
+
+def hang_on_threes(batch: list[int]) -> list[int]:
+    return [hang_on_three(x) for x in batch]
+
+
 def die_once(folder: str, x: int) -> int:
     """Every seventh one kills its worker at its first try."""
     mark = Path(folder) / f"died-{x}"

@@ -20,9 +20,11 @@ Laws (`check` proves them after every event in tests)
       anything.
    Where a stage has a pace, nothing starts without a token of it (pace.py).
    So whenever items are inside, one of these is so: something is out, a key is asked for, something is ready, there is
-   room for more, `most_out` is 0 where they wait, or they wait for a token, and `alarm` says how long.
+   room for more, `most_out` is 0 where they wait, or they wait for a token or for their time to start again, and
+   `alarm` says how long.
 6. ordered: nodes are taken in path order, failed ones in their places. Unordered: as they came through, except that
    what became of the inputs of one key, at the last stage that has keys, leaves in path order.
+   What was started together and is to start `again` does so alone, each as soon as it may, before those in line.
 7. A dropped node is as if its stage had made nothing of it. After `cancel` nothing starts and nothing is taken.
 8. A raising signal may strike `take`, `untake` and `cancel` where law 6 of flow.py says. The state is whole there, and
    any of the three can be begun anew. The other operations are for a thread that no signal strikes.
@@ -43,33 +45,9 @@ from procession.core import journey_laws
 from procession.core.flow import NOTHING, UNBOUNDED
 from procession.core.journey_node import BEHIND, HELD, OUT, UNKEYED, WAITING, Node, Parcel, Start
 from procession.core.journey_path import Path
-from procession.core.journey_stage import Plan, StageCounts
+from procession.core.journey_stage import Head, JourneyCounts, Plan
 from procession.core.state import CoreError
-from procession.record import record
 from procession.types import Raised
-
-
-@record
-class Head:
-    """The first node in path order that is not ready: what ordered hand-over waits for."""
-
-    index: int
-    stage: int
-    out: bool
-
-
-@record
-class JourneyCounts:
-    """A journey at one moment."""
-
-    admitted: int
-    returned: int
-    """Items of which nothing is left."""
-    ready: int
-    handed: int
-    """Nodes taken."""
-    head: Head | None
-    stages: tuple[StageCounts, ...]
 
 
 class Journey(Path):
@@ -244,13 +222,31 @@ class Journey(Path):
                 self._go_on(node, station, outcome)
         self._start()
 
+    def again(self, start: Start, delay: int, now: int = 0) -> None:
+        """There is no outcome: what it was made of nobody can say. Each input is to start alone, in `delay` ns."""
+        if not start.open:
+            if self.cancelled:
+                return
+            raise CoreError(f"stage {start.stage}: again, after its outcome")
+        station = self.stations[start.stage]
+        start.open = False
+        station.out -= start.size
+        self.out -= start.size
+        if self.cancelled:
+            station.inside -= start.size
+            station.dropped += start.size
+            return
+        self.now = max(self.now, now)
+        station.put_back(start, self.now + delay)
+        self._start()
+
     def _start(self) -> None:
         """Law 5."""
         if self.cancelled:
             return
         others = not self.closed  # may come to the stage that is looked at
         for station in self.stations:
-            if station.line:
+            if station.line or station.again:
                 self.out += station.start(self.now, last=not others)
             others = others or station.inside > 0
         if not self.out and not self.asked and (self.closed or self.room <= 0):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from procession.core.journey_node import BEHIND, BLANK, FAILED, HELD, OUT, PASSED, UNKEYED, WAITING, Node
+from procession.core.journey_node import AGAIN, BEHIND, BLANK, FAILED, HELD, OUT, PASSED, UNKEYED, WAITING, Node
 
 if TYPE_CHECKING:
     from procession.core.journey import Journey
@@ -24,7 +24,7 @@ def check(journey: Journey) -> None:
     if journey.cancelled:
         assert not path
         assert not journey.ready
-        assert not any(station.starts or station.line or station.lanes for station in journey.stations)
+        assert not any(station.starts or station.line or station.again or station.lanes for station in journey.stations)
         for station in journey.stations:
             assert station.front is journey.blank
             assert (station.inside, station.held) == (station.out, 0)
@@ -48,7 +48,7 @@ def _path(journey: Journey) -> list[Node]:
         node = node.after
         path.append(node)
     assert path.pop().state is BLANK, "the blank node is in use"
-    assert all(node.state in (HELD, UNKEYED, BEHIND, WAITING, OUT, PASSED, FAILED) for node in path)
+    assert all(node.state in (HELD, UNKEYED, BEHIND, WAITING, OUT, AGAIN, PASSED, FAILED) for node in path)
     return path
 
 
@@ -71,7 +71,9 @@ def _check_counts(station: Station, nodes: list[Node]) -> None:
     assert station.inside == len(nodes)
     assert station.held == states[HELD]
     assert station.out == states[OUT]
-    for state, place in ((UNKEYED, station.unkeyed), (WAITING, station.line)):
+    again = [node for _, _, node in station.again]
+    assert len(again) == len(set(again)), "to start again, twice"
+    for state, place in ((UNKEYED, station.unkeyed), (WAITING, station.line), (AGAIN, again)):
         assert set(place) == {node for node in nodes if node.state is state}, f"{state.name}, or said to be"
 
 
@@ -95,7 +97,7 @@ def _check_lanes(journey: Journey, station: Station) -> None:
         assert lane.key == key
         assert lane.busy is not None or lane.parcels, "an empty lane is kept"
         assert lane.busy is not None or not lane.behind, "nobody is out, and the next waits"
-        assert lane.busy is None or lane.busy.state in (WAITING, OUT)
+        assert lane.busy is None or lane.busy.state in (WAITING, OUT, AGAIN)
         assert all(node.state is BEHIND for node in lane.behind)
         assert not lane.parcels or station is journey.turns
         indices = [node.item.index for node in (*([lane.busy] if lane.busy else []), *lane.behind)]
@@ -123,6 +125,7 @@ def _check_starts(journey: Journey) -> None:
     """Law 5."""
     others = not journey.closed
     for station in journey.stations:
+        assert not station.due(journey.now), f"stage {station.number}: what may start again waits"
         assert not station.startable(journey.now, not others), f"stage {station.number}: what may start waits"
         others = others or station.inside > 0
     idle = not journey.out and not journey.asked

@@ -21,6 +21,7 @@ class State(Enum):
     BEHIND = auto()  # another input of its key goes first
     WAITING = auto()  # in the line
     OUT = auto()
+    AGAIN = auto()  # was out with others, and is to be out again, alone
     PASSED = auto()  # through all stages
     FAILED = auto()
     GONE = auto()  # became nothing
@@ -32,6 +33,7 @@ UNKEYED: Final = State.UNKEYED
 BEHIND: Final = State.BEHIND
 WAITING: Final = State.WAITING
 OUT: Final = State.OUT
+AGAIN: Final = State.AGAIN
 PASSED: Final = State.PASSED
 FAILED: Final = State.FAILED
 GONE: Final = State.GONE

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections import OrderedDict, deque
 from collections.abc import Hashable
+from heapq import heappop, heappush
 
 from procession.core.flow import UNBOUNDED
 from procession.core.gate import together
-from procession.core.journey_node import BEHIND, FAILED, HELD, OUT, UNKEYED, WAITING, Lane, Node, Start
+from procession.core.journey_node import AGAIN, BEHIND, FAILED, HELD, OUT, UNKEYED, WAITING, Lane, Node, Start
 from procession.core.pace import Pace
 from procession.record import record
 
@@ -50,7 +51,7 @@ class StageCounts:
     held: int
     """Wait for their turn in path order."""
     waiting: int
-    """Wait for their key, for another of their key, for others of their batch, or until fewer are out."""
+    """Wait for their key, for another of their key, for others of their batch, until fewer are out, or to run again."""
     out: int
     done: int
     """Have an outcome, failed ones included."""
@@ -59,12 +60,35 @@ class StageCounts:
     outputs: int
 
 
+@record
+class Head:
+    """The first node in path order that is not ready: what ordered hand-over waits for."""
+
+    index: int
+    stage: int
+    out: bool
+
+
+@record
+class JourneyCounts:
+    """A journey at one moment."""
+
+    admitted: int
+    returned: int
+    """Items of which nothing is left."""
+    ready: int
+    handed: int
+    """Nodes taken."""
+    head: Head | None
+    stages: tuple[StageCounts, ...]
+
+
 class Station:
     """A stage and the nodes at it."""
 
     __slots__ = (
         *("number", "many", "batch", "max_wait", "gated", "has_key", "most_out", "pace"),
-        *("front", "unkeyed", "lanes", "line", "starts"),
+        *("front", "unkeyed", "lanes", "line", "again", "put_backs", "starts"),
         *("came", "inside", "held", "out", "done", "failed", "dropped", "outputs"),
     )
 
@@ -81,6 +105,8 @@ class Station:
         self.unkeyed: OrderedDict[Node, None] = OrderedDict()
         self.lanes: dict[Hashable, Lane] = {}
         self.line: OrderedDict[Node, None] = OrderedDict()
+        self.again: list[tuple[int, int, Node]] = []  # to start alone: when, and in which order
+        self.put_backs = 0
         self.starts: deque[Start] = deque()
         self.came = 0
         self.inside = 0  # came, and neither done nor dropped
@@ -159,7 +185,9 @@ class Station:
     def alarms(self, now: int) -> list[int]:
         """When time may let something start here."""
         found = [] if (deadline := self.deadline) is None else [deadline]
-        if self.pace is not None and self.line:
+        if self.again:
+            found.append(self.again[0][0])
+        if self.pace is not None and (self.line or self.again):
             found.append(self.pace.at(now))
         return found
 
@@ -167,31 +195,53 @@ class Station:
         """How many inputs start together now; `last` says that no others come to join them."""
         if not self.line:
             return 0
-        most_out = self.most_out if self.pace is None else self.most_out + self.pace.resting(now) * self.batch
+        most_out = self._allowed(now)
         ripe = last or ((deadline := self.deadline) is not None and now >= deadline)
         count = together(len(self.line), min(self.batch, most_out), most_out - self.out, ripe)
         if count and self.pace is not None and self.pace.at(now) > now:
             return 0
         return count
 
+    def _allowed(self, now: int) -> int:
+        """How many may be out: those that wait to run again are with nobody."""
+        return self.most_out if self.pace is None else self.most_out + self.pace.resting(now) * self.batch
+
+    def put_back(self, start: Start, when: int) -> None:
+        """Each of these is to start again then, alone."""
+        for node in start.nodes:
+            node.state = AGAIN
+            self.put_backs += 1
+            heappush(self.again, (when, self.put_backs, node))
+
+    def due(self, now: int) -> bool:
+        """Whether one that is to start again may."""
+        if not self.again or self.again[0][0] > now or self.out >= self._allowed(now):
+            return False
+        return self.pace is None or self.pace.at(now) <= now
+
     def start(self, now: int, last: bool) -> int:
         """Start what may; returns the number of inputs."""
         started = 0
+        while self.due(now) and (self.pace is None or self.pace.grab(now)):
+            started += self._out([heappop(self.again)[2]])
         while count := self.startable(now, last):
             if self.pace is not None and not self.pace.grab(now):
                 break
-            nodes = [self.line.popitem(last=False)[0] for _ in range(count)]
-            for node in nodes:
-                node.state = OUT
-            self.out += count
-            started += count
-            self.starts.append(Start(self.number, nodes))
+            started += self._out([self.line.popitem(last=False)[0] for _ in range(count)])
         return started
+
+    def _out(self, nodes: list[Node]) -> int:
+        for node in nodes:
+            node.state = OUT
+        self.out += len(nodes)
+        self.starts.append(Start(self.number, nodes))
+        return len(nodes)
 
     def clear(self, blank: Node) -> None:
         """Nothing starts any more; what is not out is dropped. May be begun anew."""
         self.front = blank
         self.line.clear()
+        self.again.clear()
         self.unkeyed.clear()
         self.lanes.clear()
         self.held = 0

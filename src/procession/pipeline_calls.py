@@ -1,0 +1,121 @@
+"""What of a pipeline is with the engines: starts as futures, and what has become of them.
+
+Only the conductor comes here (pipeline_run.py), but for `settled`.
+"""
+
+from __future__ import annotations
+
+from _pickle import PicklingError
+from collections import deque
+from collections.abc import Callable, Hashable, Sequence
+from threading import RLock
+from time import monotonic_ns
+from typing import TYPE_CHECKING, Any, cast
+
+from procession import together
+from procession.core.task import Home
+from procession.errors import RemoteError
+from procession.handover import SinkFuture
+from procession.pipeline_passing import argument, out_of_reach, outcomes
+from procession.types import Raised
+
+if TYPE_CHECKING:
+    from procession.backends.roles import Attempts
+    from procession.core.journey import Journey
+    from procession.core.journey_node import Node, Start
+    from procession.pipeline_stage import Work
+
+_NO_WORDS: dict[str, Any] = {}
+
+
+class Calls:
+    """See the module. `ring`: there is something to hear."""
+
+    def __init__(self, works: Sequence[Work], journey: Journey, lock: RLock, ring: Callable[[], object]) -> None:
+        self.arrived: deque[SinkFuture] = deque()
+        self._works = works
+        self._journey = journey
+        self._lock = lock
+        self._ring = ring
+        self._out: dict[SinkFuture, Start] = {}
+        self._earlier: dict[Node, tuple[int, Attempts]] = {}  # of what is to start again alone: the runs it has had
+        self._homes: dict[tuple[int, Hashable], Home] = {}  # of stages with sticky keys: where the items of a key run
+
+    def settled(self, futures: list[SinkFuture]) -> None:
+        """See `tasks.Sink`: by an engine's thread, or by who cancels."""
+        self.arrived.extend(futures)
+        self._ring()
+
+    def hear(self, *, opens: bool) -> list[tuple[Start, list[Any]]]:
+        """Outcomes that have come. `opens`: somebody may ask for what is sealed."""
+        heard: list[tuple[Start, list[Any]]] = []
+        arrived = self.arrived
+        while arrived:
+            future = arrived.popleft()
+            start = self._out.pop(future, None)
+            if start is None:
+                continue
+            work = self._works[start.stage]
+            if out_of_reach(work, future._exception) and not self._journey.cancelled:
+                refused = self.send(work, [start])
+                heard += [(start, [Raised(error)] * start.size) for start, error in refused]
+            elif not self._run_alone(work, start, future):
+                heard.append((start, outcomes(self._works, start, future, opens=opens)))
+        return heard
+
+    def _run_alone(self, work: Work, start: Start, future: SinkFuture) -> bool:
+        """Whether the inputs of a batch are to run again one by one, since nobody knows which of them has ended it."""
+        error, rules = future._exception, work.stage.rules
+        if error is None or start.size == 1:
+            return False
+        together.note_company(future, error, start.size)
+        if rules is None or not together.may_run_alone(future, error, rules, work.engine):
+            return False
+        tries = future.tries + 1
+        delay = rules.delay_ns(tries)
+        with self._lock:
+            if self._journey.cancelled:
+                return False
+            for node in start.nodes:
+                self._earlier[node] = tries, together.attempts_after(future, error, rules)
+            self._journey.again(start, delay, monotonic_ns())
+        return True
+
+    def answered(self, start: Start) -> None:
+        """It has its outcome."""
+        if self._earlier and start.size == 1:
+            self._earlier.pop(start.nodes[0], None)
+
+    def send(self, work: Work, starts: list[Start]) -> list[tuple[Start, BaseException]]:
+        """Post these; returns those that could not be, and why."""
+        refused: list[tuple[Start, BaseException]] = []
+        futures: list[SinkFuture] = []
+        for start in starts:
+            try:
+                body = work.engine.encode(work.function, (argument(work, start),), _NO_WORDS)
+            except (PicklingError, RemoteError) as error:
+                refused.append((start, error))
+                continue
+            future = SinkFuture(work.function, body)
+            future.sink = self
+            future._owner = cast("Any", work.engine) if hasattr(work.engine, "cancel_leased") else None
+            if start.size == 1 and (earlier := self._earlier.get(start.nodes[0])) is not None:
+                future.tries, future.attempts = earlier
+            rules = work.rules if start.size == 1 else work.rules_of_several
+            if rules is not None:
+                future.obey(rules)
+            if work.stage.sticky and (lane := start.nodes[0].lane) is not None:
+                future.home = self._homes.setdefault((start.stage, lane.key), Home())
+            self._out[future] = start
+            futures.append(future)
+        try:
+            if futures:
+                work.engine.post(futures)
+        except RuntimeError as error:
+            refused += [(self._out.pop(future), error) for future in futures if future in self._out]
+        return refused
+
+    def cancel(self) -> None:
+        """End all that is out: the latest first, so that what waits does not start when what runs has ended."""
+        for future in reversed(list(self._out)):
+            future.cancel()
