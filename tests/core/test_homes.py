@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections import deque
+from typing import cast
+
 import pytest
 
 from procession.core import assign, commands, events, homes, losing, pool, recycling
@@ -402,6 +405,22 @@ def test_what_is_bound_waits_for_the_end_of_who_was_told_to_die() -> None:
     assert list(stage.core.bereaved) == [0]
     found = stage.lost(0)
     assert [fail.cause for fail in only(found, commands.FailItem)] == [Cause.TIMEOUT, Cause.DIED]
+
+
+def test_a_group_that_is_cancelled_waits_for_no_end() -> None:
+    """Else it would fail with that worker, and begin anew where it may, though nobody wants it."""
+    stage, key = doomed()
+    (waits,) = cast("deque[ModelTask]", stage.core.bereaved[0])
+    waits.group = "a stream"
+    other = living(0)
+    other.lost = 0
+    hand_over(stage, other)
+    found = stage.step(events.GroupCancelled("a stream", kill=True))
+    assert [drop.tasks for drop in only(found, commands.Drop)] == [[waits]]
+    assert [task.home for task in stage.core.bereaved[0]] == [other], "others wait still"
+    fails = only(stage.lost(0), commands.FailItem)
+    assert key not in [fail.task.home for fail in fails]
+    assert [fail.cause for fail in fails] == [Cause.TIMEOUT, Cause.DIED]
 
 
 def test_a_further_run_of_what_was_lost_begins_anew_anywhere() -> None:

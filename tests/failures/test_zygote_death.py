@@ -1,6 +1,15 @@
 """The helper that forks workers is killed: work goes on."""
 
+from types import SimpleNamespace
+from typing import Any
+
 from procession import Pool, SpinOff, WorkerDied
+from procession.backends.launch import StartFailed
+from procession.core import commands
+from procession.core.rules import Cause
+from procession.driver.loop import Driver
+from tests.core.stage import only
+from tests.core.test_homes import doomed
 from tests.failures import tasks
 from tests.failures.kit import Gate, Notes, gone, kill, quietly_kill, seeded, wait_until
 from tests.failures.test_worker_death import lives_with
@@ -52,6 +61,20 @@ def test_then_a_worker_dies(notes: Notes, gate: Gate) -> None:
         assert isinstance(error, WorkerDied)
         assert "died" in str(error) or "SIGKILL" in str(error)
         assert queued.result(60) == 8
+
+
+def test_a_start_that_is_said_to_have_failed_when_the_worker_was_told_to_die() -> None:
+    """Row: The zygote dies. Between the fork and saying so, and the worker has run something since: that is its end."""
+    stage, _ = doomed()
+    told: list[Any] = []
+
+    def lost(_channel: Any, unowned: int, _exitcode: int | None) -> None:
+        told.extend(stage.lost(0, unowned, None))
+
+    channel = SimpleNamespace(drain_dead=lambda: None, withdraw=lambda: 0)
+    driver: Any = SimpleNamespace(channels={0: channel}, lane=None, core=stage.core, lost=lost)
+    Driver._not_started(driver, StartFailed(0, OSError()))
+    assert [fail.cause for fail in only(told, commands.FailItem)] == [Cause.TIMEOUT, Cause.DIED]
 
 
 def test_under_load_again_and_again(notes: Notes) -> None:

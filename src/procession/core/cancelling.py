@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from procession.core import ending, events, retrying, supervising
+from procession.core import ending, events, homes, retrying, supervising
 from procession.core.assign import CALM
 from procession.core.rules import Cause
 from procession.core.task import Task
@@ -55,6 +55,7 @@ def group_cancelled(core: PoolCore, event: events.GroupCancelled) -> None:
         elif kill and worker.inflight[-1].group is group:
             _end(core, worker)
     gone = core.line.remove(lambda task: task.group is group) + retrying.forget(core, group)
+    gone += homes.forget(core, group)
     if gone:
         ending.drop(core, gone)
 

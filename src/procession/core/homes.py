@@ -20,8 +20,9 @@ after which outcomes. Such a home is a *pin* of its worker's.
 6. Who has a pin stays, whatever its age, its weight, its quota or the size of the pool (recycling.py), until an outcome
    says that nothing lives there any more. If it was leaving when it got the pin, it does not leave yet.
 7. A task whose pin went with its worker runs nowhere else: it fails as if it had been running there, with what is known
-   of the end of that worker (losing.py: `mourn`); so it waits for that end (`PoolCore.bereaved`). A further run begins
-   anew: anywhere. (A thread that is given up takes nothing with it: what lives in this process goes on in another.)
+   of the end of that worker (losing.py: `mourn`); so it waits for that end (`PoolCore.bereaved`), if nobody cancels it
+   meanwhile. A further run begins anew: anywhere. (A thread that is given up takes nothing with it: what lives in this
+   process goes on in another.)
 8. What anybody may take goes to those who idle without a pin first.
 
 All this costs nothing before the first task with a home comes (`PoolCore.homed`). (Serving is in assign.py.)
@@ -115,6 +116,19 @@ def bereave(core: PoolCore, worker: Worker) -> None:
         core.bereaved.setdefault(worker.wid, deque()).extend(lost)
     if len(lost) < len(queue):
         core.line.bound[worker.wid] = deque([task for task in queue if task.home not in pins])
+
+
+def forget(core: PoolCore, group: object) -> list[Task]:
+    """The tasks of a group that wait for the end of a worker that dies."""
+    gone: list[Task] = []
+    for wid, queue in list(core.bereaved.items()):
+        members = [task for task in queue if task.group is group]
+        if members:
+            gone += members
+            core.bereaved[wid] = deque([task for task in queue if task.group is not group])
+            if not core.bereaved[wid]:
+                del core.bereaved[wid]
+    return gone
 
 
 def begun_anew(task: Task) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import Any
 
 from procession.backends import tasks
@@ -20,6 +21,7 @@ def collapse(core: PoolCore, error: BaseException) -> ProcessionError:
     story = ProcessionError(f"procession's driver has failed: {type(error).__name__}: {error}")
     story.__cause__ = error
     lost: list[Task] = [*core.line, *[task for _, _, task in core.delayed]]
+    lost += chain.from_iterable(core.bereaved.values())
     for worker in core.workers.values():
         lost.extend(worker.inflight)
     for task in lost:

@@ -269,7 +269,7 @@ class Driver(Supervisor):
         worker = self.core.workers[event.wid]
         if unowned < worker.items:
             channel.drain_dead()
-        if worker.state in (State.IDLE, State.BUSY):
+        if worker.state is not State.STARTING:  # it was ready once, perhaps, and something may have lived or run there
             self.lost(channel, unowned, None)
         else:
             self.step(events.StartFailed(event.wid, event.error, fatal=False, again=event.again))
