@@ -88,6 +88,18 @@ def test_the_four_forms_of_on_error(pool: Pool) -> None:
     assert [(each.index, each.args) for each in failures] == [(3, (3,))]
 
 
+def test_an_error_is_not_taken_for_the_end(pool: Pool) -> None:
+    """Raised by an iterator, StopIteration of a task would cut the results off, and nobody would see it."""
+    taken = []
+    with pytest.raises(RuntimeError, match="a task raised StopIteration") as caught:
+        for value in pool.imap(work.stops_at_three, range(6)):
+            taken.append(value)
+    assert taken == [0, 1, 2]
+    assert isinstance(caught.value.__cause__, StopIteration)
+    returned = list(pool.imap(work.stops_at_three, range(6), on_error="return"))
+    assert [type(each) for each in returned] == [int, int, int, StopIteration, int, int]
+
+
 @pytest.mark.usefixtures("side_by_side")
 def test_finished_items_come_out_though_their_neighbour_is_stuck(make_pool: MakePool, gate: Gate) -> None:
     """A chunk that holds a slow item gives what it has finished, and what has not started goes elsewhere."""

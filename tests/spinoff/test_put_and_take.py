@@ -242,6 +242,20 @@ def test_what_is_owed_for_the_last_item_comes_before_the_end() -> None:
     assert told == [1] * 200
 
 
+def test_stop_iteration_of_an_item_is_no_end() -> None:
+    with SpinOff(next, backend="threads") as spin:
+        spin.put_many([iter("a"), iter(""), iter("b")])
+    assert next(spin) == "a"
+    with pytest.raises(RuntimeError, match="a task raised StopIteration"):
+        next(spin)
+    assert list(spin) == ["b"]
+    with SpinOff(next, backend="threads") as spin:
+        spin.put_many([iter(""), iter("b")])
+    with pytest.raises(RuntimeError, match="a task raised StopIteration"):
+        spin.ready()
+    assert spin.ready() == ["b"]
+
+
 def test_iterate_false_and_on_error(caplog: pytest.LogCaptureFixture) -> None:
     failures: list[Failure] = []
     with SpinOff(no_fives, iterate=False, backend="threads", on_error=failures.append) as spin:
