@@ -38,11 +38,6 @@ def at_its_place(
     return NOTHING
 
 
-def tells(raised: BaseException, error: BaseException | None) -> bool:
-    """Whether what was raised is what `at_its_place` raises for this error."""
-    return error is not None and (raised is error or raised.__cause__ is error)
-
-
 def no_end(error: BaseException, who: str) -> BaseException:
     """What an iterator raises for `error` of `who`: raised on, these two would be taken for its end (see PEP 479)."""
     if not isinstance(error, (StopIteration, StopAsyncIteration)):

@@ -9,7 +9,7 @@ from typing import Any
 
 from procession.core.flow import NOTHING
 from procession.handover import SinkFuture
-from procession.on_error import at_its_place, tells
+from procession.on_error import at_its_place
 from procession.spinoff_core import SpinCore, failure_of
 
 
@@ -45,9 +45,13 @@ class SpinOutlet:
                     return value
                 failed = NOTHING
         except BaseException as error:
-            came_out = failed is NOTHING or tells(error, failed._exception)
-            if not came_out and core.words.on_error in ("raise", "return"):
-                future = failed
+            if (
+                failed is not NOTHING
+                and core.words.on_error in ("raise", "return")
+                and error is not failed._exception
+                and error.__cause__ is not failed._exception  # see `on_error.no_end`
+            ):
+                future = failed  # it has not come out
             if future is not NOTHING:
                 with core.lock:
                     flow.untake(future)
@@ -84,7 +88,7 @@ class SpinOutlet:
             return values
         except BaseException as error:
             if told and core.words.on_error == "raise":
-                if tells(error, told[0]._exception):
+                if error is told[0]._exception or error.__cause__ is told[0]._exception:
                     raise  # all else was done before
                 del told[0]
             away = set(map(id, told if rest else (*told, *tail)))

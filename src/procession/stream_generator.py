@@ -81,9 +81,9 @@ class GeneratorStream(Iterator[R], AsyncIterator[R]):
 
     `close()` ends the generator where it lives, as `close()` of a generator does, and iterating then ends; leaving a
     with block, and dropping the stream, do the same. It waits for nothing. One that is between two turns gets its
-    GeneratorExit as soon as its worker is free; one that runs, at its next yield. If it has not ended within `grace` (2
-    seconds if none was given), its worker process is killed and replaced. What it raises then is logged. A thread
-    cannot be killed, and is waited for by the pool's shutdown.
+    GeneratorExit as soon as its worker is free; one that runs, at its next yield. If it does not come to that, or does
+    not end, within `grace` (2 seconds if none was given), its worker process is killed and replaced. What it raises
+    then is logged. A thread cannot be killed, and is waited for by the pool's shutdown.
 
     One that is dropped and was never iterated warns of it (RuntimeWarning), for its work was for nobody.
     """
@@ -121,6 +121,7 @@ class GeneratorStream(Iterator[R], AsyncIterator[R]):
 
     def stats(self) -> GeneratorStats:
         """Numbers, now."""
+        self._course.refuse_foreign()
         turns = self._course.turns
         with self._course.lock:
             return GeneratorStats(

@@ -2,18 +2,21 @@
 
 Laws (core/turns.py has those of the turns; core/homes.py those of where they run)
 1. `turns` is changed under `lock` only, which is reentrant, since a signal handler or a finalizer may come back in. No
-   code of a user runs under it, and nobody who holds it takes another lock of ours.
+   code of a user runs under it, not even what goes with a value that is let go of, and nobody who holds it takes
+   another lock of ours.
 2. One turn at a time is posted, by one thread at a time (`pump`). A turn that a raising signal has struck on its way
    stays in `_unposted`, and the next pump posts it again: what is posted twice runs once (`CallFuture.claim`). It is
    there before it counts as being out, and counts so before it is posted.
 3. Values are told by the engine's thread (threads: by the worker that drives), before the outcome of their turn is.
-4. A further run begins the generator anew. It is arranged by the core, as for any task, and the turn learns in `again`
+4. A stream is of the process that has made it: in a forked child it is refused, and closing it does nothing.
+5. A further run begins the generator anew. It is arranged by the core, as for any task, and the turn learns in `again`
    what it is to be then. Runs are counted for the stream, not for the turn.
 """
 
 from __future__ import annotations
 
 import logging
+import os
 import threading
 from concurrent.futures import CancelledError
 from typing import TYPE_CHECKING, Any
@@ -26,7 +29,9 @@ from procession.core.flow import NOTHING
 from procession.core.rules import SECOND, Rules
 from procession.core.task import Home, Task
 from procession.core.turns import ENDED, FIRST, MOST, Kind, Turn, Turns
+from procession.driver import lifecycle
 from procession.handover import SinkFuture
+from procession.on_error import no_end
 from procession.stream_bounds import AUTO_BYTES, SAMPLED
 from procession.types import Raised
 from procession.waiting import Bell
@@ -68,6 +73,19 @@ class TurnFuture(SinkFuture):
         return self.course.script.shown(), True
 
 
+def make_rules(rules: Rules, can_kill: bool) -> dict[Kind, Rules]:
+    """A first turn may wait too long to begin, later ones not; the last one has no further run.
+
+    Where workers can be killed, that has as long as one that is closed while it runs.
+    """
+    stop_ns = rules.grace_ns or STOP_NS
+    begin = rules.but(stop_ns=stop_ns)
+    end = begin.but(queue_ns=None, retries=0, again_after=frozenset())
+    if can_kill:
+        end = end.but(timeout_ns=stop_ns, grace_ns=0)
+    return {Kind.BEGIN: begin, Kind.GO_ON: begin.but(queue_ns=None), Kind.END: end}
+
+
 class TurnCourse:
     """One generator, its turns and its values."""
 
@@ -80,6 +98,7 @@ class TurnCourse:
         name: str,
         rules: Rules | None,
     ) -> None:
+        self._pid = os.getpid()
         self._caller = caller = engine.capabilities.in_caller
         self.engine = engine
         self.name = name
@@ -88,8 +107,9 @@ class TurnCourse:
         self.bell = Bell()
         self.unwanted = False
         self.weight = 0  # of a value, about
+        self._weighed_in = 0  # the turn of which one was weighed last
         self._rules = rules if rules is not None else Rules()
-        self._rules_of: dict[Kind, Rules] = self._make_rules(self._rules)
+        self._rules_of = make_rules(self._rules, engine.capabilities.can_kill)
         self.script = engine.script(Scene(fn, args, kwargs, name, time_of(self._rules.timeout_ns), self.again))
         self._seat = Seat()
         self._unposted: TurnFuture | None = None
@@ -102,17 +122,6 @@ class TurnCourse:
     def again(self) -> bool:
         """There may be further runs."""
         return self._rules.retries > 0
-
-    @staticmethod
-    def _make_rules(rules: Rules) -> dict[Kind, Rules]:
-        """A first turn may wait too long to begin, later ones not; the last one has no further run."""
-        stop = {"stop_ns": rules.grace_ns or STOP_NS}
-        later = rules.but(queue_ns=None, **stop)
-        return {
-            Kind.BEGIN: rules.but(**stop),
-            Kind.GO_ON: later,
-            Kind.END: later.but(retries=0, again_after=frozenset()),
-        }
 
     # -- values: what `backends.scripts.Outlet` asks for -----------------------------------------------------------
 
@@ -131,7 +140,9 @@ class TurnCourse:
                 news = turns.arrive(place, value)
         if not news:
             return
-        if turns.arrived < SAMPLED or not turns.arrived % SAMPLED:
+        arrived = turns.arrived
+        if arrived < SAMPLED or not arrived % SAMPLED or self._weighed_in != turns.turns:
+            self._weighed_in = turns.turns  # the first of each turn: they may be large from now on, and slow
             self.weight = max(weigh(value), self.weight // 2)
             turns.limit = AUTO_BYTES // self.weight if self.weight else turns.most
         if turns.spoiled:
@@ -226,22 +237,23 @@ class TurnCourse:
             say(logging.ERROR, "the generator of %s raised as its stream was closed", self.name, error=error)
 
     def _finish(self) -> None:
-        try:
-            self.script.over()
-        except BaseException as error:
-            self._say(error)
+        self.script.over()
         self.bell.ring()
 
     # -- taking ----------------------------------------------------------------------------------------------------
 
     def take(self) -> Any:
-        """The next value; NOTHING when there is none yet. Raises the error that it ends with; StopIteration."""
+        """The next value; NOTHING when there is none yet. Raises the error that it ends with; StopIteration.
+
+        Where the taker drives the generator itself it does so when nothing is there: no value waits for its successor.
+        """
+        self.refuse_foreign()
         turns = self.turns
         value: Any = NOTHING
         try:
             with self.lock:
                 value = turns.take()
-            if turns.due or self._unposted is not None:
+            if (turns.due or self._unposted is not None) and not (self._caller and value is not NOTHING):
                 self.pump()
             if value is not NOTHING or not turns.ended:
                 return value
@@ -254,9 +266,14 @@ class TurnCourse:
         if error is None:
             raise StopIteration
         try:
-            raise error
+            raise no_end(error, self.name)
         finally:
             del error  # no cycle through the frame
+
+    def refuse_foreign(self) -> None:
+        """Raise RuntimeError in a forked child, where nobody is who could say more of a worker's generator."""
+        if self._pid != os.getpid() and not self._caller:
+            raise lifecycle.foreign()
 
     def stirred(self) -> bool:
         """Whether a taker should look; what was left undone is done on the way."""
@@ -268,10 +285,14 @@ class TurnCourse:
 
     def close(self) -> None:
         """Nobody takes any more: the generator is ended where it lives. Any thread; may be called again."""
+        if self._pid != os.getpid() and not self._caller:
+            return  # it is the parent's, and our lock may have been somebody's who is not here
+        dropped = self.turns.ready  # kept until the lock is free: what goes with a value is code of a user
         with self.lock:
             if self.turns.closed and self.turns.over:
                 return
             self.turns.close()
+        del dropped
         self.stop()
         if self.turns.over:
             self._finish()

@@ -89,6 +89,14 @@ def test_a_burst_is_there_before_what_follows_it(pool: Pool, side_by_side: None,
     assert list(stream) == [2]
 
 
+def test_no_value_waits_for_its_successor(pool: Pool, tmp_path: Path) -> None:
+    """A generator may wait for what its taker does with the last value."""
+    path = tmp_path / "taken"
+    for i in islice(pool.stream(work.asks, str(path)), 5):
+        with path.open("a") as file:
+            file.write(f"{i}\n")
+
+
 def test_it_starts_at_the_call_and_no_more_than_a_window_is_asked_for(pool: Pool, tmp_path: Path) -> None:
     notes = tmp_path / "notes"
     stream = pool.stream(work.noted, str(notes), ENDLESS)
@@ -109,6 +117,16 @@ def test_large_values_make_the_window_narrow(pool: Pool, capabilities: Capabilit
     sizes = [len(value) for value in stream]
     assert sizes == [20 << 20] * 12
     assert stream.stats().window <= 3
+
+
+def test_values_that_become_large_make_it_narrow_again(pool: Pool, side_by_side: None) -> None:
+    """Each of them takes a turn, so after the first one it is known."""
+    stream = pool.stream(work.grows, 100, 20 << 20)
+    assert list(islice(stream, 100)) == list(range(100))
+    assert stream.stats().window > 8
+    while pool.stats().busy or pool.stats().pending:
+        threading.Event().wait(0.01)
+    assert 0 < stream.stats().waiting <= 4
 
 
 # ------------------------------------------------------------------------------------------------------ beside others
@@ -200,6 +218,19 @@ def test_an_error_comes_behind_what_was_yielded(pool: Pool) -> None:
     assert stream.stats().ended
 
 
+def test_an_error_is_not_taken_for_an_end(pool: Pool) -> None:
+    with pytest.raises(RuntimeError, match="ends_too_early raised StopIteration") as caught:
+        list(pool.stream(work.ends_too_early))
+    assert isinstance(caught.value.__cause__, StopIteration)
+
+    async def take() -> None:
+        async for _ in pool.stream(work.ends_twice):
+            pass
+
+    with pytest.raises(RuntimeError, match="ends_twice raised StopAsyncIteration"):
+        asyncio.run(take())
+
+
 def test_what_cannot_be_iterated_over_is_said_at_its_place(pool: Pool) -> None:
     with pytest.raises(TypeError, match=r"square returned int, which cannot be iterated over: stream\(\) takes"):
         next(pool.stream(work.square, 3))  # type: ignore[arg-type]
@@ -256,6 +287,8 @@ def test_close_ends_it_at_its_next_yield(pool: Pool, side_by_side: None, gate: G
     with pool.options(grace=PATIENCE).stream(work.gated, *gate.paths, 100, str(notes)) as stream:
         assert next(stream) == 0
         gate.arrived()
+    engine = pool._engine
+    engine.processes() if hasattr(engine, "processes") else engine.started_threads()  # the engine has heard of it
     gate.open()
     wait_for_line(notes, "finally")
     assert list(stream) == []
@@ -292,6 +325,26 @@ def test_what_it_raises_as_it_is_closed_is_logged(pool: Pool, caplog: pytest.Log
     assert "raised as its stream was closed" in caplog.text
 
 
+def test_values_that_are_let_go_of_are_let_go_of_under_no_lock(
+    pool: Pool, capabilities: Capabilities, side_by_side: None
+) -> None:
+    if capabilities.pickles:
+        pytest.skip("the value here is a copy")
+    held: list[bool] = []
+
+    class Value:
+        def __del__(self) -> None:
+            held.append(stream._course.lock._is_owned())  # type: ignore[attr-defined]
+
+    stream = pool.stream(work.yields_of, Value, 4)
+    taken = [next(stream)]
+    stream.close()
+    gc.collect()
+    assert held
+    assert not any(held)
+    del taken
+
+
 def test_nothing_is_kept_of_what_was_taken(pool: Pool) -> None:
     class Value:
         pass
@@ -312,16 +365,37 @@ def test_a_pool_that_is_shut_down_starts_no_further_turn(make_pool: MakePool, tm
     with make_pool() as pool:
         stream = pool.stream(work.noted, str(notes), ENDLESS)
         assert next(stream) == 0
+    assert notes.read_text().split().count("finally") == 1, "it is closed when the pool is"
     came = 1
     with pytest.raises(RuntimeError, match="after shutdown"):
         for _ in stream:
             came += 1
     assert came == stream.stats().yielded
-    if pool.stats().backend == "processes":
-        assert wait_for_line(notes, "finally").count("finally") == 1
     assert list(stream) == []
+    assert notes.read_text().split().count("finally") == 1
     with pytest.raises(RuntimeError, match="shutdown"):
         pool.stream(work.count, 1)
+
+
+def test_it_is_closed_where_it_lives(make_pool: MakePool, tmp_path: Path) -> None:
+    paths = [tmp_path / str(i) for i in range(3)]
+    with make_pool(2) as pool:
+        streams = [pool.stream(work.tells_where, str(path)) for path in paths]
+        assert [next(stream) for stream in streams] == [0, 0, 0]
+    for path in paths:
+        begun, ended, word = path.read_text().split()
+        assert begun == ended
+        assert word == "finally"
+
+
+def test_what_it_raises_as_the_pool_ends_is_told_like_a_teardown(make_pool: MakePool) -> None:
+    pool = make_pool(1)
+    stream = pool.stream(work.stubborn)
+    assert next(stream) == 0
+    pool.shutdown()
+    (error,) = pool._engine.teardown_errors
+    assert str(error) == "it will not end well"
+    stream.close()
 
 
 def test_what_fits_the_window_can_be_taken_after_the_end(make_pool: MakePool) -> None:

@@ -5,6 +5,7 @@ import signal
 import threading
 import time
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 from typing import Any
 
 PLACE = threading.local()
@@ -30,6 +31,10 @@ def fail_on_three(x: int) -> int:
     if x == 3:
         raise ValueError(f"no {x}")
     return x
+
+
+def stops_at_three(x: int) -> int:
+    return x if x != 3 else next(iter(()))
 
 
 def leave(code: int) -> None:
@@ -153,6 +158,50 @@ def here(n: int) -> Iterator[tuple[int, int]]:
     """Where each value was made."""
     for _ in range(n):
         yield os.getpid(), threading.get_ident()
+
+
+def grows(n: int, size: int) -> Iterator[Any]:
+    """`n` small values, and then large ones, each of which takes longer than a turn."""
+    yield from range(n)
+    while True:
+        time.sleep(0.03)
+        yield bytes(size)
+
+
+def yields_of(kind: Any, n: int) -> Iterator[Any]:
+    for _ in range(n):
+        yield kind()
+
+
+def asks(path: str) -> Iterator[int]:
+    """Counts, and goes on when what it has yielded is found there, on a line of its own."""
+    for i in range(1000):
+        yield i
+        until = time.monotonic() + 20.0
+        while not os.path.exists(path) or str(i) not in Path(path).read_text().split():
+            if time.monotonic() > until:
+                raise TimeoutError(f"nobody has taken {i}")
+            time.sleep(0.002)
+
+
+def tells_where(path: str) -> Iterator[int]:
+    """The thread in which it was begun, and the one in which it was closed."""
+    note(path, threading.current_thread().name)
+    try:
+        yield from range(1_000_000)
+    finally:
+        note(path, threading.current_thread().name)
+        note(path, "finally")
+
+
+def ends_too_early() -> Iterator[int]:
+    """No generator function: what it raises is its own."""
+    return iter([next(iter(()))])
+
+
+def ends_twice() -> Iterator[int]:
+    yield 1
+    raise StopAsyncIteration("of something else")
 
 
 def stubborn() -> Iterator[int]:

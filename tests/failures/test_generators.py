@@ -4,16 +4,21 @@ import gc
 import multiprocessing
 import os
 import threading
+from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from procession import PoisonTask, Pool, TaskTimeout, WorkerDied
+from procession.backends.tasks import CallFuture
+from procession.core.pool import PoolCore
+from procession.driver.leftovers import collapse
 from tests import warm
 from tests.failures import tasks
 from tests.failures.kit import PATIENCE, Gate, Notes, Program, kill, seeded, took, wait_until
+from tests.failures.test_forks import in_child
 
 kept_zygote = warm.keep()
 
@@ -143,6 +148,15 @@ def test_however_workers_start(method: str, notes: Notes) -> None:
         assert isinstance(error, WorkerDied)
 
 
+def test_what_waits_for_the_end_of_a_worker_when_the_driver_fails() -> None:
+    """Row: The worker of a stream dies. A bug of ours beside that is told to whoever waits."""
+    turn: CallFuture[int] = CallFuture(cast(Any, None), ())
+    core = PoolCore(1)
+    core.bereaved[0] = deque([turn])
+    story = collapse(core, ValueError("a bug"))
+    assert turn.exception(0) is story
+
+
 # --------------------------------------------------------------------------------------------- it is in nobody's way
 
 
@@ -215,6 +229,82 @@ def test_what_is_dropped_in_the_midst_of_a_yield_is_no_end_of_its_worker(notes: 
             gc.collect()
         wait_until(lambda: notes.lines().count("finally") == 20, "all of them are closed")
         assert pool.submit(tasks.pid_of_worker).result(PATIENCE) == pid
+
+
+def stuck_at_its_end(path: str) -> Iterator[int]:
+    tasks.note(path, os.getpid())
+    try:
+        yield from range(ENDLESS)
+    finally:
+        tasks.note(path, "finally")
+        threading.Event().wait(3600)
+
+
+def test_what_does_not_end_between_two_turns_is_killed(notes: Notes) -> None:
+    """Row: A running task is cancelled. A stream that is closed has its grace to end, wherever it was."""
+    with Pool(1) as pool:
+        stream = pool.options(grace=0.1).stream(stuck_at_its_end, notes.path)
+        assert next(stream) == 0
+        (pid,) = notes.pids()
+        wait_until(lambda: not pool.stats().busy and not pool.stats().pending, "nothing is wanted")
+        stream.close()
+        notes.wait(2)
+        took(lambda: pid not in pool._processes, "its worker is gone")
+        assert pool.submit(tasks.pid_of_worker).result(PATIENCE) != pid
+
+
+def test_a_thread_that_is_given_up_yields_no_more(notes: Notes, gate: Gate) -> None:
+    """Row: A task outlives its timeout. What a thread yields that was given up comes too late; its finally runs."""
+    with Pool(1, backend="threads") as pool:
+        values, error = taken(stream := pool.options(timeout=0.2).stream(yields_and, notes.path, 2, "gate", gate.path))
+        assert values == [0, 1]
+        assert isinstance(error, TaskTimeout)
+        gate.open()
+        assert notes.wait(2)[1] == "finally"
+        assert list(stream) == []
+        assert stream.stats().yielded == 2
+
+
+def test_no_code_of_a_user_holds_up_a_pool_of_threads(gate: Gate) -> None:
+    """Row: Shutdown from anywhere. A pool that takes no further turn closes the generator where no lock is held."""
+    steps: list[bool] = []
+
+    def yields_two() -> Iterator[int]:
+        try:
+            yield 0
+            while not os.path.exists(gate.path):
+                threading.Event().wait(0.002)
+            yield 1
+        finally:
+            steps.append(pool._engine.stepper == threading.get_ident())
+
+    with Pool(1, backend="threads") as pool:
+        stream = pool.stream(yields_two)
+        assert next(stream) == 0
+        pool.shutdown(wait=False)
+        gate.open()
+    assert steps == [False]
+    assert next(stream) == 1
+    with pytest.raises(RuntimeError, match="after shutdown"):
+        next(stream)
+
+
+@pytest.mark.parametrize("backend", ["threads", "processes"])
+def test_a_forked_child_of_the_taker(backend: Any, notes: Notes) -> None:
+    """Row: The parent forks, or a task forks. The child's copy of a stream says whose it is; the parent's goes on."""
+    with Pool(1, backend=backend) as pool:
+        stream = pool.stream(counts, notes.path, 1000)
+        assert next(stream) == 0
+        with stream._course.lock:  # as the engine's thread may hold it when somebody forks
+            other = threading.Thread(target=lambda: said.extend(map(in_child, bodies)))
+            said: list[str] = []
+            bodies: list[Any] = [lambda: next(stream), stream.stats, stream.close]
+            other.start()
+            other.join(PATIENCE)
+        assert "this pool belongs to the parent process" in said[0]
+        assert "this pool belongs to the parent process" in said[1]
+        assert said[2] == "None"
+        assert list(stream) == list(range(1, 1000))
 
 
 PROGRAM = """

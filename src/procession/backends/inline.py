@@ -316,6 +316,8 @@ class InlineEngine(Dumps, LocalScripts):
                 return
             self._ending = True
         try:
+            if (raised := self.end_plays(lambda _thread: True)) is not None:
+                self.teardown_errors.append(raised)
             if self._entered is not None:
                 self._entered.leave()
         except Exception as error:

@@ -10,7 +10,8 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Mapping
 from concurrent.futures import CancelledError
-from typing import Any, Protocol
+from threading import get_ident
+from typing import Any, NamedTuple, Protocol
 
 from procession.core.turns import Kind, Turn
 from procession.record import record
@@ -60,7 +61,7 @@ class Script(Protocol):
         ...
 
     def over(self) -> None:
-        """No turn comes any more. Raises what a generator raises that lives in this process, and is closed for it."""
+        """No turn comes any more. Runs no code of a user: what lives still is closed as its worker ends."""
         ...
 
 
@@ -138,7 +139,7 @@ class LocalScript:
         self._args: Any = engine.encode(self._function, scene.args, scene.kwargs)
         self._time_ns = scene.time_ns
         self._copier = copier
-        self._play: Any = None
+        self._plays: dict[LocalScript, Living] = engine.plays
         self._run = 0  # begun anew so often
 
     def attach(self, outlet: Outlet) -> None:
@@ -159,18 +160,17 @@ class LocalScript:
         """See `Script`: the generator has what it needs."""
 
     def over(self) -> None:
-        """See `Script`."""
-        known, self._play, self._args = self._play, None, None
-        if known is not None:  # the engine took no more turns, the one that ends it neither
-            known[1].close()
+        """See `Script`. Who still drives it, as a thread that was given up, is of an earlier run from here on."""
+        self._run += 1
+        self._args = None
 
     def _turn(self, run: int, ends: bool, until: int) -> int:
         """One turn. On the inline backend a further run is the same call once more."""
         from procession.core.turns import ENDED
         from procession.worker.turns import Play
 
-        known, self._play = self._play, None
-        play: Play | None = known[1] if known is not None and known[0] == run else None
+        known = self._plays.pop(self, None)
+        play: Play | None = known.play if known is not None and known.run == run else None
         if ends:
             if play is not None:
                 play.close()
@@ -180,14 +180,24 @@ class LocalScript:
             play = Play(self._fn, args, kwargs, self._outlet.arrived)
 
         def publish(place: int, value: Any) -> None:
-            self._outlet.came(place, value if self._copier is None else self._copier.copy(value))
+            if run == self._run:
+                self._outlet.came(place, value if self._copier is None else self._copier.copy(value))
             if run != self._run or self._outlet.unwanted:
                 raise CancelledError("nobody takes from this stream any more")
 
         came_to: int = play.turn(until, self._time_ns, publish)
         if came_to and run == self._run:
-            self._play = run, play
+            self._plays[self] = Living(play, run, get_ident())
         return came_to
+
+
+class Living(NamedTuple):
+    """A generator between two turns."""
+
+    play: Any
+    run: int
+    thread: int
+    """That drove it last."""
 
 
 class LocalScripts:
@@ -195,9 +205,26 @@ class LocalScripts:
 
     _copier: Any = None
 
+    @property
+    def plays(self) -> dict[LocalScript, Living]:
+        """Those that live, as `worker.turns` has them in a worker process."""
+        plays: dict[LocalScript, Living] = vars(self).setdefault("_plays", {})
+        return plays
+
     def script(self, scene: Scene) -> Script:
         """See `Engine.script`."""
         return LocalScript(self, scene, self._copier)
 
+    def end_plays(self, wanted: Callable[[int], bool]) -> BaseException | None:
+        """Close those of which the thread is `wanted`, since that ends; returns the first error of these."""
+        first: BaseException | None = None
+        for script, living in list(self.plays.items()):
+            if wanted(living.thread) and self.plays.pop(script, None) is not None:
+                try:
+                    living.play.close()
+                except BaseException as error:
+                    first = first or error
+        return first
 
-__all__ = ["LocalScript", "LocalScripts", "Outlet", "RemoteScript", "Scene", "Script", "time_of"]
+
+__all__ = ["Living", "LocalScript", "LocalScripts", "Outlet", "RemoteScript", "Scene", "Script", "time_of"]

@@ -83,6 +83,10 @@ class Host(Protocol):
         """See `watched`."""
         ...
 
+    def end_generators(self, worker: ThreadWorker) -> BaseException | None:
+        """It ends in order: close the generators that live there; returns the first error of these."""
+        ...
+
     def gone(self, worker: ThreadWorker, teardown_error: BaseException | None) -> None:
         """The last that is heard of it."""
         ...
@@ -185,13 +189,15 @@ class ThreadWorker:
             raise
 
     def _teardown(self) -> BaseException | None:
-        if self.killed or self.config.setup is None:
+        if self.killed:
             return None
+        error = self.host.end_generators(self)
         try:
-            state.teardown()
-        except BaseException as error:
-            return error
-        return None
+            if self.config.setup is not None:
+                state.teardown()
+        except BaseException as raised:
+            return error or raised
+        return error
 
     def _run_calls(self, segment: Segment) -> int:
         take, invoke, answer, publish = segment.tokens.popleft, self._invoke, self.host.answer, self.out.append

@@ -169,8 +169,8 @@ class Turns:
     # -- values ----------------------------------------------------------------------------------------------------
 
     def arrive(self, place: int, value: Any) -> bool:
-        """The value of this place; whether it is news."""
-        if place != self.arrived:
+        """The value of this place; whether it is news. Behind the end nothing is: a thread given up may go on."""
+        if place != self.arrived or self.over:
             return False
         self.arrived = place + 1
         if not (self.closed or self.spoiled):
@@ -179,7 +179,7 @@ class Turns:
 
     def spoil(self, place: int, error: BaseException) -> bool:
         """The value of this place cannot be had, for this reason: that is the end. Whether it is news."""
-        if place != self.arrived or self.closed or self.spoiled:
+        if place != self.arrived or self.closed or self.spoiled or self.over:
             return False
         self.arrived, self.spoiled, self.error = place + 1, True, error
         self.over = not (self.out or self.lives)

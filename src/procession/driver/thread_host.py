@@ -10,6 +10,7 @@ from typing import Any
 
 from procession.backends import tasks
 from procession.backends.saying import say
+from procession.backends.scripts import LocalScripts
 from procession.backends.tasks import CallFuture
 from procession.backends.threads import Segment, ThreadWorker, Work
 from procession.core import events
@@ -19,7 +20,7 @@ from procession.driver.locked import LockedCore
 _A_CALL = Segment(deque(), None)
 
 
-class ThreadHost(LockedCore):
+class ThreadHost(LockedCore, LocalScripts):
     """See `backends.threads.Host`."""
 
     def share(self, obj: Any) -> Any:
@@ -139,6 +140,12 @@ class ThreadHost(LockedCore):
             if worker.out:
                 self.harvest(worker)
                 self.watched = True
+
+    def end_generators(self, worker: ThreadWorker) -> BaseException | None:
+        """See `threads.Host`. At the end of the pool that goes, too, for what threads have left that were given up."""
+        others = {each.ident for each in list(self.workers.values()) if each is not worker and not each.abandoned}
+        closing = self.core.state is not PoolState.OPEN
+        return self.end_plays(lambda thread: thread == worker.ident or (closing and thread not in others))
 
     def gone(self, worker: ThreadWorker, teardown_error: BaseException | None) -> None:
         """See `threads.Host`."""

@@ -23,7 +23,6 @@ from procession.backends.dumping import Dumps
 from procession.backends.functions import FunctionTable, ThreadFunction
 from procession.backends.gate import Gate
 from procession.backends.joinable import JoinableThread
-from procession.backends.scripts import LocalScripts
 from procession.backends.tasks import CallFuture
 from procession.backends.threads import Body
 from procession.backends.unstruck import unstruck
@@ -76,7 +75,7 @@ class Gates:
 GATES = Gates()
 
 
-class ThreadEngine(ThreadHost, Dumps, LocalScripts):
+class ThreadEngine(ThreadHost, Dumps):
     """Worker threads behind the contract of `backends.base.Engine`.
 
     Args:

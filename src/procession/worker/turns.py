@@ -7,7 +7,8 @@ Laws
    longer than its time: so no turn takes longer than that and one `next`.
 3. A task that is asked to end (`asked.cancelled`) closes the generator at its next yield, in its own thread, and ends
    with CancelledError. So `finally` blocks run.
-4. A generator that is alive when its worker ends in order is closed there, before the teardown of the setup.
+4. A generator that is alive when its worker ends in order is closed there, before the teardown of the setup. (Where it
+   lives in this process: backends/scripts.py, `end_plays`.)
 5. Nothing of the call is kept here once the generator has been made: what it needs of its arguments, it has.
 6. As elsewhere, a process that a task has forked writes nothing and ends where it comes back.
 """
