@@ -173,6 +173,7 @@ class Apart:
 
     def begin(self) -> None:
         """Have them run."""
+        self._began = time.monotonic()
         self._folder = tempfile.TemporaryDirectory(prefix="tests-")
         self._heap = Heap(self._folder.name)
         self._heap.fill(len(self._bundles))
@@ -211,12 +212,20 @@ class Apart:
             if len(self._waits) % BUNDLE == 0:
                 self._report(session)
         while self._waits and not all(each.ended() for each in self._programs):
+            self._look_at_the_time(session)
             for each in self._programs:
                 each.hurry()
             time.sleep(0.02)  # nothing announces that a program has said something
             self._report(session)
         self._report(session)
         self._miss(session)
+
+    def _look_at_the_time(self, session: pytest.Session) -> None:
+        """As pytest-timeout does after each test."""
+        limit = self._config.getoption("session_timeout", None)
+        if limit and time.monotonic() - self._began > limit:
+            session.shouldfail = f"session-timeout: {limit} s, and other sessions have not ended"
+            look_whether_to_stop(session)
 
     def _miss(self, session: pytest.Session) -> None:
         """What nobody has run, though all have ended. The first of these says what the programs have printed."""

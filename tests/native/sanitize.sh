@@ -12,7 +12,7 @@ python=$(readlink -f "$(dirname "${PYTHON:-.venv/bin/python}")")/$(basename "${P
 home=$(mktemp -d)
 trap 'rm -rf "$home"' EXIT
 
-cp -r src tests docs README.md pyproject.toml "$home"
+cp -r src tests docs README.md pyproject.toml setup.py "$home"
 rm -f "$home"/src/procession/_native/*.so
 include=$("$python" -c 'import sysconfig; print(sysconfig.get_path("include"))')
 suffix=$("$python" -c 'import sysconfig; print(sysconfig.get_config_var("EXT_SUFFIX"))')
