@@ -121,7 +121,7 @@ class Gatekeeper:
                     chosen = self._choose(now)
                 self.over = self._nothing_left()
             if late:
-                self._tell(late)
+                self._fail(late)
             elif chosen:
                 self._hand_over(chosen)
             else:
@@ -131,8 +131,8 @@ class Gatekeeper:
         flow = self.owner.flow
         return flow.closed and flow.admitted == flow.finished
 
-    def _sort_out(self, now: int) -> list[tuple[Any, BaseException]]:
-        """Clear the line of what will not start; returns what is to be told of it. Under the lock."""
+    def _sort_out(self, now: int) -> list[Any]:
+        """Clear the line of what will not start; returns what fails by that. Under the lock."""
         owner = self.owner
         flow = owner.flow
         starts, late = flow.starts, []
@@ -142,14 +142,12 @@ class Gatekeeper:
             starts.clear()
             starts += kept
         if owner.unsendable:
-            unsent = [each for each in starts if each.__class__ is Unsent]
-            late += [(each, each.error) for each in unsent]
-            for each in unsent:
+            late += [each for each in starts if each.__class__ is Unsent]
+            for each in late:
                 starts.remove(each)
         if self._queue_ns is not None:
             while starts and starts[0].since + self._queue_ns <= now:
-                late.append((starts[0], owner.too_late(starts[0])))
-                del starts[0]
+                late.append(starts.popleft())
             if starts:
                 self._wake_at(starts[0].since + self._queue_ns)
         return late
@@ -194,13 +192,13 @@ class Gatekeeper:
         if at is not None:
             self._alarm = at if self._alarm is None else min(self._alarm, at)
 
-    def _tell(self, late: Sequence[tuple[Any, BaseException]]) -> None:
-        """These do not start, and why."""
-        for start, error in late:
+    def _fail(self, late: Sequence[Any]) -> None:
+        """These do not start: they could not be sent, or have waited too long."""
+        for start in late:
             if start.__class__ is Unsent:
                 self.owner.fail(start)
             else:
-                self.owner.refused([start], error)
+                self.owner.expire(start)
 
     def _hand_over(self, chosen: list[Any]) -> None:
         """To the engine, and what it does not take is told why."""
@@ -221,4 +219,8 @@ class Gatekeeper:
         with owner.lock:
             rest = list(owner.flow.starts)
             owner.flow.starts.clear()
-        self._tell([(each, error) for each in rest])
+        for start in rest:
+            if start.__class__ is Unsent:
+                owner.fail(start)
+            else:
+                owner.refused([start], error)

@@ -228,8 +228,8 @@ class Handover(ABC):
         """Of these, all that are still to start."""
         return list(starts)
 
-    def too_late(self, start: Any) -> BaseException:
-        """The error of one that has waited too long to start."""
+    def expire(self, start: Any) -> None:
+        """One that was in the line has waited too long to start: it fails."""
         raise NotImplementedError
 
     def _out(self, starts: list[Any]) -> int:
@@ -305,12 +305,13 @@ class NoRun:
 class StreamChunk(ChunkTask):
     """A chunk that can be posted anew."""
 
-    __slots__ = ("claimed", "owner")
+    __slots__ = ("claimed", "owner", "since")
 
     def __init__(self, run: Run, start: int, bodies: Sequence[Any], low: int, size: int, grain: int = 0) -> None:
         super().__init__(run, start, bodies, low, size, grain)
         self.claimed = False
         self.owner = run
+        self.since = 0  # when it was taken in, in ns, where somebody asks
 
     @property
     def index(self) -> int:

@@ -20,18 +20,14 @@ def check_on_error(value: Any) -> None:
         )
 
 
-def at_its_place(
-    on_error: OnError, error: BaseException, failure: Callable[[], Failure], close: Callable[[], object] | None = None
-) -> Any:
-    """What `on_error` makes of an item that failed: a value, NOTHING to go on, or an exception, after `close()`."""
+def at_its_place(on_error: OnError, error: BaseException, failure: Callable[[], Failure]) -> Any:
+    """What `on_error` makes of an item that failed: a value, NOTHING to go on, or raised."""
     if on_error == "return":
         return error
     if callable(on_error):
         on_error(failure())
     elif on_error == "raise":
         try:
-            if close is not None:
-                close()
             raise no_end(error, "a task")
         finally:
             del error, failure  # no cycle through the frame

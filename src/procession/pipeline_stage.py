@@ -55,7 +55,8 @@ class Stage:
     rate: so many calls of `fn` start per second at most, evenly spread; see `SpinOff`.
     setup, initializer, initargs: run once in each worker, see `SpinOff`; `fn` is given what `setup` returned, first.
     name: what messages and stats call it.
-    timeout, queue_timeout, grace, retries, retry_on, backoff, priority: for each call of `fn`, see `Pool.options`.
+    timeout, queue_timeout, grace, retries, retry_on, backoff, priority: for each call of `fn`, see `Pool.options`; the
+        queue is that of the workers, not the line before them.
     """
 
     def __init__(

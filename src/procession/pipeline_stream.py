@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from procession.core.flow import NOTHING
 from procession.coroutines import Task, beside
 from procession.observe.progress import Meter
+from procession.on_error import no_end
 from procession.pipeline_run import Conductor
 from procession.pipeline_stats import PipelineStats, stats_of
 from procession.types import Failure, Raised
@@ -64,7 +65,8 @@ class Exit:
                 if on_error == "return":
                     return value.error
                 if on_error == "raise":
-                    self._last = value.error
+                    value = no_end(value.error, "a task")
+                    self._last = value
                     node = value = NOTHING  # in one step with that: it is kept, and not put back
                     self._end()
                 record = None if on_error == "skip" else self._record(node)

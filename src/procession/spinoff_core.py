@@ -106,10 +106,10 @@ class SpinCore(Handover):
         """See `Handover.alive`."""
         return [each for each in starts if each.index in self.open]
 
-    def too_late(self, start: Any) -> BaseException:
-        """See `Handover.too_late`."""
+    def expire(self, start: Any) -> None:
+        """See `Handover.expire`."""
         limit = 0.0 if self.rules is None else (self.rules.queue_ns or 0) / SECOND
-        return TaskTimeout(self.function.name, "queued", limit, limit)
+        self.answer([start], [Raised(TaskTimeout(self.function.name, "queued", limit, limit))])
 
     def unfinished(self, batch: list[Any]) -> int:
         """See `Handover.unfinished`: those that were cancelled while they waited have their outcome."""

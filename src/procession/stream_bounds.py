@@ -14,9 +14,12 @@ from procession.backends.base import Engine, Function
 from procession.core.flow import FlowCore
 from procession.core.ledger import Ledger
 from procession.core.policy import Profile
+from procession.core.rules import SECOND, Rules
+from procession.errors import TaskTimeout
 from procession.handover import Handover
 from procession.record import frozen
 from procession.spilling import Spill
+from procession.types import Raised
 from procession.waiting import Bell
 from procession.weighing import weigh
 
@@ -56,6 +59,7 @@ class Bounded(Handover):
         ledger = None if bounds.buffer_bytes is None else Ledger(bounds.buffer_bytes, engine.max_workers)
         super().__init__(engine, FlowCore(bounds.window or 1, ordered=ordered), ledger)
         self.function = function
+        self.rules: Rules | None = None
         self.auto = bounds.window is None
         self.grain = bounds.chunksize or 0
         self.spill = Spill(self, function.name) if bounds.spill else None
@@ -81,6 +85,12 @@ class Bounded(Handover):
         super()._came(index, weight)
         if self.spill is not None and self.ledger is not None and run is not None:
             self.ledger.may_move(index, start, run, index - start)
+
+    def expire(self, start: Any) -> None:
+        """See `Handover.expire`."""
+        limit = 0.0 if self.rules is None else (self.rules.queue_ns or 0) / SECOND
+        if not start.run.cancelled:
+            self.arrived(start.start, [Raised(TaskTimeout(self.function.name, "queued", limit, limit, start.start))])
 
     def _starving(self) -> bool:
         """Whether the workers are about to idle though nothing is ready: the head of the line takes long."""

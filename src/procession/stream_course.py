@@ -23,7 +23,6 @@ from typing import Any
 from procession.backends.base import Engine, Function
 from procession.core.flow import NOTHING, UNBOUNDED, FlowCore
 from procession.core.gate import Gate
-from procession.core.rules import Rules
 from procession.gatekeeper import Gatekeeper
 from procession.handover import StreamChunk, Unsent
 from procession.observe.progress import Meter
@@ -88,7 +87,6 @@ class Course(Bounded):
         self.error: BaseException | None = None
         self.refusal: BaseException | None = None
         self.cancelled = False
-        self.rules: Rules | None = None
         self.kills = False  # a cancel ends what runs, too
         self._quiet = False  # a cancel has been carried out
         self.meter = Meter(False)
@@ -122,7 +120,8 @@ class Course(Bounded):
             self.engine.post(())
         pace = SharedPace(rate)
         self.rules = paced(self.rules, pace)
-        self.gate = Gatekeeper(self, Gate(self.engine.max_workers, pace=pace), self.function.name)
+        queue_ns = None if self.rules is None else self.rules.queue_ns
+        self.gate = Gatekeeper(self, Gate(self.engine.max_workers, pace=pace), self.function.name, queue_ns)
 
     def next_run(self, lazy: bool) -> list[Any] | None:
         """Some outcomes whose turn it is, the last one first; `lazy`: just one, since it makes room for another."""
@@ -269,7 +268,11 @@ class Course(Bounded):
         if self.gate is not None:
             size = 1
         places = range(0, len(bodies), size or 1)
-        return [StreamChunk(run, first + at, bodies, at, min(size, len(bodies) - at), self.grain) for at in places]
+        cut = [StreamChunk(run, first + at, bodies, at, min(size, len(bodies) - at), self.grain) for at in places]
+        if self.gate is not None:
+            for chunk in cut:
+                self.gate.mark(chunk)
+        return cut
 
     def _calls(self, items: list[Any] | range) -> Iterator[tuple[Any, ...]]:
         """The arguments of each item's call."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, NoReturn
 
 from procession.core.flow import NOTHING
-from procession.on_error import OnError
+from procession.on_error import OnError, no_end
 from procession.spilling import Spilled
 from procession.stream_course import Course
 from procession.types import Failure, Raised
@@ -35,7 +35,7 @@ class Outlet:
         flow = course.flow
         outcome: Any = NOTHING
         value: Any = NOTHING
-        record: Failure | None = None
+        record = None
         try:
             while True:
                 if flow.admitted - flow.handed <= course.low and not flow.closed:  # `due`, without the call
@@ -58,11 +58,11 @@ class Outlet:
                     if course.args is not None:
                         course.args.pop(index, None)
                     return value
-                on_error = self._on_error
-                if on_error == "return":
+                if (on_error := self._on_error) == "return":
                     return value.error
                 if on_error == "raise":
-                    self._last = value.error
+                    value = no_end(value.error, "a task")
+                    self._last = value
                     outcome = value = NOTHING  # in one step with that: it is kept, and not put back
                     self._end()
                 record = None if on_error == "skip" else self._record(value, index)

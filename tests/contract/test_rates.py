@@ -247,6 +247,19 @@ def test_imap_that_fails_and_runs_again(make_pool: MakePool, clock: Clock) -> No
     clock.check(9)
 
 
+@pytest.mark.parametrize("words", [{}, {"ordered": False}, {"key": lambda x: x % 2}, {"buffer_bytes": 100}])
+def test_an_item_of_an_imap_that_waits_too_long_for_its_token(make_pool: MakePool, clock: Clock, words: Any) -> None:
+    pool = make_pool(2)
+    view = pool.options(queue_timeout=1.0)
+    stream = view.imap(partial(stamp, clock.path), range(3), rate=0.01, on_error="return", window=3, **words)
+    got = list(stream)
+    late = [each for each in got if isinstance(each, TaskTimeout)]
+    assert len(late) >= 2
+    assert all(each.where == "queued" and "waited for" in str(each) for each in late)
+    if words.get("ordered", True):
+        assert [each.index for each in got[1:]] == [1, 2]
+
+
 def test_an_imap_that_is_closed_starts_nothing_more(make_pool: MakePool, clock: Clock) -> None:
     pool = make_pool(2)
     with pool.imap(partial(stamp, clock.path), range(100), rate=0.01) as stream:

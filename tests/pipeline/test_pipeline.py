@@ -388,6 +388,14 @@ def test_retries(tmp_path: Path) -> None:
     ]
 
 
+def test_stop_iteration_of_a_task_is_not_taken_for_the_end(backend: str) -> None:
+    outputs = Pipeline(Stage(lambda x: next(iter([x] * (x != 3))), backend=backend)).run(range(6))
+    assert [next(outputs) for _ in range(3)] == [0, 1, 2]
+    with pytest.raises(RuntimeError, match="a task raised StopIteration"):
+        next(outputs)
+    assert list(outputs) == []
+
+
 @pytest.mark.parametrize("words", [{}, {"batch": 1}])
 def test_timeouts(apart: str, words: dict[str, Any]) -> None:
     fn = (lambda batch: [work.hang_on_three(x) for x in batch]) if words else work.hang_on_three
