@@ -732,3 +732,12 @@ def test_bad_words_of_a_run() -> None:
         pipe.stats()
     with pipe, pytest.raises(RuntimeError, match="with block already"):
         pipe.__enter__()
+
+
+def test_stop_iteration_of_a_stage_is_no_end() -> None:
+    taken = []
+    with pytest.raises(RuntimeError, match="a task raised StopIteration") as caught:
+        for value in Pipeline(Stage(next, backend="threads")).run([iter("a"), iter(""), iter("b")]):
+            taken.append(value)
+    assert taken == ["a"]
+    assert isinstance(caught.value.__cause__, StopIteration)
