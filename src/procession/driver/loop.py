@@ -265,10 +265,11 @@ class Driver(Supervisor):
             self._deferred.append(event)
             return
         channel.drain_dead()
-        unowned = channel.withdraw()
+        unowned = self._unowned(channel)
         worker = self.core.workers[event.wid]
         if unowned < worker.items:
             channel.drain_dead()
+            unowned += channel.withdraw()
         if worker.state is not State.STARTING:  # it was ready once, perhaps, and something may have lived or run there
             self.lost(channel, unowned, None)
         else:
@@ -287,8 +288,18 @@ class Driver(Supervisor):
         error = self.start_errors.pop(event.wid, None)
         if error is not None:
             self.step(events.StartFailed(event.wid, error, fatal=True))
-        unowned = channel.withdraw()
+        unowned = self._unowned(channel)
         self.lost(channel, unowned, event.exitcode, event.peak_rss)
+
+    def _unowned(self, channel: Channel) -> int:
+        """How many items of a worker that is gone, and has been read, it had not taken.
+
+        They are counted when nothing more will be sent there. What the time sets free, a further run say, may be: to
+        the core this worker is one like any other. So the time is told before.
+        """
+        if self.core.ruled:
+            self.keeper.tell_time()
+        return channel.withdraw()
 
     def close(self) -> None:
         """The pool is closed: give back every descriptor, and answer whoever still waits."""

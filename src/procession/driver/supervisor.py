@@ -104,11 +104,9 @@ class Supervisor(LaneKeeper):
     # -- the end of a worker -----------------------------------------------------------------------------------------
 
     def lost(self, channel: Channel, unowned: int, exitcode: int | None, peak_rss: int | None = None) -> None:
-        """Everything that it had published has been told, and its tokens were counted."""
+        """Everything that it had published has been told, and its tokens were counted; nothing was stepped since."""
         wid = channel.wid
         self.end_offspring(wid)
-        if self.core.ruled:
-            self.keeper.tell_time()
         if self._recycler is not None:
             peak_rss = self._recycler.most(wid, peak_rss)
         self.obituaries[wid] = self._obituary(channel, exitcode, peak_rss)
