@@ -40,7 +40,6 @@ PLACES = (
     "tests/house/test_saying.py",
     "tests/native/test_ring_model.py",
     "tests/pool/test_typing.py",
-    "tests/rivals/test_runner.py",
     "tests/transport/test_byvalue.py",
     "tests/transport/test_codec.py",
     "tests/transport/test_interrupts.py",

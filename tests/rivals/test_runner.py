@@ -40,7 +40,7 @@ class Small(Row):
 class Brief(Small):
     """The same with a limit that is soon reached."""
 
-    limit = 0.3  # the program must have noted its facts by then
+    limit = 2.0  # the program must have noted its facts by then
 
 
 class Struck(InterruptAsleep):
@@ -69,7 +69,7 @@ def test_a_hang_is_killed_at_its_limit_and_reported(tmp_path: Path) -> None:
     program = "import time; note(phase='probe', pid=__import__('os').getpid()); time.sleep(60)"
     outcome = outcome_of(Brief(), program, tmp_path)
     assert outcome.verdict == Verdict("hangs", "bad")
-    assert outcome.seconds < 5
+    assert outcome.seconds < 30, "it would have slept for a minute"
     assert not psutil.pid_exists(outcome.facts["pid"])
 
 
