@@ -1,4 +1,4 @@
-"""The time comes for a further run just while a worker's death is looked into: the run may be leased to the dead one."""
+"""The time of a further run comes while a worker's death is looked into: it may be leased to the dead one."""
 
 import os
 from time import monotonic_ns
