@@ -265,7 +265,7 @@ class Driver(Supervisor):
             self._deferred.append(event)
             return
         channel.drain_dead()
-        unowned = self._unowned(channel)
+        unowned = self.unowned(channel)
         worker = self.core.workers[event.wid]
         if unowned < worker.items:
             channel.drain_dead()
@@ -288,18 +288,8 @@ class Driver(Supervisor):
         error = self.start_errors.pop(event.wid, None)
         if error is not None:
             self.step(events.StartFailed(event.wid, error, fatal=True))
-        unowned = self._unowned(channel)
+        unowned = self.unowned(channel)
         self.lost(channel, unowned, event.exitcode, event.peak_rss)
-
-    def _unowned(self, channel: Channel) -> int:
-        """How many items of a worker that is gone, and has been read, it had not taken.
-
-        They are counted when nothing more will be sent there. What the time sets free, a further run say, may be: to
-        the core this worker is one like any other. So the time is told before.
-        """
-        if self.core.ruled:
-            self.keeper.tell_time()
-        return channel.withdraw()
 
     def close(self) -> None:
         """The pool is closed: give back every descriptor, and answer whoever still waits."""

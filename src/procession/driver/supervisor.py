@@ -103,6 +103,16 @@ class Supervisor(LaneKeeper):
 
     # -- the end of a worker -----------------------------------------------------------------------------------------
 
+    def unowned(self, channel: Channel) -> int:
+        """How many items of a worker that is gone, and has been read, it had not taken.
+
+        They are counted when nothing more will be sent there. What the time sets free, a further run say, may be: to
+        the core this worker is one like any other. So the time is told before.
+        """
+        if self.core.ruled:
+            self.keeper.tell_time()
+        return channel.withdraw()
+
     def lost(self, channel: Channel, unowned: int, exitcode: int | None, peak_rss: int | None = None) -> None:
         """Everything that it had published has been told, and its tokens were counted; nothing was stepped since."""
         wid = channel.wid
