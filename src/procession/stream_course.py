@@ -309,7 +309,7 @@ class Course(Bounded):
 
         What runs is ended, too, if it is an imap's.
         """
-        if self._quiet or (self.flow.ended and not self.cancelled):
+        if self._quiet or self.foreign or (self.flow.ended and not self.cancelled):
             return
         self.cancelled = self.exhausted = True
         for run in list(self._runs.values()):
@@ -332,8 +332,8 @@ class Course(Bounded):
 
     def close_source(self) -> None:
         """Close it if it is a generator or a stream of ours; by the thread that pulls."""
-        if self._puller:
-            return  # whoever pulls does it
+        if self._puller or self.foreign:
+            return  # whoever pulls does it; and what a forked child has of it is not its own
         for source in self.sources:
             close_if_ours(source)
 

@@ -29,9 +29,9 @@ class Outlet:
     def next(self) -> Any:
         """The next value; NOTHING when there is none yet. Raises what comes at this place; StopIteration at the end."""
         self.touched = True
+        course = self.course
         if self._last is not None:
             self._end()
-        course = self.course
         flow = course.flow
         outcome: Any = NOTHING
         value: Any = NOTHING

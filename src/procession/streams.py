@@ -125,6 +125,7 @@ def _runs(course: Course, deadline: float | None, *, lazy: bool) -> Generator[li
     flow, meter = course.flow, course.meter
     try:
         while True:
+            course.refuse_foreign()
             if course.due:
                 course.fill()
             run = course.next_run(lazy)
@@ -263,6 +264,7 @@ class Stream(Iterator[R]):
 
     def __next__(self) -> R:
         outlet = self._outlet
+        outlet.course.refuse_foreign()
         while (value := outlet.next()) is NOTHING:
             outlet.course.bell.sleep(outlet.course.stirred)
         return value  # type: ignore[no-any-return]
@@ -289,7 +291,7 @@ class Stream(Iterator[R]):
 
 def drop(outlet: Outlet, stream: object) -> None:
     """Nobody has the stream any more."""
-    if not outlet.touched:
+    if not outlet.touched and not outlet.course.foreign:
         text = f"an imap of {outlet.course.function.name} was never iterated; its work is cancelled"
         warnings.warn(text, RuntimeWarning, stacklevel=3, source=stream)
     outlet.close()

@@ -142,6 +142,7 @@ class AsyncStream(AsyncIterator[R]):
         try:
             while True:
                 outlet.touched = True
+                course.refuse_foreign()
                 if feed is not None:
                     await feed.fill()
                 value = outlet.next()

@@ -55,6 +55,20 @@ def test_the_childs_copy_of_a_spinoff_refuses() -> None:
     assert list(spin) == [2]
 
 
+def test_the_childs_copy_of_a_stream_refuses() -> None:
+    """Row: The parent forks, or a task forks. What a child has of a map or an imap waits for nothing."""
+    source = (n for n in range(100))
+    with Pool(2) as pool:
+        mapped, streamed = pool.map(tasks.double, range(100)), pool.imap(tasks.double, source, window=4)
+        assert (next(mapped), next(streamed)) == (0, 0)
+        said = in_child(lambda: next(streamed))
+        assert "this stream belongs to the parent process, which forked" in said, said
+        said = in_child(lambda: list(mapped))  # of which the child may have some already
+        assert "RuntimeError" in said or said == str(list(range(2, 200, 2))), said
+        assert in_child(lambda: streamed.close()) == "None"
+        assert list(mapped) == list(streamed) == list(range(2, 200, 2))
+
+
 def test_the_child_holds_none_of_our_descriptors() -> None:
     """Row: The parent forks, or a task forks. The child holds no descriptor of the pool."""
     before = set(os.listdir("/proc/self/fd"))
