@@ -72,7 +72,7 @@ def test_a_start_that_is_said_to_have_failed_when_the_worker_was_told_to_die() -
         told.extend(stage.lost(0, unowned, None))
 
     channel = SimpleNamespace(drain_dead=lambda: None, withdraw=lambda: 0)
-    driver: Any = SimpleNamespace(channels={0: channel}, lane=None, core=stage.core, lost=lost)
+    driver: Any = SimpleNamespace(channels={0: channel}, lane=None, core=stage.core, lost=lost, unowned=lambda _: 0)
     Driver._not_started(driver, StartFailed(0, OSError()))
     assert [fail.cause for fail in only(told, commands.FailItem)] == [Cause.TIMEOUT, Cause.DIED]
 
