@@ -175,7 +175,7 @@ def test_the_demo_piped(whole: subprocess.CompletedProcess[str]) -> None:
 def test_each_item_has_a_bar_in_each_run(whole: subprocess.CompletedProcess[str]) -> None:
     for word in ("pid", "thread"):
         rows = re.findall(rf"^   {word} \d+ +(.*)$", whole.stdout, re.MULTILINE)
-        bars = [int(item) for row in rows for item in re.findall(r"\[(\d+)", row)]
+        bars = [int(item) for row in rows for item in re.findall(r"\d+", row)]  # a narrow one has no edges
         assert sorted(bars) == sorted([*range(3, 31, 3)] * 3)
 
 

@@ -11,6 +11,7 @@ import pytest
 
 from procession import Pool, options
 from procession.backends.base import Capabilities
+from tests.failures.kit import wait_until
 from tests.logs import all_said
 
 from . import work
@@ -157,7 +158,7 @@ def test_what_waits_can_be_cancelled_and_then_never_runs(pool: Pool, gate: Gate)
     assert all(future.cancelled() and future.done() for future in waiting)
     with pytest.raises(CancelledError):
         waiting[0].result()
-    assert all(future.running() for future in running)
+    wait_until(lambda: all(future.running() for future in running), "their pool hears that they run")
     gate.open(2)
     assert [future.result(PATIENCE) for future in running] == [None, None]
     assert not any(future.cancel() for future in running)
