@@ -1,10 +1,15 @@
 """The helper that forks workers is killed: work goes on."""
 
+import os
+import signal
 from types import SimpleNamespace
 from typing import Any
 
-from procession import Pool, SpinOff, WorkerDied
+import pytest
+
+from procession import Pool, SpinOff, WorkerDied, WorkerStartError
 from procession.backends.launch import StartFailed
+from procession.backends.zygote_client import ZygoteClient
 from procession.core import commands
 from procession.core.rules import Cause
 from procession.driver.loop import Driver
@@ -27,6 +32,39 @@ def test_while_idle() -> None:
         assert [f.result(60) for f in [pool.submit(tasks.double, i) for i in range(50)]] == [2 * i for i in range(50)]
         lives_with(pool, 2)
         assert pool.submit(tasks.pid_of_zygote).result(60) != zygote
+
+
+def test_while_it_starts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Row: The zygote dies. Before it was ready: the next one is started; but not for ever."""
+    spawn = ZygoteClient._spawn
+    strikes = 0
+
+    def struck(self: ZygoteClient, serve: str) -> Any:
+        nonlocal strikes
+        made = spawn(self, serve)
+        if strikes > 0:
+            strikes -= 1
+            os.kill(made[1], signal.SIGSTOP)  # so that it does not come to say that it is ready
+            os.kill(made[1], signal.SIGKILL)
+        return made
+
+    monkeypatch.setattr(ZygoteClient, "_spawn", struck)
+    for count in (1, 4):
+        strikes = count
+        with Pool(2) as pool:
+            assert [f.result(60) for f in [pool.submit(tasks.double, i) for i in range(20)]] == [
+                2 * i for i in range(20)
+            ]
+            lives_with(pool, 2)
+    strikes = 20
+    with Pool(2) as pool:
+        error = pool.submit(tasks.double, 1).exception(60)
+        assert isinstance(error, WorkerStartError)
+        assert "exit code -9" in str(error)
+    assert strikes > 0  # it was not tried for ever
+    strikes = 0
+    with Pool(2) as pool:
+        assert pool.submit(tasks.double, 1).result(60) == 2
 
 
 def test_while_tasks_run(notes: Notes, gate: Gate) -> None:

@@ -12,7 +12,8 @@ When the zygote dies (its pidfd says so, or the connection ends), step by step
    tasks twice. The driver closes its ends, at which that worker, if there is one, finds its task pipe at an end.
 4. A request that was not sent goes to the next zygote, which starts with it.
 5. A zygote that never said READY is not followed by another (a broken interpreter would be restarted for ever): then
-   everything that waits fails with again=False and with how it ended.
+   everything that waits fails with again=False and with how it ended. Unless it was killed: SIGKILL and SIGTERM come
+   from outside, and may come while it starts as well as later. Of such ones the fifth in a row is the last.
 
 When there is no descriptor left for a worker's pidfd, the worker is killed and its request fails; but only when the
 zygote has reaped it. It has its channels and may be running something: what it publishes and which items it owns can
@@ -57,6 +58,7 @@ else:
     import _signal as signal
 
 WINDOW = 16
+_TRIES = 5
 
 _logged: set[str] = set()
 
@@ -157,12 +159,13 @@ class ZygoteLauncher:
         if self._zygote is not None:
             return
         try:
-            if self._lifeline is None:
-                self._lifeline = Lifeline.enter()
-            try:
-                self._enter()
-            except ConnectionError:  # it died between being found alive and being asked
-                self._enter()
+            self._lifeline = self._lifeline or Lifeline.enter()
+            for left in reversed(range(_TRIES)):
+                try:
+                    return self._enter()
+                except ConnectionError:  # it died between being found alive, or started, and being asked
+                    if not left:
+                        raise
         except OSError as error:
             raise explained(error) from error
 
@@ -300,7 +303,7 @@ class ZygoteLauncher:
         match message:
             case (wire.READY, failures):
                 assert self._zygote is not None
-                self._zygote.ready = True
+                self._zygote.is_ready()
                 _log_preload(failures)
             case (wire.STARTED, wid, pid) if fds:
                 self._asked.discard(wid)
@@ -339,8 +342,8 @@ class ZygoteLauncher:
                 self._orphans[process.sentinel] = wid
                 self._watch(process.sentinel)
         for wid in sorted(self._asked):
-            self._fail(wid, error, events, again=zygote.ready)
-        if self._waiting and zygote.ready:
+            self._fail(wid, error, events, again=zygote.follow())
+        if self._waiting and zygote.follow():
             try:
                 return self.warm()
             except OSError as failure:

@@ -39,6 +39,9 @@ else:
     import _signal as signal
 
 _END_PATIENCE_MS = 2000
+_MOST_KILLED = 5
+_KILLED = (-9, -15)
+"""How what somebody has killed ends; by another signal, or with an exit code, an interpreter fails by itself."""
 
 
 # ------------------------------------------------------------------------------------------------------- the one zygote
@@ -49,10 +52,13 @@ class ZygoteClient:
 
     _lock: ClassVar[threading.Lock] = threading.Lock()
     _current: ClassVar[ZygoteClient | None] = None
+    _killed: ClassVar[int] = 0
+    """So many, one after another, were killed before they were ready."""
 
     def __init__(self, serve: str) -> None:
         self.environment = dict(os.environ)
-        self.ready = False
+        self._ready = False
+        self._follow: bool | None = None
         self._users = 0
         self._reaped = False
         self.exitcode: int | None = None
@@ -95,12 +101,33 @@ class ZygoteClient:
                 theirs.close()
             return ours
 
+    def is_ready(self) -> None:
+        """It has said so."""
+        self._ready = True
+        ZygoteClient._killed = 0
+
+    def follow(self) -> bool:
+        """Whether another one may do better than this, which has ended: it had been ready, or it was killed meanwhile.
+
+        For those that are killed before they are ready, `_MOST_KILLED` in a row: more than that is no accident.
+        """
+        with ZygoteClient._lock:
+            if self._follow is None:
+                if not self._ready and self.exitcode in _KILLED:
+                    ZygoteClient._killed += 1
+                    self._follow = ZygoteClient._killed < _MOST_KILLED
+                else:
+                    self._follow = self._ready
+            return self._follow
+
     def obituary(self, when: str) -> OSError:
         """What to tell those who waited for it: a ConnectionError if another one may do better."""
-        signal_through(self.pidfd, signal.SIGKILL)
+        if not self.ended() and not self._wait(100):  # it has let go of its connection, and lives
+            self._follow = self._ready
+            signal_through(self.pidfd, signal.SIGKILL)
         self._wait(1000)
         ended = "" if self.exitcode is None else f" (exit code {self.exitcode})"
-        if self.ready:
+        if self.follow():
             return ConnectionResetError(f"the zygote died{ended} {when}")
         return OSError(f"the zygote ended{ended} before it was ready; what it said is on stderr")
 
