@@ -3,11 +3,15 @@
 import asyncio
 import os
 import time
+from collections.abc import Sequence
 from concurrent.futures import CancelledError, Future, wait
+from typing import Any
 
 import pytest
 
 from procession import Pool, SpinOff
+from procession.backends.launch import Started
+from procession.driver.loop import Driver
 from tests import warm
 from tests.failures import tasks
 from tests.failures.kit import Gate, Notes, gone, seeded, tidied, wait_until
@@ -177,6 +181,35 @@ def test_the_programs_that_it_started(how: str, notes: Notes) -> None:
                 notes.wait(1)
                 stream.close()
             assert pool.submit(tasks.double, 3).result(60) == 6
+    wait_until(lambda: tidied(notes), "they end")
+
+
+def test_the_programs_of_a_worker_of_which_nobody_has_heard_yet(notes: Notes, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Row: A running task is cancelled. That its worker was started may be heard later than what that runs."""
+    original, kill = Driver.launched, Driver.kill
+    held: list[tuple[Driver, Any]] = []
+    told_to_die = False
+
+    def launched(self: Driver, happened: Sequence[Any]) -> None:
+        started = [] if told_to_die else [each for each in happened if isinstance(each, Started)]
+        held.extend((self, each) for each in started)
+        original(self, [each for each in happened if each not in started])
+
+    def told(self: Driver, command: Any) -> None:
+        nonlocal told_to_die
+        told_to_die = True
+        kill(self, command)
+        while held:
+            driver, event = held.pop()
+            original(driver, [event])
+
+    monkeypatch.setattr(Driver, "launched", launched)
+    monkeypatch.setattr(Driver, "kill", told)
+    with Pool(1) as pool:
+        future = pool.submit(tasks.in_a_program, notes.path)
+        notes.wait(1)
+        assert future.cancel()
+        assert pool.submit(tasks.double, 3).result(60) == 6
     wait_until(lambda: tidied(notes), "they end")
 
 

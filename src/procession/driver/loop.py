@@ -246,7 +246,7 @@ class Driver(Supervisor):
         for event in happened:
             self.starting.discard(event.wid)
             if isinstance(event, Started):
-                self.pids[event.wid] = event.pid
+                self.started(event.wid, event.pid)
             elif isinstance(event, Exited):
                 self._exited(event)
             elif isinstance(event, StartFailed):

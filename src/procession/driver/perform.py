@@ -11,14 +11,13 @@ import logging
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable
-from time import monotonic, monotonic_ns
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from procession.backends import tasks
 from procession.backends.channel import Channel
 from procession.backends.channel_fast import channel_class
-from procession.backends.launch import Launcher, explained
-from procession.backends.offspring import Offspring
+from procession.backends.launch import explained
 from procession.backends.saying import say
 from procession.backends.tasks import CallFuture, ChunkTask
 from procession.core import commands, events
@@ -26,21 +25,18 @@ from procession.core.pool import PoolCore
 from procession.core.rules import Cause
 from procession.driver.answers import start_error
 from procession.driver.keeping import Keeper
-from procession.driver.verdicts import Obituary, Verdicts
-from procession.worker import showing
+from procession.driver.killing import Killing
+from procession.driver.verdicts import Obituary
 
 if TYPE_CHECKING:
     from procession.driver.callbacks import Callbacks
     from procession.transport.codec import Codec
 
 
-MERCY_NS = 500_000_000
-"""A worker that was told to show its stacks and die has so long, then it is killed: it may be stopped, or deaf."""
-SIGKILL = 9
 UNKNOWN = Obituary(None, None)
 
 
-class Performer(Verdicts, ABC):
+class Performer(Killing, ABC):
     """A core, the channels of its workers, and the hand that moves them."""
 
     def __init__(self, core: PoolCore, codec: Codec, callbacks: Callbacks) -> None:
@@ -48,15 +44,11 @@ class Performer(Verdicts, ABC):
         self.core = core
         self.codec = codec
         self.config: dict[str, Any] = {}
-        self.launcher: Launcher | None = None
-        self.channels: dict[int, Channel] = {}
         self.starting: set[int] = set()  # asked for, neither Started nor StartFailed yet
-        self.pids: dict[int, int] = {}
         self.heard_at: dict[int, float] = {}
         self.moved_at: dict[int, float] = {}  # when a worker was given something while idle, or had answered something
         self.broken: BaseException | None = None
         self.when_broken: Callable[[], object] = lambda: None
-        self.kill_signal = 9
         self.closed = False
         self.todo: deque[commands.Command] = deque()
         self._channel_class = channel_class()
@@ -65,9 +57,6 @@ class Performer(Verdicts, ABC):
         self.obituaries: dict[int, Obituary] = {}  # of the latest workers that were lost
         self.keeper = Keeper(self)
         self.asked: dict[int, Cause] = {}  # workers whose item was asked to end, and why
-        self.killed: set[int] = set()  # workers that were told to die
-        self._offspring: dict[int, Offspring] = {}  # of those that die for what they run
-        self.deadlines: dict[int, int] = {}  # when a worker that was told to show its stacks and die is killed
         self.recall_wanted = False
         self._performing = False
         self._perform: dict[type, Callable[[Any], None]] = {
@@ -81,7 +70,7 @@ class Performer(Verdicts, ABC):
             commands.Ask: self._ask,
             commands.Spawn: self._spawn,
             commands.Stop: self._stop,
-            commands.Kill: self._kill,
+            commands.Kill: self.kill,
             commands.Cancel: self.cancel,
             commands.Drop: self.cancel,
             commands.FailItem: self._fail_item,
@@ -224,10 +213,7 @@ class Performer(Verdicts, ABC):
         self.heard_at.pop(channel.wid, None)
         self.moved_at.pop(channel.wid, None)
         self.asked.pop(channel.wid, None)
-        self.deadlines.pop(channel.wid, None)
-        self.killed.discard(channel.wid)
-        self.pids.pop(channel.wid, None)
-        self.end_offspring(channel.wid)
+        self.forget_killed(channel.wid)
         channel.close()
 
     def _send(self, command: commands.Send) -> None:
@@ -242,27 +228,6 @@ class Performer(Verdicts, ABC):
         channel = self.channels.get(command.wid)
         if channel is not None and not channel.stop():
             self.await_room(channel)
-
-    def _kill(self, command: commands.Kill) -> None:
-        assert self.launcher is not None
-        wid, signum = command.wid, self.kill_signal
-        if command.cause is Cause.TIMEOUT or command.cause is Cause.MEMORY:
-            signum = showing.SHOW_AND_DIE
-            self.channels[wid].rewind()
-            self.ran_ns.setdefault(wid, self.core.workers[wid].ran_ns)
-            self.deadlines[wid] = monotonic_ns() + MERCY_NS
-        elif command.cause is not None:
-            signum = SIGKILL
-        if command.cause is not None and wid in self.pids:
-            self._offspring[wid] = Offspring(self.pids[wid])
-        self.killed.add(wid)
-        self.launcher.kill(wid, signum)
-
-    def end_offspring(self, wid: int) -> None:
-        """What it was killed for is over, with the programs that this had started."""
-        offspring = self._offspring.pop(wid, None)
-        if offspring is not None:
-            offspring.end()
 
     # -- outcomes ------------------------------------------------------------------------------------------------
 

@@ -14,8 +14,8 @@ from procession.core.pool import PoolCore
 from procession.core.rules import LEAST_LOOK_NS
 from procession.core.task import Task
 from procession.driver.inbox import Inbox
+from procession.driver.killing import SIGKILL
 from procession.driver.lanes import LaneKeeper
-from procession.driver.perform import SIGKILL
 from procession.driver.recycling import Limits, Recycler
 from procession.driver.verdicts import Obituary
 
