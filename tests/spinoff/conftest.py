@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
-from procession import spinoff
+from procession import spinoff, spinoff_ending
 from procession.backends.base import WorkerConfig
 from procession.backends.inline import InlineEngine
 from procession.driver.threads import ThreadEngine
@@ -25,8 +25,11 @@ def make_engine(backend: str, workers: int, config: WorkerConfig) -> Any:
 
 
 @pytest.fixture(autouse=True)
-def engines(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
-    """The engines that were made, in order; "processes" stands for the one at command here."""
+def engines(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Any]]:
+    """The engines that were made, in order; "processes" stands for the one at command here.
+
+    What nobody commands any more never ends: the interpreter is not to wait for it.
+    """
     made: list[Any] = []
 
     def make(backend: str, workers: int, config: WorkerConfig) -> Any:
@@ -34,4 +37,7 @@ def engines(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
         return made[-1]
 
     monkeypatch.setattr(spinoff, "_make_engine", make)
-    return made
+    yield made
+    for core in list(spinoff_ending._cores):
+        if isinstance(core.engine, CommandEngine):
+            core.killed = True
