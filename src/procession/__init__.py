@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from procession import futures
     from procession._native import accelerated
     from procession.arrays import array_like, empty, zeros
+    from procession.cpu import CpuBudget, cpu_budget
     from procession.errors import (
         Full,
         MemoryLimit,
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from procession.spinoff import SpinOff
     from procession.types import Failure
     from procession.worker.asked import cancelled, checkpoint
+    from procession.worker.chance import np_rng, rng
     from procession.worker.state import state
 
 _HOME = {
@@ -43,9 +45,11 @@ _HOME = {
     "MemoryLimit": "procession.errors",
     "PoisonTask": "procession.errors",
     "TaskTimeout": "procession.errors",
+    "CpuBudget": "procession.cpu",
     "array_like": "procession.arrays",
     "cancelled": "procession.worker.asked",
     "checkpoint": "procession.worker.asked",
+    "cpu_budget": "procession.cpu",
     "empty": "procession.arrays",
     "PicklingError": "procession.errors",
     "Pipeline": "procession.pipeline",
@@ -54,6 +58,8 @@ _HOME = {
     "RemoteError": "procession.errors",
     "SpinOff": "procession.spinoff",
     "Stage": "procession.pipeline",
+    "np_rng": "procession.worker.chance",
+    "rng": "procession.worker.chance",
     "shared_pool": "procession.pool_shared",
     "WorkerDied": "procession.errors",
     "WorkerStartError": "procession.errors",
@@ -64,6 +70,7 @@ _HOME = {
 
 __all__ = [
     "CancelledError",
+    "CpuBudget",
     "Failure",
     "Full",
     "MemoryLimit",
@@ -83,8 +90,11 @@ __all__ = [
     "array_like",
     "cancelled",
     "checkpoint",
+    "cpu_budget",
     "empty",
     "futures",
+    "np_rng",
+    "rng",
     "shared_pool",
     "state",
     "zeros",

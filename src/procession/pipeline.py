@@ -20,6 +20,7 @@ from procession.pipeline_stage import Work
 from procession.pipeline_stats import PipelineStats
 from procession.pipeline_stream import AsyncPipelineStream, Exit, Feed, PipelineStream
 from procession.streams import check_positive, total_of
+from procession.worker.chance import check_seed
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -89,6 +90,7 @@ class Pipeline:
         *,
         on_error: OnError = "raise",
         live: bool = False,
+        seed: int | None = None,
         progress: Progress = False,
         **wrong: Never,
     ) -> PipelineStream:
@@ -98,13 +100,17 @@ class Pipeline:
             cancelled), "return" (the exception in the item's place), "skip", or a callable that gets a `Failure`, which
             names the stage.
         live: pull the input in a thread of its own, so that an input that waits holds no finished output back.
+        seed: `rng()` and `np_rng()` give an item at a stage the same random numbers whenever it runs with this seed, by
+            its place in the input and among the outputs of stages with `many`. A stage with `batch` has none: calling
+            them there is an error.
         progress: True for a bar (needs the extra "progress"), or a callable `progress(done, total)`, of items.
         """
         options.refuse_words("run", wrong, RUN_MEANT)
         options.check_iterables("run", (items,))
         check_on_error(on_error)
         check_progress(progress)
-        way_out = self._begin(iter(items), on_error, Meter(progress, total_of((items,)), "pipeline"))
+        check_seed(seed)
+        way_out = self._begin(iter(items), on_error, seed, Meter(progress, total_of((items,)), "pipeline"))
         stream = PipelineStream(way_out)  # from here on, what is not returned is closed
         conductor = way_out.conductor
         conductor.source.live = live
@@ -122,6 +128,7 @@ class Pipeline:
         *,
         on_error: OnError = "raise",
         live: bool = False,
+        seed: int | None = None,
         progress: Progress = False,
         **wrong: Never,
     ) -> AsyncPipelineStream:
@@ -131,12 +138,13 @@ class Pipeline:
         """
         options.refuse_words("arun", wrong, RUN_MEANT)
         if not isinstance(items, AsyncIterable):
-            inner = self.run(items, on_error=on_error, live=live, progress=progress)
+            inner = self.run(items, on_error=on_error, live=live, seed=seed, progress=progress)
             way_out, inner._exit = inner._exit, None  # type: ignore[assignment]  # taken over
             return AsyncPipelineStream(way_out, None)
         check_on_error(on_error)
         check_progress(progress)
-        way_out = self._begin(iter(()), on_error, Meter(progress, None, "pipeline"))
+        check_seed(seed)
+        way_out = self._begin(iter(()), on_error, seed, Meter(progress, None, "pipeline"))
         conductor = way_out.conductor
         conductor.source.live = True
         stream = AsyncPipelineStream(way_out, Feed(conductor, aiter(items)))
@@ -167,7 +175,7 @@ class Pipeline:
         for work in works:
             work.engine.shutdown(wait=True, cancel=False)
 
-    def _begin(self, items: Iterator[Any], on_error: OnError, meter: Meter) -> Exit:
+    def _begin(self, items: Iterator[Any], on_error: OnError, seed: int | None, meter: Meter) -> Exit:
         own = self._kept is None
         works: Sequence[Work] = self._make_works() if self._kept is None else self._kept
         widths = None
@@ -176,6 +184,8 @@ class Pipeline:
             widths = Widths(works, total, monotonic_ns())
         keeper = Keeper(works, self._window, self._buffer_bytes, widths)
         conductor = Conductor(works, Source(items), keeper, ordered=self._ordered, own=own)
+        if seed is not None:
+            conductor.seed(seed)
         if callable(on_error):
             conductor.args = {}
         self._running.add(conductor)
@@ -184,9 +194,10 @@ class Pipeline:
 
     def _make_works(self) -> list[Work]:
         works: list[Work] = []
+        total = sum(stage.workers for stage in self.stages)
         try:
             for stage in self.stages:
-                works.append(Work(stage, stage.workers))
+                works.append(Work(stage, stage.workers, total - stage.workers))
         except BaseException:
             for work in works:
                 work.engine.shutdown(wait=False, cancel=True)

@@ -16,7 +16,7 @@ from procession import together
 from procession.core.task import Home
 from procession.errors import RemoteError
 from procession.handover import SinkFuture
-from procession.pipeline_passing import argument, out_of_reach, outcomes
+from procession.pipeline_passing import arguments, out_of_reach, outcomes
 from procession.types import Raised
 
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ class Calls:
 
     def __init__(self, works: Sequence[Work], journey: Journey, lock: RLock, ring: Callable[[], object]) -> None:
         self.arrived: deque[SinkFuture] = deque()
+        self.functions = [work.function for work in works]  # or these under a seed
         self._works = works
         self._journey = journey
         self._lock = lock
@@ -91,12 +92,13 @@ class Calls:
         refused: list[tuple[Start, BaseException]] = []
         futures: list[SinkFuture] = []
         for start in starts:
+            function = self.functions[start.stage]
             try:
-                body = work.engine.encode(work.function, (argument(work, start),), _NO_WORDS)
+                body = work.engine.encode(function, arguments(work, start, function.hides), _NO_WORDS)
             except (PicklingError, RemoteError) as error:
                 refused.append((start, error))
                 continue
-            future = SinkFuture(work.function, body)
+            future = SinkFuture(function, body)
             future.sink = self
             future._owner = cast("Any", work.engine) if hasattr(work.engine, "cancel_leased") else None
             if start.size == 1 and (earlier := self._earlier.get(start.nodes[0])) is not None:

@@ -59,10 +59,18 @@ def _opened(sealed: Sealed, tries: int) -> Any:
         return Raised(error, tries)
 
 
-def argument(work: Work, start: Start) -> Any:
-    """What the stage's function is called with. Raises what opening raises."""
-    given = [_given(work, node) for node in start.nodes]
-    return given[0] if work.stage.batch is None else given
+def arguments(work: Work, start: Start, with_place: bool) -> tuple[Any, ...]:
+    """What the stage's function is called with; `with_place`: and where that stands (worker/chance.py).
+
+    Raises what opening raises.
+    """
+    inputs = [_given(work, node) for node in start.nodes]
+    single = work.stage.batch is None
+    given = inputs[0] if single else inputs
+    if not with_place:
+        return (given,)
+    node = start.nodes[0]
+    return given, (node.item.index, start.stage, *node.place) if single else None
 
 
 def _given(work: Work, node: Node) -> Any:
@@ -84,4 +92,4 @@ def out_of_reach(work: Work, error: BaseException | None) -> bool:
     return True
 
 
-__all__ = ["argument", "join", "out_of_reach", "outcomes"]
+__all__ = ["arguments", "join", "out_of_reach", "outcomes"]

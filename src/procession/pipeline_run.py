@@ -222,6 +222,10 @@ class Conductor:
                 failed = failed or bool(refused)
         return failed
 
+    def seed(self, seed: int) -> None:
+        """The stages draw their random numbers by this; before the first item."""
+        self._calls.functions = [work.seeded(seed) for work in self.works]
+
     # -- the end -----------------------------------------------------------------------------------------------------
 
     def close(self) -> None:

@@ -6,13 +6,14 @@ from collections.abc import Callable, Hashable
 from typing import TYPE_CHECKING, Any, Never
 
 from procession import options, spinoff_words
-from procession.backends.base import Engine, Function
+from procession.backends.base import Engine, Function, WorkerConfig
 from procession.core.journey_stage import Plan
 from procession.core.pace import Pace
 from procession.core.rules import SECOND
 from procession.options import Backend
 from procession.pacing import check_rate, make_pace, paced
-from procession.policies import WORDS, policy
+from procession.policies import rules_of
+from procession.seeding import seeded
 from procession.streams import check_positive, check_sticky
 from procession.together import rules_of_several
 from procession.worker.stages import Batch, Many, ManyOfBatch
@@ -103,8 +104,7 @@ class Stage:
         self.with_state = setup is not None
         self.config = spinoff_words.worker_config(setup, initializer, initargs)
         self.name = name or getattr(fn, "__qualname__", None) or type(fn).__qualname__
-        asked = (timeout, queue_timeout, grace, retries, retry_on, backoff, priority)
-        self.rules = policy(**dict(zip(WORDS, asked, strict=True))).rules()
+        self.rules = rules_of(timeout, queue_timeout, grace, retries, retry_on, backoff, priority)
 
     def __repr__(self) -> str:
         return f"<Stage {self.name}: {self.workers} {self.backend}>"
@@ -143,11 +143,14 @@ def _check_grouping(key: Any, sticky: Any, batch: Any, max_wait: Any) -> None:
 class Work:
     """A stage at work: its engine, and its function as that takes it."""
 
-    def __init__(self, stage: Stage, width: int) -> None:
+    def __init__(self, stage: Stage, width: int, beside: int) -> None:
+        """`beside`: so many workers the other stages have."""
         self.stage = stage
         self.width = width
         self.reaches = False  # it is passed results of the stage before as they came, and its workers can look at them
-        self.engine: Engine = _make_engine(stage.backend, width, stage.config)
+        config = stage.config
+        shared = WorkerConfig(config.initializer, config.initargs, config.setup, beside)
+        self.engine: Engine = _make_engine(stage.backend, width, shared)
         self.pace = make_pace(stage.rate)
         self.rules = paced(stage.rules, self.pace)
         self.rules_of_several = rules_of_several(self.rules)
@@ -155,8 +158,13 @@ class Work:
             self.engine.obey()
         wraps: dict[tuple[bool, bool], Any] = {(True, False): Many, (False, True): Batch, (True, True): ManyOfBatch}
         wrap = wraps.get((stage.many, stage.batch is not None))
-        called: Callable[..., Any] = stage.fn if wrap is None else wrap(stage.fn)
-        self.function: Function = self.engine.function(called, stage.name, with_state=stage.with_state, many=True)
+        self._called: Callable[..., Any] = stage.fn if wrap is None else wrap(stage.fn)
+        self.function: Function = self.engine.function(self._called, stage.name, with_state=stage.with_state, many=True)
+
+    def seeded(self, seed: int) -> Function:
+        """Its function, as a run with this seed calls it."""
+        made: Function = seeded(self.engine, self._called, seed, self.stage.name, self.stage.with_state)
+        return made
 
     def resize(self, width: int) -> None:
         """So many workers from now on."""

@@ -79,6 +79,11 @@ def policy(**words: Any) -> Policy:
     return Policy(**words)
 
 
+def rules_of(*asked: Any) -> Rules | None:
+    """What `asked`, the `WORDS` in their order, make for the core; checked as by `policy`."""
+    return policy(**dict(zip(WORDS, asked, strict=True))).rules()
+
+
 def _ns(seconds: float | None) -> int | None:
     return None if seconds is None else round(seconds * SECOND)
 

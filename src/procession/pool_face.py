@@ -2,58 +2,31 @@
 
 from __future__ import annotations
 
-import weakref
-from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Callable, Hashable, Iterable, Iterator
-from concurrent.futures import Executor, Future
+from collections.abc import Callable
+from concurrent.futures import Future
 
 from procession import options
 from procession._native import native
 from procession.backends.tasks import CallFuture
 from procession.errors import PicklingError
-from procession.policies import NO_POLICY, Policy, policy
+from procession.policies import Policy, policy
+from procession.pool_streams import PoolStreams
 
 TYPE_CHECKING = False  # see `lean`
 if TYPE_CHECKING:
     from typing import Any, Never, ParamSpec, TypeVar
 
-    from procession.core.rules import Rules
     from procession.observe.progress import Progress
-    from procession.on_error import OnError
     from procession.policies import Backoff, RetryOn
     from procession.pool import Pool
-    from procession.pool_room import Room
-    from procession.stream_generator import GeneratorStream
-    from procession.streams import Stream, Words
+    from procession.seeding import Seeds
 
     P = ParamSpec("P")
-    S = TypeVar("S")
     T = TypeVar("T")
 
 
-def kept_by(holder: S, pool: object) -> S:
-    """`holder`, which keeps `pool` from being dropped as long as it lives itself."""
-    weakref.finalize(holder, _nothing, pool).atexit = False
-    return holder
-
-
-def _nothing(_pool: object) -> None:
-    pass
-
-
-class PoolFace(Executor, ABC):
+class PoolFace(PoolStreams):
     """An Executor that hands its work to one pool's engine, under the policy of a view."""
-
-    _engine: Any  # `backends.base.Engine`, and the further words that ARCHITECTURE.md lists
-    _door: Any = None  # the short way of plain calls, on the fast lane
-    _room: Room | None = None
-    _name: str | None = None
-    _progress: Progress = False
-    _policy: Policy = NO_POLICY
-    _rules: Rules | None = None
-
-    @abstractmethod
-    def _pool(self) -> Pool: ...
 
     # -- one call ----------------------------------------------------------------------------------------------------
 
@@ -69,7 +42,10 @@ class PoolFace(Executor, ABC):
         if not callable(fn):
             options.check_fn(fn)  # type: ignore[unreachable]  # for those without a type checker
         try:
-            function = engine.function(fn, self._name)
+            if self._seeds is None:
+                function = engine.function(fn, self._name)
+            else:
+                function, args = self._seeds.call(engine, fn, args, self._name)  # type: ignore[assignment]
             future: CallFuture[T] = CallFuture(function, engine.encode(function, args, kwargs))
         except PicklingError as error:
             return self._never_sent(error)
@@ -89,7 +65,11 @@ class PoolFace(Executor, ABC):
         from procession.coroutines import result_of
 
         engine = self._engine
-        function = self._function(fn, many=False)
+        if self._seeds is None:
+            function = self._function(fn, many=False)
+        else:
+            options.check_fn(fn)
+            function, args = self._seeds.call(engine, fn, args, self._name)  # type: ignore[assignment]
         future: CallFuture[T] = CallFuture(function, engine.encode(function, args, kwargs))
         if self._rules is not None:
             future.obey(self._rules)
@@ -98,10 +78,6 @@ class PoolFace(Executor, ABC):
         else:
             await self._room.asubmit(future)
         return await result_of(future)
-
-    def _function(self, fn: Callable[..., Any], many: bool = True) -> Any:
-        options.check_fn(fn)
-        return self._engine.function(fn, self._name, many=many)
 
     def _never_sent(self, error: BaseException) -> Future[Any]:
         self._engine.post([])  # a pool that takes no work says so first
@@ -127,180 +103,6 @@ class PoolFace(Executor, ABC):
         shared: T = self._engine.share(obj)
         return shared
 
-    # -- many --------------------------------------------------------------------------------------------------------
-
-    def map(
-        self,
-        fn: Callable[..., T],
-        *iterables: Iterable[Any],
-        timeout: float | None = None,
-        chunksize: int | None = None,
-        buffersize: int | None = None,
-        **wrong: Never,
-    ) -> Iterator[T]:
-        """`Executor.map` of CPython 3.14: results in order; all inputs are taken now unless `buffersize` is given.
-
-        timeout: seconds from this call within which results may be waited for; then TimeoutError.
-        chunksize: items a worker is given at once; None: by measured time. It changes nothing but speed.
-        buffersize: items taken in and not yet yielded, at most; None: all.
-
-        Every item before the first failure comes out; the error is raised at its place and ends the iterator; what
-        waits is cancelled then, what runs finishes.
-        """
-        if wrong:
-            options.refuse_words("map", wrong, options.MAP_MEANT)
-        from procession import streams
-
-        options.check_iterables("map", iterables)
-        function = self._function(fn)
-        words: dict[str, Any] = {"timeout": timeout, "chunksize": chunksize, "buffersize": buffersize}
-        words.update(progress=self._progress, rules=self._rules)
-        results = streams.map_(self._engine, function, iterables, **words)
-        return results if buffersize is None else kept_by(results, self._pool())
-
-    def imap(
-        self,
-        fn: Callable[..., T],
-        *iterables: Iterable[Any],
-        ordered: bool = True,
-        window: int | None = None,
-        buffer_bytes: int | None = None,
-        spill: bool = False,
-        key: Callable[..., Hashable] | None = None,
-        sticky: bool = False,
-        on_error: OnError = "raise",
-        live: bool = False,
-        chunksize: int | None = None,
-        rate: float | None = None,
-        progress: Progress = False,
-        **wrong: Never,
-    ) -> Stream[T]:
-        """The results of `fn` over the items, lazily and bounded: endless inputs are fine. Starts at the call.
-
-        ordered: in the order of the items (False: as they finish; with `key`, in order within each key).
-        window: items taken in and not yet handed over, at most; None: as many as keep the workers busy, more while
-            the results that wait for a slow one take less than 64 MiB.
-        buffer_bytes: bytes of results that wait to be handed over, about. As many items start as there is room for
-            their results, supposed to be as large as the largest of late; one starts in any case when the order waits
-            for it. So what runs when a much larger one comes may exceed it.
-        spill: at half of `buffer_bytes` results that wait go to a temporary file, and new work goes on.
-        key: `key(*args)`; items of one key run one at a time and in order.
-        sticky: with `key`, all items of a key go to the worker that ran its first, so that the key's state can live
-            there, in a global or in `state()`. They wait for it, even if others idle. When that worker is gone (it
-            died, a timeout killed it, it was replaced, the pool was made smaller) the next item goes to any worker,
-            finds no such state there, and the key stays there. Each key is kept as long as the stream, with some
-            hundred bytes. `stats()` says which key most items wait for.
-        on_error: "raise" (the stream ends, and what waits is cancelled), "return" (the exception in the item's place),
-            "skip", or a callable that gets a `Failure` at the item's place.
-        live: pull the input in a thread of its own, so that an input that waits holds no finished result back.
-        chunksize: items a worker is given at once; None: by measured time.
-        rate: so many items start per second at most, evenly spread and one by one: no two together (of more than 100
-            per second, a hundredth of a second's worth). Further runs count.
-        progress: True for a bar (needs the extra "progress"), or a callable `progress(done, total)`.
-
-        The iterator has `close()`, and is a context manager that closes it.
-        """
-        if wrong:
-            options.refuse_words("imap", wrong, options.STREAM_MEANT)
-        bounds = {"window": window, "chunksize": chunksize, "buffer_bytes": buffer_bytes, "spill": spill}
-        keys = {"key": key, "sticky": sticky, "rate": rate}
-        words = self._words(progress, ordered=ordered, on_error=on_error, live=live, **bounds, **keys)
-        return self._stream("imap", fn, iterables, words)
-
-    def imap_unordered(
-        self,
-        fn: Callable[..., T],
-        *iterables: Iterable[Any],
-        window: int | None = None,
-        buffer_bytes: int | None = None,
-        spill: bool = False,
-        key: Callable[..., Hashable] | None = None,
-        sticky: bool = False,
-        on_error: OnError = "raise",
-        live: bool = False,
-        chunksize: int | None = None,
-        rate: float | None = None,
-        progress: Progress = False,
-        **wrong: Never,
-    ) -> Stream[T]:
-        """`imap(ordered=False)`: results as they finish."""
-        if wrong:
-            options.refuse_words("imap_unordered", wrong, options.STREAM_MEANT)
-        bounds = {"window": window, "chunksize": chunksize, "buffer_bytes": buffer_bytes, "spill": spill}
-        keys = {"key": key, "sticky": sticky, "rate": rate}
-        words = self._words(progress, ordered=False, on_error=on_error, live=live, **bounds, **keys)
-        return self._stream("imap_unordered", fn, iterables, words)
-
-    def aimap(
-        self,
-        fn: Callable[..., T],
-        *iterables: Iterable[Any] | AsyncIterator[Any],
-        ordered: bool = True,
-        window: int | None = None,
-        buffer_bytes: int | None = None,
-        spill: bool = False,
-        key: Callable[..., Hashable] | None = None,
-        sticky: bool = False,
-        on_error: OnError = "raise",
-        live: bool = False,
-        chunksize: int | None = None,
-        rate: float | None = None,
-        progress: Progress = False,
-        **wrong: Never,
-    ) -> AsyncIterator[T]:
-        """`imap` for `async for`, over synchronous or asynchronous inputs; waiting does not block the event loop."""
-        if wrong:
-            options.refuse_words("aimap", wrong, options.STREAM_MEANT)
-        from procession import streams_async
-
-        bounds = {"window": window, "chunksize": chunksize, "buffer_bytes": buffer_bytes, "spill": spill}
-        keys = {"key": key, "sticky": sticky, "rate": rate}
-        words = self._words(progress, ordered=ordered, on_error=on_error, live=live, **bounds, **keys)
-        options.check_iterables("aimap", iterables, asynchronous=True)
-        function = self._function(fn)
-        return kept_by(streams_async.aimap(self._engine, function, iterables, words), self._pool())
-
-    def stream(self, fn: Callable[P, Iterable[T]], /, *args: P.args, **kwargs: P.kwargs) -> GeneratorStream[T]:
-        """What `fn(*args, **kwargs)` yields on a worker, as it is yielded; `fn` is a generator function, or any other
-        that returns an iterable. Starts at the call.
-
-        At most a window of values waits to be taken, then the generator is not asked for more: 2 at first, up to 1,000
-        while they are taken faster than they come, and no more than some 64 MiB. It runs in turns, of some 20 ms where
-        it is not slower than that to yield; between these its worker is free for other tasks. So it costs no worker
-        while its taker is slow, and there may be many more streams than workers. All its turns run on one worker, which
-        is not replaced until it has ended.
-
-        What it raises comes out behind what it has yielded, and ends the iterator; so does `WorkerDied`, when its
-        worker is gone, and `TypeError`, when what `fn` returns cannot be iterated over.
-
-        Under a policy (`options`): `timeout` is how long it may take to its next value, or to its end. `queue_timeout`
-        is for its begin. `retries` are further runs from the beginning, that are for the whole stream: what had come
-        already is skipped, so it must yield the same again.
-
-        A pool that is shut down starts no further turn: then RuntimeError comes behind what had been yielded, and the
-        generator is closed.
-
-        Raises PicklingError, TypeError and what `submit` raises. The result is an iterator, also for `async for`, has
-        `close()` and `stats()`, and is a context manager that closes it.
-        """
-        from procession import stream_generator
-
-        options.check_fn(fn)
-        made = stream_generator.stream(self._engine, fn, args, kwargs, self._name, self._rules)
-        return kept_by(made, self._pool())
-
-    def _words(self, progress: Progress, **words: Any) -> Words:
-        from procession import streams
-
-        return streams.Words(progress=progress or self._progress, rules=self._rules, **words)
-
-    def _stream(self, call: str, fn: Callable[..., T], iterables: Iterable[Any], words: Words) -> Stream[T]:
-        from procession import streams
-
-        options.check_iterables(call, iterables)
-        function = self._function(fn)
-        return kept_by(streams.imap(self._engine, function, tuple(iterables), words), self._pool())
-
     # -- policy ------------------------------------------------------------------------------------------------------
 
     def options(
@@ -315,6 +117,7 @@ class PoolFace(Executor, ABC):
         priority: int | None = None,
         name: str | None = None,
         progress: Progress | None = None,
+        seed: int | None = None,
         **wrong: Never,
     ) -> PoolView:
         """A view of the pool: an Executor whose work is handed over under this policy. Views merge when chained.
@@ -335,6 +138,8 @@ class PoolFace(Executor, ABC):
         priority: higher first. A point is worth a second of waiting.
         name: what messages, stats and timelines call the tasks.
         progress: for its map, imap and aimap, see `imap`.
+        seed: as `imap` has it, for its map, imap and aimap; and for its submit and acall, by how many calls were
+            submitted through this view before (and through those made of it that say no other seed).
 
         Its shutdown, and its with block, are the pool's. Raises TypeError and ValueError for what makes no sense.
         """
@@ -356,7 +161,14 @@ class PoolFace(Executor, ABC):
         )
         chosen = self._progress if progress is None else progress
         name = name if name is not None else self._name
-        return PoolView(self._pool(), name, chosen, self._policy.merged(said))
+        seeds = self._seeds
+        if seed is not None:
+            from procession.seeding import Seeds
+            from procession.worker.chance import check_seed
+
+            check_seed(seed)
+            seeds = Seeds(seed)
+        return PoolView(self._pool(), name, chosen, self._policy.merged(said), seeds)
 
 
 if native is not None:
@@ -366,8 +178,9 @@ if native is not None:
 class PoolView(PoolFace):
     """A pool under a policy; made by `options()`."""
 
-    def __init__(self, pool: Pool, name: str | None, progress: Progress, policy: Policy) -> None:
+    def __init__(self, pool: Pool, name: str | None, progress: Progress, policy: Policy, seeds: Seeds | None) -> None:
         self._viewed = pool
+        self._seeds = seeds
         self._engine = pool._engine
         self._room = pool._room
         self._name = name

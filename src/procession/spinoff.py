@@ -18,7 +18,7 @@ from procession.handover import SinkFuture
 from procession.observe.progress import Meter, Progress
 from procession.on_error import OnError
 from procession.options import Backend, Overflow
-from procession.policies import WORDS, policy
+from procession.policies import rules_of
 from procession.spinoff_core import SpinCore, Words, funnel_of
 from procession.spinoff_outlet import SpinOutlet
 from procession.spinoff_stats import SpinOffStats, stats_of
@@ -65,6 +65,8 @@ class SpinOff(Generic[R]):
         Give one where results are waited for before more is put.
     rate: so many calls of `fn` start per second at most, evenly spread: no two together (of more than 100 per second,
         a hundredth of a second's worth). Further runs count. What waits can be dropped or cancelled.
+    seed: `rng()` and `np_rng()` give an item the same random numbers whenever it runs with this seed, by how many were
+        put before it (those that were dropped count).
     setup, initializer, initargs: run once in each worker before its first item; setup's context manager is left when
         the worker ends in order, and what that raises comes out of `join` or the end of the with block.
     progress: False, a callable `progress(done, total)` (total None until closed), or True for a bar.
@@ -93,6 +95,7 @@ class SpinOff(Generic[R]):
         batch: int | None = None,
         max_wait: float | None = None,
         rate: float | None = None,
+        seed: int | None = None,
         setup: Callable[[], object] | None = None,
         initializer: Callable[..., object] | None = None,
         initargs: tuple[Any, ...] = (),
@@ -109,10 +112,9 @@ class SpinOff(Generic[R]):
     ) -> None:
         options.refuse_words("SpinOff", wrong, spinoff_words.MEANT)
         options.check_name(name)
-        asked = (timeout, queue_timeout, grace, retries, retry_on, backoff, priority)
-        rules = policy(**dict(zip(WORDS, asked, strict=True))).rules()
+        rules = rules_of(timeout, queue_timeout, grace, retries, retry_on, backoff, priority)
         told = (iterate and on_result is None, on_result, on_error, ordered, key, sticky, rules)
-        words = Words(maxsize, buffer_bytes, overflow, *told, batch, max_wait, rate)
+        words = Words(maxsize, buffer_bytes, overflow, *told, batch, max_wait, rate, seed)
         spinoff_words.check(fn, workers, words, progress)
         spinoff_gate.check(words)
         engine = _make_engine(backend, workers, spinoff_words.worker_config(setup, initializer, initargs))
@@ -141,6 +143,13 @@ class SpinOff(Generic[R]):
         deadline: float | None = None if timeout is None else monotonic() + timeout
         lane = None if core.key is None else core.lane(item)
         future, error = core.make(item)
+        return self._put(future, error, lane, deadline)
+
+    def _put(
+        self, future: SinkFuture, error: BaseException | None, lane: Hashable, deadline: float | None = None
+    ) -> Future[R]:
+        """What `SpinCore.make` has made, as `put` has it."""
+        core = self._core
         while not core.admit(future, error, lane):
             if (dropped := self._overflow(future)) is not None:
                 return dropped
@@ -168,7 +177,7 @@ class SpinOff(Generic[R]):
                         core.pump()
                 else:
                     core.pump()
-                    futures.append(self.put(item))
+                    futures.append(self._put(future, error, lane))
         except BaseException as raised:
             if isinstance(raised, Full):
                 raised.taken = tuple(futures)

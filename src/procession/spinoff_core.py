@@ -18,6 +18,7 @@ from _pickle import PicklingError
 from collections import deque
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from concurrent.futures._base import FINISHED
+from itertools import count
 from typing import Any
 
 from procession._native import native
@@ -60,6 +61,7 @@ class Words:
     batch: int | None = None
     max_wait: float | None = None
     rate: float | None = None
+    seed: int | None = None
 
 
 class SpinCore(Handover):
@@ -89,6 +91,7 @@ class SpinCore(Handover):
         self.canceller: Any = engine if hasattr(engine, "cancel_leased") else None
         self.rules = words.rules
         self.future_type: type[SinkFuture] = SinkFuture
+        self.places = None if words.seed is None else count()  # one for each put, for what it draws at random
         self._pid = os.getpid()
 
     def let_go(self, futures: Iterable[SinkFuture]) -> None:
@@ -255,7 +258,8 @@ class SpinCore(Handover):
         error: BaseException | None = None
         body: object = None
         try:
-            body = self.engine.encode(self.function, (item,), _NO_WORDS)
+            args = (item,) if self.places is None else (item, next(self.places))
+            body = self.engine.encode(self.function, args, _NO_WORDS)
         except PicklingError as problem:
             error = problem
         future = self.future_type(self.function, body)
@@ -333,7 +337,7 @@ class SpinCore(Handover):
 def funnel_of(core: SpinCore) -> Any:
     """The short way for plain items (`_native/funnel.c`); None where each item needs more than that."""
     door = getattr(core.engine, "door", None)
-    needs = (core.ledger, core.key, core.gate, core.rules)
+    needs = (core.ledger, core.key, core.gate, core.rules, core.places)
     if door is None or any(each is not None for each in needs) or core.tells_items:
         return None
     parts = (core.flow, core.open, core.lock, core.function, SinkFuture, core, core.canceller, door)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 from procession import options
 from procession.backends.base import Engine, Function
@@ -12,8 +12,10 @@ from procession.core.gate import Gate
 from procession.core.rules import SECOND
 from procession.gatekeeper import Gatekeeper
 from procession.pacing import check_rate, make_pace, paced
+from procession.seeding import seeded
 from procession.spinoff_core import SpinCore, Words
 from procession.streams import check_positive
+from procession.worker.chance import check_seed
 from procession.worker.stages import Batch, PickledBatch
 
 
@@ -24,6 +26,12 @@ def check(words: Words) -> None:
     options.check_seconds("max_wait", words.max_wait)
     if words.max_wait is not None and words.batch is None:
         raise ValueError("max_wait is how long a batch waits to be full: it needs batch=")
+    check_seed(words.seed)
+    if words.seed is not None and words.batch is not None:
+        raise ValueError(
+            "seed= has no meaning with batch=: which items run together is a matter of time, and so would be what they "
+            "draw; put random numbers with the items, or the seeds of some"
+        )
     if words.sticky and words.batch is not None:
         raise ValueError(
             "sticky=True sends each key to a worker of its own; a batch= has items of many keys, and runs on one worker"
@@ -32,6 +40,8 @@ def check(words: Words) -> None:
 
 def function(engine: Engine, fn: Callable[..., Any], name: str | None, with_state: bool, words: Words) -> Function:
     """What the workers call: `fn`, or what gives it lists of items."""
+    if words.seed is not None:
+        return cast("Function", seeded(engine, fn, words.seed, name, with_state))
     called = fn
     if words.batch is not None:
         called = PickledBatch(fn, "SpinOff") if engine.capabilities.pickles else Batch(fn, "SpinOff")

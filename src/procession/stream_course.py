@@ -88,6 +88,7 @@ class Course(Bounded):
         self.refusal: BaseException | None = None
         self.cancelled = False
         self.kills = False  # a cancel ends what runs, too
+        self.seeded = function.hides  # it takes each item's place as its last argument
         self._quiet = False  # a cancel has been carried out
         self.meter = Meter(False)
         self.args: dict[int, tuple[Any, ...]] | None = None  # kept where somebody may ask for them
@@ -245,7 +246,7 @@ class Course(Bounded):
         """`items`, from index `first` on, as things to be started."""
         if self.args is not None:
             self.args.update(zip(range(first, first + len(items)), self._calls(items), strict=True))
-        if self.single and self.engine.plain(items):
+        if self.single and not self.seeded and self.engine.plain(items):
             return self._cut(self.run(True), first, items)
         encode, function, run = self.engine.encode, self.function, self.run(False)
         again = self.rules is not None and self.rules.retries > 0
@@ -253,7 +254,7 @@ class Course(Bounded):
         bodies: list[Any] = []
         for index, args in enumerate(self._calls(items), first):
             try:
-                body = encode(function, args, {})
+                body = encode(function, (*args, index) if self.seeded else args, {})
                 bodies.append(private(body) if again else body)
             except PicklingError as error:
                 starts += self._cut(run, index - len(bodies), bodies)

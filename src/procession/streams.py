@@ -170,6 +170,7 @@ class Words:
     rate: float | None = None
     progress: Progress = False
     rules: Rules | None = None
+    seed: int | None = None
 
     def __post_init__(self) -> None:
         check_positive("window", self.window, "automatic")

@@ -24,6 +24,8 @@ NUMBER = 7
 class Heard:
     """What was told, in order."""
 
+    beside = (-1, -1)
+
     def __init__(self, streaming: bool) -> None:
         self.streaming = streaming
         self.told: list[Any] = []
@@ -46,6 +48,7 @@ class Hand:
 
     hot = False
     taken = 0
+    spoke = bool  # nothing was printed
 
     def __init__(self, size: int) -> None:
         self.fd, self._end = os.pipe()

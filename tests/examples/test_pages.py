@@ -1,4 +1,4 @@
-"""docs/streams.md: each of its programs runs as it stands there, and prints what stands below it."""
+"""Pages of docs/: each of their programs runs as it stands there, and prints what stands below it."""
 
 import re
 import subprocess
@@ -7,16 +7,20 @@ from pathlib import Path
 
 import pytest
 
-PAGE = Path(__file__).parents[2] / "docs" / "streams.md"
+DOCS = Path(__file__).parents[2] / "docs"
+PAGES = {name: (DOCS / name).read_text() for name in ("streams.md", "context.md")}
 PROGRAM = re.compile(r"^```python\n(.*?)^```\n\n^```text\n(.*?)^```", re.M | re.S)
-PROGRAMS = PROGRAM.findall(PAGE.read_text())
+PROGRAMS = {
+    f"{name} {number}": found for name, page in PAGES.items() for number, found in enumerate(PROGRAM.findall(page))
+}
 
 
-def test_each_program_says_what_it_prints() -> None:
-    assert len(PROGRAMS) == PAGE.read_text().count("```python\n") > 0
+@pytest.mark.parametrize("name", PAGES)
+def test_each_program_says_what_it_prints(name: str) -> None:
+    assert len([each for each in PROGRAMS if each.startswith(name)]) == PAGES[name].count("```python\n") > 0
 
 
-@pytest.mark.parametrize(("program", "printed"), PROGRAMS, ids=range(len(PROGRAMS)))
+@pytest.mark.parametrize(("program", "printed"), PROGRAMS.values(), ids=PROGRAMS)
 def test_a_program_of_the_page(tmp_path: Path, program: str, printed: str) -> None:
     script = tmp_path / "program.py"
     script.write_text(program)

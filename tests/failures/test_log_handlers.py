@@ -196,3 +196,45 @@ def test_a_forked_child_says_its_own(caplog: pytest.LogCaptureFixture) -> None:
             os._exit(0 if fine else 1)
         assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
     assert lines(caplog) == ["the parent's"]
+
+
+def test_a_handler_that_blocks_hangs_no_task_that_logs() -> None:
+    """Row: A log handler blocks. What there is no room for is dropped and counted, and the count is told."""
+    logger, hold = logging.getLogger("tests.flood"), threading.Event()
+    text, count = "x" * 3000, 3000  # nine megabytes; four wait here, and one or less in the pipe
+    handled: list[str] = []
+    told: list[int] = []
+
+    class Blocking(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            hold.wait(60)
+            handled.append(record.getMessage())
+
+    class Told(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            if isinstance(record.args, tuple) and "were dropped" in record.msg:
+                told.append(record.args[0])  # type: ignore[arg-type]
+
+    def flood() -> int:
+        for _ in range(count):
+            logging.getLogger("tests.flood").warning("%s", text)
+        return 7
+
+    blocking, counting = Blocking(), Told()
+    logger.addHandler(blocking)
+    logging.getLogger("procession").addHandler(counting)
+    logger.propagate = False
+    try:
+        with Pool(2) as pool:
+            assert [future.result(60) for future in [pool.submit(flood) for _ in range(2)]] == [7, 7]
+            assert not handled
+            hold.set()
+            # What each worker has dropped is told with its next record.
+            while len(told) < 2:
+                pool.submit(logging.getLogger("tests.flood").warning, "after").result(60)
+            wait_until(lambda: handled.count(text) + sum(told) == 2 * count, "all are handled, or counted")
+    finally:
+        hold.set()
+        logger.removeHandler(blocking)
+        logging.getLogger("procession").removeHandler(counting)
+        logger.propagate = True

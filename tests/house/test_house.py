@@ -29,9 +29,9 @@ WIDE: Mapping[str, str] = {
     "SpinOff.__init__": "public constructor",
     "Pipeline.__init__": "public constructor",
     "Stage.__init__": "public constructor",
-    "PoolFace.imap": "public: the words of a stream",
-    "PoolFace.imap_unordered": "public: the words of a stream",
-    "PoolFace.aimap": "public: the words of a stream",
+    "PoolStreams.imap": "public: the words of a stream",
+    "PoolStreams.imap_unordered": "public: the words of a stream",
+    "PoolStreams.aimap": "public: the words of a stream",
     "PoolFace.options": "public: the words of policy",
     "Pool.options": "public: the words of a policy",
 }

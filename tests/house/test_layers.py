@@ -39,11 +39,13 @@ FACE = (
     *("pipeline_passing",),
     *("spinoff_core", "spinoff_stats", "spinoff_ending", "spinoff_outlet", "spinoff_room", "spinoff_words"),
     *("spinoff_gate", "batching", "together", "gatekeeper", "pacing"),
-    *("handover", "waiting", "errands", "pool_face", "pool_room", "pool_shared", "policies", "on_error", "arrays"),
+    *("pool_face", "pool_streams", "pool_room", "pool_shared", "policies", "on_error", "seeding"),
+    *("handover", "waiting", "errands", "arrays"),
 )
 
 GROUND = (
-    *("errors", "task_errors", "options", "cpu", "cgroups", "types", "record", "lean", "weighing", "coroutines"),
+    *("errors", "task_errors", "options", "cpu", "cgroups", "sharing", "types"),
+    *("record", "lean", "weighing", "coroutines"),
     *("_native", "_version"),
 )
 
@@ -115,8 +117,9 @@ DEPENDENCIES: Mapping[str, tuple[str, ...]] = {
     "dask": ("backends.dask", "adapters.dask"),
     "distributed": ("backends.dask", "adapters.dask"),
     "joblib": ("adapters.joblib",),
-    "numpy": ("arrays", "backends.channel_fast", "transport.passed"),
+    "numpy": ("arrays", "backends.channel_fast", "transport.passed", "worker.chance"),
     "psutil": ("backends.memory", "backends.offspring"),
+    "threadpoolctl": ("worker.share",),
 }
 
 # --------------------------------------------------------------------------------------------------- reading the source

@@ -18,14 +18,22 @@ ZYGOTE = {
     ),
     *("procession.worker.stdio", "procession.worker.zygote"),
     *("procession._native", "procession._native._c", "procession.worker.fast", "procession.worker.arena"),
-    "procession.transport.aside",
+    *(
+        "procession.transport.aside",
+        "procession.worker.share",
+        "procession.sharing",
+        "procession.worker.notes",
+        "procession.worker.home",
+        "procession.worker.imports",
+        "procession.transport.notes",
+    ),
 }
 
 # What a program with a Pool(2) and one submit has no use for.
 NEVER = {
     *("asyncio", "cloudpickle", "concurrent.futures.process", "concurrent.futures.thread", "copy", "ctypes"),
     *("dataclasses", "hashlib", "inspect", "json", "math", "multiprocessing", "numpy", "procession.observe"),
-    *("procession.backends.stalls", "procession.cpu", "procession.driver.threads", "procession.pool_room"),
+    *("procession.backends.stalls", "procession.driver.threads", "procession.pool_room"),
     *("procession.spinoff", "procession.streams", "psutil", "queue", "random", "rich", "selectors", "shutil"),
     *("signal", "socket", "sqlite3", "subprocess", "tempfile"),
 }

@@ -21,6 +21,8 @@ from tests.native.kit import Function, calls, nowhere
 class Hears:
     """Writes down what it is told."""
 
+    beside = (-1, -1)
+
     def __init__(self) -> None:
         self.told: list[tuple[Any, ...]] = []
 

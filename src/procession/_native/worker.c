@@ -439,6 +439,11 @@ static PyObject *w_asked(PyObject *object, PyObject *unused) {
     return PyBool_FromLong(!forked && ring_asked(&((worker_ring_t *)object)->ring));
 }
 
+/* place() -> the number of the item that this worker is at, or comes to next; no other has the same. */
+static PyObject *w_place(PyObject *object, PyObject *unused) {
+    return PyLong_FromUnsignedLong(forked ? 0 : (uint32_t)ring_place(&((worker_ring_t *)object)->ring));
+}
+
 /* --------------------------------------------------------------------------------------------------------- the type */
 
 static PyObject *w_new(PyTypeObject *type, PyObject *args, PyObject *kwargs) {
@@ -480,6 +485,7 @@ static PyMethodDef methods[] = {
     {"pending", w_pending, METH_NOARGS, NULL},
     {"hears", w_hears, METH_O, NULL},
     {"asked", w_asked, METH_NOARGS, NULL},
+    {"place", w_place, METH_NOARGS, NULL},
     {"speak", w_speak, METH_NOARGS, NULL},
     {NULL, NULL, 0, NULL},
 };

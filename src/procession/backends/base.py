@@ -49,6 +49,8 @@ class WorkerConfig:
     initializer: Callable[..., object] | None = None
     initargs: tuple[Any, ...] = ()
     setup: Callable[[], object] | None = None
+    beside: int = 0
+    """So many workers of other engines share the CPUs with those of this one."""
 
 
 @frozen
@@ -75,6 +77,8 @@ class Function(Protocol):
 
     name: str
     profile: Profile
+    hides: bool
+    """Its last argument is none that a user has given (`seeding.py`)."""
 
 
 class Run(Protocol):

@@ -56,6 +56,11 @@ class Hears(Protocol):
         """A generator has yielded this, as its `place`-th value; or it is a `Raised`, since it cannot be rebuilt."""
 
     @property
+    def beside(self) -> tuple[int, int]:
+        """What all workers are given: the write end for notes, and the table of levels; -1 for what there is not."""
+        ...
+
+    @property
     def streaming(self) -> bool:
         """There are generators: what a turn of theirs has yielded, by the pipe, is told before the turn's outcome."""
         ...
@@ -85,7 +90,7 @@ class Channel:
                 forksafe.close(fd)
             raise
         shared = () if self._arena is None else self._arena.files
-        self.child = WorkerFiles(tasks_read, results_write, claims, page_fd, *shared)
+        self.child = WorkerFiles(tasks_read, results_write, claims, page_fd, *hears.beside, *shared)
         for fd in (self.tasks_fd, self.results_fd):
             os.set_blocking(fd, False)
         try:
@@ -244,6 +249,7 @@ class Channel:
         """Take the outcomes that are in the page and not yet in the pipe."""
         mode, packed = self.page.outcomes(self._generation + 1, self._peeked)
         if packed:
+            self._show()
             behind = self._tell_yields() if self._hears.streaming else []
             self._peeked += len(packed)
             self.hand_over(mode, [self.unpack(*each) for each in packed])
@@ -287,7 +293,13 @@ class Channel:
         if kind == frames.PACKED_OUTCOMES:
             outcomes = [self.unpack(*each) if type(each) is tuple else each for each in outcomes]
         if outcomes:
+            self._show()
             self.hand_over(mode, outcomes)
+
+    def _show(self) -> None:
+        """What was printed or noted before an outcome is shown before that is told."""
+        if self.page.spoke():
+            self._hears.show_output()
 
     def hand_over(self, mode: int, outcomes: list[Any]) -> None:
         """Tell of outcomes of this kind."""

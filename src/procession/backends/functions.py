@@ -19,7 +19,7 @@ MAX_PROFILES = 4096
 class ThreadFunction:
     """A callable with its profile. `shell` is the same without the callable: what an answered call may keep."""
 
-    __slots__ = ("fn", "name", "profile", "shell", "with_state")
+    __slots__ = ("fn", "hides", "name", "profile", "shell", "with_state")
 
     shell: ThreadFunction
 
@@ -28,6 +28,7 @@ class ThreadFunction:
         self.name = name
         self.profile = profile
         self.with_state = with_state
+        self.hides = False  # its last argument is none that a user has given
         self.shell = self if fn is None else ThreadFunction(None, name, profile, with_state)
 
 

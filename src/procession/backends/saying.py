@@ -25,6 +25,7 @@ from collections import deque
 
 from procession.backends import forksafe
 from procession.backends.gate import Gate
+from procession.lean import Protocol
 
 MOST = 1000
 """Lines that may wait to be written."""
@@ -62,11 +63,18 @@ class _Line:
         logger.handle(record)
 
 
+class Line(Protocol):
+    """What is to be written."""
+
+    def write(self) -> None:
+        """Write it."""
+
+
 class _Saying:
     """What waits to be written, and who writes: whoever holds `pen`."""
 
     def __init__(self) -> None:
-        self.lines: deque[_Line | Gate] = deque()
+        self.lines: deque[Line | Gate] = deque()
         self.pen = allocate_lock()
         self.dropped = 0
 
@@ -114,6 +122,13 @@ def say(
         saying.dropped += 1
         return
     saying.lines.append(_Line(name, level, text, args, error))
+    _hand_over(saying)
+
+
+def hand_over(line: Line) -> None:
+    """Have the same thread write this, behind all that was said. How much of it there is is the caller's business."""
+    saying = _saying
+    saying.lines.append(line)
     _hand_over(saying)
 
 

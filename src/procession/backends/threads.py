@@ -25,6 +25,7 @@ from threading import get_ident
 from time import perf_counter_ns
 from typing import Any, Protocol, cast
 
+from procession import sharing
 from procession.backends.base import Run, WorkerConfig
 from procession.backends.functions import ThreadFunction
 from procession.backends.gate import Gate
@@ -95,8 +96,9 @@ class Host(Protocol):
 class ThreadWorker:
     """One worker: what it has in hand, and the loop that its thread runs."""
 
-    def __init__(self, wid: int, host: Host, config: WorkerConfig) -> None:
+    def __init__(self, wid: int, host: Host, config: WorkerConfig, among: int = 1) -> None:
         self.wid = wid
+        self.among = among
         self.host = host
         self.config = config
         self.bell: SimpleQueue[object] = SimpleQueue()
@@ -148,6 +150,7 @@ class ThreadWorker:
         """The life of the thread."""
         host = self.host
         self.ident = get_ident()
+        sharing.divide(self.among)
         asked.answer_for_thread(self._is_asked)
         try:
             self._prepare()

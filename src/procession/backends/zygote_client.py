@@ -19,6 +19,7 @@ Linux only; `launch.choose` knows.
 from __future__ import annotations
 
 import _socket
+import functools
 import marshal
 import os
 import select
@@ -42,6 +43,7 @@ _END_PATIENCE_MS = 2000
 _MOST_KILLED = 5
 _KILLED = (-9, -15)
 """How what somebody has killed ends; by another signal, or with an exit code, an interpreter fails by itself."""
+_HASH_SEED = "PYTHONHASHSEED"
 
 
 # ------------------------------------------------------------------------------------------------------- the one zygote
@@ -170,7 +172,9 @@ class ZygoteClient:
         try:
             blob = os.memfd_create("procession-start")
             opened.append(blob)
-            os.write(blob, marshal.dumps({"path": _strings(sys.path), "serve": serve}))
+            environment = self.environment
+            hashing = None if _HASH_SEED in environment else {_HASH_SEED: hash_seed()}
+            os.write(blob, marshal.dumps({"path": _strings(sys.path), "serve": serve, "hashing": hashing is not None}))
             os.lseek(blob, 0, os.SEEK_SET)
             me = os.pidfd_open(os.getpid())
             opened.append(me)
@@ -182,7 +186,7 @@ class ZygoteClient:
             pid = os.posix_spawn(
                 sys.executable,
                 [sys.executable, *_flags(), "-c", wire.COMMAND],
-                self.environment,
+                environment if hashing is None else environment | hashing,
                 file_actions=[
                     (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
                     *((os.POSIX_SPAWN_DUP2, source, target) for source, target in zip(sources, targets, strict=True)),
@@ -204,6 +208,15 @@ class ZygoteClient:
         current, cls._lock, cls._current = cls._current, threading.Lock(), None
         if current is not None:
             close_socket(current.control)
+
+
+@functools.cache
+def hash_seed() -> str:
+    """How all workers of this process hash texts, where its environment does not say; also those of a later zygote.
+
+    This process's own seed is nowhere to be read.
+    """
+    return str(int.from_bytes(os.urandom(4), "little"))
 
 
 def _pair() -> tuple[_socket.socket, _socket.socket]:

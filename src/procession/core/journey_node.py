@@ -53,7 +53,7 @@ class Item:
 class Node:
     """One value on its way: where it is, and its neighbours in path order."""
 
-    __slots__ = ("after", "before", "item", "lane", "parcel", "since", "stage", "state", "value")
+    __slots__ = ("after", "before", "item", "lane", "parcel", "place", "since", "stage", "state", "value")
     before: Node
     after: Node
     item: Item
@@ -61,6 +61,7 @@ class Node:
     def __init__(self) -> None:
         self.state = BLANK
         self.stage = 0  # of a failed one: where it failed
+        self.place: tuple[int, ...] = ()  # among the outputs of each stage so far that makes many
         self.value: Any = None
         self.since = 0  # when it came into the line
         self.lane: Lane | None = None

@@ -62,7 +62,9 @@ class Path:
         node.item.left += len(values) - 1
         if node.parcel is not None:
             node.parcel.left += len(values) - 1
-        for each, value in zip(nodes, values, strict=True):
+        above = node.place
+        for number, (each, value) in enumerate(zip(nodes, values, strict=True)):
+            each.place = (*above, number)
             self._go_on(each, station, value)
 
     def _go_on(self, node: Node, station: Station, value: Any) -> None:

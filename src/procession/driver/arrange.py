@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from procession.backends.base import WorkerConfig
 from procession.core import events
+from procession.cpu import budget
 from procession.driver import dumping, leftovers
 from procession.driver.answers import by_pid, numbers
 from procession.driver.inbox import Inbox
@@ -26,14 +27,15 @@ if TYPE_CHECKING:
 
 
 def arrange(
-    driver: Driver, codec: Codec, config: WorkerConfig, context: BaseContext | None, preload: Sequence[str]
+    driver: Driver, codec: Codec, config: WorkerConfig, context: BaseContext | None, preload: Sequence[str], among: int
 ) -> None:
     """Give the driver its launcher, and what a worker does before its first task.
 
-    `context`: what `launch.choose` has found. Raises PicklingError when the initializer, its arguments or the setup do
-    not pickle, OSError when there are no descriptors or processes left.
+    `context`: what `launch.choose` has found. `among`: the CPUs are for so many workers. Raises PicklingError when the
+    initializer, its arguments or the setup do not pickle, OSError when there are no descriptors or processes left.
     """
     start = (config.initializer, config.initargs, config.setup)
+    driver.config["cpus"] = budget(among).cpus
     if context is None:
         driver.start_by_zygote(preload)
         if config.initializer is not None or config.setup is not None:

@@ -31,6 +31,7 @@ class Beginning(ProcessLooks):
     """The part of `ProcessEngine` that starts it."""
 
     max_workers: int
+    among: int
     callbacks: Callbacks
     last_words: tuple[list[Any], list[Any]]
     _starting: threading.RLock
@@ -137,7 +138,7 @@ class Beginning(ProcessLooks):
         driver.limit(kit.limits(*self._limits))
         driver.door = self.door
         try:
-            kit.arrange(driver, self.codec, self._config, context, self._preload)
+            kit.arrange(driver, self.codec, self._config, context, self._preload, self.among)
             self._driver = driver
             if driver.launcher is not None and driver.launcher.eager:
                 driver.step(kit.events.StartWorkers(self.max_workers))

@@ -19,6 +19,7 @@ from procession.driver.lane_fast import FastLane
 from procession.driver.perform import Performer
 
 if TYPE_CHECKING:
+    from procession.backends.notes import Notes
     from procession.backends.output import OutputPump
     from procession.driver.callbacks import Callbacks
     from procession.transport.codec import Codec
@@ -33,6 +34,7 @@ class LaneKeeper(Performer):
         self.lane: Lane | FastLane | None = None
         self.door: Any = None  # of the engine, on the fast lane
         self.output: OutputPump | None = None
+        self.notes: Notes | None = None
         self._lone = 0  # calls that came one at a time
         self._lone_wanted = LONE
 
@@ -96,6 +98,13 @@ class LaneKeeper(Performer):
         """See `channel.Hears`."""
         if self.output is not None:
             self.output.drain()
+        if self.notes is not None:
+            self.notes.drain()
+
+    @property
+    def beside(self) -> tuple[int, int]:
+        """See `channel.Hears`."""
+        return (-1, -1) if self.notes is None else self.notes.beside
 
     def count_lone(self, submitted: int) -> None:
         """So many tasks came together; one that finds the pool idle comes alone."""

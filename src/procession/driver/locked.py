@@ -31,6 +31,7 @@ from queue import SimpleQueue
 from threading import get_ident
 from typing import Any, cast
 
+from procession import sharing
 from procession.backends import tasks
 from procession.backends.base import EngineStats, WorkerConfig
 from procession.backends.joinable import JoinableThread
@@ -53,6 +54,7 @@ class LockedCore(LockedRules):
         super().__init__(Callbacks())
         self.core = PoolCore(max_workers, can_kill=False)
         self.config = config
+        self.among = sharing.divisor() * (max_workers + config.beside)
         self.prefix = thread_name_prefix
         self.threads: set[threading.Thread] = set()
         self.inbox: deque[Any] = deque()
@@ -256,7 +258,7 @@ class LockedCore(LockedRules):
         self._withdrawals[command.wid] = None
 
     def _spawn(self, command: commands.Spawn) -> None:
-        worker = ThreadWorker(command.wid, cast(Any, self), self.config)  # a ThreadHost
+        worker = ThreadWorker(command.wid, cast(Any, self), self.config, self.among)  # a ThreadHost
         name = f"{self.prefix}_{command.wid}"
         thread = JoinableThread(worker.serve, name)
         try:

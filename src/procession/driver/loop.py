@@ -14,8 +14,6 @@ from procession.backends.channel import Channel
 from procession.backends.gate import Gate
 from procession.backends.launch import Event as LaunchEvent
 from procession.backends.launch import Exited, Started, StartFailed
-from procession.backends.launch_zygote import ZygoteLauncher
-from procession.backends.output import OutputPump
 from procession.backends.saying import say
 from procession.core import events
 from procession.core.pool import PoolCore
@@ -23,11 +21,9 @@ from procession.core.task import Task
 from procession.core.worker import State
 from procession.driver.inbox import Inbox
 from procession.driver.lane import TICK, Note
-from procession.driver.supervisor import Supervisor
+from procession.driver.launching import Launching
 
 if TYPE_CHECKING:
-    from multiprocessing.context import BaseContext
-
     from procession.driver.callbacks import Callbacks
     from procession.transport.codec import Codec
 
@@ -35,7 +31,7 @@ PEEK_AFTER = 0.005
 """Seconds of silence after which what a worker has finished of its lease is read from its page."""
 
 
-class Driver(Supervisor):
+class Driver(Launching):
     """One pool's loop; `Performer` has its core and what is done for it."""
 
     def __init__(self, core: PoolCore, inbox: Inbox, codec: Codec, callbacks: Callbacks) -> None:
@@ -74,41 +70,6 @@ class Driver(Supervisor):
 
             self._sources[fd] = flush
             self._epoll.register(fd, select.EPOLLOUT)
-
-    # -- how workers start ---------------------------------------------------------------------------------------
-
-    def start_by_zygote(self, preload: Sequence[str]) -> None:
-        """Workers are children of the zygote and print to us."""
-        self.output = OutputPump(watch=self._watch_output, unwatch=self.unwatch)
-        launcher = ZygoteLauncher(
-            self.output.child_ends,
-            watch=self._watch_launcher,
-            unwatch=self.unwatch,
-            preload=preload,
-        )
-        self.launcher = launcher
-        launcher.warm()
-
-    def start_by_context(self, context: BaseContext) -> None:
-        """Workers are children of this multiprocessing context, as the stdlib's."""
-        from procession.backends.launch_mp import MpLauncher  # imports multiprocessing: only who asked for it pays
-
-        self.launcher = MpLauncher(context, watch=self._watch_launcher, unwatch=self.unwatch)
-
-    def _watch_output(self, fd: int) -> None:
-        def pump(fd: int) -> None:
-            assert self.output is not None
-            self.output.pump(fd)
-
-        self.watch(fd, pump)
-        self._first.add(fd)
-
-    def _watch_launcher(self, fd: int) -> None:
-        def poll(fd: int) -> None:
-            assert self.launcher is not None
-            self.launched(self.launcher.poll(fd))
-
-        self.watch(fd, poll)
 
     # -- the loop ------------------------------------------------------------------------------------------------
 
@@ -282,8 +243,7 @@ class Driver(Supervisor):
         if self.lane is not None and self.lane.channel is channel and not self.recall_lane():
             self._deferred.append(event)
             return
-        if self.output is not None:
-            self.output.drain()
+        self.show_output()
         channel.drain_dead()
         error = self.start_errors.pop(event.wid, None)
         if error is not None:
@@ -303,6 +263,8 @@ class Driver(Supervisor):
             self.close_channel(channel)
         if self.output is not None:
             self.output.close()
+        if self.notes is not None:
+            self.notes.close()
         self._sources.clear()
         fd = self._epoll.fileno()
         forksafe.disown(fd)

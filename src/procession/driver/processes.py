@@ -7,6 +7,7 @@ import logging
 import threading
 from collections.abc import Callable, Sequence
 
+from procession import sharing
 from procession._native import native
 from procession.backends import forksafe
 from procession.backends.base import Capabilities, WorkerConfig
@@ -60,6 +61,7 @@ class ProcessEngine(Beginning):
         max_age_per_child: float | None = None,
     ) -> None:
         self.max_workers = max_workers
+        self.among = sharing.divisor() * (max_workers + config.beside)
         self.callbacks = Callbacks()
         self.inbox: Inbox | None = None
         self._max_tasks = max_tasks_per_child

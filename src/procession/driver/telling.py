@@ -69,12 +69,13 @@ class _Reader(pickle.Unpickler):
         return _Thing("...")
 
 
-def arguments(body: Any, whole: bool, carries_function: bool) -> str | None:
+def arguments(body: Any, whole: bool, carries_function: bool, hides: bool = False) -> str | None:
     """The arguments of one call, shortened; None when nothing can be said.
 
     Args:
         body: as the codec encoded it, or a live (args, kwargs), or with `whole` the one argument itself.
         carries_function: its pickle begins with the function.
+        hides: the last is not to be told.
     """
     try:
         args: Any = (body,)
@@ -91,6 +92,8 @@ def arguments(body: Any, whole: bool, carries_function: bool) -> str | None:
                 args, kwargs = body
             else:
                 args = body
+        if hides:
+            args = args[:-1]
         text = _listed([*map(_shown, args), *[f"{key}={_shown(value)}" for key, value in kwargs.items()]], 100)
         return text if len(text) <= TOLD else text[: TOLD - 3] + "..."
     except Exception:  # a pickle of a kind that a stand-in cannot stand for

@@ -187,10 +187,11 @@ def told(task: Task, index: int) -> tuple[str, int | None, str | None]:
     if isinstance(task, CallFuture):
         shown = getattr(task, "shown", None)  # of a turn: the call of its generator function
         body, carried = (task.body, _carried(task.function)) if shown is None else shown()
-        return task.function.name, None, arguments(body, False, carried)
+        return task.function.name, None, arguments(body, False, carried, task.function.hides)
     assert isinstance(task, ChunkTask)
     body = task.bodies[task.low - task.start + index]
-    return task.run.function.name, index, arguments(body, task.run.whole, _carried(task.run.function))
+    function = task.run.function
+    return function.name, index, arguments(body, task.run.whole, _carried(function), function.hides)
 
 
 def _carried(function: Any) -> bool:

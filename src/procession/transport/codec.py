@@ -32,7 +32,7 @@ LARGE = 10_000_000
 class FunctionEntry:
     """A callable, ready to be sent. `id` 0: it travels inside each call."""
 
-    __slots__ = ("fn", "id", "life", "name", "needs", "payload", "profile", "ref", "warned", "with_state")
+    __slots__ = ("fn", "hides", "id", "life", "name", "needs", "payload", "profile", "ref", "warned", "with_state")
 
     def __init__(self, id: int, name: str, payload: bytes, with_state: bool, profile: Any) -> None:
         self.id = id
@@ -40,6 +40,7 @@ class FunctionEntry:
         self.payload = payload
         self.with_state = with_state
         self.profile = profile
+        self.hides = False  # its last argument is none that a user has given
         self.fn: Any = None
         self.life: _Life | None = None
         self.ref: Any = None

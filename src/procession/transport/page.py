@@ -6,7 +6,8 @@ Layout (little words of 8 bytes, then bytes):
     word 1      count: outcomes of this generation that are complete
     word 2      what they are outcomes of (a mode of `frames`)
     word 3      which item has been asked to end by itself: its generation and its place in it, see `place`
-    words 4..   for each outcome: its kind (2 bits), its end in the data area (18 bits), and if it is a small integer,
+    word 4      the worker has printed or noted something since the parent looked last
+    words 5..   for each outcome: its kind (2 bits), its end in the data area (18 bits), and if it is a small integer,
                 which takes nothing there, its value (44 bits)
     then        the data area
 
@@ -30,7 +31,7 @@ import os
 
 SLOTS = 4096
 PAGE_SIZE = 1 << 18
-GENERATION, COUNT, MODE, ASKED, ENDS = range(5)  # words; ENDS is the first of many
+GENERATION, COUNT, MODE, ASKED, SPOKE, ENDS = range(6)  # words; ENDS is the first of many
 DATA_AT = 8 * (ENDS + SLOTS)
 CAPACITY = PAGE_SIZE - DATA_AT
 MOST_STACKS = 1 << 18
@@ -103,6 +104,18 @@ class OutcomePage:
     def asked(self) -> bool:
         """Worker: is the item that it is at to end?"""
         return self.words[ASKED] == self.place()
+
+    def speak(self) -> None:
+        """Worker: something was printed, or noted, and lies in its pipe; before the outcome of what did."""
+        self.words[SPOKE] = 1
+
+    def spoke(self) -> bool:
+        """Parent, before it tells outcomes: is there something to be shown first? From here on it is said anew."""
+        words = self.words
+        if not words[SPOKE]:
+            return False
+        words[SPOKE] = 0
+        return True
 
     def upcoming(self) -> int:
         """Parent, while the worker idles: the generation of its next batch. One that is empty will be used again."""

@@ -40,12 +40,13 @@ import sys
 
 from procession._native import native
 from procession.worker import resting, showing, stdio
+from procession.worker.imports import when_imported
 
 TYPE_CHECKING = False  # typing costs a worker milliseconds; the checkers know this name
 if TYPE_CHECKING:
     import signal
     from collections.abc import Callable, Sequence
-    from types import FrameType, ModuleType
+    from types import FrameType
     from typing import Any, NamedTuple, NoReturn
 
     class WorkerFiles(NamedTuple):
@@ -59,6 +60,10 @@ if TYPE_CHECKING:
         """Read end of the token pipe; non-blocking, and the parent holds a copy."""
         page: int
         """A memfd that the parent maps as well."""
+        notes: int = -1
+        """Write end of the pool's pipe of notes; non-blocking. -1: there is none."""
+        levels: int = -1
+        """A memfd with the levels of the parent's loggers."""
         arena: int = -1
         """The arena in which the parent sends; -1: there is none."""
         own: int = -1
@@ -72,10 +77,10 @@ else:
         """What `namedtuple` would compile, at each start of a zygote."""
 
         __slots__ = ()
-        tasks, results, tokens, page, arena, own = (_tuplegetter(at, None) for at in range(6))
+        tasks, results, tokens, page, notes, levels, arena, own = (_tuplegetter(at, None) for at in range(8))
 
-        def __new__(cls, tasks, results, tokens, page, arena=-1, own=-1):
-            return tuple.__new__(cls, (tasks, results, tokens, page, arena, own))
+        def __new__(cls, tasks, results, tokens, page, notes=-1, levels=-1, arena=-1, own=-1):
+            return tuple.__new__(cls, (tasks, results, tokens, page, notes, levels, arena, own))
 
 
 def present(files: WorkerFiles) -> list[int]:
@@ -91,6 +96,9 @@ armed = False
 
 forked = False
 """True in a process that a task forked (law 4); the serve loop tests it after each task."""
+
+name = "MainProcess"
+"""What this worker is called."""
 
 _files: tuple[int, ...] = ()
 _lifeline: int | None = None
@@ -109,13 +117,16 @@ def from_zygote(files: Sequence[int], output: tuple[int, int], lifeline: int, bo
         lifeline: the read end of the parent's lifeline; closed here under this number.
         body: the marshalled request of `procession.backends.launch_zygote`: serve, config, context.
     """
+    global name
     code = 1
     try:
         channels = WorkerFiles(*files)
         _begin(channels, lifeline)
         stdio.redirect(*output)
         serve, config, context = marshal.loads(body)
+        name = context["name"]
         _prepare(context)
+        _begin_anew()
         code = _run(serve, channels, marshal.loads(config))
     except BaseException:
         complain()
@@ -128,6 +139,8 @@ def from_mp(files: Sequence[Fd], lifeline: Fd, serve: str, config: dict[str, Any
 
     `files` and `lifeline` are `Fd`s.
     """
+    global name
+    name = sys.modules["multiprocessing.process"].current_process().name
     channels = WorkerFiles(*(each.fd for each in files))
     for fd in (*present(channels), lifeline.fd):
         os.set_inheritable(fd, False)
@@ -179,7 +192,8 @@ def _begin(files: WorkerFiles, lifeline: int) -> None:
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     showing.begin(files.page)
     resting.asked[0] = 0
-    _files, forked = tuple(present(files)), False
+    shared = (files.notes, files.levels)  # which harm nobody in a process that a task forks
+    _files, forked = tuple(fd for fd in present(files) if fd not in shared), False
     if not _hooked:
         _hooked = True
         os.register_at_fork(before=stdio.flush, after_in_child=_in_fork_child)
@@ -251,6 +265,13 @@ def _prepare(context: dict[str, Any]) -> None:
     _tell_multiprocessing(context)
 
 
+def _begin_anew() -> None:
+    """By NumPy's global state, if it was preloaded, all workers would draw alike; `random` sees to that by itself."""
+    random = sys.modules.get("numpy.random")
+    if random is not None:
+        random.seed()
+
+
 def _tell_multiprocessing(context: dict[str, Any]) -> None:
     """Law 5: set what multiprocessing.spawn.prepare would set, now if it is loaded, else when it is."""
 
@@ -274,46 +295,8 @@ def _tell_multiprocessing(context: dict[str, Any]) -> None:
     wanted = {"multiprocessing.process": process}
     if context["log"] is not None:
         wanted["multiprocessing.util"] = util
-    for name in list(wanted):
-        if name in sys.modules:
-            wanted.pop(name)(sys.modules[name])
-    if wanted:
-        sys.meta_path.insert(0, _WhenImported(wanted))  # type: ignore[arg-type]  # a finder need not have more
-
-
-class _WhenImported:
-    """A finder that finds nothing: it lets the others find, and adds a call behind the execution of some modules."""
-
-    def __init__(self, wanted: dict[str, Callable[[ModuleType], None]]) -> None:
-        self._wanted = wanted
-
-    def find_spec(self, name: str, path: Any = None, target: Any = None) -> Any:
-        if name not in self._wanted:
-            return None
-        then = self._wanted.pop(name)
-        if not self._wanted and self in sys.meta_path:
-            sys.meta_path.remove(self)
-        for finder in list(sys.meta_path):
-            if finder is self:
-                continue
-            spec = finder.find_spec(name, path, target)
-            if spec is None:
-                continue
-            _after_execution(spec.loader, then)
-            return spec
-        return None
-
-
-def _after_execution(loader: Any, then: Callable[[ModuleType], None]) -> None:
-    """Let the next execution of a module by this loader, which is the module's own, be followed by `then(module)`."""
-    execute = loader.exec_module
-
-    def execute_once(module: ModuleType) -> None:
-        del loader.exec_module
-        execute(module)
-        then(module)
-
-    loader.exec_module = execute_once
+    for each, then in wanted.items():
+        when_imported(each, then)
 
 
 # ------------------------------------------------------------------------------------------------------------- the end

@@ -9,7 +9,7 @@ from collections import deque
 
 from procession._native import native
 from procession.transport import frames
-from procession.worker import arena, asked, boot, resting, stdio
+from procession.worker import arena, asked, boot, notes, resting, stdio
 from procession.worker.loop import Worker, serve_by
 
 TYPE_CHECKING = False  # typing costs a worker milliseconds; the checkers know this name
@@ -37,7 +37,8 @@ class FastWorker(Worker):
         """See `Worker`."""
         self.ring = native.WorkerRing(files.tokens, self._write, resting.asked, resting.rest)
         asked.answer_for_process(self.ring.asked)
-        stdio.spoken = self.ring.speak
+        notes.place = self.ring.place
+        stdio.spoken = notes.sent = self.ring.speak
 
     def _write(self, kind: int, payload: bytes) -> None:
         frames.write_all(self.results, frames.frame(kind, payload))

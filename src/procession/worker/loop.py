@@ -20,7 +20,7 @@ from time import perf_counter_ns
 
 from procession.transport import frames, page
 from procession.transport.aside import LEAST
-from procession.worker import arena, asked, boot, resting, state, stdio
+from procession.worker import arena, asked, boot, home, notes, resting, share, state, stdio
 from procession.worker.functions import FunctionTable
 
 TYPE_CHECKING = False  # typing costs a worker milliseconds; the checkers know this name
@@ -39,7 +39,7 @@ def serve(files: boot.WorkerFiles, config: dict[str, Any]) -> None:
     """Run the initializer and the setup, then leases until told to stop, then the teardown.
 
     `config`: "start": (initializer, initargs, setup), or "start_pickled": the same three as arguments that the codec
-    encoded; "own_main": this process has the parent's `__main__`.
+    encoded; "own_main": this process has the parent's `__main__`; "cpus": so many may it use.
     """
     serve_by(Worker, files, config)
 
@@ -47,6 +47,9 @@ def serve(files: boot.WorkerFiles, config: dict[str, Any]) -> None:
 def serve_by(kind: type[Worker], files: boot.WorkerFiles, config: dict[str, Any]) -> None:
     """`serve`, with such a loop."""
     main = sys.modules["__main__"].__dict__ if config.get("own_main") else None
+    if "cpus" in config:
+        share.take(config["cpus"])
+    home.begin(files)
     global serving
     turns: Any = sys.modules.get("procession.worker.turns")
     if turns is not None:
@@ -102,6 +105,8 @@ class Worker:
         self.tokens = files.tokens
         self.page = page.OutcomePage(files.page)
         asked.answer_for_process(self.page.asked)
+        notes.place = self.page.place
+        stdio.spoken = notes.sent = self.page.speak
         self.held: bytes | None = None  # a token read for a lease that has not come yet
 
     def start(self, config: dict[str, Any]) -> None:

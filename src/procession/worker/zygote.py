@@ -79,12 +79,15 @@ LULL = 0.02
 
 
 def main(start: dict[str, Any]) -> NoReturn:
-    """Be the zygote: `start` holds sys.path, and the serve function whose module every worker needs."""
+    """Be the zygote: `start` holds sys.path, the serve function whose module every worker needs, and `hashing`: the
+    hash seed in the environment is ours."""
     import _signal as signal  # type: ignore[import-not-found]  # see `showing`
     import gc
 
     from procession.worker import boot, stdio
 
+    if start["hashing"]:
+        del os.environ["PYTHONHASHSEED"]  # it has served: what workers start, hashes as it would at home
     signal.signal(signal.SIGINT, boot.ignore)
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
     _tidy()

@@ -1,0 +1,39 @@
+"""Functions whose items have random numbers of their own: `worker/chance.py`, as an engine takes them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import count
+from typing import Any
+
+from procession.backends.base import Engine
+from procession.backends.functions import name_of
+from procession.worker.chance import Seeded
+
+
+def seeded(
+    engine: Engine, fn: Callable[..., Any], seed: int, name: str | None, with_state: bool = False, many: bool = True
+) -> Any:
+    """`Engine.function` of `fn` under this seed: a call of it takes the item's place, as its last argument."""
+    function: Any = engine.function(Seeded(fn, seed), name or name_of(fn), with_state=with_state, many=many)
+    function.hides = True
+    return function
+
+
+class Seeds:
+    """The seed of a view of a pool, and how many calls have been submitted under it."""
+
+    __slots__ = ("_places", "seed")
+
+    def __init__(self, seed: int) -> None:
+        self.seed = seed
+        self._places = count()
+
+    def call(
+        self, engine: Engine, fn: Callable[..., Any], args: tuple[Any, ...], name: str | None
+    ) -> tuple[Any, tuple[Any, ...]]:
+        """The function of the next call, and its arguments."""
+        return seeded(engine, fn, self.seed, name, many=False), (*args, next(self._places))
+
+
+__all__ = ["Seeds", "seeded"]

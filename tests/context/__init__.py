@@ -1,0 +1,1 @@
+"""What surrounds a task: logging, warnings, and what else a function finds at home."""
