@@ -87,6 +87,12 @@ def test_what_a_record_says(pool: Pool, kept: Kept) -> None:
     assert (record.msg, record.args) == ("%d of %s", (3, "seven"))
     assert record.process == pid != os.getpid()
     assert began <= record.created <= time.time()
+    now = logging.makeLogRecord({})
+    assert (
+        0
+        <= now.relativeCreated - record.relativeCreated
+        == pytest.approx((now.created - record.created) * 1000, abs=50)
+    )
     assert record.funcName == "task"
     assert Path(record.pathname) == Path(__file__)
     about: Any = record

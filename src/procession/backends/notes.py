@@ -150,7 +150,11 @@ def _handle(kind: int, dropped: int, *about: Any) -> None:
 
 
 def _log(plain: dict[str, Any], others: dict[str, tuple[bytes | None, str]], error: bytes | None) -> None:
+    created = plain.pop("created")
+    del plain["relativeCreated"]  # to when the worker had loaded logging; here it is to when this program had
     record = logging.makeLogRecord(plain)
+    record.relativeCreated += (created - record.created) * 1000
+    record.created = created
     for name, (pickled, text) in others.items():
         setattr(record, name, _rebuilt(pickled, text))
     if error is not None:

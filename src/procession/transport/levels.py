@@ -80,7 +80,7 @@ class Levels:
         if version == self._seen:
             return
         module: Any = logging
-        before, self._levels, self._seen = self._levels, levels, version
+        before = self._levels
         for name in {*before, *levels}:
             level = levels.get(name, 0)
             if before.get(name, 0) != level:
@@ -89,6 +89,7 @@ class Levels:
         if disable != self._disable:
             self._disable = manager.disable = disable
         manager._clear_cache()
+        self._levels, self._seen = levels, version  # last: who is interrupted begins anew
 
     def _read(self) -> tuple[int, dict[str, int], int]:
         while True:
