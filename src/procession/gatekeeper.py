@@ -39,7 +39,7 @@ class Gatekeeper:
         self._name = name
         self._queue_ns = queue_ns
         self._bell = Bell()
-        self._poked = False
+        self._poked = self._warm = False
         self._alarm: int | None = None
         self._seen: tuple[int, ...] | None = None  # how it stood when it was last looked at
         self._dropped = 0  # of the flow, when its line was last cleared of what was dropped
@@ -53,7 +53,17 @@ class Gatekeeper:
     # -- from anywhere -------------------------------------------------------------------------------------------------
 
     def call(self) -> None:
-        """The flow may have changed."""
+        """The flow may have changed.
+
+        Whoever puts the first item has the workers started: from the end of a program on, which may come at once, 3.12
+        starts no thread.
+        """
+        if not self._warm and self.owner.flow.admitted:
+            self._warm = True
+            try:
+                self.owner.engine.warm()
+            except (RuntimeError, OSError):
+                pass  # the thread will meet the same, and tell
         if self._snapshot() != self._seen:
             self.poke()
 

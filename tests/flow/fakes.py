@@ -116,6 +116,9 @@ class CommandEngine:
     def obey(self) -> None:
         """All that comes is run as it comes."""
 
+    def warm(self) -> None:
+        """There is nothing to start."""
+
     def cancel_group(self, group: object, kill: bool = False) -> None:
         self.receive()
         self.waiting = [(t, p) for t, p in self.waiting if not (isinstance(t, ChunkTask) and t.run is group)]

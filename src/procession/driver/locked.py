@@ -57,6 +57,7 @@ class LockedCore(LockedRules):
         self.among = sharing.divisor() * (max_workers + config.beside)
         self.prefix = thread_name_prefix
         self.threads: set[threading.Thread] = set()
+        self._driver: threading.Thread | None = None  # made by the first post
         self.inbox: deque[Any] = deque()
         self.bell: SimpleQueue[object] = SimpleQueue()  # the driver's
         self._ring_driver = self.bell.put
@@ -256,6 +257,12 @@ class LockedCore(LockedRules):
 
     def _withdraw(self, command: commands.Withdraw) -> None:
         self._withdrawals[command.wid] = None
+
+    def _must_not_wait(self) -> bool:
+        return self.stepper == get_ident() or self._on_driver() or tasks.LOCK._is_owned()  # type: ignore[attr-defined]
+
+    def _on_driver(self) -> bool:
+        return self._driver is not None and self._driver.ident == get_ident()
 
     def _spawn(self, command: commands.Spawn) -> None:
         worker = ThreadWorker(command.wid, cast(Any, self), self.config, self.among)  # a ThreadHost

@@ -14,10 +14,9 @@ from _thread import allocate_lock
 from collections.abc import Callable, Mapping, Sequence
 from itertools import repeat
 from queue import Empty
-from threading import get_ident
 from typing import Any
 
-from procession.backends import forksafe, tasks
+from procession.backends import forksafe
 from procession.backends.base import Capabilities, EngineStats, WorkerConfig
 from procession.backends.dumping import Dumps
 from procession.backends.functions import FunctionTable, ThreadFunction
@@ -93,7 +92,6 @@ class ThreadEngine(ThreadHost, Dumps):
         self._functions = FunctionTable()
         self._known = self._functions.known
         self._driver_name = f"procession-driver-{number}"
-        self._driver: threading.Thread | None = None  # made by the first post
         self._drivers: list[threading.Thread] = []
         self.last_words: tuple[list[Any], list[Any]] = ([], [])  # see `lifecycle.when_dropped`
         self._growing = True
@@ -161,7 +159,9 @@ class ThreadEngine(ThreadHost, Dumps):
         self._request(events.Resized(max_workers))
 
     def warm(self) -> None:
-        """See `Engine.warm`: a thread is started in no time."""
+        """See `Engine.warm`; returns when they are there."""
+        self._admit()
+        self._settle(events.StartWorkers(self.max_workers))
 
     def cancel_group(self, group: object, kill: bool = False) -> None:
         """See `Engine.cancel_group`."""
@@ -190,12 +190,6 @@ class ThreadEngine(ThreadHost, Dumps):
         if self._request((asked, answer)):
             answered.wait()
         return future.cancelled()
-
-    def _must_not_wait(self) -> bool:
-        return self.stepper == get_ident() or self._on_driver() or tasks.LOCK._is_owned()  # type: ignore[attr-defined]
-
-    def _on_driver(self) -> bool:
-        return self._driver is not None and self._driver.ident == get_ident()
 
     def _request(self, entry: Any) -> bool:
         """Something that the driver is to see to even when every worker is busy. False: there never was a driver."""
@@ -242,21 +236,24 @@ class ThreadEngine(ThreadHost, Dumps):
         unstruck(thread.start)
 
     def _grow(self, posted: int) -> None:
-        """So many tasks have just been posted: return when the thread that they need has been started.
+        """So many tasks have just been posted: return when the thread that they need has been started, as the stdlib.
 
-        A program may end right after a submit, and from then on 3.12 starts no thread. As with the stdlib, it is there
-        when submit returns. Nothing needs to be started for what lies in the inbox, when as many workers are asleep,
-        and for what does not lie there any more, when nobody is about to tell the core of it (law 1 of locked.py).
+        A program may end now, and then 3.12 starts none. None is needed for what lies in the inbox when as many workers
+        sleep, and for what is gone from there when nobody is about to tell the core of it (law 1 of locked.py).
         """
         waiting = len(self.inbox)
         if self.core.width >= self.core.max_workers:
             self._growing = False
         elif posted == 1 and (waiting <= len(self.asleep) if waiting else not self.lock.locked()):
             return
-        elif not self._must_not_wait():
-            settled = Gate()
-            if self._request((None, settled.open)):
-                settled.wait(STARTED)
+        else:
+            self._settle(None)
+
+    def _settle(self, event: Any) -> None:
+        """Have the driver see to this, and wait until it has, where that is no deadlock."""
+        settled = Gate()
+        if not self._must_not_wait() and self._request((event, settled.open)):
+            settled.wait(STARTED)
 
     # -- the driver ----------------------------------------------------------------------------------------------------
 
