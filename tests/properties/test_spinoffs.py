@@ -149,7 +149,10 @@ class Spun:
             with self.spin:
                 pass
         elif way == "cancel":
+            left = [future for _, future in self.accepted if not future.done()]
             self.spin.cancel()
+            if not self.processes:
+                self.asked += [future for future in left if not future.cancelled()]
         else:
             self.spin.close()
         if self.outlet == "iterate" and way == "async":
