@@ -3,6 +3,7 @@
 import json
 import multiprocessing
 import os
+import select
 import signal
 import sys
 import time
@@ -78,9 +79,12 @@ def interrupted() -> None:
             driver.start(wid)
             driver.hear(wid)
             driver.started(wid)
+        read, write = os.pipe()
+        os.set_blocking(write, False)
+        signal.set_wakeup_fd(write)  # signal.pause() would wait for ever, if it came right before that
         try:
             tell("ready")
-            signal.pause()
+            select.select([read], [], [])
         except KeyboardInterrupt:
             driver.start(3, "ask", "os.system('kill -INT $$')")
             code = driver.hear(3)
