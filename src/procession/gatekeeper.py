@@ -39,7 +39,7 @@ class Gatekeeper:
         self._name = name
         self._queue_ns = queue_ns
         self._bell = Bell()
-        self._poked = self._warm = False
+        self._poked = self._begun = False
         self._alarm: int | None = None
         self._seen: tuple[int, ...] | None = None  # how it stood when it was last looked at
         self._dropped = 0  # of the flow, when its line was last cleared of what was dropped
@@ -55,13 +55,13 @@ class Gatekeeper:
     def call(self) -> None:
         """The flow may have changed.
 
-        Whoever puts the first item has the workers started: from the end of a program on, which may come at once, 3.12
+        Whoever puts the first item has the engine begin: from the end of a program on, which may come at once, 3.12
         starts no thread.
         """
-        if not self._warm and self.owner.flow.admitted:
-            self._warm = True
+        if not self._begun and self.owner.flow.admitted:
+            self._begun = True
             try:
-                self.owner.engine.warm()
+                self.owner.engine.begin()
             except (RuntimeError, OSError):
                 pass  # the thread will meet the same, and tell
         if self._snapshot() != self._seen:

@@ -127,8 +127,7 @@ class PoolStreams(Executor, ABC):
 
         The iterator has `close()`, and is a context manager that closes it.
         """
-        if wrong:
-            options.refuse_words("imap", wrong, options.STREAM_MEANT)
+        options.refuse_words("imap", wrong, options.STREAM_MEANT)
         bounds = {"window": window, "chunksize": chunksize, "buffer_bytes": buffer_bytes, "spill": spill}
         keys = {"key": key, "sticky": sticky, "rate": rate, "seed": self._seed_of(seed)}
         words = self._words(progress, ordered=ordered, on_error=on_error, live=live, **bounds, **keys)
@@ -152,8 +151,7 @@ class PoolStreams(Executor, ABC):
         **wrong: Never,
     ) -> Stream[T]:
         """`imap(ordered=False)`: results as they finish."""
-        if wrong:
-            options.refuse_words("imap_unordered", wrong, options.STREAM_MEANT)
+        options.refuse_words("imap_unordered", wrong, options.STREAM_MEANT)
         bounds = {"window": window, "chunksize": chunksize, "buffer_bytes": buffer_bytes, "spill": spill}
         keys = {"key": key, "sticky": sticky, "rate": rate, "seed": self._seed_of(seed)}
         words = self._words(progress, ordered=False, on_error=on_error, live=live, **bounds, **keys)
@@ -178,8 +176,7 @@ class PoolStreams(Executor, ABC):
         **wrong: Never,
     ) -> AsyncIterator[T]:
         """`imap` for `async for`, over synchronous or asynchronous inputs; waiting does not block the event loop."""
-        if wrong:
-            options.refuse_words("aimap", wrong, options.STREAM_MEANT)
+        options.refuse_words("aimap", wrong, options.STREAM_MEANT)
         from procession import streams_async
 
         bounds = {"window": window, "chunksize": chunksize, "buffer_bytes": buffer_bytes, "spill": spill}

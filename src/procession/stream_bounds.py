@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from procession.backends import forksafe
 from procession.backends.base import Engine, Function
 from procession.core.flow import FlowCore
 from procession.core.ledger import Ledger
@@ -67,20 +66,14 @@ class Bounded(Handover):
         self.exhausted = False  # nothing more comes from the source
         self.room = Bell()  # for a thread that pulls
         self.low = -1  # takers pull when no more than this is taken in and not handed over; below 0: they do not
-        self.foreign = False  # this is a forked child, in which nothing of it goes on
-        if not engine.capabilities.in_caller:
-            forksafe.on_fork(self._forked)
         self._stretch = 1  # an automatic window is so many times as wide, since the head of the line has taken long
         self._arrivals = 0
         self._weight = 0  # of one result, about
 
     def refuse_foreign(self) -> None:
         """RuntimeError in a forked child, where whoever works for it, or held its lock, may not exist."""
-        if self.foreign:
+        if self.engine.foreign:
             raise RuntimeError("this stream belongs to the parent process, which forked: make a new one here")
-
-    def _forked(self) -> None:
-        self.foreign = True
 
     def arrived(self, start: int, outcomes: list[Any]) -> None:
         """See `Handover.arrived`."""

@@ -310,7 +310,7 @@ class Course(Bounded):
 
         What runs is ended, too, if it is an imap's.
         """
-        if self._quiet or self.foreign or (self.flow.ended and not self.cancelled):
+        if self._quiet or self.engine.foreign or (self.flow.ended and not self.cancelled):
             return
         self.cancelled = self.exhausted = True
         for run in list(self._runs.values()):
@@ -333,7 +333,7 @@ class Course(Bounded):
 
     def close_source(self) -> None:
         """Close it if it is a generator or a stream of ours; by the thread that pulls."""
-        if self._puller or self.foreign:
+        if self._puller or self.engine.foreign:
             return  # whoever pulls does it; and what a forked child has of it is not its own
         for source in self.sources:
             close_if_ours(source)

@@ -292,7 +292,7 @@ class Stream(Iterator[R]):
 
 def drop(outlet: Outlet, stream: object) -> None:
     """Nobody has the stream any more."""
-    if not outlet.touched and not outlet.course.foreign:
+    if not outlet.touched and not outlet.course.engine.foreign:
         text = f"an imap of {outlet.course.function.name} was never iterated; its work is cancelled"
         warnings.warn(text, RuntimeWarning, stacklevel=3, source=stream)
     outlet.close()

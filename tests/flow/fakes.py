@@ -23,6 +23,8 @@ class Unsendable:
 class CommandEngine:
     """See the module. `waiting`: what was posted and not yet run, as (task, place in its bodies or None)."""
 
+    foreign = False
+
     def __init__(self, max_workers: int = 2, config: WorkerConfig | None = None, *, copies: bool = False) -> None:
         self.capabilities = Capabilities("command", False, True, copies, False)
         self.max_workers = max_workers
@@ -116,7 +118,7 @@ class CommandEngine:
     def obey(self) -> None:
         """All that comes is run as it comes."""
 
-    def warm(self) -> None:
+    def begin(self) -> None:
         """There is nothing to start."""
 
     def cancel_group(self, group: object, kill: bool = False) -> None:

@@ -13,6 +13,8 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
+from procession.core.flow import NOTHING
+
 POINTS = ("call", "c_return")
 
 
@@ -42,6 +44,34 @@ class Interrupter:
             self.struck = f"{event} in {frame.f_code.co_qualname}:{frame.f_lineno}"
             raise self.kind(self.struck)
         self.left -= 1
+
+
+def taken(
+    interrupter: Interrupter,
+    take: Callable[[], Any],
+    wait: Callable[[], object],
+    before: Callable[[], object] = bool,
+) -> list[Any]:
+    """All that `take` gives, whatever is struck, an arithmetic failure by its name.
+
+    `wait`: where it gives NOTHING. `before`: before each time.
+    """
+    got: list[Any] = []
+    while True:
+        before()
+        try:
+            got.append(interrupter.run(take))
+        except KeyboardInterrupt:
+            continue
+        except StopIteration:
+            return got
+        except ArithmeticError as error:
+            got.append(type(error).__name__)
+            error.__traceback__ = None  # which has the stream, by this frame: a cycle, since its task's frames have it
+            continue
+        if got[-1] is NOTHING:
+            got.pop()
+            wait()
 
 
 def at_every_point(scenario: Callable[[Interrupter], None], least: int) -> None:

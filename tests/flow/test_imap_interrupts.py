@@ -9,7 +9,7 @@ import pytest
 from procession.core.flow import NOTHING
 from procession.streams import Words, imap
 from tests.flow.fakes import CommandEngine
-from tests.flow.interrupts import Interrupter, at_every_point
+from tests.flow.interrupts import Interrupter, at_every_point, taken
 
 ITEMS = 6
 
@@ -64,24 +64,9 @@ def test_next_interrupted_at_every_point(words: dict[str, Any], copies: bool) ->
     at_every_point(scenario, 60)
 
 
-def taken(interrupter: Interrupter, results: Any, engine: CommandEngine) -> list[Any]:
-    """What comes out, whatever is struck; a failure by its name."""
-    got: list[Any] = []
-    while True:
-        engine.on_thread()
-        try:
-            got.append(interrupter.run(results._outlet.next))
-        except KeyboardInterrupt:
-            continue
-        except StopIteration:
-            return got
-        except ArithmeticError as error:
-            got.append(type(error).__name__)
-            error.__traceback__ = None  # which has the stream, by this frame: a cycle, since its task's frames have it
-            continue
-        if got[-1] is NOTHING:
-            got.pop()
-            results._outlet.course.stirred()
+def taken_from(interrupter: Interrupter, results: Any, engine: CommandEngine) -> list[Any]:
+    outlet = results._outlet
+    return taken(interrupter, outlet.next, outlet.course.stirred, engine.on_thread)
 
 
 def invert(x: int) -> float:
@@ -106,7 +91,7 @@ def test_next_interrupted_where_an_item_failed(words: dict[str, Any], on_error: 
         engine = CommandEngine()
         chosen: Any = told.append if on_error == "told" else on_error
         results = imap(engine, engine.function(invert), [iter([1, 2, 0, 3])], Words(on_error=chosen, **words))
-        got = taken(interrupter, results, engine)
+        got = taken_from(interrupter, results, engine)
         assert ["returned" if isinstance(each, ZeroDivisionError) else each for each in got] == expected
         assert [each.args for each in told] == ([(0,)] if on_error == "told" else [])
 
@@ -132,7 +117,7 @@ def test_next_interrupted_where_the_source_failed(words: dict[str, Any]) -> None
     def scenario(interrupter: Interrupter) -> None:
         engine = CommandEngine()
         results = imap(engine, engine.function(invert), [Broken()], Words(**words))
-        assert taken(interrupter, results, engine) == [6, 3, 2, "OverflowError"]
+        assert taken_from(interrupter, results, engine) == [6, 3, 2, "OverflowError"]
 
     at_every_point(scenario, 20)
 

@@ -12,11 +12,10 @@ from typing import Any
 import pytest
 
 from procession import Pipeline, Stage
-from procession.core.flow import NOTHING
 from procession.pipeline_source import Source
 from tests.failures.kit import Program, wait_until
 from tests.failures.test_storm import storm
-from tests.flow.interrupts import Interrupter, at_every_point
+from tests.flow.interrupts import Interrupter, at_every_point, taken
 
 from . import work
 
@@ -83,23 +82,8 @@ def test_next_interrupted_at_every_point(words: dict[str, Any], on_error: str, e
         told: list[Any] = []
         chosen: Any = {"told": told.append, "source": "skip"}.get(on_error, on_error)
         outputs = Pipeline(Stage(invert, backend="inline"), **words).run(Numbers(on_error == "source"), on_error=chosen)
-        got: list[Any] = []
-        while True:
-            try:
-                got.append(interrupter.run(outputs._exit.next))
-            except KeyboardInterrupt:
-                continue
-            except StopIteration:
-                break
-            except ArithmeticError as error:
-                got.append(type(error).__name__)
-                error.__traceback__ = (
-                    None  # which has the stream, by this frame: a cycle, since its task's frames have it
-                )
-                continue
-            if got[-1] is NOTHING:
-                got.pop()
-                outputs._exit.conductor.bell.sleep(outputs._exit.conductor.stirred)
+        conductor = outputs._exit.conductor
+        got = taken(interrupter, outputs._exit.next, lambda: conductor.bell.sleep(conductor.stirred))
         assert ["returned" if isinstance(each, ZeroDivisionError) else each for each in got] == expected
         assert [each.args for each in told] == ([(0,)] if on_error == "told" else [])
 

@@ -110,6 +110,9 @@ class Engine(Protocol):
     capabilities: Capabilities
     max_workers: int
 
+    foreign: bool
+    """This is a forked child of the process that made it: there is nobody who would do its work."""
+
     teardown_errors: Sequence[BaseException]
     """What the teardowns of setups raised; complete when `shutdown(wait=True)` has returned."""
 
@@ -158,6 +161,13 @@ class Engine(Protocol):
 
     def resize(self, max_workers: int) -> None:
         """At most so many workers from now on."""
+        ...
+
+    def begin(self) -> None:
+        """Start what the first task would start here: at the end of a program, which may come at once, it cannot be.
+
+        Raises what `post` raises.
+        """
         ...
 
     def warm(self) -> None:

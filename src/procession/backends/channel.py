@@ -93,10 +93,7 @@ class Channel:
         self.child = WorkerFiles(tasks_read, results_write, claims, page_fd, *hears.beside, *shared)
         for fd in (self.tasks_fd, self.results_fd):
             os.set_blocking(fd, False)
-        try:
-            fcntl.fcntl(self.results_fd, F_SETPIPE_SZ, RESULT_PIPE)
-        except OSError:
-            pass  # the user's share of pipe memory is used up; the default does
+        widen(self.results_fd, RESULT_PIPE)
         self._writer = frames.FrameWriter(self.tasks_fd)
         self._reader = frames.FrameReader(self.results_fd)
 
@@ -332,6 +329,14 @@ class Channel:
         return seal(data, self._codec.decode_result, lender, lending)
 
 
+def widen(fd: int, size: int) -> None:
+    """Have this pipe hold so many bytes; not if the user's share of pipe memory is used up: the default does."""
+    try:
+        fcntl.fcntl(fd, F_SETPIPE_SZ, size)
+    except OSError:
+        pass
+
+
 def _pipe(opened: list[int]) -> tuple[int, int]:
     ends = forksafe.pipe()
     opened.extend(ends)
@@ -344,4 +349,4 @@ def definition(function: Any) -> bytes:
     return frames.ENTRY_ID.pack(function.id) + bytes((function.with_state,)) + payload
 
 
-__all__ = ["Channel", "Hears", "definition"]
+__all__ = ["Channel", "Hears", "definition", "widen"]

@@ -86,11 +86,10 @@ class InlineEngine(Dumps, LocalScripts):
     """See `backends.base.Engine`."""
 
     max_workers = 1
+    foreign = False
 
     def __init__(self, config: WorkerConfig | None = None, *, pickle: bool = False) -> None:
-        self.capabilities = Capabilities(
-            name="inline", can_kill=False, owns_workers=False, pickles=pickle, in_caller=True
-        )
+        self.capabilities = Capabilities("inline", can_kill=False, owns_workers=False, pickles=pickle, in_caller=True)
         self.teardown_errors: list[BaseException] = []
         self.broken: BaseException | None = None
         self._config = config or WorkerConfig()
@@ -100,9 +99,8 @@ class InlineEngine(Dumps, LocalScripts):
         self._started = False
         self._entered: state.Entered | None = None
         self._lock = threading.RLock()  # for the few fields below; never held while something of a user runs
-        self._closed = False
+        self._closed = self._ending = False
         self._running: dict[int, int] = {}  # thread -> posts of it that are under way, one inside the other
-        self._ending = False
         self._ended = threading.Event()
         self.done = self.retries = self.timeouts = 0
 
@@ -295,7 +293,9 @@ class InlineEngine(Dumps, LocalScripts):
         """See `Engine.resize`: there is one worker, the caller."""
 
     def warm(self) -> None:
-        """See `Engine.warm`."""
+        """See `Engine.warm` and `Engine.begin`."""
+
+    begin = warm
 
     def shutdown(self, wait: bool, cancel: bool) -> None:
         """See `Engine.shutdown`. What another thread runs is waited for; a task that shuts down is not."""

@@ -15,29 +15,26 @@ Laws
 
 from __future__ import annotations
 
-import fcntl
 import logging
 import marshal
 import os
 import sys
-from _pickle import loads
 from collections.abc import Callable
 from typing import Any
 
 from procession.backends import forksafe, saying
+from procession.backends.channel import widen
 from procession.backends.launch import Watch
 from procession.backends.levels import LevelTable
 from procession.transport import rebuild, remote
-from procession.transport.notes import Gatherer
+from procession.transport.notes import LOG, Gatherer
 
-LOG = 0
 MOST = 4 << 20
 PATIENCE = 0.1
 _PIPE = 1 << 20
 _READ = 1 << 18
 _ROUNDS = 64
 """Reads for each time the pipe is looked at: who writes for ever must not keep a driver."""
-_F_SETPIPE_SZ = getattr(fcntl, "F_SETPIPE_SZ", 1031)
 
 
 class Notes:
@@ -56,10 +53,7 @@ class Notes:
         except OSError:
             self._close_all()
             raise
-        try:
-            fcntl.fcntl(self._read, _F_SETPIPE_SZ, _PIPE)
-        except OSError:
-            pass  # the user's share of pipe memory is used up; the default does
+        widen(self._read, _PIPE)
         self.beside = self._write, levels
         self._gatherer = Gatherer()
         self._waiting = 0  # bytes that were handed over and are not handled yet
@@ -201,7 +195,7 @@ def _rebuilt(pickled: bytes | None, text: str) -> Any:
     if pickled is None:
         return text
     try:
-        return loads(pickled) if rebuild.receiver is None else rebuild.loads_from_below(pickled)
+        return rebuild.loads_from_below(pickled)
     except Exception:
         return text
 

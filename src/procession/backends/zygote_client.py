@@ -172,9 +172,8 @@ class ZygoteClient:
         try:
             blob = os.memfd_create("procession-start")
             opened.append(blob)
-            environment = self.environment
-            hashing = None if _HASH_SEED in environment else {_HASH_SEED: hash_seed()}
-            os.write(blob, marshal.dumps({"path": _strings(sys.path), "serve": serve, "hashing": hashing is not None}))
+            hashing = _HASH_SEED not in self.environment
+            os.write(blob, marshal.dumps({"path": _strings(sys.path), "serve": serve, "hashing": hashing}))
             os.lseek(blob, 0, os.SEEK_SET)
             me = os.pidfd_open(os.getpid())
             opened.append(me)
@@ -186,7 +185,7 @@ class ZygoteClient:
             pid = os.posix_spawn(
                 sys.executable,
                 [sys.executable, *_flags(), "-c", wire.COMMAND],
-                environment if hashing is None else environment | hashing,
+                {_HASH_SEED: hash_seed()} | self.environment,
                 file_actions=[
                     (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
                     *((os.POSIX_SPAWN_DUP2, source, target) for source, target in zip(sources, targets, strict=True)),

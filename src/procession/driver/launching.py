@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from procession.backends.launch import Event as LaunchEvent
+from procession.backends.launch import Watch
 from procession.backends.launch_zygote import ZygoteLauncher
 from procession.backends.notes import Notes
 from procession.backends.output import OutputPump
@@ -30,7 +31,12 @@ class Launching(Supervisor):
     def start_by_zygote(self, preload: Sequence[str]) -> None:
         """Workers are children of the zygote and print to us."""
         self._take_notes()
-        self.output = OutputPump(watch=self._watch_output, unwatch=self.unwatch)
+
+        def pump(fd: int) -> None:
+            assert self.output is not None
+            self.output.pump(fd)
+
+        self.output = OutputPump(watch=self._first_of_all(pump), unwatch=self.unwatch)
         launcher = ZygoteLauncher(
             self.output.child_ends,
             watch=self._watch_launcher,
@@ -54,19 +60,16 @@ class Launching(Supervisor):
                 assert self.notes is not None
                 self.notes.pump(fd)
 
-            def watch(fd: int) -> None:
-                self.watch(fd, pump)
-                self._first.add(fd)
+            self.notes = Notes(self._first_of_all(pump), self.unwatch)
 
-            self.notes = Notes(watch, self.unwatch)
+    def _first_of_all(self, source: Callable[[int], object]) -> Watch:
+        """Watches descriptors that are looked at before others."""
 
-    def _watch_output(self, fd: int) -> None:
-        def pump(fd: int) -> None:
-            assert self.output is not None
-            self.output.pump(fd)
+        def watch(fd: int) -> None:
+            self.watch(fd, source)
+            self._first.add(fd)
 
-        self.watch(fd, pump)
-        self._first.add(fd)
+        return watch
 
     def _watch_launcher(self, fd: int) -> None:
         def poll(fd: int) -> None:

@@ -28,7 +28,7 @@ class ProcessLooks(Dumps):
     inbox: Inbox | None
     _driver: Driver | None
     _thread: threading.Thread | None
-    _foreign: bool
+    foreign: bool
 
     @abstractmethod
     def _request(self, entry: Any) -> bool:
@@ -73,7 +73,7 @@ class ProcessLooks(Dumps):
 
     def picture(self) -> str:
         """See `Dumps`."""
-        if self._foreign:
+        if self.foreign:
             return str(lifecycle.foreign())
         driver, dumping = self._driver, self.kit.dumping
         if driver is None:

@@ -74,7 +74,7 @@ class ProcessEngine(Beginning):
         self._starting = threading.RLock()
         self._driver: Driver | None = None
         self._thread: threading.Thread | None = None
-        self._closing = self._foreign = self._ruled = False
+        self._closing = self.foreign = self._ruled = False
         self._dropped: list[None] = []  # not empty: the pool was, before the driver had begun
         self.last_words: tuple[list[Any], list[Any]] = ([self._dropped.append], [None])  # see `lifecycle.when_dropped`
         forksafe.on_fork(self._forked)
@@ -91,8 +91,7 @@ class ProcessEngine(Beginning):
             entry = self.codec.lasting(fn, with_state)
         else:
             if self.inbox is None:  # what is made ready for one call is about to be called
-                self._refuse()
-                self._start()
+                self.begin()
             entry = self.codec.function(fn, with_state)
         if name is not None:
             import copy
@@ -149,7 +148,7 @@ class ProcessEngine(Beginning):
 
     def _refuse(self) -> None:
         """Raise what a task is answered with that cannot be taken, if so it is."""
-        if self._foreign:
+        if self.foreign:
             raise lifecycle.foreign()
         if self.broken is not None:
             raise self.broken
@@ -165,7 +164,7 @@ class ProcessEngine(Beginning):
     @property
     def takes_work(self) -> bool:
         """See `Engine.takes_work`."""
-        return not (self._closing or self._foreign) and self.broken is None
+        return not (self._closing or self.foreign) and self.broken is None
 
     def resize(self, max_workers: int) -> None:
         """See `Engine.resize`."""
@@ -174,6 +173,12 @@ class ProcessEngine(Beginning):
             self.max_workers = max_workers
             if not self._request(resized):
                 self.core.step(resized)  # nobody else steps it yet
+
+    def begin(self) -> None:
+        """See `Engine.begin`: workers are started by the driver, whenever there is work for them."""
+        if self.inbox is None:
+            self._refuse()
+            self._start()
 
     def warm(self) -> None:
         """See `Engine.warm`."""
@@ -192,7 +197,7 @@ class ProcessEngine(Beginning):
 
     def _request(self, entry: Any) -> bool:
         inbox = self.inbox
-        if inbox is None or self._foreign:
+        if inbox is None or self.foreign:
             return False
         inbox.put(entry)
         if inbox.closed:
@@ -238,7 +243,7 @@ class ProcessEngine(Beginning):
         if wait:
             with self._starting:
                 pass  # another thread is just starting the driver, perhaps
-        if self._foreign or self.inbox is None:
+        if self.foreign or self.inbox is None:
             return self._give_up()
         self._request(self.kit.events.ShutdownAsked(cancel))
         if wait:
@@ -258,7 +263,7 @@ class ProcessEngine(Beginning):
         self._close_door()
         with self._starting:
             pass
-        if self._foreign or self.inbox is None or self._driver is None:
+        if self.foreign or self.inbox is None or self._driver is None:
             return
         self._driver.kill_signal = signum
         self._request(self.kit.events.KillAsked())
@@ -280,7 +285,7 @@ class ProcessEngine(Beginning):
 
     def _forked(self) -> None:
         """In a forked child: nothing of this pool is ours."""
-        self._foreign = True
+        self.foreign = True
         self._close_door()
         self.last_words[0].clear()
         self.inbox = self._driver = self._thread = None

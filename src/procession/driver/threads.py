@@ -97,7 +97,7 @@ class ThreadEngine(ThreadHost, Dumps):
         self._growing = True
         self._closing = False
         self._killed = False
-        self._foreign = False
+        self.foreign = False
         forksafe.on_fork(self._forked)
 
     # -- work ------------------------------------------------------------------------------------------------------
@@ -149,7 +149,7 @@ class ThreadEngine(ThreadHost, Dumps):
     @property
     def takes_work(self) -> bool:
         """See `Engine.takes_work`."""
-        return not (self._closing or self._foreign) and self.broken is None
+        return not (self._closing or self.foreign) and self.broken is None
 
     def resize(self, max_workers: int) -> None:
         """See `Engine.resize`."""
@@ -159,7 +159,10 @@ class ThreadEngine(ThreadHost, Dumps):
         self._request(events.Resized(max_workers))
 
     def warm(self) -> None:
-        """See `Engine.warm`; returns when they are there."""
+        """See `Engine.warm`: a thread is started in no time."""
+
+    def begin(self) -> None:
+        """See `Engine.begin`: all workers, since each is a thread; returns when they are there."""
         self._admit()
         self._settle(events.StartWorkers(self.max_workers))
 
@@ -193,7 +196,7 @@ class ThreadEngine(ThreadHost, Dumps):
 
     def _request(self, entry: Any) -> bool:
         """Something that the driver is to see to even when every worker is busy. False: there never was a driver."""
-        if self._driver is None or self._foreign:
+        if self._driver is None or self.foreign:
             return False
         any(map(in_turn, (self.inbox.append, self.bell.put), repeat(entry)))
         if self.closed:
@@ -216,7 +219,7 @@ class ThreadEngine(ThreadHost, Dumps):
             self.guarded = True  # this task is answered so, and the next one is refused
 
     def _refuse(self) -> None:
-        if self._foreign:
+        if self.foreign:
             raise lifecycle.foreign()
         if (broken := self.broken) is not None:
             raise broken
@@ -298,7 +301,7 @@ class ThreadEngine(ThreadHost, Dumps):
     def shutdown(self, wait: bool, cancel: bool) -> None:
         """See `Engine.shutdown`. On one of the engine's own threads, or where waiting would deadlock, never waits."""
         self._closing = self.guarded = True
-        if self._foreign:
+        if self.foreign:
             return
         if cancel and not self._must_not_wait():
             self._let_begin()
@@ -315,7 +318,7 @@ class ThreadEngine(ThreadHost, Dumps):
     def kill(self, signum: int) -> None:
         """Cancel what has not started, and shut down. A thread cannot be killed: what runs finishes, unwaited for."""
         self._closing = self.guarded = self._killed = True
-        if self._foreign:
+        if self.foreign:
             return
         performed = Gate()
         if self._request((events.KillAsked(), performed.open)) and not self._must_not_wait():
@@ -329,7 +332,7 @@ class ThreadEngine(ThreadHost, Dumps):
         lost = {each.ident for each in list(self.workers.values()) if each.abandoned}  # nobody waits for those
         threads = [thread for thread in self.threads if thread.ident not in lost]
         everyone = [*self.threads, self._driver, self.callbacks.thread]
-        if self._foreign or self._must_not_wait() or threading.current_thread() in everyone:
+        if self.foreign or self._must_not_wait() or threading.current_thread() in everyone:
             return False
         driver = self._driver
         if driver is not None and driver.ident is not None:
@@ -342,7 +345,7 @@ class ThreadEngine(ThreadHost, Dumps):
 
     def _forked(self) -> None:
         """In a forked child: nothing of this pool is ours."""
-        self._foreign = self._closing = self.guarded = True
+        self.foreign = self._closing = self.guarded = True
 
     # -- looking -------------------------------------------------------------------------------------------------------
 
@@ -370,4 +373,4 @@ class ThreadEngine(ThreadHost, Dumps):
 
     def picture(self) -> str:
         """See `Dumps`."""
-        return dumping.of_threads(self, not self._must_not_wait(), self.broken, self._foreign)
+        return dumping.of_threads(self, not self._must_not_wait(), self.broken, self.foreign)

@@ -97,12 +97,9 @@ class Levels:
             at = _VERSION.size + (version & 1) * SLOT
             (length,) = _LENGTH.unpack_from(self._mmap, at)
             text = self._mmap[at + _LENGTH.size : at + _LENGTH.size + min(length, SLOT)]
-            if self._version[0] != version:
-                continue
-            if not version:
-                return 0, self._levels, self._disable
-            levels, disable = marshal.loads(text)
-            return version, levels, disable
+            if self._version[0] == version:
+                levels, disable = marshal.loads(text)
+                return version, levels, disable
 
 
 __all__ = ["SLOT", "Levels", "create", "memory_of", "table", "write"]

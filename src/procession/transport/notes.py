@@ -21,7 +21,9 @@ HEAD = Struct("<HIIB")  # bytes of the piece behind the head, process, number of
 PIECE = getattr(select, "PIPE_BUF", 512) - HEAD.size
 MOST_OPEN = 256
 LARGEST = 1 << 20
-"""Bytes of a note that is ever put together; what is longer is let go."""
+"""Bytes of a note that is ever sent."""
+LOG, WARNING = 0, 1
+"""What a note is; `worker/logs.py` makes them, `backends/notes.py` takes them."""
 
 
 def cut(pid: int, number: int, note: bytes) -> Iterator[bytes]:
@@ -53,22 +55,16 @@ class Gatherer:
             if start + size > end:
                 break
             at = start + size
-            piece = data[start:at]
-            pieces = self._open.pop((pid, number), None)
-            if pieces is None:
-                if last:
-                    whole.append(piece)
-                    continue
-                pieces = []
-            pieces.append(piece)
-            if not last:
-                self._open[pid, number] = pieces if len(pieces) * PIECE <= LARGEST else [b""]
-                if len(self._open) > MOST_OPEN:
-                    del self._open[next(iter(self._open))]
-            else:
+            pieces = self._open.pop((pid, number), [])
+            pieces.append(data[start:at])
+            if last:
                 whole.append(b"".join(pieces))
+                continue
+            self._open[pid, number] = pieces
+            if len(self._open) > MOST_OPEN:
+                del self._open[next(iter(self._open))]
         self._rest = data[at:]
         return whole
 
 
-__all__ = ["HEAD", "LARGEST", "MOST_OPEN", "PIECE", "Gatherer", "cut"]
+__all__ = ["HEAD", "LARGEST", "LOG", "MOST_OPEN", "PIECE", "WARNING", "Gatherer", "cut"]

@@ -26,6 +26,7 @@ import weakref
 from marshal import dumps
 
 from procession.transport.levels import Levels
+from procession.transport.notes import LOG, WARNING
 from procession.worker import boot, notes
 
 TYPE_CHECKING = False  # typing costs a worker milliseconds; the checkers know this name
@@ -33,9 +34,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from types import ModuleType
     from typing import Any
-
-LOG, WARNING = 0, 1
-"""What a note is; see `backends/notes.py` for what it holds."""
 
 _PLAIN = frozenset({int, float, bool, type(None), str, bytes})
 _OWN = ("msg", "args", "exc_info", "exc_text", "message", "asctime")
@@ -205,4 +203,4 @@ def _send(make: Callable[..., bytes], *about: Any) -> bool:
     return True
 
 
-__all__ = ["LOG", "WARNING", "install", "install_warnings"]
+__all__ = ["install", "install_warnings"]
