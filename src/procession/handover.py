@@ -35,6 +35,7 @@ from procession.weighing import weigh
 
 if TYPE_CHECKING:
     from procession.gatekeeper import Gatekeeper
+    from procession.replaying import Rerun
 
 
 class Start(Task, Protocol):
@@ -80,6 +81,7 @@ class Handover(ABC):
         self._telling = False
         self._asked = False  # somebody wants a pump since the last look at what may start
         self.unsendable = False  # there may be an Unsent among `flow.starts`
+        self.rerun: Rerun | None = None  # how an item that failed is run once more, where somebody may ask for it
         self._doubtful = 0  # of the first so many of `flow.starts` it is unknown whether they were posted
 
     def stick(self) -> None:
@@ -341,6 +343,9 @@ class StreamChunk(ChunkTask):
 
 class SinkFuture(CallFuture[Any]):
     """A call of a flow; told apart from others by its index."""
+
+    place: int | None = None
+    """Under a seed, and where an on_error callable may ask for it: see worker/chance.py."""
 
     def renewed(self) -> SinkFuture | None:
         """See `Start.renewed`."""

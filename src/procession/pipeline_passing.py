@@ -69,8 +69,12 @@ def arguments(work: Work, start: Start, with_place: bool) -> tuple[Any, ...]:
     given = inputs[0] if single else inputs
     if not with_place:
         return (given,)
-    node = start.nodes[0]
-    return given, (node.item.index, start.stage, *node.place) if single else None
+    return given, place_of(work, start.nodes[0])
+
+
+def place_of(work: Work, node: Node) -> tuple[int, ...] | None:
+    """Where an input of this stage stands; None where it runs together with others."""
+    return (node.item.index, node.stage, *node.place) if work.stage.batch is None else None
 
 
 def _given(work: Work, node: Node) -> Any:
@@ -92,4 +96,4 @@ def out_of_reach(work: Work, error: BaseException | None) -> bool:
     return True
 
 
-__all__ = ["arguments", "join", "out_of_reach", "outcomes"]
+__all__ = ["arguments", "join", "out_of_reach", "outcomes", "place_of"]

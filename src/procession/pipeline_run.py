@@ -56,6 +56,7 @@ class Conductor:
         self._calls = Calls(works, self.journey, self.lock, self._work.ring)
         self._closing = False
         self._cancelled = False  # what was out has been cancelled
+        self.seeded: int | None = None
         self._pid = os.getpid()
         self.thread = JoinableThread(self._serve, "procession-pipeline")
 
@@ -224,6 +225,7 @@ class Conductor:
 
     def seed(self, seed: int) -> None:
         """The stages draw their random numbers by this; before the first item."""
+        self.seeded = seed
         self._calls.functions = [work.seeded(seed) for work in self.works]
 
     # -- the end -----------------------------------------------------------------------------------------------------

@@ -13,6 +13,7 @@ from procession.core.rules import SECOND
 from procession.options import Backend
 from procession.pacing import check_rate, make_pace, paced
 from procession.policies import rules_of
+from procession.replaying import Rerun
 from procession.seeding import seeded
 from procession.streams import check_positive, check_sticky
 from procession.together import rules_of_several
@@ -159,11 +160,20 @@ class Work:
         wraps: dict[tuple[bool, bool], Any] = {(True, False): Many, (False, True): Batch, (True, True): ManyOfBatch}
         wrap = wraps.get((stage.many, stage.batch is not None))
         self._called: Callable[..., Any] = stage.fn if wrap is None else wrap(stage.fn)
+        self._reruns: dict[int | None, Rerun] = {}
         self.function: Function = self.engine.function(self._called, stage.name, with_state=stage.with_state, many=True)
 
     def seeded(self, seed: int) -> Function:
         """Its function, as a run with this seed calls it."""
         made: Function = seeded(self.engine, self._called, seed, self.stage.name, self.stage.with_state)
+        return made
+
+    def rerun(self, seed: int | None) -> Rerun:
+        """How an input of it that failed is run once more."""
+        stage = self.stage
+        made = self._reruns.get(seed)
+        if made is None:
+            made = self._reruns[seed] = Rerun(self._called, stage.name, stage.config, seed, stage.with_state)
         return made
 
     def resize(self, width: int) -> None:

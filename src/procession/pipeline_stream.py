@@ -10,6 +10,7 @@ from procession.core.flow import NOTHING
 from procession.coroutines import Task, beside
 from procession.observe.progress import Meter
 from procession.on_error import no_end
+from procession.pipeline_passing import place_of
 from procession.pipeline_run import Conductor
 from procession.pipeline_stats import PipelineStats, stats_of
 from procession.types import Failure, Raised
@@ -91,9 +92,11 @@ class Exit:
             conductor.poke()
 
     def _record(self, node: Node) -> Failure:
-        failed, works, kept = node.value, self.conductor.works, self.conductor.args
-        args = () if kept is None else (kept.get(node),)
-        return Failure(node.item.index, args, failed.error, failed.attempts, works[node.stage].stage.name)
+        failed, conductor = node.value, self.conductor
+        work = conductor.works[node.stage]
+        args = () if conductor.args is None else (conductor.args.get(node),)
+        again = work.rerun(conductor.seeded), place_of(work, node)
+        return Failure(node.item.index, args, failed.error, failed.attempts, work.stage.name, *again)
 
     def _end(self) -> NoReturn:
         """Nothing more comes: the failure that has ended it, or its source's error, once; then StopIteration."""

@@ -170,7 +170,7 @@ class Pool(PoolFace):
         self._backend = backend
         self._max_workers = 1 if backend == "inline" else max_workers or _cpus()
         self._given_context = mp_context
-        config = WorkerConfig(initializer, tuple(initargs), setup)
+        self._config = config = WorkerConfig(initializer, tuple(initargs), setup)
         self._engine = make_engine(backend, self._max_workers, config, stall_after=stall_after, **own)
         if max_pending is not None:
             from procession.pool_room import Room

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from procession.policies import Backoff, RetryOn
     from procession.pool import Pool
     from procession.seeding import Seeds
+    from procession.types import Failure
 
     P = ParamSpec("P")
     T = TypeVar("T")
@@ -102,6 +103,29 @@ class PoolFace(PoolStreams):
         """
         shared: T = self._engine.share(obj)
         return shared
+
+    def replay(self, failure: Failure) -> Any:
+        """Run an item that failed once more, here: in this thread, where a debugger stops in it.
+
+        failure: what an `on_error=` callable was given, of any pool, SpinOff or pipeline; also after these have ended,
+            and after it was pickled, in another program.
+
+        It is called as it was, with the arguments that the failure holds (no copies), and draws the random numbers that
+        it drew (`rng()`). The initializer and the setup of its workers run before it, and the teardown after it, as
+        with `backend="inline"`: `state()` is there, and what an initializer changes is changed in this process. There
+        is no timeout, no memory limit, and no further run.
+
+        Returns what the function returns: of a batch, which it then is alone in, its own output; of `Stage(many=True)`
+        the list of outputs. Raises what it raises, with its traceback, and what initializer and setup raise; TypeError
+        for what is no Failure, ValueError for one that was made by hand, and RuntimeError when it was pickled and its
+        function cannot be had.
+
+        A failure that was pickled names functions that can be imported, so what has been repaired since is what runs;
+        lambdas, and functions of `__main__`, go with it as they were.
+        """
+        from procession.replaying import replay
+
+        return replay(failure)
 
     # -- policy ------------------------------------------------------------------------------------------------------
 

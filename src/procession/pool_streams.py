@@ -130,7 +130,7 @@ class PoolStreams(Executor, ABC):
         options.refuse_words("imap", wrong, options.STREAM_MEANT)
         bounds = {"window": window, "chunksize": chunksize, "buffer_bytes": buffer_bytes, "spill": spill}
         keys = {"key": key, "sticky": sticky, "rate": rate, "seed": self._seed_of(seed)}
-        words = self._words(progress, ordered=ordered, on_error=on_error, live=live, **bounds, **keys)
+        words = self._words(fn, progress, ordered=ordered, on_error=on_error, live=live, **bounds, **keys)
         return self._stream("imap", fn, iterables, words)
 
     def imap_unordered(
@@ -154,7 +154,7 @@ class PoolStreams(Executor, ABC):
         options.refuse_words("imap_unordered", wrong, options.STREAM_MEANT)
         bounds = {"window": window, "chunksize": chunksize, "buffer_bytes": buffer_bytes, "spill": spill}
         keys = {"key": key, "sticky": sticky, "rate": rate, "seed": self._seed_of(seed)}
-        words = self._words(progress, ordered=False, on_error=on_error, live=live, **bounds, **keys)
+        words = self._words(fn, progress, ordered=False, on_error=on_error, live=live, **bounds, **keys)
         return self._stream("imap_unordered", fn, iterables, words)
 
     def aimap(
@@ -181,7 +181,7 @@ class PoolStreams(Executor, ABC):
 
         bounds = {"window": window, "chunksize": chunksize, "buffer_bytes": buffer_bytes, "spill": spill}
         keys = {"key": key, "sticky": sticky, "rate": rate, "seed": self._seed_of(seed)}
-        words = self._words(progress, ordered=ordered, on_error=on_error, live=live, **bounds, **keys)
+        words = self._words(fn, progress, ordered=ordered, on_error=on_error, live=live, **bounds, **keys)
         options.check_iterables("aimap", iterables, asynchronous=True)
         function = self._function(fn, seed=words.seed)
         return kept_by(streams_async.aimap(self._engine, function, iterables, words), self._pool())
@@ -228,10 +228,17 @@ class PoolStreams(Executor, ABC):
             return seed
         return None if self._seeds is None else self._seeds.seed
 
-    def _words(self, progress: Progress, **words: Any) -> Words:
+    def _words(self, fn: Callable[..., Any], progress: Progress, **words: Any) -> Words:
         from procession import streams
 
-        return streams.Words(progress=progress or self._progress, rules=self._rules, **words)
+        rerun = None
+        if callable(words["on_error"]):
+            from procession.backends.functions import name_of
+            from procession.replaying import Rerun
+
+            options.check_fn(fn)
+            rerun = Rerun(fn, self._name or name_of(fn), self._pool()._config, words["seed"])
+        return streams.Words(progress=progress or self._progress, rules=self._rules, rerun=rerun, **words)
 
     def _stream(self, call: str, fn: Callable[..., T], iterables: Iterable[Any], words: Words) -> Stream[T]:
         from procession import streams

@@ -25,6 +25,7 @@ else:
 def record(cls: type[T]) -> type[T]:
     """A class with slots for its annotated names, which its constructor takes in this order; equal by their values.
 
+    Names that begin with an underscore are no part of what is compared, shown and matched; they are pickled with it.
     Read-only for the type checker alone. Not hashable. A `__post_init__` is called when all are there.
     """
     return _made_again(cls, "self.{0} = {0}", {"__hash__": None})
@@ -50,7 +51,7 @@ def _made_again(cls: type[T], assign: str, rest: dict[str, Any]) -> type[T]:
 
     space |= {
         "__slots__": names,
-        "__match_args__": names,
+        "__match_args__": tuple(name for name in names if not name.startswith("_")),
         "__init__": first,
         "__eq__": _equal,
         "__repr__": _show,
@@ -95,7 +96,7 @@ def _show(self: object) -> str:
 
 
 def _reduce(self: object) -> tuple[type[object], tuple[Any, ...]]:
-    return self.__class__, _values(self)
+    return self.__class__, tuple(getattr(self, name) for name in self.__slots__)  # type: ignore[attr-defined]
 
 
 def _refuse(self: object, name: str, *_value: object) -> NoReturn:

@@ -117,15 +117,15 @@ class SpinOff(Generic[R]):
         words = Words(maxsize, buffer_bytes, overflow, *told, batch, max_wait, rate, seed)
         spinoff_words.check(fn, workers, words, progress)
         spinoff_gate.check(words)
-        engine = _make_engine(backend, workers, spinoff_words.worker_config(setup, initializer, initargs))
+        config = spinoff_words.worker_config(setup, initializer, initargs)
+        engine = _make_engine(backend, workers, config)
         function = spinoff_gate.function(engine, fn, name, setup is not None, words)
         self._core = core = SpinCore(engine, function, words, Meter(progress, None, function.name))
-        spinoff_gate.keep(core)
+        spinoff_gate.keep(core, fn, config)
         self._outlet = SpinOutlet(core) if words.iterate else None
         self._funnel = funnel_of(core)
         weakref.finalize(self, spinoff_ending.abandon, core).atexit = False
-        if core.gate is not None:
-            core.gate.begin()
+        spinoff_gate.begin(core)
         spinoff_ending.at_exit(core)
 
     # -- in --------------------------------------------------------------------------------------------------------

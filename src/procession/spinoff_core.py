@@ -239,7 +239,7 @@ class SpinCore(Handover):
         error, on_error = future._exception, self.words.on_error
         assert error is not None
         if callable(on_error):
-            on_error(failure_of(future))
+            on_error(failure_of(self, future))
         elif on_error == "raise":
             say(logging.ERROR, "%s failed on item %d", self.function.name, future.index, error=error)
 
@@ -257,8 +257,11 @@ class SpinCore(Handover):
         """The call on `item`, and why its arguments cannot be sent, if so."""
         error: BaseException | None = None
         body: object = None
+        place: int | None = None
         try:
-            args = (item,) if self.places is None else (item, next(self.places))
+            if self.places is not None:
+                place = next(self.places)
+            args = (item,) if place is None else (item, place)
             body = self.engine.encode(self.function, args, _NO_WORDS)
         except PicklingError as problem:
             error = problem
@@ -266,7 +269,7 @@ class SpinCore(Handover):
         future.sink = self
         future._owner = self.canceller
         if self.tells_items:
-            future.item = item
+            future.item, future.place = item, place
         if self.rules is not None:
             future.obey(self.rules)
         if self.gate is not None:
@@ -344,10 +347,11 @@ def funnel_of(core: SpinCore) -> Any:
     return native.Funnel(*parts, core.words.iterate)
 
 
-def failure_of(future: SinkFuture) -> Failure:
+def failure_of(core: SpinCore, future: SinkFuture) -> Failure:
     """The record of an item that failed."""
-    assert future._exception is not None
-    return Failure(future.index, (future.item,), future._exception, future.tries + 1)
+    error = future._exception
+    assert error is not None
+    return Failure(future.index, (future.item,), error, future.tries + 1, None, core.rerun, future.place)
 
 
 def on_result_safely(on_result: Callable[[Any], object], value: Any) -> None:

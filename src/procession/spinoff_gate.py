@@ -6,12 +6,13 @@ from collections.abc import Callable
 from typing import Any, cast
 
 from procession import options
-from procession.backends.base import Engine, Function
+from procession.backends.base import Engine, Function, WorkerConfig
 from procession.batching import Batcher, BatchItem
 from procession.core.gate import Gate
 from procession.core.rules import SECOND
 from procession.gatekeeper import Gatekeeper
 from procession.pacing import check_rate, make_pace, paced
+from procession.replaying import Rerun
 from procession.seeding import seeded
 from procession.spinoff_core import SpinCore, Words
 from procession.streams import check_positive
@@ -49,9 +50,12 @@ def function(engine: Engine, fn: Callable[..., Any], name: str | None, with_stat
     return engine.function(called, name, with_state=with_state, many=True)
 
 
-def keep(core: SpinCore) -> None:
+def keep(core: SpinCore, fn: Callable[..., Any], config: WorkerConfig) -> None:
     """Tell its engine what will come, and give it the gate that its words ask for, if they do. Who has it begins it."""
     words, engine = core.words, core.engine
+    if core.tells_items:
+        called = fn if words.batch is None else Batch(fn, "SpinOff")
+        core.rerun = Rerun(called, core.function.name, config, words.seed, config.setup is not None)
     if words.rules is not None:
         engine.obey()
     if words.sticky:
@@ -67,3 +71,9 @@ def keep(core: SpinCore) -> None:
     else:
         core.gate = Batcher(core, gate, core.rules, words.rules)
         core.future_type = BatchItem
+
+
+def begin(core: SpinCore) -> None:
+    """Start its gate, if it has one."""
+    if core.gate is not None:
+        core.gate.begin()

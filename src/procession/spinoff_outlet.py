@@ -124,7 +124,7 @@ class SpinOutlet:
         error = future._exception
         assert error is not None
         try:
-            return at_its_place(self._core.words.on_error, error, lambda: failure_of(future))
+            return at_its_place(self._core.words.on_error, error, lambda: failure_of(self._core, future))
         finally:
             del error  # no cycle through the frame
 

@@ -90,8 +90,9 @@ class Outlet:
         return value
 
     def _record(self, failure: Raised, index: int) -> Failure:
-        kept = self.course.args
-        return Failure(index, () if kept is None else kept.get(index, ()), failure.error, failure.attempts)
+        course = self.course
+        args = () if course.args is None else course.args.get(index, ())
+        return Failure(index, args, failure.error, failure.attempts, None, course.rerun, index)
 
     def _end(self) -> NoReturn:
         """Nothing more comes: the failure that has ended it, or its source's error, once; then StopIteration."""

@@ -23,6 +23,7 @@ from procession.observe.progress import Meter, Progress, check_progress
 from procession.on_error import OnError, check_on_error
 from procession.pacing import check_rate
 from procession.record import record
+from procession.replaying import Rerun
 from procession.stream_bounds import Bounds
 from procession.stream_course import Course, Puller
 from procession.stream_outlet import Outlet
@@ -171,6 +172,7 @@ class Words:
     progress: Progress = False
     rules: Rules | None = None
     seed: int | None = None
+    rerun: Rerun | None = None
 
     def __post_init__(self) -> None:
         check_positive("window", self.window, "automatic")
@@ -237,6 +239,7 @@ def make_course(
     course.watch(Meter(words.progress, total_of(iterables), function.name))
     if callable(words.on_error):
         course.args = {}
+        course.rerun = words.rerun
     return course
 
 

@@ -23,6 +23,10 @@ class Failure:
     """How often it was started."""
     stage: str | None = None
     """The stage of a pipeline in which it failed."""
+    _rerun: Any = None
+    """How it is run again: a `replaying.Rerun`; None of one that was made by hand."""
+    _place: Any = None
+    """Where it stands under a seed, see worker/chance.py."""
 
 
 class Raised:

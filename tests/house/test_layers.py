@@ -39,7 +39,7 @@ FACE = (
     *("pipeline_passing",),
     *("spinoff_core", "spinoff_stats", "spinoff_ending", "spinoff_outlet", "spinoff_room", "spinoff_words"),
     *("spinoff_gate", "batching", "together", "gatekeeper", "pacing"),
-    *("pool_face", "pool_streams", "pool_room", "pool_shared", "policies", "on_error", "seeding"),
+    *("pool_face", "pool_streams", "pool_room", "pool_shared", "policies", "on_error", "seeding", "replaying"),
     *("handover", "waiting", "errands", "arrays"),
 )
 
