@@ -120,6 +120,7 @@ DEPENDENCIES: Mapping[str, tuple[str, ...]] = {
     "numpy": ("arrays", "backends.channel_fast", "transport.passed", "worker.chance"),
     "psutil": ("backends.memory", "backends.offspring"),
     "threadpoolctl": ("worker.share",),
+    "coverage": ("worker.measuring",),
 }
 
 # --------------------------------------------------------------------------------------------------- reading the source

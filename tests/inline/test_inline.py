@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import functools
 import threading
 from collections.abc import Callable
 from concurrent.futures import BrokenExecutor
-from pickle import PicklingError
 from typing import Any
 
 import pytest
 
+from procession import Pool
 from procession.backends.base import WorkerConfig
 from procession.backends.inline import InlineEngine
 from procession.backends.tasks import CallFuture
-from procession.errors import RemoteError, WorkerStartError
+from procession.errors import PicklingError, RemoteError, WorkerStartError
 from procession.streams import Words, imap, map_
 from procession.worker import state
 
@@ -62,9 +63,33 @@ def test_a_keyboard_interrupt_is_the_callers_as_well(engine: InlineEngine) -> No
 
 def test_a_task_may_submit(engine: InlineEngine) -> None:
     def outer(x: int) -> int:
-        return call(InlineEngine() if engine.capabilities.pickles else engine, abs, x).result(0) + 1
+        return call(engine, abs, x).result(0) + 1
 
-    assert call(engine, outer, -3).result(0) == 4
+    def sent(x: int) -> int:
+        return call(InlineEngine(), abs, x).result(0) + 1
+
+    assert call(engine, sent if engine.capabilities.pickles else outer, -3).result(0) == 4
+
+
+@pytest.mark.parametrize("kind", ["closure", "method", "partial"])
+def test_a_function_that_could_not_be_sent_is_refused_as_processes_would(kind: str) -> None:
+    lock = threading.Lock()
+
+    class Locked:
+        def __init__(self) -> None:
+            self.lock = lock
+
+        def method(self) -> None: ...
+
+    functions: dict[str, Callable[[], object]] = {
+        "closure": lambda: lock,
+        "method": Locked().method,
+        "partial": functools.partial(id, lock),
+    }
+    with Pool(backend="inline", pickle=True) as inline, Pool(1) as processes:
+        errors = [pool.submit(functions[kind]).exception() for pool in (inline, processes)]
+    assert [type(each) for each in errors] == [PicklingError] * 2
+    assert all("_thread.lock" in str(each) for each in errors)
 
 
 def test_callbacks_and_cancelled_calls(engine: InlineEngine) -> None:

@@ -6,7 +6,8 @@ Laws
    engine is broken as any other would be. The teardown runs at shutdown, in the thread that leaves last.
 3. What a task raises goes to its future, SystemExit included. KeyboardInterrupt goes to its future, too, and then on to
    the caller, since the interrupt was the caller's; what `post` had not begun by then it has not taken.
-4. `pickle=True`: arguments and results are copied as the process backend would copy them, in the same thread.
+4. `pickle=True`: arguments and results are copied as the process backend would copy them, in the same thread. A
+   function must be one that it could send; what runs is the original, so that breakpoints in it hold.
 5. A task cannot be ended from outside. One that has a timeout is asked to end when that is over (`cancelled()`), and
    fails with TaskTimeout when it has ended. Nothing waits here: queue_timeout and priority have nothing to do.
 Threads that post at once run their tasks at once: there is no lock around a task.
@@ -34,6 +35,7 @@ from procession.backends.unstruck import unstruck
 from procession.core.task import Task
 from procession.errors import RemoteError, WorkerStartError
 from procession.transport import paths, pickler, remote
+from procession.transport.codec import Codec
 from procession.types import Raised
 from procession.worker import state
 
@@ -45,6 +47,14 @@ FLUSH_NS = 1_000_000
 
 class Copier:
     """Copies what goes in and what comes out, with the pickler of the process backend."""
+
+    def __init__(self) -> None:
+        self._codec = Codec()
+
+    def check(self, fn: Callable[..., Any]) -> None:
+        """Raises PicklingError for a function that could not be sent; what it has passed once it remembers."""
+        if callable(fn):
+            self._codec.lasting(fn)
 
     def freeze(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> bytes:
         """Arguments as bytes; raises PicklingError."""
@@ -96,10 +106,9 @@ class InlineEngine(Dumps, LocalScripts):
         self._copier = Copier() if pickle else None
         self._functions = FunctionTable()
         self._starting = threading.RLock()
-        self._started = False
         self._entered: state.Entered | None = None
         self._lock = threading.RLock()  # for the few fields below; never held while something of a user runs
-        self._closed = self._ending = False
+        self._started = self._closed = self._ending = False
         self._running: dict[int, int] = {}  # thread -> posts of it that are under way, one inside the other
         self._ended = threading.Event()
         self.done = self.retries = self.timeouts = 0
@@ -110,6 +119,8 @@ class InlineEngine(Dumps, LocalScripts):
         self, fn: Callable[..., Any], name: str | None = None, with_state: bool = False, many: bool = False
     ) -> Function:
         """See `Engine.function`."""
+        if self._copier is not None:
+            self._copier.check(fn)
         known = self._functions.known.get(id(fn))
         if known is not None and known.fn is fn and name is None and not with_state:
             return cast(Function, known)
@@ -226,8 +237,7 @@ class InlineEngine(Dumps, LocalScripts):
             interrupted = outcome.__class__ is Raised and isinstance(outcome.error, KeyboardInterrupt)
             if interrupted or perf_counter_ns() - told > FLUSH_NS:
                 self._tell(chunk, outcomes)
-                outcomes = []
-                told = perf_counter_ns()
+                outcomes, told = [], perf_counter_ns()
             if interrupted:
                 if chunk.size:
                     run.items_dropped(chunk.start, chunk.size)

@@ -10,8 +10,8 @@ Laws
 
 What travels with a request, taken anew each time, so that later workers see later changes: sys.path, sys.argv, the
 working directory, the umask, environment variables (as the difference to the zygote's), the authkey and log level of
-multiprocessing if the program has loaded it. What does not: resource limits, CPU affinity, nice value and user id are
-those of the zygote's start; signals ignored then (nohup) stay ignored.
+multiprocessing if the program has loaded it, and that coverage.py is to measure its children. What does not: resource
+limits, CPU affinity, nice value and user id are those of the zygote's start; signals ignored then (nohup) stay ignored.
 
 Linux only; `launch.choose` knows.
 """
@@ -246,6 +246,10 @@ def _flags() -> list[str]:
     import subprocess  # a tenth of the time that such a program takes to its first result
 
     flags: list[str] = subprocess._args_from_interpreter_flags()  # type: ignore[attr-defined]
+    for name, value in sys._xoptions.items():
+        option = name if value is True else f"{name}={value}"
+        if option not in flags:  # subprocess does not know all of them (perf, no_debug_ranges, pycache_prefix ...)
+            flags += ["-X", option]
     return flags
 
 
@@ -256,6 +260,10 @@ def _above_targets(fd: int) -> int:
 
 
 # ---------------------------------------------------------------------------------------------- what a request carries
+
+
+_MEASURED = "_coverage$patched"
+"""coverage.py puts this into multiprocessing, whose children it is to measure (`concurrency = multiprocessing`)."""
 
 
 def context_now(name: str, environment: dict[str, str]) -> dict[str, Any]:
@@ -278,6 +286,7 @@ def context_now(name: str, environment: dict[str, str]) -> dict[str, Any]:
         "authkey": None,
         "orig_dir": None,
         "log": None,
+        "measure": hasattr(sys.modules.get("multiprocessing"), _MEASURED),
         "parent": ("MainProcess", os.getpid()),
     }
     if (process := sys.modules.get("multiprocessing.process")) is not None:

@@ -263,6 +263,10 @@ def _prepare(context: dict[str, Any]) -> None:
         if finder is None:
             del sys.path_importer_cache[entry]
     _tell_multiprocessing(context)
+    if context["measure"]:
+        from procession.worker import measuring
+
+        measuring.begin()
 
 
 def _begin_anew() -> None:

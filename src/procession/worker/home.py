@@ -1,4 +1,4 @@
-"""A worker begins to be as at home: what it logs, and what it warns of, comes to the parent, once it does either."""
+"""A worker begins to be as at home, once it asks: logs and warnings come to the parent, pdb comes to the terminal."""
 
 from __future__ import annotations
 
@@ -15,6 +15,13 @@ if TYPE_CHECKING:
 def begin(files: WorkerFiles) -> None:
     """This process is a worker with these channels."""
     notes.begin(files.notes)
+
+    def pdb_is_there(pdb: ModuleType) -> None:
+        from procession.worker import pdbs
+
+        pdbs.install(pdb, files.levels)
+
+    when_imported("pdb", pdb_is_there)
     if files.notes < 0:
         return
 

@@ -109,7 +109,10 @@ def main(start: dict[str, Any]) -> NoReturn:
 
 
 def _tidy() -> None:
-    """Leave nothing of the start behind: names in `__main__`, and descriptors that C code of the parent leaked."""
+    """Leave nothing of the start behind: names in `__main__`, and descriptors that C code of the parent leaked.
+
+    Those are inheritable. What is not was opened by this interpreter, for a debugger or a profiler as it started.
+    """
     names = vars(sys.modules["__main__"])
     for name in [each for each in names if not each.startswith("__")]:
         del names[name]
@@ -128,7 +131,8 @@ def _tidy() -> None:
     for fd in open_now:
         if fd > 2 and fd not in ours:
             try:
-                os.close(fd)
+                if os.get_inheritable(fd):
+                    os.close(fd)
             except OSError:
                 pass  # the one that listed them
 
@@ -225,18 +229,11 @@ class _Zygote:
     def _preload(self, names: list[str], path: list[str]) -> list[tuple[str, str]]:
         import gc
 
-        from procession.worker import boot
+        from procession.worker import boot, preloading
 
         sys.path[:] = path
         armed = boot.arm(LIFELINE)  # race C
-        failed = []
-        for name in names:
-            try:
-                __import__(name)
-            except BaseException:
-                import traceback
-
-                failed.append((name, traceback.format_exc()))
+        failed = preloading.load(names)
         if armed is not None:
             os.close(armed)
         gc.freeze()
@@ -325,12 +322,13 @@ class _Zygote:
     def _become(self, pool: _Pool, body: bytes, fds: list[int]) -> NoReturn:
         """In the child: let go of everything of the zygote's (law 5), and be a worker."""
         try:
-            import atexit
             import gc
 
             from procession.worker import boot
 
-            atexit._clear()
+            preloading: Any = sys.modules.get("procession.worker.preloading")
+            if preloading is not None:
+                preloading.forget_ends()
             output = os.dup(pool.out), os.dup(pool.err)
             self._epoll.close()
             if self._control is not None:
