@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from procession import futures
     from procession._native import accelerated
     from procession.arrays import array_like, empty, zeros
+    from procession.captured import Captured
     from procession.cpu import CpuBudget, cpu_budget
     from procession.errors import (
         Full,
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
 
 _HOME = {
     "CancelledError": "concurrent.futures",
+    "Captured": "procession.captured",
     "Failure": "procession.types",
     "Full": "procession.errors",
     "MemoryLimit": "procession.errors",
@@ -70,6 +72,7 @@ _HOME = {
 
 __all__ = [
     "CancelledError",
+    "Captured",
     "CpuBudget",
     "Failure",
     "Full",

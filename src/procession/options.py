@@ -110,6 +110,7 @@ OPTIONS_MEANT: Mapping[str, str] = {
     "attempts": "retries, runs beside the first",
     "retry": "retries",
     "delay": "backoff",
+    **dict.fromkeys(("capture_output", "captured", "capture_stdout", "redirect", "stdout", "stderr"), "capture"),
     "retry_delay": "backoff",
 }
 

@@ -35,6 +35,7 @@ MEANT = {
     "window": "window of the Pipeline",
     "ordered": "ordered of the Pipeline",
     "on_error": "on_error of Pipeline.run",
+    "capture": "options(capture=True) of a Pool; here results go on to the next stage, which is given values alone",
 }
 AHEAD = 2
 """Batches for each worker that may be out: one that runs, and one that waits for it."""

@@ -9,17 +9,22 @@ from procession import options
 from procession._native import native
 from procession.backends.tasks import CallFuture
 from procession.errors import PicklingError
+from procession.lean import overload
 from procession.policies import Policy, policy
 from procession.pool_streams import PoolStreams
 
 TYPE_CHECKING = False  # see `lean`
 if TYPE_CHECKING:
-    from typing import Any, Never, ParamSpec, TypeVar
+    from collections.abc import AsyncIterator, Iterable, Iterator
+    from typing import Any, Literal, Never, ParamSpec, TypeVar, Unpack
 
+    from procession.captured import Captured
     from procession.observe.progress import Progress
     from procession.policies import Backoff, RetryOn
     from procession.pool import Pool
+    from procession.pool_words import OptionWords, OrderedWords, StreamWords
     from procession.seeding import Seeds
+    from procession.streams import Stream
     from procession.types import Failure
 
     P = ParamSpec("P")
@@ -42,6 +47,8 @@ class PoolFace(PoolStreams):
         engine = self._engine
         if not callable(fn):
             options.check_fn(fn)  # type: ignore[unreachable]  # for those without a type checker
+        if self._captures:
+            fn = self._capturing(fn)
         try:
             if self._seeds is None:
                 function = engine.function(fn, self._name)
@@ -66,10 +73,12 @@ class PoolFace(PoolStreams):
         from procession.coroutines import result_of
 
         engine = self._engine
+        options.check_fn(fn)
+        if self._captures:
+            fn = self._capturing(fn)
         if self._seeds is None:
-            function = self._function(fn, many=False)
+            function = engine.function(fn, self._name)
         else:
-            options.check_fn(fn)
             function, args = self._seeds.call(engine, fn, args, self._name)  # type: ignore[assignment]
         future: CallFuture[T] = CallFuture(function, engine.encode(function, args, kwargs))
         if self._rules is not None:
@@ -129,6 +138,12 @@ class PoolFace(PoolStreams):
 
     # -- policy ------------------------------------------------------------------------------------------------------
 
+    @overload
+    def options(self, *, capture: Literal[True], **words: Unpack[OptionWords]) -> CapturingView: ...
+
+    @overload
+    def options(self, *, capture: Literal[False] | None = None, **words: Unpack[OptionWords]) -> PoolView: ...
+
     def options(
         self,
         *,
@@ -142,6 +157,7 @@ class PoolFace(PoolStreams):
         name: str | None = None,
         progress: Progress | None = None,
         seed: int | None = None,
+        capture: bool | None = None,
         **wrong: Never,
     ) -> PoolView:
         """A view of the pool: an Executor whose work is handed over under this policy. Views merge when chained.
@@ -164,6 +180,11 @@ class PoolFace(PoolStreams):
         progress: for its map, imap and aimap, see `imap`.
         seed: as `imap` has it, for its map, imap and aimap; and for its submit and acall, by how many calls were
             submitted through this view before (and through those made of it that say no other seed).
+        capture: True: what a task has come to is a `Captured`: the value, and what it has written to stdout and stderr,
+            which is not printed then. An error has it too (`Captured.of(error)`), and the last lines as a note; so have
+            `WorkerDied`, `TaskTimeout` and `MemoryLimit`. In worker processes that is all that arrives there, also from
+            C code and from programs that the task runs. On threads and inline it is what the task's own thread writes
+            to `sys.stdout` and `sys.stderr`. Not for `stream`.
 
         Its shutdown, and its with block, are the pool's. Raises TypeError and ValueError for what makes no sense.
         """
@@ -186,13 +207,18 @@ class PoolFace(PoolStreams):
         chosen = self._progress if progress is None else progress
         name = name if name is not None else self._name
         seeds = self._seeds
+        if capture is not None and not isinstance(capture, bool):
+            raise TypeError(f"capture must be True, False or None (as before), not {options.kind(capture)}")
         if seed is not None:
             from procession.seeding import Seeds
             from procession.worker.chance import check_seed
 
             check_seed(seed)
             seeds = Seeds(seed)
-        return PoolView(self._pool(), name, chosen, self._policy.merged(said), seeds)
+        merged = self._policy.merged(said)
+        if self._captures if capture is None else capture:
+            return CapturingView(self._pool(), name, chosen, merged, seeds, captures=True)
+        return PoolView(self._pool(), name, chosen, merged, seeds)
 
 
 if native is not None:
@@ -202,8 +228,17 @@ if native is not None:
 class PoolView(PoolFace):
     """A pool under a policy; made by `options()`."""
 
-    def __init__(self, pool: Pool, name: str | None, progress: Progress, policy: Policy, seeds: Seeds | None) -> None:
+    def __init__(
+        self,
+        pool: Pool,
+        name: str | None,
+        progress: Progress,
+        policy: Policy,
+        seeds: Seeds | None,
+        captures: bool = False,
+    ) -> None:
         self._viewed = pool
+        self._captures = captures
         self._seeds = seeds
         self._engine = pool._engine
         self._room = pool._room
@@ -235,3 +270,49 @@ class PoolView(PoolFace):
 
     def __repr__(self) -> str:
         return f"<options(name={self._name!r}) of {self._viewed!r}>"
+
+
+class CapturingView(PoolView):
+    """A view under `options(capture=True)`: what its tasks come to is a `Captured`."""
+
+    if TYPE_CHECKING:
+        # What these are given is what a PoolView is given; what they give is more.
+
+        def submit(  # type: ignore[override]
+            self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs
+        ) -> Future[Captured[T]]: ...
+
+        async def acall(  # type: ignore[override]
+            self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs
+        ) -> Captured[T]: ...
+
+        def map(  # type: ignore[override]
+            self,
+            fn: Callable[..., T],
+            *iterables: Iterable[Any],
+            timeout: float | None = None,
+            chunksize: int | None = None,
+            buffersize: int | None = None,
+        ) -> Iterator[Captured[T]]: ...
+
+        def imap(  # type: ignore[override]
+            self, fn: Callable[..., T], *iterables: Iterable[Any], **words: Unpack[OrderedWords]
+        ) -> Stream[Captured[T]]: ...
+
+        def imap_unordered(  # type: ignore[override]
+            self, fn: Callable[..., T], *iterables: Iterable[Any], **words: Unpack[StreamWords]
+        ) -> Stream[Captured[T]]: ...
+
+        def aimap(  # type: ignore[override]
+            self, fn: Callable[..., T], *iterables: Iterable[Any] | AsyncIterator[Any], **words: Unpack[OrderedWords]
+        ) -> AsyncIterator[Captured[T]]: ...
+
+        @overload  # type: ignore[override]
+        def options(self, *, capture: Literal[True] | None = None, **words: Unpack[OptionWords]) -> CapturingView: ...
+
+        @overload
+        def options(self, *, capture: Literal[False], **words: Unpack[OptionWords]) -> PoolView: ...
+
+        def options(  # pyright: ignore[reportIncompatibleMethodOverride]
+            self, **words: Any
+        ) -> PoolView: ...

@@ -49,6 +49,7 @@ class PoolStreams(Executor, ABC):
     _policy: Policy = NO_POLICY
     _rules: Rules | None = None
     _seeds: Seeds | None = None
+    _captures: bool = False
 
     @abstractmethod
     def _pool(self) -> Pool: ...
@@ -211,6 +212,11 @@ class PoolStreams(Executor, ABC):
         """
         from procession import stream_generator
 
+        if self._captures:
+            raise ValueError(
+                "a view with capture=True has no stream(): the values of a generator come out while it goes on, and "
+                "there is no result that could bear what it has written; have it yield that"
+            )
         if self._seeds is not None:
             raise ValueError(
                 "a view with a seed has no stream(): a generator has no place among others; begin a random.Random in it"
@@ -218,6 +224,11 @@ class PoolStreams(Executor, ABC):
         options.check_fn(fn)
         made = stream_generator.stream(self._engine, fn, args, kwargs, self._name, self._rules)
         return kept_by(made, self._pool())
+
+    def _capturing(self, fn: Callable[..., T]) -> Callable[..., T]:
+        from procession.capturing import capturing
+
+        return capturing(self._engine, fn)
 
     def _seed_of(self, seed: int | None) -> int | None:
         """What was said at the call, or else of the view."""
@@ -249,6 +260,8 @@ class PoolStreams(Executor, ABC):
 
     def _function(self, fn: Callable[..., Any], many: bool = True, seed: int | None = None) -> Any:
         options.check_fn(fn)
+        if self._captures:
+            fn = self._capturing(fn)
         if seed is None:
             return self._engine.function(fn, self._name, many=many)
         from procession.seeding import seeded

@@ -49,6 +49,10 @@ def test_a_notebook() -> None:
         "[(type(p) is Point, p.x, p.name) for p in pool.imap(make, [5])]",
         "prints": "def loud(x):\n    print('in the task', x)\n    return x\npool.submit(loud, 1).result()",
         "prints again": "pool.submit(loud, 2).result()",
+        "captures": "pool.options(capture=True).submit(loud, 3).result().stdout",
+        "captures on threads": "with Pool(2, backend='threads') as threads:\n"
+        "    future = threads.options(capture=True).submit(loud, 4)\n    print('in the cell')\n"
+        "    found = future.result().stdout\nprint('after it')\nfound",
         "logs": "import logging\ndef logs():\n    logging.getLogger('mine').warning('logged in the task')\n"
         "pool.submit(logs).result()",
         "warns": "import warnings\ndef warns():\n    warnings.warn('warned in the task')\npool.submit(warns).result()",
@@ -71,6 +75,8 @@ def test_a_notebook() -> None:
         "the class again": {"result": "[(True, -5, 'newer')]"},
         "prints": {"stdout": "in the task 1\n", "result": "1"},
         "prints again": {"stdout": "in the task 2\n", "result": "2"},
+        "captures": {"result": "'in the task 3\\n'"},
+        "captures on threads": {"stdout": "in the cell\nafter it\n", "result": "'in the task 4\\n'"},
         "logs": {"stderr": "logged in the task\n"},
         "spins off": {"result": "[0, 1, 4, 9, 16]"},
         "awaits": {"result": "(105, [100, 101, 102])"},

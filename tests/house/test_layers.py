@@ -39,12 +39,23 @@ FACE = (
     *("pipeline_passing",),
     *("spinoff_core", "spinoff_stats", "spinoff_ending", "spinoff_outlet", "spinoff_room", "spinoff_words"),
     *("spinoff_gate", "batching", "together", "gatekeeper", "pacing"),
-    *("pool_face", "pool_streams", "pool_room", "pool_shared", "policies", "on_error", "seeding", "replaying"),
+    *(
+        "pool_face",
+        "pool_streams",
+        "pool_room",
+        "pool_shared",
+        "policies",
+        "on_error",
+        "seeding",
+        "replaying",
+        "capturing",
+        "pool_words",
+    ),
     *("handover", "waiting", "errands", "arrays"),
 )
 
 GROUND = (
-    *("errors", "task_errors", "options", "cpu", "cgroups", "sharing", "types"),
+    *("errors", "task_errors", "captured", "options", "cpu", "cgroups", "sharing", "types"),
     *("record", "lean", "weighing", "coroutines"),
     *("_native", "_version"),
 )

@@ -30,7 +30,11 @@ with Pool(2, backend="threads") as pool:
     reveal_type(future.result())
     reveal_type(pool.map(f, [1, 2]))
     reveal_type(pool.options(name="x").submit(f, 1))
-    executor: Executor = pool
+    reveal_type(pool.options(capture=True).submit(f, 1, y="a").result())
+    reveal_type([each.value for each in pool.options(capture=True).options(timeout=1).imap(f, [1], window=3)])
+    reveal_type(pool.options(timeout=1, capture=True).options(capture=False).submit(f, 1))
+    executor: Executor = pool.options(capture=True, name="x")
+    executor = pool
     results: Iterator[object] = pool.imap(f, [1], window=3)
 
 
@@ -42,6 +46,8 @@ for executor in (ProcessPoolExecutor(2), ThreadPoolExecutor(2, "name")):
     reveal_type([each.result() for each in as_completed([executor.submit(f, 1)])])
 
 pool.submit(f, "one")  # wrong
+pool.options(capture=True).submit(f, "one")  # wrong
+pool.options(capture="yes")  # wrong
 pool.submit(f, 1, z=2)  # wrong
 pool.stream(g, "one")  # wrong
 pool.stream(f, 1)  # wrong
@@ -54,6 +60,9 @@ REVEALED = (
     'Revealed type is "concurrent.futures._base.Future[int]"',
     'Revealed type is "int"',
     'Revealed type is "typing.Iterator[int]"',
+    'Revealed type is "concurrent.futures._base.Future[int]"',
+    'Revealed type is "procession.captured.Captured[int]"',
+    'Revealed type is "list[int]"',
     'Revealed type is "concurrent.futures._base.Future[int]"',
     'Revealed type is "int"',
     'Revealed type is "list[int]"',

@@ -15,6 +15,7 @@ from typing import Any, Protocol
 
 from procession.backends import forksafe
 from procession.backends.tasks import CallFuture, ChunkTask
+from procession.backends.written import Written
 from procession.core.task import Task
 from procession.transport import frames, page
 from procession.transport.codec import Codec
@@ -52,6 +53,9 @@ class Hears(Protocol):
     def teardown_failed(self, wid: int, error: BaseException) -> None:
         """Its teardown raised."""
 
+    def captures(self, wid: int) -> None:
+        """What its captured tasks write is seen from here."""
+
     def yielded(self, number: int, place: int, value: Any) -> None:
         """A generator has yielded this, as its `place`-th value; or it is a `Raised`, since it cannot be rebuilt."""
 
@@ -75,6 +79,7 @@ class Channel:
         self._hears = hears
         self.known: set[int] = set()  # functions that this worker has been sent
         self._generation = 0  # of the page: the last batch that came through the pipe whole
+        self.written: Written | None = None  # by captured tasks, once there was one
         self._peeked = 0  # outcomes of the next one that were read from the page already
         opened: list[int] = []
         try:
@@ -117,6 +122,9 @@ class Channel:
             forksafe.close(fd)
         if self._arena is not None:
             self._arena.close()
+        if self.written is not None:
+            self.written.seal()
+            self.written.close()
 
     def close_shared(self) -> None:
         """Give back what `share` made."""
@@ -279,8 +287,20 @@ class Channel:
             self._hears.ready(self.wid)
         elif kind == frames.START_FAILED:
             self._hears.start_failed(self.wid, self._codec.decode_error(payload))
+        elif kind == frames.WRITTEN:
+            self._see_written(*frames.WRITTEN_AT.unpack(payload))
         elif kind == frames.TEARDOWN_FAILED:
             self._hears.teardown_failed(self.wid, self._codec.decode_error(payload))
+
+    def _see_written(self, *where: int) -> None:
+        before = self.written
+        try:
+            self.written = Written(*where)
+        except OSError:
+            return  # it is gone already; or there are no descriptors, or this process may not look at that one
+        if before is not None:
+            before.close()
+        self._hears.captures(self.wid)
 
     def _outcomes(self, kind: int, payload: Any) -> None:
         self._generation, mode = frames.OUTCOMES_HEAD.unpack_from(payload)

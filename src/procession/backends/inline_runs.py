@@ -7,6 +7,7 @@ from time import monotonic_ns, sleep
 from typing import Any
 
 from procession.backends.roles import Attempts, wants_another
+from procession.captured import Captured, tell
 from procession.core.rules import SECOND, Rules
 from procession.types import Raised
 from procession.worker import asked
@@ -56,6 +57,9 @@ class Runs:
         self.timeouts += 1
         error = TaskTimeout(self._name, "running", ran / SECOND, limit / SECOND, self._index)
         error.__cause__ = outcome.error if outcome.__class__ is Raised else None
+        written = Captured.of(outcome.error) if outcome.__class__ is Raised else outcome
+        if isinstance(written, Captured):
+            tell(error, written)
         return Raised(error)
 
     def _is_asked(self) -> bool:

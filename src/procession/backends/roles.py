@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from concurrent.futures import CancelledError
 
+from procession.captured import Captured, last_of
+
 TYPE_CHECKING = False  # see `lean`
 if not TYPE_CHECKING:
     from procession.lean import Protocol
@@ -66,7 +68,9 @@ class Attempts:
         self.last = error
         text = str(error).partition("\n")[0]
         runs = 1 + (rules.retries if rules is not None else 0)
-        self.notes.append(f"run {run} of {runs}: {type(error).__name__}: {text}")
+        note = f"run {run} of {runs}: {type(error).__name__}: {text}"
+        written = Captured.of(error)
+        self.notes.append(note if written is None else "\n".join(filter(None, (note, last_of(written)))))
 
     def note_in(self, error: BaseException) -> None:
         """The last one's error tells of those before."""

@@ -13,6 +13,7 @@ from itertools import islice
 from time import monotonic_ns
 from typing import TYPE_CHECKING, Any, Protocol
 
+from procession.captured import Captured, tell
 from procession.core import events
 from procession.core.rules import SECOND, Cause
 from procession.driver.verdicts import Obituary
@@ -116,4 +117,6 @@ class Keeper:
         if first.__class__ is Raised and isinstance(first.error, CancelledError):
             error = self._host.timed_out(task, getattr(task, "start", 0), wid, Obituary(None, None))
             error.__cause__ = first.error
+            if (written := Captured.of(first.error)) is not None:
+                tell(error, written)
             outcomes[0] = Raised(error)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from queue import SimpleQueue
@@ -13,6 +14,7 @@ from procession.backends.saying import say
 from procession.backends.stacks import stack_of
 from procession.backends.tasks import CallFuture, ChunkTask
 from procession.backends.threads import ThreadWorker
+from procession.captured import Captured
 from procession.core import commands, events
 from procession.core.rules import Cause
 from procession.core.task import Task
@@ -33,6 +35,7 @@ class LockedRules(Verdicts, ABC):
         super().__init__(callbacks)
         self.looks: dict[int, None] = {}
         self.stacks: dict[int, str] = {}  # of workers whose item has run for too long
+        self.written: dict[int, Captured[None]] = {}  # of these: by the item, if it is captured
         self.asked: dict[int, Cause] = {}  # workers whose item was asked to end, and why
         self.ruled = False  # among the tasks there may be some with rules
         self.keeper = Keeper(self)
@@ -89,7 +92,8 @@ class LockedRules(Verdicts, ABC):
                     self.answer(cast("CallFuture[Any]", task), outcome)
 
     def _fail_item(self, command: commands.FailItem) -> None:
-        self.fail_item(command, Obituary(None, None, self.stacks.pop(command.wid, "")))
+        stack, written = self.stacks.pop(command.wid, ""), self.written.pop(command.wid, None)
+        self.fail_item(command, Obituary(None, None, stack, written=written))
 
     def _look(self, command: commands.Look) -> None:
         self.looks[command.wid] = None
@@ -106,5 +110,8 @@ class LockedRules(Verdicts, ABC):
         worker = self.workers[command.wid]
         worker.abandoned = worker.stopping = worker.killed = True
         self.stacks[command.wid] = stack_of(worker.ident)
+        capture_here = sys.modules.get("procession.worker.capture_here")
+        if capture_here is not None and (written := capture_here.written_by(worker.ident)) is not None:
+            self.written[command.wid] = written
         self.ran_ns.setdefault(command.wid, self.core.workers[command.wid].ran_ns)
         say(logging.WARNING, "a thread has been given up:\n%s", self.stacks[command.wid])

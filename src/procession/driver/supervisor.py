@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from procession.driver.callbacks import Callbacks
     from procession.transport.codec import Codec
 
+BOUND_NS = 50_000_000
+"""So often one looks whether captured tasks write too much."""
 REMEMBERED = 64
 """So many ends of workers are, for tasks that come late and need what went with one."""
 
@@ -33,8 +35,10 @@ class Supervisor(LaneKeeper):
     def __init__(self, core: PoolCore, codec: Codec, callbacks: Callbacks, inbox: Inbox) -> None:
         super().__init__(core, codec, callbacks, inbox)
         self._watch_at = 0
+        self._bounded_at = 0
         self._oom = OomWatch()
         self._recycler: Recycler | None = None
+        self._capturing: set[int] = set()  # workers with captured tasks, which may write too much
 
     def limit(self, limits: Limits) -> None:
         """What workers may come to."""
@@ -45,7 +49,7 @@ class Supervisor(LaneKeeper):
     @property
     def keeps_time(self) -> bool:
         """Something may be wanted at some time, whatever happens."""
-        return self.core.ruled or bool(self.deadlines) or self._recycler is not None
+        return self.core.ruled or bool(self.deadlines or self._capturing) or self._recycler is not None
 
     @property
     def recycles(self) -> bool:
@@ -62,7 +66,10 @@ class Supervisor(LaneKeeper):
     def sooner(self, patience: float) -> float:
         """So many seconds (-1: for ever), or those until `watch_time` has something to do."""
         at = None if self._recycler is None else self._recycler.wanted_at()
-        left = self.keeper.time_left(*self.deadlines.values(), *(() if at is None else (at,)))
+        others = [*self.deadlines.values(), *(() if at is None else (at,))]
+        if self._capturing and self.core.in_flight:
+            others.append(self._bounded_at + BOUND_NS)
+        left = self.keeper.time_left(*others)
         return patience if left is None or 0 <= patience <= left else left
 
     def watch_time(self) -> None:
@@ -74,6 +81,9 @@ class Supervisor(LaneKeeper):
         self.keeper.watch()
         if self._recycler is not None:
             self._recycler.watch()
+        if self._capturing and self._bounded_at + BOUND_NS <= now:
+            self._bounded_at = now
+            self._bound_written()
         for wid, deadline in list(self.deadlines.items()):
             if deadline <= now and self.launcher is not None:
                 del self.deadlines[wid]
@@ -83,6 +93,16 @@ class Supervisor(LaneKeeper):
         """Its worker is being killed for it, or it has been asked to end."""
         worker = None if future.wid is None else self.core.workers.get(future.wid)
         return worker is not None and worker.sentence is not None and future in worker.inflight
+
+    def captures(self, wid: int) -> None:
+        """See `channel.Hears`."""
+        self._capturing.add(wid)
+
+    def _bound_written(self) -> None:
+        for wid in self._capturing:
+            channel = self.channels.get(wid)
+            if channel is not None and channel.written is not None:
+                channel.written.bound()
 
     def ready(self, wid: int) -> None:
         """See `channel.Hears`."""
@@ -124,6 +144,7 @@ class Supervisor(LaneKeeper):
         if len(self.obituaries) > REMEMBERED:
             del self.obituaries[next(iter(self.obituaries))]
         self.ran_ns.pop(wid, None)
+        self._capturing.discard(wid)
         if self._recycler is not None:
             self._recycler.gone(wid)
         self.close_channel(channel)
@@ -135,4 +156,5 @@ class Supervisor(LaneKeeper):
             oom = self._oom.struck()
         text = channel.stacks()
         stack = trimmed(text if channel.wid in self.killed else crash(text)).strip("\n")
-        return Obituary(self.pids.get(channel.wid), exitcode, stack, peak_rss, oom)
+        written = None if channel.written is None else channel.written.read()
+        return Obituary(self.pids.get(channel.wid), exitcode, stack, peak_rss, oom, written)

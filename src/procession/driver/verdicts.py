@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from procession import errors
 from procession.backends.roles import Attempts, wants_another
 from procession.backends.tasks import CallFuture, ChunkTask
+from procession.captured import Captured, tell
 from procession.core import commands
 from procession.core.rules import SECOND, Cause
 from procession.core.task import Task
@@ -36,6 +37,7 @@ class Obituary(NamedTuple):
     stack: str = ""
     peak_rss: int | None = None
     oom: bool | None = None
+    written: Captured[None] | None = None
 
 
 class Verdicts(Answers):
@@ -62,6 +64,8 @@ class Verdicts(Answers):
                 task.run.items_dropped(command.start, 1)
             return
         error = self._why(command, worker)
+        if worker.written is not None:
+            tell(error, worker.written)
         if command.again is not None:
             self._note(command.again, error, death=death)
             return
@@ -79,7 +83,7 @@ class Verdicts(Answers):
             kind = errors.PoisonTask
         if command.cause is Cause.MEMORY:
             kind = errors.MemoryLimit
-        pid, exitcode, stack, peak_rss, oom = worker
+        pid, exitcode, stack, peak_rss, oom, _ = worker
         name, index, args = told(task, start)
         error = kind(name, exitcode, pid, index, args, stack, peak_rss, oom)
         if isinstance(error, errors.MemoryLimit):

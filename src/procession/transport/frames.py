@@ -31,6 +31,7 @@ TEARDOWN_FAILED = 21  # an encoded exception
 BELL = 22  # (the fast lane) there are outcomes in the ring
 PIPED = 23  # (the fast lane, both ways) what was too large for the ring
 YIELD = 24  # YIELD_HEAD, then a value that a generator has yielded, as the page would have it
+WRITTEN = 25  # WRITTEN_AT: where what captured tasks write is found, see worker/capture.py
 
 # what a group's bodies are, and whose outcomes they give
 CALLS = 0  # each a task: a tuple of plain arguments, or bytes for FunctionTable.decode (id 0: decode_call)
@@ -41,6 +42,7 @@ ENTRY_ID = Struct("<I")
 LEASE_HEAD = Struct("<B")  # the lease's number modulo 256, which its tokens bear
 LEASE_TALLY = Struct("<IQ")  # items run, nanoseconds they took
 YIELD_HEAD = Struct("<QQB")  # the stream's number, the value's place in it, what the value is (page.VALUE, ...)
+WRITTEN_AT = Struct("<Qii")  # the worker's process, and its descriptors of the files
 OUTCOMES_HEAD = Struct("<QB")  # the page's generation, the group's mode
 
 READ_SIZE = 1 << 18

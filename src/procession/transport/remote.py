@@ -42,7 +42,9 @@ class OutOfReach(Exception):
 def encode(error: BaseException, dumps: Callable[[Any], bytes]) -> bytes:
     """The bytes of an exception; never raises."""
     try:
-        return plain_dumps(_record(error, dumps), 5)
+        written = _written(error)
+        record = _record(error, dumps)
+        return plain_dumps(record if written is None else (*record, written), 5)
     except BaseException:  # whatever its class does when it is looked at
         return plain_dumps((type.__repr__(type(error)), "", "", "", None, None), 5)
 
@@ -57,6 +59,15 @@ def _record(error: BaseException, dumps: Callable[[Any], bytes]) -> tuple[Any, .
         packed = _packed(error, dumps)
         more = _relatives(error, dumps) if packed is not None else None
     return full_name(type(told)), text, _traceback(told), base, packed, more
+
+
+def _written(error: BaseException) -> tuple[str, str, int] | None:
+    """What its task had written, if that was captured: it goes beside it, however the error travels."""
+    found: Any = error.__dict__.get("captured")
+    if type(found).__module__ != "procession.captured":  # a program's own attribute, or none
+        return None
+    del error.__dict__["captured"]
+    return found.stdout, found.stderr, found.omitted
 
 
 def _packed(error: BaseException, dumps: Callable[[Any], bytes]) -> bytes | None:
@@ -150,7 +161,16 @@ def _skip_ours(tb: Any) -> Any:
 
 def decode(data: bytes | bytearray | memoryview) -> BaseException:
     """The exception, or a RemoteError in its place; never raises."""
-    type_name, text, traceback, base, packed, more = loads(data)
+    type_name, text, traceback, base, packed, more, *written = loads(data)
+    error = _rebuilt(type_name, text, traceback, base, packed, more)
+    if written:
+        from procession.captured import Captured, tell
+
+        tell(error, Captured(None, *written[0]))
+    return error
+
+
+def _rebuilt(type_name: str, text: str, traceback: str, base: str, packed: bytes | None, more: Any) -> BaseException:
     error: BaseException | None = None
     if packed is not None:
         error = _unpacked(packed)

@@ -110,7 +110,10 @@ class FunctionTable:
         except Exception as error:
             from procession.transport import paths
 
-            raise paths.pickling_error("the result", value, error, dumps_to_parent) from error
+            told = paths.pickling_error("the result", value, error, dumps_to_parent)
+            if type(value).__module__ == "procession.captured":
+                told.captured = value  # type: ignore[attr-defined]
+            raise told from error
 
     @staticmethod
     def encode_error(error: BaseException) -> bytes:

@@ -57,6 +57,19 @@ def install() -> None:
     sys.stderr = sys.__stderr__ = _streams[1]  # type: ignore[misc]
 
 
+def stream_on(fd: int) -> io.TextIOWrapper:
+    """Such a stream on this descriptor, whatever sys.stdout and sys.stderr are."""
+    global _streams
+    made = _stream(fd, "<stdout>", "surrogateescape") if fd == 1 else _stream(fd, "<stderr>", "backslashreplace")
+    _streams += (made,)
+    return made
+
+
+def is_ours(stream: object) -> bool:
+    """It is one of these."""
+    return any(stream is each for each in _streams)
+
+
 def redirect(out: int, err: int) -> None:
     """From here on descriptors 1 and 2 are `out` and `err`, which are closed under their own numbers."""
     flush()

@@ -1,0 +1,81 @@
+"""What a task has written, beside what it has returned: a `Captured`, and how the error of one that failed bears it."""
+
+from __future__ import annotations
+
+from procession.lean import T
+from procession.record import frozen
+
+TYPE_CHECKING = False  # see `lean`
+if TYPE_CHECKING:
+    from typing import Any, Generic
+else:
+    from types import GenericAlias
+
+    class Generic:
+        def __class_getitem__(cls, _parameter):
+            return object
+
+
+TOLD = 10
+"""Lines of each stream that a note has."""
+WIDTH = 200
+"""Characters of each of them."""
+
+
+@frozen
+class Captured(Generic[T]):
+    """What a task under `options(capture=True)` has come to.
+
+    Of one that failed, `Captured.of(error)` says what it had written.
+    """
+
+    value: T
+    """What the function has returned; None of a task that failed."""
+    stdout: str
+    """What was written to it. Of more than 1 MiB the first and the last half, and between them a line that says so."""
+    stderr: str
+    """The same."""
+    omitted: int = 0
+    """Bytes of both that are not here."""
+
+    if not TYPE_CHECKING:
+        __class_getitem__ = classmethod(GenericAlias)
+
+    @staticmethod
+    def of(error: BaseException) -> Captured[None] | None:
+        """What the task that failed with `error` had written; None if that was not captured."""
+        found = getattr(error, "captured", None)
+        return found if isinstance(found, Captured) else None
+
+
+def keep(error: BaseException, written: Captured[Any]) -> None:
+    """`error` is that of a task that has written this."""
+    try:
+        error.captured = written  # type: ignore[attr-defined]
+    except Exception:
+        pass  # a class that lets nothing be set: there is the note
+
+
+def tell(error: BaseException, written: Captured[Any]) -> None:
+    """`keep`, and a note with the last of it."""
+    keep(error, written)
+    note = last_of(written)
+    if note:
+        error.add_note(note)
+
+
+def last_of(written: Captured[Any]) -> str:
+    """The last lines of both streams, for people; "" if nothing was written."""
+    return "\n".join(part for part in (_last("stdout", written.stdout), _last("stderr", written.stderr)) if part)
+
+
+def _last(name: str, text: str) -> str:
+    if not text:
+        return ""
+    lines = text.splitlines()
+    shown = [f"    {line if len(line) <= WIDTH else line[: WIDTH - 3] + '...'}" for line in lines[-TOLD:]]
+    which = "" if len(lines) <= TOLD else f", the last {TOLD} of {len(lines):,} lines"
+    return "\n".join([f"it had written to {name}{which}:", *shown])
+
+
+__all__ = ["Captured", "keep", "last_of", "tell"]
