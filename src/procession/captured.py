@@ -60,7 +60,7 @@ def tell(error: BaseException, written: Captured[Any]) -> None:
     """`keep`, and a note with the last of it."""
     keep(error, written)
     note = last_of(written)
-    if note:
+    if note and note not in getattr(error, "__notes__", ()):  # it may have been here before
         error.add_note(note)
 
 

@@ -34,6 +34,8 @@ from procession.waiting import Bell
 from procession.weighing import weigh
 
 if TYPE_CHECKING:
+    from _contextvars import Context
+
     from procession.gatekeeper import Gatekeeper
     from procession.replaying import Rerun
 
@@ -346,6 +348,8 @@ class SinkFuture(CallFuture[Any]):
 
     place: int | None = None
     """Under a seed, and where an on_error callable may ask for it: see worker/chance.py."""
+    context: Context | None = None
+    """In which it was put, where an on_error callable may ask for it."""
 
     def renewed(self) -> SinkFuture | None:
         """See `Start.renewed`."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import weakref
+from _contextvars import copy_context
 from collections.abc import AsyncIterable, Callable, Iterable, Iterator, Sequence
 from time import monotonic_ns
 from typing import TYPE_CHECKING, Any, Literal, Never
@@ -188,6 +189,7 @@ class Pipeline:
             conductor.seed(seed)
         if callable(on_error):
             conductor.args = {}
+            conductor.context = copy_context()
         self._running.add(conductor)
         self._latest = Exit(conductor, on_error, meter)
         return self._latest

@@ -18,7 +18,7 @@ import os
 import threading
 from collections.abc import Hashable, Sequence
 from time import monotonic_ns
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from procession.backends.joinable import JoinableThread
 from procession.core.journey import Journey
@@ -31,6 +31,9 @@ from procession.pipeline_stage import Work
 from procession.pipeline_stats import Account
 from procession.types import Raised
 from procession.waiting import Bell
+
+if TYPE_CHECKING:
+    from _contextvars import Context
 
 _NO_WORDS: dict[str, Any] = {}
 
@@ -57,6 +60,7 @@ class Conductor:
         self._closing = False
         self._cancelled = False  # what was out has been cancelled
         self.seeded: int | None = None
+        self.context: Context | None = None  # in which it was begun, where somebody may ask
         self._pid = os.getpid()
         self.thread = JoinableThread(self._serve, "procession-pipeline")
 

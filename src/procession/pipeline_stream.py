@@ -95,7 +95,7 @@ class Exit:
         failed, conductor = node.value, self.conductor
         work = conductor.works[node.stage]
         args = () if conductor.args is None else (conductor.args.get(node),)
-        again = work.rerun(conductor.seeded), place_of(work, node)
+        again = work.rerun(conductor.seeded).within(conductor.context), place_of(work, node)
         return Failure(node.item.index, args, failed.error, failed.attempts, work.stage.name, *again)
 
     def _end(self) -> NoReturn:

@@ -55,7 +55,7 @@ def _made_again(cls: type[T], assign: str, rest: dict[str, Any]) -> type[T]:
         "__init__": first,
         "__eq__": _equal,
         "__repr__": _show,
-        "__reduce__": _reduce,
+        "__reduce__": vars(cls).get("__reduce__", _reduce),
         **rest,
     }
     made = cast("type[T]", type(cls.__name__, (), space))  # the same class, made again with slots

@@ -2,16 +2,19 @@
 
 Laws
 1. It is the very call: the function as the stage or the SpinOff calls it, the arguments that the `Failure` holds, the
-   place under the seed, and a worker of its own to run in: initializer and setup run before it, the teardown after it,
-   as on `backend="inline"`. What the initializer sets, it sets here.
+   place under the seed, the context variables of whoever handed the item over (in a copy), and a worker of its own to
+   run in: initializer and setup run before it, the teardown after it, as on `backend="inline"`. What the initializer
+   sets, it sets here.
 2. What the item raises comes out as it is, with its frames, whatever the teardown does.
-3. A failure holds no more than it must: one `Rerun` serves all of a stream, and the arguments are its own anyway.
-4. Whatever its function, a failure can be pickled. Functions that the other side can import are named, and others go by
-   value, as to a worker; what cannot go says why when it is to be run. Nothing of it is loaded before that.
+3. A failure holds no more than it must: a `Rerun` has no items, and the arguments are the failure's own anyway.
+4. A failure can be pickled if its arguments can, whatever its function and its error are. Functions that the other
+   side can import are named, and others go by value, as to a worker; what cannot go says why when it is to be run, and
+   nothing is loaded before that. The error goes as from a worker, with its traceback as text.
 """
 
 from __future__ import annotations
 
+from _contextvars import copy_context
 from concurrent.futures import Future
 
 from procession.types import Failure
@@ -21,6 +24,7 @@ from procession.worker.state import Entered, using
 
 TYPE_CHECKING = False  # see `lean`
 if TYPE_CHECKING:
+    from _contextvars import Context
     from collections.abc import Callable
     from typing import Any
 
@@ -31,7 +35,7 @@ if TYPE_CHECKING:
 class Rerun:
     """How items of one stream, SpinOff or stage are run."""
 
-    __slots__ = ("_config", "_fn", "_name", "_packed", "_seed", "_with_state")
+    __slots__ = ("_config", "_context", "_fn", "_name", "_packed", "_seed", "_with_state")
 
     def __init__(
         self,
@@ -47,12 +51,24 @@ class Rerun:
         self._config = config
         self._seed = seed
         self._with_state = with_state
+        self._context: Context | None = copy_context()  # None: that of who has it replayed
         self._packed: bytes | None = None  # it was pickled: what it then was, not yet loaded
+
+    def within(self, context: Context | None) -> Rerun:
+        """The same, with these context variables."""
+        made = Rerun(self._fn, self._name, self._config, self._seed, self._with_state)
+        made._context = context
+        return made
 
     def run(self, args: tuple[Any, ...], place: Place) -> Any:
         """The call with these arguments. Raises what it raises, and what initializer, setup and teardown do."""
         if self._packed is not None:
             self._load(self._packed)
+        if self._context is None:
+            return self._run(args, place)
+        return self._context.copy().run(self._run, args, place)
+
+    def _run(self, args: tuple[Any, ...], place: Place) -> Any:
         config, fn = self._config, self._fn
         if config.initializer is not None:
             config.initializer(*config.initargs)
@@ -89,6 +105,13 @@ class Rerun:
         if len(outputs) != 1:
             raise ValueError(f"{self._name} was given a batch of 1 item and returned {len(outputs)} outputs")
         return outputs[0]
+
+    def pickled(self, failure: Failure) -> tuple[Any, ...]:
+        """`Failure.__reduce__`."""
+        from procession.transport import pickler, remote
+
+        error = remote.encode(failure.error, pickler.dumps)
+        return _failure, (failure.index, failure.args, error, failure.attempts, failure.stage, self, failure._place)
 
     # -- pickled -------------------------------------------------------------------------------------------------------
 
@@ -142,8 +165,14 @@ _unpicklable = _Unpicklable
 
 def _pickled(name: str, packed: bytes) -> Rerun:
     made = Rerun.__new__(Rerun)
-    made._name, made._packed = name, packed
+    made._name, made._packed, made._context = name, packed, None
     return made
+
+
+def _failure(index: int, args: tuple[Any, ...], error: bytes, *rest: Any) -> Failure:
+    from procession.transport import remote
+
+    return Failure(index, args, remote.decode(error), *rest)
 
 
 def replay(failure: object) -> Any:

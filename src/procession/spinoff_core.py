@@ -14,6 +14,7 @@ from __future__ import annotations
 import logging
 import os
 import threading
+from _contextvars import copy_context
 from _pickle import PicklingError
 from collections import deque
 from collections.abc import Callable, Hashable, Iterable, Sequence
@@ -269,7 +270,7 @@ class SpinCore(Handover):
         future.sink = self
         future._owner = self.canceller
         if self.tells_items:
-            future.item, future.place = item, place
+            future.item, future.place, future.context = item, place, copy_context()
         if self.rules is not None:
             future.obey(self.rules)
         if self.gate is not None:
@@ -349,9 +350,11 @@ def funnel_of(core: SpinCore) -> Any:
 
 def failure_of(core: SpinCore, future: SinkFuture) -> Failure:
     """The record of an item that failed."""
-    error = future._exception
+    error, rerun = future._exception, core.rerun
     assert error is not None
-    return Failure(future.index, (future.item,), error, future.tries + 1, None, core.rerun, future.place)
+    if rerun is not None and core.words.batch is None:
+        rerun = rerun.within(future.context)
+    return Failure(future.index, (future.item,), error, future.tries + 1, None, rerun, future.place)
 
 
 def on_result_safely(on_result: Callable[[Any], object], value: Any) -> None:

@@ -28,6 +28,11 @@ class Failure:
     _place: Any = None
     """Where it stands under a seed, see worker/chance.py."""
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        if self._rerun is not None:
+            return self._rerun.pickled(self)  # type: ignore[no-any-return]
+        return Failure, (self.index, self.args, self.error, self.attempts, self.stage)
+
 
 class Raised:
     """An outcome that is not a value: what a task raised, or what happened to it."""

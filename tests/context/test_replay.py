@@ -9,13 +9,27 @@ import sys
 import threading
 import traceback
 from collections.abc import AsyncIterator, Callable, Iterator
+from contextvars import ContextVar
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 import pytest
 
-from procession import Failure, Pipeline, Pool, SpinOff, Stage, TaskTimeout, WorkerDied, np_rng, rng, state
+from procession import (
+    Captured,
+    Failure,
+    Pipeline,
+    Pool,
+    RemoteError,
+    SpinOff,
+    Stage,
+    TaskTimeout,
+    WorkerDied,
+    np_rng,
+    rng,
+    state,
+)
 
 SEED = 20261128
 BACKENDS: tuple[Any, ...] = ("inline", "threads", "processes")
@@ -274,6 +288,37 @@ def test_the_workers_initializer_and_setup(backend: Any, inline_pool: Pool) -> N
         state()
 
 
+def test_the_context_variables_of_who_handed_it_over(inline_pool: Pool) -> None:
+    """As they were then, whatever they are now; what it sets stays its own."""
+    user: ContextVar[str] = ContextVar("user")
+    failures: list[Failure] = []
+
+    def who(*_args: Any) -> None:
+        name = user.get()
+        user.set("somebody else")
+        raise Drawn(name)
+
+    def batch(items: list[Any]) -> None:
+        who()
+
+    user.set("maker")
+    spin = SpinOff(who, backend="threads", on_error=failures.append, iterate=False)
+    batches = SpinOff(batch, backend="threads", on_error=failures.append, iterate=False, batch=2)
+    for made, name in ((spin, "putter"), (batches, "putter")):
+        user.set(name)
+        with made:
+            made.put(1)
+    user.set("streamer")
+    with Pool(1, backend="threads") as pool, Pipeline(Stage(who, backend="threads")) as pipe:
+        streams = [pool.imap(who, [1], on_error=failures.append), pipe.run([1], on_error=failures.append)]
+        user.set("taker")
+        for stream in streams:
+            assert list(stream) == []
+    for failure, expected in zip(failures, ["putter", "maker", "streamer", "streamer"], strict=True):
+        assert raised_by(lambda failure=failure: inline_pool.replay(failure)).args == (expected,)  # type: ignore[misc]
+        assert user.get() == "taker"
+
+
 class Hard:
     """A state whose end is hard."""
 
@@ -409,6 +454,27 @@ print(found)
     text = again.replace("except KeyError", "except RuntimeError").replace("error.args", "str(error)")
     text = text.replace("in failures", "in failures[:1]")
     assert "the function work of this failure cannot be loaded here (ModuleNotFoundError" in program(text)[0]
+
+
+def test_errors_that_cannot_be_pickled_and_tracebacks(backend: Any) -> None:
+    """The error is what it is after a way from a worker; the failure itself keeps its own."""
+
+    def fails(n: int) -> None:
+        print("said", n)
+        raise ValueError(threading.Lock() if n else "plain")
+
+    failures: list[Failure] = []
+    with Pool(1, backend=backend) as pool:
+        list(pool.options(capture=True).imap(fails, [0, 1], on_error=failures.append))
+    for _ in range(2):
+        plain, hard = pickle.loads(pickle.dumps(failures))
+        assert (type(plain.error), plain.error.args) == (ValueError, ("plain",))
+        assert isinstance(hard.error, RemoteError)
+        assert isinstance(hard.error, ValueError)
+        for failure, first, n in ((plain, failures[0], 0), (hard, failures[1], 1)):
+            assert Captured.of(failure.error) == Captured.of(first.error) == Captured(None, f"said {n}\n", "")
+            assert failure.error.__notes__ == first.error.__notes__ == [f"it had written to stdout:\n    said {n}"] or n
+            assert 'raise ValueError(threading.Lock() if n else "plain")' in str(failure.error.__cause__)
 
 
 def test_what_cannot_be_pickled_says_so_when_it_is_to_run(inline_pool: Pool) -> None:

@@ -43,8 +43,13 @@ def encode(error: BaseException, dumps: Callable[[Any], bytes]) -> bytes:
     """The bytes of an exception; never raises."""
     try:
         written = _written(error)
-        record = _record(error, dumps)
-        return plain_dumps(record if written is None else (*record, written), 5)
+        if written is None:
+            return plain_dumps(_record(error, dumps), 5)
+        try:
+            told = written.stdout, written.stderr, written.omitted
+            return plain_dumps((*_record(error, dumps), told), 5)
+        finally:
+            error.__dict__["captured"] = written
     except BaseException:  # whatever its class does when it is looked at
         return plain_dumps((type.__repr__(type(error)), "", "", "", None, None), 5)
 
@@ -61,13 +66,11 @@ def _record(error: BaseException, dumps: Callable[[Any], bytes]) -> tuple[Any, .
     return full_name(type(told)), text, _traceback(told), base, packed, more
 
 
-def _written(error: BaseException) -> tuple[str, str, int] | None:
-    """What its task had written, if that was captured: it goes beside it, however the error travels."""
-    found: Any = error.__dict__.get("captured")
-    if type(found).__module__ != "procession.captured":  # a program's own attribute, or none
+def _written(error: BaseException) -> Any:
+    """What its task had written, if that was captured, taken from it: it goes beside it, however the error travels."""
+    if type(error.__dict__.get("captured")).__module__ != "procession.captured":  # a program's own attribute, or none
         return None
-    del error.__dict__["captured"]
-    return found.stdout, found.stderr, found.omitted
+    return error.__dict__.pop("captured")
 
 
 def _packed(error: BaseException, dumps: Callable[[Any], bytes]) -> bytes | None:
