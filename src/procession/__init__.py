@@ -104,7 +104,7 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> object:
+def _load(name: str) -> object:
     if name == "futures":
         return _module("procession.futures")
     try:
@@ -114,6 +114,10 @@ def __getattr__(name: str) -> object:
     value = getattr(_module(home), name)
     globals()[name] = value
     return value
+
+
+if not TYPE_CHECKING:  # they would take any name for one that there is
+    __getattr__ = _load
 
 
 def _module(name: str) -> ModuleType:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from concurrent.futures.process import BrokenProcessPool
     from concurrent.futures.thread import BrokenThreadPool
-    from typing import Any
+    from typing import Any, Literal
 
 
 class ProcessionError(Exception):
@@ -188,7 +188,7 @@ if TYPE_CHECKING:
             stack: the Python stacks of the worker's threads, at the end of its time; "" when there are none.
         """
 
-        where: str
+        where: Literal["running", "queued"]
         seconds: float
         limit: float
         task: str
@@ -231,13 +231,13 @@ def _make_worker_died() -> type[Any]:
 def _make_poison_task() -> type[Any]:
     from procession import task_errors
 
-    return task_errors.poison_task(__getattr__("WorkerDied"))
+    return task_errors.poison_task(_make("WorkerDied"))
 
 
 def _make_memory_limit() -> type[Any]:
     from procession import task_errors
 
-    return task_errors.memory_limit(__getattr__("WorkerDied"))
+    return task_errors.memory_limit(_make("WorkerDied"))
 
 
 def _make_task_timeout() -> type[Any]:
@@ -284,7 +284,7 @@ _MAKERS: dict[str, Callable[[], type[Any]]] = {
 }
 
 
-def __getattr__(name: str) -> Any:
+def _make(name: str) -> Any:
     if name in globals():
         return globals()[name]  # made meanwhile
     maker = _MAKERS.get(name)
@@ -294,6 +294,10 @@ def __getattr__(name: str) -> Any:
     made.__qualname__ = name
     made.__module__ = __name__
     return vars(sys.modules[__name__]).setdefault(name, made)
+
+
+if not TYPE_CHECKING:  # they would take any name for one that there is
+    __getattr__ = _make
 
 
 def __dir__() -> list[str]:

@@ -8,11 +8,17 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import NamedTuple, Protocol, TypeVar, cast, overload
+    from typing import Generic, NamedTuple, Protocol, TypeVar, cast, overload
 
     T = TypeVar("T")
 else:
     from _collections import _tuplegetter
+
+    class Generic:
+        """What stands in its brackets, and in those of its subclasses, is for checkers."""
+
+        __slots__ = ()
+        __class_getitem__ = classmethod(type(list[int]))
 
     Protocol = object
     T = object
@@ -53,4 +59,4 @@ else:
             return type(self)(**dict(zip(self._fields, self, strict=True), **named))
 
 
-__all__ = ["NamedTuple", "Protocol", "T", "cast", "overload"]
+__all__ = ["Generic", "NamedTuple", "Protocol", "T", "cast", "overload"]

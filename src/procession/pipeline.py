@@ -25,8 +25,18 @@ from procession.worker.chance import check_seed
 
 if TYPE_CHECKING:
     from types import TracebackType
+    from typing import Generic, Unpack, overload
 
     from procession.on_error import OnError
+    from procession.typed import A, B, C, D, E, F, Item, PipelineWords, Result, RunReturns, RunWords
+
+    Step = Stage[A, B] | Callable[[A], B]
+    AnyStep = Step[Any, Any]
+    Items = Iterable[A] | AsyncIterable[A]
+else:
+    from procession.lean import Generic
+    from procession.lean import T as Item
+    from procession.lean import T as Result
 
 MEANT = {
     **dict.fromkeys(("maxsize", "buffersize", "buffer_size", "max_pending", "prefetch", "credits"), "window"),
@@ -39,7 +49,7 @@ RUN_MEANT = {
 }
 
 
-class Pipeline:
+class Pipeline(Generic[Item, Result]):
     """Runs each item through several stages, whose workers work side by side, and hands over in the order of the input.
 
     stages: `Stage`s, or callables, which become a stage of one worker process.
@@ -57,9 +67,60 @@ class Pipeline:
     one run.
     """
 
+    if TYPE_CHECKING:
+
+        @overload
+        def __init__(self: Pipeline[A, B], s1: Step[A, B], /, **words: Unpack[PipelineWords]) -> None: ...
+        @overload
+        def __init__(
+            self: Pipeline[A, C], s1: Step[A, B], s2: Step[B, C], /, **words: Unpack[PipelineWords]
+        ) -> None: ...
+        @overload
+        def __init__(
+            self: Pipeline[A, D], s1: Step[A, B], s2: Step[B, C], s3: Step[C, D], /, **words: Unpack[PipelineWords]
+        ) -> None: ...
+        @overload
+        def __init__(
+            self: Pipeline[A, E],
+            s1: Step[A, B],
+            s2: Step[B, C],
+            s3: Step[C, D],
+            s4: Step[D, E],
+            /,
+            **words: Unpack[PipelineWords],
+        ) -> None: ...
+        @overload
+        def __init__(
+            self: Pipeline[A, F],
+            s1: Step[A, B],
+            s2: Step[B, C],
+            s3: Step[C, D],
+            s4: Step[D, E],
+            s5: Step[E, F],
+            /,
+            **words: Unpack[PipelineWords],
+        ) -> None: ...
+        @overload
+        def __init__(
+            self: Pipeline[Any, Any], *stages: Callable[[Any], Any], **words: Unpack[PipelineWords]
+        ) -> None: ...
+        @overload
+        def __init__(
+            self: Pipeline[Any, Any],
+            s1: AnyStep,
+            s2: AnyStep,
+            s3: AnyStep,
+            s4: AnyStep,
+            s5: AnyStep,
+            s6: AnyStep,
+            /,
+            *more: AnyStep,
+            **words: Unpack[PipelineWords],
+        ) -> None: ...
+
     def __init__(
         self,
-        *stages: Stage | Callable[..., Any],
+        *stages: Stage[Any, Any] | Callable[..., Any],
         window: int | None = None,
         buffer_bytes: int | None = None,
         ordered: bool = True,
@@ -85,16 +146,23 @@ class Pipeline:
         self._latest: Exit | None = None
         self._running: weakref.WeakSet[Conductor] = weakref.WeakSet()
 
+    if TYPE_CHECKING:
+
+        @overload
+        def run(self, items: Iterable[Item], **words: Unpack[RunWords]) -> PipelineStream[Result]: ...
+        @overload
+        def run(self, items: Iterable[Item], **words: Unpack[RunReturns]) -> PipelineStream[Result | BaseException]: ...
+
     def run(
         self,
-        items: Iterable[Any],
+        items: Iterable[Item],
         *,
         on_error: OnError = "raise",
         live: bool = False,
         seed: int | None = None,
         progress: Progress = False,
         **wrong: Never,
-    ) -> PipelineStream:
+    ) -> PipelineStream[Any]:
         """The outputs of the last stage, lazily and bounded: endless inputs are fine. Starts at the call.
 
         on_error: of an item that failed at any stage, at its place: "raise" (the run ends, and what waits and runs is
@@ -112,7 +180,7 @@ class Pipeline:
         check_progress(progress)
         check_seed(seed)
         way_out = self._begin(iter(items), on_error, seed, Meter(progress, total_of((items,)), "pipeline"))
-        stream = PipelineStream(way_out)  # from here on, what is not returned is closed
+        stream: PipelineStream[Any] = PipelineStream(way_out)  # from here on, what is not returned is closed
         conductor = way_out.conductor
         conductor.source.live = live
         unstruck(conductor.thread.start)
@@ -123,16 +191,25 @@ class Pipeline:
                 conductor.pull()
         return stream
 
+    if TYPE_CHECKING:
+
+        @overload
+        def arun(self, items: Items[Item], **words: Unpack[RunWords]) -> AsyncPipelineStream[Result]: ...
+        @overload
+        def arun(
+            self, items: Items[Item], **words: Unpack[RunReturns]
+        ) -> AsyncPipelineStream[Result | BaseException]: ...
+
     def arun(
         self,
-        items: Iterable[Any] | AsyncIterable[Any],
+        items: Iterable[Item] | AsyncIterable[Item],
         *,
         on_error: OnError = "raise",
         live: bool = False,
         seed: int | None = None,
         progress: Progress = False,
         **wrong: Never,
-    ) -> AsyncPipelineStream:
+    ) -> AsyncPipelineStream[Any]:
         """`run` for `async for`, over a synchronous or an asynchronous input; waiting does not block the event loop.
 
         An asynchronous input is awaited by a task of its own, from the first `__anext__` on.
@@ -148,7 +225,7 @@ class Pipeline:
         way_out = self._begin(iter(()), on_error, seed, Meter(progress, None, "pipeline"))
         conductor = way_out.conductor
         conductor.source.live = True
-        stream = AsyncPipelineStream(way_out, Feed(conductor, aiter(items)))
+        stream: AsyncPipelineStream[Any] = AsyncPipelineStream(way_out, Feed(conductor, aiter(items)))
         unstruck(conductor.thread.start)
         return stream
 
@@ -158,7 +235,7 @@ class Pipeline:
             raise RuntimeError("stats() are those of the latest run, and there was none")
         return self._latest.stats()
 
-    def __enter__(self) -> Pipeline:
+    def __enter__(self) -> Pipeline[Item, Result]:
         if self._kept is not None:
             raise RuntimeError("this pipeline is in a with block already")
         self._kept = self._make_works()

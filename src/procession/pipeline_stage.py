@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterable
 from typing import TYPE_CHECKING, Any, Never
 
 from procession import options, spinoff_words
@@ -20,7 +20,31 @@ from procession.together import rules_of_several
 from procession.worker.stages import Batch, Many, ManyOfBatch
 
 if TYPE_CHECKING:
+    from typing import Generic, Unpack, overload
+
     from procession.policies import Backoff, RetryOn
+    from procession.typed import (
+        MYPY,
+        A,
+        B,
+        BatchManyStageWords,
+        BatchStageWords,
+        Item,
+        Lambda,
+        ManyStageWords,
+        Result,
+        S,
+        Setup,
+        StageWords,
+        StatefulBatchManyStageWords,
+        StatefulBatchStageWords,
+        StatefulManyStageWords,
+        StatefulStageWords,
+    )
+else:
+    from procession.lean import Generic
+    from procession.lean import T as Item
+    from procession.lean import T as Result
 
 MEANT = {
     **dict.fromkeys(("max_workers", "n_workers", "num_workers", "n_jobs", "processes", "width"), "workers"),
@@ -41,7 +65,7 @@ AHEAD = 2
 """Batches for each worker that may be out: one that runs, and one that waits for it."""
 
 
-class Stage:
+class Stage(Generic[Item, Result]):
     """What a pipeline does with each item at one point, and on which workers.
 
     fn: called with one item, or with `batch` with a list of them, or with the state of `setup` and that.
@@ -61,6 +85,53 @@ class Stage:
     timeout, queue_timeout, grace, retries, retry_on, backoff, priority: for each call of `fn`, see `Pool.options`; the
         queue is that of the workers, not the line before them.
     """
+
+    if TYPE_CHECKING:
+        if not MYPY:  # see typed.pyi
+
+            @overload
+            def __init__(self: Stage[A, B], fn: Lambda[A, B], **words: Unpack[StageWords[A]]) -> None: ...
+
+        @overload
+        def __init__(self: Stage[A, B], fn: Callable[[A], B], **words: Unpack[StageWords[A]]) -> None: ...
+        @overload
+        def __init__(
+            self: Stage[A, B], fn: Callable[[S, A], B], *, setup: Setup[S], **words: Unpack[StatefulStageWords[A]]
+        ) -> None: ...
+        @overload
+        def __init__(self: Stage[A, B], fn: Callable[[A], Iterable[B]], **words: Unpack[ManyStageWords[A]]) -> None: ...
+        @overload
+        def __init__(
+            self: Stage[A, B],
+            fn: Callable[[S, A], Iterable[B]],
+            *,
+            setup: Setup[S],
+            **words: Unpack[StatefulManyStageWords[A]],
+        ) -> None: ...
+        @overload
+        def __init__(
+            self: Stage[A, B], fn: Callable[[list[A]], Iterable[B]], **words: Unpack[BatchStageWords[A]]
+        ) -> None: ...
+        @overload
+        def __init__(
+            self: Stage[A, B],
+            fn: Callable[[S, list[A]], Iterable[B]],
+            *,
+            setup: Setup[S],
+            **words: Unpack[StatefulBatchStageWords[A]],
+        ) -> None: ...
+        @overload
+        def __init__(
+            self: Stage[A, B], fn: Callable[[list[A]], Iterable[Iterable[B]]], **words: Unpack[BatchManyStageWords[A]]
+        ) -> None: ...
+        @overload
+        def __init__(
+            self: Stage[A, B],
+            fn: Callable[[S, list[A]], Iterable[Iterable[B]]],
+            *,
+            setup: Setup[S],
+            **words: Unpack[StatefulBatchManyStageWords[A]],
+        ) -> None: ...
 
     def __init__(
         self,

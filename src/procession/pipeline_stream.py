@@ -18,6 +18,9 @@ from procession.types import Failure, Raised
 if TYPE_CHECKING:
     from procession.core.journey_node import Node
     from procession.on_error import OnError
+    from procession.typed import Result
+else:
+    from procession.lean import T as Result
 
 
 class Exit:
@@ -137,7 +140,7 @@ class Exit:
             return stats_of(conductor.works, conductor.journey, conductor.account)
 
 
-class PipelineStream(Iterator[Any]):
+class PipelineStream(Iterator[Result]):
     """The outputs of a run, as they are asked for. Also a context manager, which closes it.
 
     Any thread may take, several at once too: each output goes to one of them. `close()` cancels what waits, ends what
@@ -152,14 +155,14 @@ class PipelineStream(Iterator[Any]):
     def __init__(self, exit_: Exit) -> None:
         self._exit = exit_
 
-    def __iter__(self) -> PipelineStream:
+    def __iter__(self) -> PipelineStream[Result]:
         return self
 
-    def __next__(self) -> Any:
+    def __next__(self) -> Result:
         way_out = self._exit
         while (value := way_out.next()) is NOTHING:
             way_out.conductor.bell.sleep(way_out.conductor.stirred)
-        return value
+        return value  # type: ignore[no-any-return]
 
     def stats(self) -> PipelineStats:
         """Numbers, now."""
@@ -169,7 +172,7 @@ class PipelineStream(Iterator[Any]):
         """See the class. May be called again, by any thread."""
         self._exit.close()
 
-    def __enter__(self) -> PipelineStream:
+    def __enter__(self) -> PipelineStream[Result]:
         return self
 
     def __exit__(self, *exc_info: object) -> None:
@@ -221,7 +224,7 @@ class Feed:
             conductor.poke()
 
 
-class AsyncPipelineStream(AsyncIterator[Any]):
+class AsyncPipelineStream(AsyncIterator[Result]):
     """The outputs of an `arun`. Also an async context manager, which closes it; see `PipelineStream` for the rest."""
 
     __slots__ = ("__weakref__", "_exit", "_feed")
@@ -230,10 +233,10 @@ class AsyncPipelineStream(AsyncIterator[Any]):
         self._exit = exit_
         self._feed = feed
 
-    def __aiter__(self) -> AsyncPipelineStream:
+    def __aiter__(self) -> AsyncPipelineStream[Result]:
         return self
 
-    async def __anext__(self) -> Any:
+    async def __anext__(self) -> Result:
         way_out = self._exit
         if self._feed is not None:
             self._feed.begin()
@@ -245,7 +248,7 @@ class AsyncPipelineStream(AsyncIterator[Any]):
         finally:
             if self._feed is not None and way_out.conductor.journey.cancelled:
                 await self._feed.close()
-        return value
+        return value  # type: ignore[no-any-return]
 
     def stats(self) -> PipelineStats:
         """Numbers, now."""
@@ -257,7 +260,7 @@ class AsyncPipelineStream(AsyncIterator[Any]):
         if self._feed is not None:
             await self._feed.close()
 
-    async def __aenter__(self) -> AsyncPipelineStream:
+    async def __aenter__(self) -> AsyncPipelineStream[Result]:
         return self
 
     async def __aexit__(self, *exc_info: object) -> None:

@@ -17,10 +17,11 @@ if TYPE_CHECKING:
     import threading
     from multiprocessing.context import BaseContext
     from types import TracebackType
-    from typing import Any, NoReturn
+    from typing import Any, NoReturn, Unpack
 
     from procession.backends.base import Engine
     from procession.options import Overflow
+    from procession.typed import PoolOwn
 
 
 @frozen
@@ -146,7 +147,7 @@ class Pool(PoolFace):
         overflow: Overflow = "block",
         preload: Sequence[str] = (),
         stall_after: float | None = None,
-        **own: Any,
+        **own: Unpack[PoolOwn],
     ) -> None:
         options.check_backend(backend)
         options.check_max_workers(max_workers)
@@ -162,8 +163,8 @@ class Pool(PoolFace):
             "max_memory_per_child": max_memory_per_child,
             "max_age_per_child": max_age_per_child,
         }
-        own.update(recycling, mp_context=mp_context, preload=tuple(preload))
-        options.check_own(backend, own)
+        given: dict[str, Any] = {**own, **recycling, "mp_context": mp_context, "preload": tuple(preload)}
+        options.check_own(backend, given)
         self._recycles = [word for word, limit in recycling.items() if limit is not None]
         if mp_context is not None and self._recycles:
             _refuse_fork(mp_context, self._recycles[0])
@@ -171,7 +172,7 @@ class Pool(PoolFace):
         self._max_workers = 1 if backend == "inline" else max_workers or _cpus()
         self._given_context = mp_context
         self._config = config = WorkerConfig(initializer, tuple(initargs), setup)
-        self._engine = make_engine(backend, self._max_workers, config, stall_after=stall_after, **own)
+        self._engine = make_engine(backend, self._max_workers, config, stall_after=stall_after, **given)
         if max_pending is not None:
             from procession.pool_room import Room
 

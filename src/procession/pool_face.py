@@ -11,24 +11,28 @@ from procession.backends.tasks import CallFuture
 from procession.errors import PicklingError
 from procession.lean import overload
 from procession.policies import Policy, policy
-from procession.pool_streams import PoolStreams
 
 TYPE_CHECKING = False  # see `lean`
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterable, Iterator
     from typing import Any, Literal, Never, ParamSpec, TypeVar, Unpack
 
     from procession.captured import Captured
     from procession.observe.progress import Progress
     from procession.policies import Backoff, RetryOn
-    from procession.pool import Pool
-    from procession.pool_words import OptionWords, OrderedWords, StreamWords
+    from procession.pool import Pool, PoolStats
     from procession.seeding import Seeds
-    from procession.streams import Stream
+    from procession.typed import OptionWords
+    from procession.typed_streams import CapturedStreams
+    from procession.typed_streams import TypedStreams as PoolStreams
     from procession.types import Failure
 
     P = ParamSpec("P")
     T = TypeVar("T")
+else:
+    from procession.pool_streams import PoolStreams
+
+    class CapturedStreams:
+        """What CapturingView has is more only for type checkers."""
 
 
 class PoolFace(PoolStreams):
@@ -252,8 +256,17 @@ class PoolView(PoolFace):
     def _pool(self) -> Pool:
         return self._viewed
 
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._viewed, name)
+    if TYPE_CHECKING:
+        # The pool's, all of them.
+        def stats(self) -> PoolStats: ...
+        def dump(self) -> str: ...
+        def terminate_workers(self) -> None: ...
+        def kill_workers(self) -> None: ...
+
+    else:
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self._viewed, name)
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """The pool's."""
@@ -272,11 +285,10 @@ class PoolView(PoolFace):
         return f"<options(name={self._name!r}) of {self._viewed!r}>"
 
 
-class CapturingView(PoolView):
+class CapturingView(CapturedStreams, PoolView):  # type: ignore[misc]  # what these give is more
     """A view under `options(capture=True)`: what its tasks come to is a `Captured`."""
 
     if TYPE_CHECKING:
-        # What these are given is what a PoolView is given; what they give is more.
 
         def submit(  # type: ignore[override]
             self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs
@@ -285,27 +297,6 @@ class CapturingView(PoolView):
         async def acall(  # type: ignore[override]
             self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs
         ) -> Captured[T]: ...
-
-        def map(  # type: ignore[override]
-            self,
-            fn: Callable[..., T],
-            *iterables: Iterable[Any],
-            timeout: float | None = None,
-            chunksize: int | None = None,
-            buffersize: int | None = None,
-        ) -> Iterator[Captured[T]]: ...
-
-        def imap(  # type: ignore[override]
-            self, fn: Callable[..., T], *iterables: Iterable[Any], **words: Unpack[OrderedWords]
-        ) -> Stream[Captured[T]]: ...
-
-        def imap_unordered(  # type: ignore[override]
-            self, fn: Callable[..., T], *iterables: Iterable[Any], **words: Unpack[StreamWords]
-        ) -> Stream[Captured[T]]: ...
-
-        def aimap(  # type: ignore[override]
-            self, fn: Callable[..., T], *iterables: Iterable[Any] | AsyncIterator[Any], **words: Unpack[OrderedWords]
-        ) -> AsyncIterator[Captured[T]]: ...
 
         @overload  # type: ignore[override]
         def options(self, *, capture: Literal[True] | None = None, **words: Unpack[OptionWords]) -> CapturingView: ...

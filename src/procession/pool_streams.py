@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import weakref
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Callable, Hashable, Iterable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator
 from concurrent.futures import Executor
 
 from procession import options
@@ -12,6 +12,7 @@ from procession.policies import NO_POLICY, Policy
 
 TYPE_CHECKING = False  # see `lean`
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterable
     from typing import Any, Never, ParamSpec, TypeVar
 
     from procession.core.rules import Rules
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from procession.seeding import Seeds
     from procession.stream_generator import GeneratorStream
     from procession.streams import Stream, Words
+    from procession.streams_async import AsyncStream
 
     P = ParamSpec("P")
     S = TypeVar("S")
@@ -161,7 +163,7 @@ class PoolStreams(Executor, ABC):
     def aimap(
         self,
         fn: Callable[..., T],
-        *iterables: Iterable[Any] | AsyncIterator[Any],
+        *iterables: Iterable[Any] | AsyncIterable[Any],
         ordered: bool = True,
         window: int | None = None,
         buffer_bytes: int | None = None,
@@ -175,7 +177,7 @@ class PoolStreams(Executor, ABC):
         seed: int | None = None,
         progress: Progress = False,
         **wrong: Never,
-    ) -> AsyncIterator[T]:
+    ) -> AsyncStream[T]:
         """`imap` for `async for`, over synchronous or asynchronous inputs; waiting does not block the event loop."""
         options.refuse_words("aimap", wrong, options.STREAM_MEANT)
         from procession import streams_async

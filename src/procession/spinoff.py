@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable, Hashable, Iterable, Iterato
 from concurrent.futures import Future
 from time import monotonic
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Generic, Never, TypeVar
+from typing import TYPE_CHECKING, Any, Never
 
 from procession import options, spinoff_ending, spinoff_gate, spinoff_room, spinoff_words
 from procession._native import native
@@ -24,15 +24,37 @@ from procession.spinoff_outlet import SpinOutlet
 from procession.spinoff_stats import SpinOffStats, stats_of
 
 if TYPE_CHECKING:
-    from procession.policies import Backoff, RetryOn
+    from typing import Generic, Unpack, overload
 
-R = TypeVar("R")
+    from procession.policies import Backoff, RetryOn
+    from procession.typed import (
+        MYPY,
+        A,
+        B,
+        BatchSpinReturns,
+        BatchSpinWords,
+        Item,
+        Lambda,
+        Result,
+        S,
+        Setup,
+        SpinReturns,
+        SpinWords,
+        StatefulBatchSpinReturns,
+        StatefulBatchSpinWords,
+        StatefulSpinReturns,
+        StatefulSpinWords,
+    )
+else:
+    from procession.lean import Generic
+    from procession.lean import T as Item
+    from procession.lean import T as Result
 
 BATCH = 256
 """Items of a put_many that are posted together."""
 
 
-class SpinOff(Generic[R]):
+class SpinOff(Generic[Item, Result]):
     """Runs `fn` on each item that is put, on workers of its own, and hands results over in the order of the puts.
 
     fn: called as `fn(item)`, or as `fn(state, item)` when `setup` is given, where `state` is what `setup()` returned
@@ -77,9 +99,64 @@ class SpinOff(Generic[R]):
     Left by an exception it is cancelled, by KeyboardInterrupt its workers are killed.
     """
 
+    if TYPE_CHECKING:
+        if not MYPY:  # see typed.pyi
+
+            @overload
+            def __init__(self: SpinOff[A, B], fn: Lambda[A, B], **words: Unpack[SpinWords[A, B]]) -> None: ...
+            @overload
+            def __init__(
+                self: SpinOff[A, B | BaseException], fn: Lambda[A, B], **words: Unpack[SpinReturns[A, B]]
+            ) -> None: ...
+
+        @overload
+        def __init__(self: SpinOff[A, B], fn: Callable[[A], B], **words: Unpack[SpinWords[A, B]]) -> None: ...
+        @overload
+        def __init__(
+            self: SpinOff[A, B | BaseException], fn: Callable[[A], B], **words: Unpack[SpinReturns[A, B]]
+        ) -> None: ...
+        @overload
+        def __init__(
+            self: SpinOff[A, B], fn: Callable[[S, A], B], *, setup: Setup[S], **words: Unpack[StatefulSpinWords[A, B]]
+        ) -> None: ...
+        @overload
+        def __init__(
+            self: SpinOff[A, B | BaseException],
+            fn: Callable[[S, A], B],
+            *,
+            setup: Setup[S],
+            **words: Unpack[StatefulSpinReturns[A, B]],
+        ) -> None: ...
+        @overload
+        def __init__(
+            self: SpinOff[A, B], fn: Callable[[list[A]], Iterable[B]], **words: Unpack[BatchSpinWords[A, B]]
+        ) -> None: ...
+        @overload
+        def __init__(
+            self: SpinOff[A, B | BaseException],
+            fn: Callable[[list[A]], Iterable[B]],
+            **words: Unpack[BatchSpinReturns[A, B]],
+        ) -> None: ...
+        @overload
+        def __init__(
+            self: SpinOff[A, B],
+            fn: Callable[[S, list[A]], Iterable[B]],
+            *,
+            setup: Setup[S],
+            **words: Unpack[StatefulBatchSpinWords[A, B]],
+        ) -> None: ...
+        @overload
+        def __init__(
+            self: SpinOff[A, B | BaseException],
+            fn: Callable[[S, list[A]], Iterable[B]],
+            *,
+            setup: Setup[S],
+            **words: Unpack[StatefulBatchSpinReturns[A, B]],
+        ) -> None: ...
+
     def __init__(
         self,
-        fn: Callable[..., R],
+        fn: Callable[..., Any],
         *,
         workers: int = 1,
         backend: Backend = "processes",
@@ -87,7 +164,7 @@ class SpinOff(Generic[R]):
         buffer_bytes: int | None = None,
         overflow: Overflow = "block",
         iterate: bool = True,
-        on_result: Callable[[R], object] | None = None,
+        on_result: Callable[[Any], object] | None = None,
         on_error: OnError = "raise",
         ordered: bool = True,
         key: Callable[[Any], Hashable] | None = None,
@@ -130,7 +207,7 @@ class SpinOff(Generic[R]):
 
     # -- in --------------------------------------------------------------------------------------------------------
 
-    def put(self, item: Any, *, timeout: float | None = None) -> Future[R]:
+    def put(self, item: Item, *, timeout: float | None = None) -> Future[Result]:
         """Take `item` in; returns its Future.
 
         When it is full, see `overflow`: "block" waits, at most `timeout` seconds (None: as long as it takes), then
@@ -147,18 +224,18 @@ class SpinOff(Generic[R]):
 
     def _put(
         self, future: SinkFuture, error: BaseException | None, lane: Hashable, deadline: float | None = None
-    ) -> Future[R]:
+    ) -> Future[Result]:
         """What `SpinCore.make` has made, as `put` has it."""
         core = self._core
         while not core.admit(future, error, lane):
-            if (dropped := self._overflow(future)) is not None:
-                return dropped
+            if spinoff_room.overflow(core, future):
+                return future
             if core.words.overflow == "block" and (reason := spinoff_room.await_room(core, deadline)) is not None:
                 raise Full(reason)
         core.pump()
         return future
 
-    def put_many(self, items: Iterable[Any]) -> list[Future[R]]:
+    def put_many(self, items: Iterable[Item]) -> list[Future[Result]]:
         """`put` each of `items`, in order; returns their Futures.
 
         It is no unit: when one raises, as `put` does, or `items` do, what was put before stays put and runs. A note of
@@ -166,7 +243,7 @@ class SpinOff(Generic[R]):
         there as a cancelled Future, as with `put`.
         """
         core = self._core
-        futures: list[Future[R]] = []
+        futures: list[Future[Result]] = []
         try:
             for item in items:
                 lane = None if core.key is None else core.lane(item)
@@ -187,34 +264,22 @@ class SpinOff(Generic[R]):
             core.pump()
         return futures
 
-    async def aput(self, item: Any) -> Future[R]:
+    async def aput(self, item: Item) -> Future[Result]:
         """`put` for coroutines: where put would block, it awaits room, however long that takes."""
         core = self._core
         lane = None if core.key is None else core.lane(item)
         future, error = core.make(item)
         while not core.admit(future, error, lane):
-            if (dropped := self._overflow(future)) is not None:
-                return dropped
+            if spinoff_room.overflow(core, future):
+                return future
             if core.words.overflow == "block":
                 await core.room.asleep(core.may_put, core.look_again)
         core.pump()
         return future
 
-    def _overflow(self, future: SinkFuture) -> Future[R] | None:
-        """It is full: returns the cancelled future of a new item that is dropped; None to try again or to wait."""
-        core, overflow = self._core, self._core.words.overflow
-        if overflow == "raise":
-            raise Full(f"{core.flow.window} items are taken in and not yet handed over (overflow='raise')")
-        if overflow == "drop_newest" or (overflow == "drop_oldest" and not spinoff_room.drop_oldest(core)):
-            future.sink = None
-            future.cancel()
-            core.refused_new += 1
-            return future
-        return None
-
     # -- out -------------------------------------------------------------------------------------------------------
 
-    def ready(self) -> list[R]:
+    def ready(self) -> list[Result]:
         """What is finished at the head of the line, now; never waits.
 
         With on_error="raise", what comes before a failure is returned first, and the next call raises it.
@@ -224,22 +289,22 @@ class SpinOff(Generic[R]):
             return []
         return self._out.ready()
 
-    def __iter__(self) -> Iterator[R]:
+    def __iter__(self) -> Iterator[Result]:
         self._out  # noqa: B018  # TypeError where there is nothing to iterate
         return self
 
-    def __next__(self) -> R:
+    def __next__(self) -> Result:
         """The next result in order; waits for it. StopIteration when it is closed and empty."""
         core, outlet = self._core, self._out
         while (value := outlet.next()) is NOTHING:
             core.bell.sleep(core.stirred, None, core.look_again)
         return value  # type: ignore[no-any-return]
 
-    def __aiter__(self) -> AsyncIterator[R]:
+    def __aiter__(self) -> AsyncIterator[Result]:
         self._out  # noqa: B018  # TypeError where there is nothing to iterate
         return self
 
-    async def __anext__(self) -> R:
+    async def __anext__(self) -> Result:
         core, outlet = self._core, self._out
         try:
             while (value := outlet.next()) is NOTHING:
@@ -279,23 +344,7 @@ class SpinOff(Generic[R]):
 
         Meanwhile `buffer_bytes` bounds nothing, since results that nobody takes would keep others from starting.
         """
-        core = self._core
-        left = list(core.open.values())
-        if core.gate is not None:
-            core.gate.flush()
-
-        def finished() -> bool:
-            while left and left[-1].done():
-                left.pop()
-            return not left
-
-        deadline = None if timeout is None else monotonic() + timeout
-        lift = spinoff_room.Lift(core)
-        try:
-            lift.up()
-            return core.settling.sleep(finished, deadline, core.look_again)
-        finally:
-            lift.down()
+        return spinoff_ending.flush(self._core, timeout)
 
     def stats(self) -> SpinOffStats:
         """Numbers, now; with `key` also which key's items hold up the others of theirs (`hot_key`)."""
@@ -305,13 +354,13 @@ class SpinOff(Generic[R]):
         """What its workers are at, see `Pool.dump`."""
         return self._core.engine.dump()
 
-    def __enter__(self) -> SpinOff[R]:
+    def __enter__(self) -> SpinOff[Item, Result]:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         spinoff_ending.leave(self._core, kind)
 
-    async def __aenter__(self) -> SpinOff[R]:
+    async def __aenter__(self) -> SpinOff[Item, Result]:
         return self
 
     async def __aexit__(

@@ -45,6 +45,26 @@ def join(core: SpinCore, timeout: float | None) -> bool:
     return True
 
 
+def flush(core: SpinCore, timeout: float | None) -> bool:
+    """Wait for what has been put so far; see `SpinOff.flush`."""
+    waiting = list(core.open.values())
+    if core.gate is not None:
+        core.gate.flush()
+
+    def finished() -> bool:
+        while waiting and waiting[-1].done():
+            waiting.pop()
+        return not waiting
+
+    deadline = None if timeout is None else monotonic() + timeout
+    lift = Lift(core)
+    try:
+        lift.up()
+        return core.settling.sleep(finished, deadline, core.look_again)
+    finally:
+        lift.down()
+
+
 def _retired(core: SpinCore, deadline: float | None) -> bool:
     """Wait until everything has its outcome, and what is owed for it has been posted."""
     with_room = Lift(core)

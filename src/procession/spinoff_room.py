@@ -8,10 +8,28 @@ from typing import Any
 
 from procession.backends.gate import on_event_loop
 from procession.core.flow import NOTHING
+from procession.errors import Full
+from procession.handover import SinkFuture
 from procession.spinoff_core import SpinCore
 
 SELF_WAIT = 2.0
 """Seconds that a put waits when all that fills it are results that only its own thread has ever taken."""
+
+
+def overflow(core: SpinCore, future: SinkFuture) -> bool:
+    """It is full: True if the new item is dropped, and its future cancelled; False to try again or to wait.
+
+    Raises Full where that is what was asked for.
+    """
+    how = core.words.overflow
+    if how == "raise":
+        raise Full(f"{core.flow.window} items are taken in and not yet handed over (overflow='raise')")
+    if how == "drop_newest" or (how == "drop_oldest" and not drop_oldest(core)):
+        future.sink = None
+        future.cancel()
+        core.refused_new += 1
+        return True
+    return False
 
 
 def drop_oldest(core: SpinCore) -> bool:

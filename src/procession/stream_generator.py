@@ -15,7 +15,7 @@ from procession.core.rules import Rules
 from procession.record import frozen
 from procession.stream_turns import TurnCourse, start
 
-R = TypeVar("R")
+R = TypeVar("R", covariant=True)
 
 CO_COROUTINE, CO_ASYNC_GENERATOR = 0x80, 0x200
 

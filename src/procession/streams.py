@@ -30,7 +30,7 @@ from procession.stream_outlet import Outlet
 from procession.stream_stats import StreamStats, stats_of
 from procession.types import Raised
 
-R = TypeVar("R")
+R = TypeVar("R", covariant=True)
 
 
 # -- words ---------------------------------------------------------------------------------------------------------

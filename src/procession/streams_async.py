@@ -19,7 +19,7 @@ from procession.stream_outlet import Outlet
 from procession.stream_stats import StreamStats, stats_of
 from procession.streams import Words, drop, make_course, start
 
-R = TypeVar("R")
+R = TypeVar("R", covariant=True)
 
 
 def aimap(engine: Engine, function: Function, iterables: Sequence[Any], words: Words) -> AsyncStream[Any]:

@@ -49,9 +49,8 @@ FACE = (
         "seeding",
         "replaying",
         "capturing",
-        "pool_words",
     ),
-    *("handover", "waiting", "errands", "arrays"),
+    *("handover", "waiting", "errands", "arrays", "typed", "typed_streams"),
 )
 
 GROUND = (
