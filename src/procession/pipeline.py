@@ -262,8 +262,8 @@ class Pipeline(Generic[Item, Result]):
             widths = Widths(works, total, monotonic_ns())
         keeper = Keeper(works, self._window, self._buffer_bytes, widths)
         conductor = Conductor(works, Source(items), keeper, ordered=self._ordered, own=own)
-        if seed is not None:
-            conductor.seed(seed)
+        if seed is not None or copy_context():
+            conductor.surround(seed)
         if callable(on_error):
             conductor.args = {}
             conductor.context = copy_context()

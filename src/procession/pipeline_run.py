@@ -227,10 +227,10 @@ class Conductor:
                 failed = failed or bool(refused)
         return failed
 
-    def seed(self, seed: int) -> None:
-        """The stages draw their random numbers by this; before the first item."""
+    def surround(self, seed: int | None) -> None:
+        """The stages run in the caller's surroundings, and draw their random numbers by this; before the first item."""
         self.seeded = seed
-        self._calls.functions = [work.seeded(seed) for work in self.works]
+        self._calls.functions = [work.surrounded(seed) for work in self.works]
 
     # -- the end -----------------------------------------------------------------------------------------------------
 

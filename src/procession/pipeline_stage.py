@@ -14,8 +14,9 @@ from procession.options import Backend
 from procession.pacing import check_rate, make_pace, paced
 from procession.policies import rules_of
 from procession.replaying import Rerun
-from procession.seeding import seeded
+from procession.seeding import wrapped
 from procession.streams import check_positive, check_sticky
+from procession.surroundings import here
 from procession.together import rules_of_several
 from procession.worker.stages import Batch, Many, ManyOfBatch
 
@@ -235,9 +236,12 @@ class Work:
         self._reruns: dict[int | None, Rerun] = {}
         self.function: Function = self.engine.function(self._called, stage.name, with_state=stage.with_state, many=True)
 
-    def seeded(self, seed: int) -> Function:
-        """Its function, as a run with this seed calls it."""
-        made: Function = seeded(self.engine, self._called, seed, self.stage.name, self.stage.with_state)
+    def surrounded(self, seed: int | None) -> Function:
+        """Its function, as a run that is begun here and now, with this seed, calls it."""
+        around = here(self.engine)
+        if seed is None and around is None:
+            return self.function
+        made: Function = wrapped(self.engine, self._called, seed, around, self.stage.name, self.stage.with_state)
         return made
 
     def rerun(self, seed: int | None) -> Rerun:

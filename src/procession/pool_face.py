@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from _contextvars import copy_context
 from collections.abc import Callable
 from concurrent.futures import Future
 
 from procession import options
 from procession._native import native
 from procession.backends.tasks import CallFuture
+from procession.backends.unstruck import unstruck
 from procession.errors import PicklingError
 from procession.lean import overload
 from procession.policies import Policy, policy
@@ -58,7 +60,8 @@ class PoolFace(PoolStreams):
                 function = engine.function(fn, self._name)
             else:
                 function, args = self._seeds.call(engine, fn, args, self._name)  # type: ignore[assignment]
-            future: CallFuture[T] = CallFuture(function, engine.encode(function, args, kwargs))
+            around = _here(engine) if copy_context() else None
+            future: CallFuture[T] = CallFuture(function, engine.encode(function, args, kwargs, around))
         except PicklingError as error:
             return self._never_sent(error)
         if self._rules is not None:
@@ -84,7 +87,8 @@ class PoolFace(PoolStreams):
             function = engine.function(fn, self._name)
         else:
             function, args = self._seeds.call(engine, fn, args, self._name)  # type: ignore[assignment]
-        future: CallFuture[T] = CallFuture(function, engine.encode(function, args, kwargs))
+        around = _here(engine) if copy_context() else None
+        future: CallFuture[T] = CallFuture(function, engine.encode(function, args, kwargs, around))
         if self._rules is not None:
             future.obey(self._rules)
         if self._room is None:
@@ -225,7 +229,36 @@ class PoolFace(PoolStreams):
         return PoolView(self._pool(), name, chosen, merged, seeds)
 
 
+_surroundings: list[Any] = []
+"""The module, once a context variable is set."""
+
+
+def _load() -> None:
+    from procession import surroundings
+
+    _surroundings.append(surroundings)
+
+
+def _module() -> Any:
+    """Not imported by the main thread: a signal handler may submit in the middle of that."""
+    if not _surroundings:
+        unstruck(_load)
+    return _surroundings[0]
+
+
+def _here(engine: Any) -> Any:
+    """See `surroundings.here`."""
+    return _module().here(engine)
+
+
+def _look(context: Any) -> int:
+    """See `surroundings.look`."""
+    answer: int = _module().look(context)
+    return answer
+
+
 if native is not None:
+    native.set_look(_look)
     PoolFace.submit = native.Quick("submit", PoolFace.submit)  # type: ignore[method-assign]
 
 

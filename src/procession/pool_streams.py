@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import weakref
+from _contextvars import copy_context
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable, Iterable, Iterator
 from concurrent.futures import Executor
@@ -264,8 +265,13 @@ class PoolStreams(Executor, ABC):
         options.check_fn(fn)
         if self._captures:
             fn = self._capturing(fn)
-        if seed is None:
-            return self._engine.function(fn, self._name, many=many)
-        from procession.seeding import seeded
+        around = None
+        if many and copy_context():
+            from procession import surroundings
 
-        return seeded(self._engine, fn, seed, self._name)
+            around = surroundings.here(self._engine)
+        if seed is None and around is None:
+            return self._engine.function(fn, self._name, many=many)
+        from procession.seeding import wrapped
+
+        return wrapped(self._engine, fn, seed, around, self._name)

@@ -1,4 +1,7 @@
-"""Functions whose items have random numbers of their own: `worker/chance.py`, as an engine takes them."""
+"""Functions whose items have random numbers of their own, or surroundings: as an engine takes them.
+
+See `worker/chance.py` and `worker/surroundings.py`.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ from typing import Any
 
 from procession.backends.base import Engine
 from procession.backends.functions import name_of
+from procession.surroundings import Around, surrounded
 from procession.worker.chance import Seeded
 
 
@@ -17,6 +21,24 @@ def seeded(
     """`Engine.function` of `fn` under this seed: a call of it takes the item's place, as its last argument."""
     function: Any = engine.function(Seeded(fn, seed), name or name_of(fn), with_state=with_state, many=many)
     function.hides = True
+    return function
+
+
+def wrapped(
+    engine: Engine,
+    fn: Callable[..., Any],
+    seed: int | None,
+    around: Around | None,
+    name: str | None,
+    with_state: bool = False,
+) -> Any:
+    """The same for many calls, in these surroundings; either may be None."""
+    if around is None:
+        assert seed is not None
+        return seeded(engine, fn, seed, name, with_state)
+    called = fn if seed is None else Seeded(fn, seed)
+    function = surrounded(engine, called, around, name or name_of(fn), with_state)
+    function.hides = seed is not None
     return function
 
 

@@ -35,6 +35,7 @@ from procession.handover import Handover, SinkFuture, Unsent
 from procession.observe.progress import Meter
 from procession.options import Overflow
 from procession.record import record
+from procession.surroundings import here
 from procession.types import Failure, Raised
 from procession.waiting import Bell
 from procession.weighing import weigh
@@ -263,7 +264,8 @@ class SpinCore(Handover):
             if self.places is not None:
                 place = next(self.places)
             args = (item,) if place is None else (item, place)
-            body = self.engine.encode(self.function, args, _NO_WORDS)
+            around = here(self.engine) if self.words.batch is None and copy_context() else None
+            body = self.engine.encode(self.function, args, _NO_WORDS, around)
         except PicklingError as problem:
             error = problem
         future = self.future_type(self.function, body)

@@ -16,6 +16,7 @@ from procession.replaying import Rerun
 from procession.seeding import seeded
 from procession.spinoff_core import SpinCore, Words
 from procession.streams import check_positive
+from procession.surroundings import here, surrounded
 from procession.worker.chance import check_seed
 from procession.worker.stages import Batch, PickledBatch
 
@@ -40,13 +41,15 @@ def check(words: Words) -> None:
 
 
 def function(engine: Engine, fn: Callable[..., Any], name: str | None, with_state: bool, words: Words) -> Function:
-    """What the workers call: `fn`, or what gives it lists of items."""
+    """What the workers call: `fn`, or what gives it lists of items, in the surroundings in which this is called."""
     if words.seed is not None:
         return cast("Function", seeded(engine, fn, words.seed, name, with_state))
     called = fn
     if words.batch is not None:
         called = PickledBatch(fn, "SpinOff") if engine.capabilities.pickles else Batch(fn, "SpinOff")
         name = name or getattr(fn, "__qualname__", None) or type(fn).__qualname__
+        if (around := here(engine)) is not None:
+            return cast("Function", surrounded(engine, called, around, name, with_state))
     return engine.function(called, name, with_state=with_state, many=True)
 
 

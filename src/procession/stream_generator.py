@@ -14,6 +14,7 @@ from procession.core.flow import NOTHING
 from procession.core.rules import Rules
 from procession.record import frozen
 from procession.stream_turns import TurnCourse, start
+from procession.surroundings import here
 
 R = TypeVar("R", covariant=True)
 
@@ -51,7 +52,7 @@ def stream(
     """Start it, and return its iterator."""
     check_not_async(fn)
     engine.obey()
-    course = TurnCourse(engine, fn, args, kwargs, name or name_of(fn), rules)
+    course = TurnCourse(engine, fn, args, kwargs, name or name_of(fn), rules, here(engine))
     made: GeneratorStream[Any] = GeneratorStream(course)  # from here on, what is not returned is closed
     try:
         start(course)

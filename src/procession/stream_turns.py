@@ -97,6 +97,7 @@ class TurnCourse:
         kwargs: Mapping[str, Any],
         name: str,
         rules: Rules | None,
+        around: Any = None,
     ) -> None:
         self._pid = os.getpid()
         self._caller = caller = engine.capabilities.in_caller
@@ -110,7 +111,8 @@ class TurnCourse:
         self._weighed_in = 0  # the turn of which one was weighed last
         self._rules = rules if rules is not None else Rules()
         self._rules_of = make_rules(self._rules, engine.capabilities.can_kill)
-        self.script = engine.script(Scene(fn, args, kwargs, name, time_of(self._rules.timeout_ns), self.again))
+        time_ns = time_of(self._rules.timeout_ns)
+        self.script = engine.script(Scene(fn, args, kwargs, name, time_ns, self.again, around))
         self._seat = Seat()
         self._unposted: TurnFuture | None = None
         self._poster = 0  # the thread that pumps, or 0

@@ -41,7 +41,9 @@ class CommandEngine:
     def function(self, fn: Callable[..., Any], name: str | None = None, **words: bool) -> ThreadFunction:
         return self._functions.make(fn, name, words.get("with_state", False))
 
-    def encode(self, function: ThreadFunction, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
+    def encode(
+        self, function: ThreadFunction, args: tuple[Any, ...], kwargs: Mapping[str, Any], around: Any = None
+    ) -> Any:
         if any(isinstance(arg, Unsendable) for arg in args):
             raise PicklingError("cannot be sent")
         return args, kwargs

@@ -26,6 +26,7 @@ ZYGOTE = {
         "procession.worker.home",
         "procession.worker.imports",
         "procession.transport.notes",
+        "_contextvars",  # it is in the interpreter
     ),
 }
 
@@ -34,6 +35,7 @@ NEVER = {
     *("asyncio", "cloudpickle", "concurrent.futures.process", "concurrent.futures.thread", "copy", "ctypes"),
     *("dataclasses", "hashlib", "inspect", "json", "math", "multiprocessing", "numpy", "procession.observe"),
     *("procession.backends.stalls", "procession.driver.threads", "procession.pool_room"),
+    *("procession.surroundings", "procession.worker.surroundings"),
     *("procession.spinoff", "procession.streams", "psutil", "queue", "random", "rich", "selectors", "shutil"),
     *("signal", "socket", "sqlite3", "subprocess", "tempfile"),
 }

@@ -197,7 +197,7 @@ int door_post(PyObject *door, storage_t *future) {
 
 /* The future of fn(*args); NULL without an exception: take the long way. */
 static PyObject *door_submit(door_t *self, PyObject *fn, PyObject *const *args, Py_ssize_t count) {
-    if (!self->open) return NULL;
+    if (!self->open || around_is_clear() != 1) return NULL;
     for (Py_ssize_t i = 0; i < count; i++)
         if (!value_is_small(args[i])) return NULL;
     if (!at_hand(self, fn)) return NULL;

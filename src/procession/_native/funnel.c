@@ -62,7 +62,7 @@ static PyObject *admit(funnel_t *self, PyObject *item) {
 
 PyObject *funnel_put(PyObject *object, PyObject *item) {
     funnel_t *self = (funnel_t *)object;
-    if (!value_is_small(item) || !door_is_open(self->door)) return NULL;
+    if (!value_is_small(item) || !door_is_open(self->door) || around_is_clear() != 1) return NULL;
     PyObject *held = PyObject_CallMethodOneArg(self->lock, names.acquire, Py_False);
     if (held != Py_True) {
         Py_XDECREF(held);

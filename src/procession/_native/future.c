@@ -325,6 +325,7 @@ PyMethodDef future_functions[] = {
     {"finish", (PyCFunction)(void (*)(void))finish, METH_FASTCALL, NULL},
     {"set_names", (PyCFunction)(void (*)(void))set_names, METH_FASTCALL, NULL},
     {"set_lock", set_lock, METH_O, NULL},
+    {"set_look", around_set_look, METH_O, NULL},
     {"pin_views", array_pin, METH_NOARGS, NULL},
     {"unpiped", parent_unpiped, METH_O, NULL},
     {"are_small", values_are_small, METH_O, NULL},

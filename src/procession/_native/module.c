@@ -1,6 +1,6 @@
 #include "native.h"
 
-#define INTERFACE 12 /* as in __init__.py */
+#define INTERFACE 13 /* as in __init__.py */
 
 extern PyMethodDef future_functions[];
 
@@ -22,6 +22,7 @@ PyMODINIT_FUNC PyInit__c(void) {
     if (add_type(made, &Storage_Type, "Storage") < 0 || add_type(made, &Queue_Type, "TaskQueue") < 0 ||
         add_type(made, &Packed_Type, "Packed") < 0 || add_type(made, &Results_Type, "Results") < 0 || add_type(made, &View_Type, "View") < 0 || add_type(made, &ParentRing_Type, "ParentRing") < 0 || add_type(made, &WorkerRing_Type, "WorkerRing") < 0 ||
         add_type(made, &Door_Type, "Door") < 0 || add_type(made, &Funnel_Type, "Funnel") < 0 || add_type(made, &Quick_Type, "Quick") < 0 ||
+        add_type(made, &Apart_Type, "Apart") < 0 ||
         PyModule_AddIntConstant(made, "INTERFACE", INTERFACE) < 0 ||
         PyModule_AddIntConstant(made, "GROUP", RECORD_GROUP) < 0 ||
         PyModule_AddIntConstant(made, "FRAME", RECORD_FRAME) < 0 ||

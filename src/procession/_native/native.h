@@ -71,7 +71,7 @@ int queue_append(queue_t *queue, PyObject *item);
 
 typedef struct parent_ring parent_ring_t;
 extern PyTypeObject Results_Type, View_Type;
-extern PyTypeObject Packed_Type, ParentRing_Type, WorkerRing_Type, Door_Type, Funnel_Type, Quick_Type;
+extern PyTypeObject Apart_Type, Packed_Type, ParentRing_Type, WorkerRing_Type, Door_Type, Funnel_Type, Quick_Type;
 
 /* Hand a call over to a lent worker; 1: done, 0: it has to go another way, -1: error. */
 int parent_send_call(parent_ring_t *ring, storage_t *future, uint32_t id);
@@ -115,6 +115,27 @@ PyObject *array_pin(PyObject *module, PyObject *unused);
 PyObject *funnel_put(PyObject *funnel, PyObject *item);
 PyObject *funnel_run_of(PyObject *module, PyObject *const *args, Py_ssize_t count);
 PyObject *funnel_forget(PyObject *module, PyObject *const *args, Py_ssize_t count);
+
+/* around.c: whether a task would have to be given nothing of what surrounds the caller; -1: an error */
+int around_is_clear(void);
+PyObject *around_set_look(PyObject *module, PyObject *function);
+
+/* What a task runs in: a copy of the worker's context. */
+typedef struct {
+    PyObject *base, *copy;
+    PyObject *vars; /* what is set in `base`, which refers to it */
+    bool entered;
+} around_t;
+
+/* Of which copies are made from now on; steals `base`, which may be NULL: all is let go. */
+void around_base(around_t *around, PyObject *base);
+/* The same with the present context; -1: an error. */
+int around_base_here(around_t *around);
+/* Enter a copy in which nothing is set that is not in `base`; -1: an error. */
+int around_enter(around_t *around);
+/* Enter another, if something was set in this one. What was raised is kept, unless this fails: -1. */
+int around_renew(around_t *around);
+void around_leave(around_t *around);
 
 PyObject *parent_unpiped(PyObject *module, PyObject *data);
 

@@ -4,6 +4,8 @@
  * 2. The outcome of an item is published (R3, R4) before the next one is taken.
  * 3. Each lease that is left behind, run or not, is reported: OUT_END.
  * 4. A process that a task has forked, and that comes back from it, touches nothing here and ends (`forked`).
+ * 5. Each item runs in a copy of the worker's context (worker/surroundings.py). The copy serves for the next one, too, if
+ *    nothing was set in it meanwhile (around.c).
  */
 #include "native.h"
 
@@ -33,6 +35,7 @@ typedef struct {
     PyObject *write; /* write(kind, bytes): a frame into the result pipe, whole */
     PyObject *resting, *rest; /* a bytearray: not 0: rest() is to be called before an item is taken */
     patience_t patience;
+    around_t around;
 } worker_ring_t;
 
 /* ----------------------------------------------------------------------------------------------------- publishing */
@@ -304,6 +307,7 @@ static int run_items(worker_ring_t *self, hands_t *hands) {
         int failed = value ? publish_value(self, hands, value, ends) : publish_error(self, hands, ends);
         Py_XDECREF(value);
         if (failed) return forked ? leave_forked() : -1;
+        if (around_renew(&self->around) < 0) return -1;
         if (PyErr_CheckSignals() < 0) return -1; /* of C code: Python code has looked by itself */
     }
     return 0;
@@ -333,7 +337,9 @@ static PyObject *w_run(PyObject *object, PyObject *const *args, Py_ssize_t count
     if (!self->began_ns) self->began_ns = ring_now_ns();
     if (self->record.mode != MODE_CALLS) self->mode_told = false; /* outcomes of two chunks are told apart */
     hands_t hands = {args[0], args[1], args[2], args[3], args[4], args[5]};
-    if (run_items(self, &hands) < 0) return NULL;
+    int failed = around_base_here(&self->around) < 0 || around_enter(&self->around) < 0 ? -1 : run_items(self, &hands);
+    around_leave(&self->around);
+    if (failed) return NULL;
     record_done(self);
     Py_RETURN_NONE;
 }
@@ -474,6 +480,7 @@ static void w_dealloc(PyObject *object) {
     Py_CLEAR(self->resting);
     Py_CLEAR(self->rest);
     Py_CLEAR(self->piped);
+    around_base(&self->around, NULL);
     ring_unmap(&self->ring);
     Py_TYPE(object)->tp_free(object);
 }

@@ -126,8 +126,13 @@ class Engine(Protocol):
         """
         ...
 
-    def encode(self, function: Function, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> object:
-        """Freeze one call's arguments (pickled where the backend pickles). Raises PicklingError."""
+    def encode(
+        self, function: Function, args: tuple[Any, ...], kwargs: Mapping[str, Any], around: Any = None
+    ) -> object:
+        """Freeze one call's arguments (pickled where the backend pickles). Raises PicklingError.
+
+        `around`: the context variables that it is to see, as `surroundings.here` gives them for this engine.
+        """
         ...
 
     def share(self, obj: Any) -> Any:

@@ -13,13 +13,17 @@ from typing import Any
 
 from procession.core.policy import Profile
 
+TYPE_CHECKING = False  # see `lean`
+if TYPE_CHECKING:
+    from procession.worker.surroundings import Local
+
 MAX_PROFILES = 4096
 
 
 class ThreadFunction:
     """A callable with its profile. `shell` is the same without the callable: what an answered call may keep."""
 
-    __slots__ = ("fn", "hides", "name", "profile", "shell", "with_state")
+    __slots__ = ("around", "fn", "hides", "name", "profile", "shell", "with_state")
 
     shell: ThreadFunction
 
@@ -29,6 +33,7 @@ class ThreadFunction:
         self.profile = profile
         self.with_state = with_state
         self.hides = False  # its last argument is none that a user has given
+        self.around: Local | None = None  # the context variables that all its calls see
         self.shell = self if fn is None else ThreadFunction(None, name, profile, with_state)
 
 

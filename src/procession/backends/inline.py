@@ -16,7 +16,6 @@ Threads that post at once run their tasks at once: there is no lock around a tas
 from __future__ import annotations
 
 import logging
-import pickle
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from time import perf_counter_ns
@@ -26,70 +25,22 @@ from procession.backends import tasks
 from procession.backends.base import Capabilities, EngineStats, Function, Run, WorkerConfig
 from procession.backends.dumping import Dumps, Sheet, laid_out
 from procession.backends.functions import FunctionTable, ThreadFunction
+from procession.backends.inline_calls import PLAIN, InlineCalls
 from procession.backends.inline_runs import Runs
 from procession.backends.saying import said, say
-from procession.backends.scripts import LocalScripts
+from procession.backends.scripts import LocalScripts, is_turn
 from procession.backends.stacks import stack_of, without_idle
 from procession.backends.tasks import LOCK, CallFuture, ChunkTask
 from procession.backends.unstruck import unstruck
 from procession.core.task import Task
-from procession.errors import RemoteError, WorkerStartError
-from procession.transport import paths, pickler, remote
-from procession.transport.codec import Codec
+from procession.errors import WorkerStartError
 from procession.types import Raised
-from procession.worker import state
+from procession.worker.surroundings import Local
 
-Body = tuple[tuple[Any, ...], Mapping[str, Any]]
+Body = tuple[tuple[Any, ...], Mapping[str, Any]] | tuple[tuple[Any, ...], Mapping[str, Any], Local]
 
 FLUSH_NS = 1_000_000
 """The outcomes of a chunk are told at the latest when they are this old and another item has ended."""
-
-
-class Copier:
-    """Copies what goes in and what comes out, with the pickler of the process backend."""
-
-    def __init__(self) -> None:
-        self._codec = Codec()
-
-    def check(self, fn: Callable[..., Any]) -> None:
-        """Raises PicklingError for a function that could not be sent; what it has passed once it remembers."""
-        if callable(fn):
-            self._codec.lasting(fn)
-
-    def freeze(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> bytes:
-        """Arguments as bytes; raises PicklingError."""
-        return self._dumps("the arguments", (args, kwargs))
-
-    def thaw(self, body: bytes) -> Body:
-        """What `freeze` froze, anew; an error of a rebuilding is a RemoteError and a BrokenProcessPool, as there."""
-        return cast(Body, self._loads("an argument", body))
-
-    def copy(self, value: Any) -> Any:
-        """A result, there and back. Raises as the two above."""
-        return value if type(value) in PLAIN else self._loads("a result", self._dumps("the result", value))
-
-    def copy_error(self, error: BaseException) -> BaseException:
-        """An exception, there and back; a RemoteError when it cannot be rebuilt. Never raises."""
-        if isinstance(error, (KeyboardInterrupt, SystemExit, RemoteError)):
-            return error
-        return remote.decode(remote.encode(error, pickler.dumps))
-
-    @staticmethod
-    def _dumps(what: str, value: Any) -> bytes:
-        try:
-            return pickler.dumps(value)
-        except Exception as error:
-            raise paths.pickling_error(what, value, error) from error
-
-    @staticmethod
-    def _loads(what: str, data: bytes) -> Any:
-        try:
-            return pickle.loads(data)
-        except Exception as error:
-            raise remote.load_error(f"{what} could not be rebuilt", error) from error
-
-
-PLAIN = frozenset({int, float, bool, type(None), str, bytes})
 
 
 class InlineEngine(Dumps, LocalScripts):
@@ -102,11 +53,10 @@ class InlineEngine(Dumps, LocalScripts):
         self.capabilities = Capabilities("inline", can_kill=False, owns_workers=False, pickles=pickle, in_caller=True)
         self.teardown_errors: list[BaseException] = []
         self.broken: BaseException | None = None
-        self._config = config or WorkerConfig()
-        self._copier = Copier() if pickle else None
+        self._calls = InlineCalls(config or WorkerConfig(), pickle)
+        self._copier = self._calls.copier
         self._functions = FunctionTable()
         self._starting = threading.RLock()
-        self._entered: state.Entered | None = None
         self._lock = threading.RLock()  # for the few fields below; never held while something of a user runs
         self._started = self._closed = self._ending = False
         self._running: dict[int, int] = {}  # thread -> posts of it that are under way, one inside the other
@@ -119,18 +69,20 @@ class InlineEngine(Dumps, LocalScripts):
         self, fn: Callable[..., Any], name: str | None = None, with_state: bool = False, many: bool = False
     ) -> Function:
         """See `Engine.function`."""
-        if self._copier is not None:
+        if self._copier is not None and not is_turn(fn):
             self._copier.check(fn)
         known = self._functions.known.get(id(fn))
         if known is not None and known.fn is fn and name is None and not with_state:
             return cast(Function, known)
         return cast(Function, self._functions.make(fn, name, with_state))
 
-    def encode(self, function: Function, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> object:
+    def encode(
+        self, function: Function, args: tuple[Any, ...], kwargs: Mapping[str, Any], around: Any = None
+    ) -> object:
         """See `Engine.encode`."""
         if self._copier is not None:
-            return self._copier.freeze(args, kwargs)
-        return args, kwargs
+            return self._copier.freeze(args, kwargs, around)
+        return (args, kwargs) if around is None else (args, kwargs, around)
 
     def share(self, obj: Any) -> Any:
         """See `Engine.share`."""
@@ -178,12 +130,8 @@ class InlineEngine(Dumps, LocalScripts):
     def _start(self) -> None:
         self._started = True
         unstruck(self.watch_stalls)
-        config = self._config
         try:
-            if config.initializer is not None:
-                config.initializer(*config.initargs)
-            if config.setup is not None:
-                self._entered = state.Entered(config.setup)
+            self._calls.prepare()
         except Exception as error:
             say(logging.CRITICAL, "Exception in initializer:", error=error, name="concurrent.futures")
             said()  # as with the stdlib, it is there when the first task hears of it
@@ -212,7 +160,7 @@ class InlineEngine(Dumps, LocalScripts):
             future.function = function.shell
             future._owner = self
             run = Runs(future.rules, lambda: future.asked or future.final, function.name, None)
-            outcome = run.last(lambda: self._invoke(function, future.body, whole=False))
+            outcome = run.last(lambda: self._calls.invoke(function, future.body, whole=False))
             future.tries = run.retries
             self.retries += run.retries
             self.timeouts += run.timeouts
@@ -251,7 +199,7 @@ class InlineEngine(Dumps, LocalScripts):
     def _run_item(self, run: Run, function: ThreadFunction, chunk: ChunkTask, at: int) -> Any:
         index = chunk.start - chunk.low + at
         runs = Runs(run.rules, lambda: run.cancelled, function.name, index)
-        outcome = runs.last(lambda: self._invoke(function, chunk.bodies[at], whole=run.whole))
+        outcome = runs.last(lambda: self._calls.invoke(function, chunk.bodies[at], whole=run.whole))
         self.retries += runs.retries
         self.timeouts += runs.timeouts
         return outcome
@@ -264,27 +212,6 @@ class InlineEngine(Dumps, LocalScripts):
     def _tell(self, chunk: ChunkTask, outcomes: list[Any]) -> None:
         self.done += len(outcomes)
         chunk.run.items_done(chunk.advance(len(outcomes)), outcomes)
-
-    def _invoke(self, function: ThreadFunction, body: Any, *, whole: bool) -> Any:
-        """Run one call; returns its outcome. Our own frame is cut from a traceback, as it would be elsewhere."""
-        fn = function.fn
-        assert fn is not None
-        copier = self._copier
-        try:
-            args: tuple[Any, ...] = (body,)
-            kwargs: Mapping[str, Any] = {}
-            if not whole:
-                args, kwargs = body if copier is None else copier.thaw(body)
-            if self._entered is None:
-                value = fn(*args, **kwargs)
-            else:
-                with state.using(self._entered):
-                    value = fn(self._entered.value, *args, **kwargs) if function.with_state else fn(*args, **kwargs)
-            return value if copier is None else copier.copy(value)
-        except BaseException as error:
-            if error.__traceback__ is not None and error.__traceback__.tb_next is not None:
-                error.__traceback__ = error.__traceback__.tb_next
-            return Raised(error if copier is None else copier.copy_error(error))
 
     # -- ending ------------------------------------------------------------------------------------------------------
 
@@ -328,8 +255,7 @@ class InlineEngine(Dumps, LocalScripts):
         try:
             if (raised := self.end_plays(lambda _thread: True)) is not None:
                 self.teardown_errors.append(raised)
-            if self._entered is not None:
-                self._entered.leave()
+            self._calls.leave()
         except Exception as error:
             self.teardown_errors.append(error)
         finally:

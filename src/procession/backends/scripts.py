@@ -78,6 +78,8 @@ class Scene:
     """See `time_of`."""
     again: bool
     """There may be further runs."""
+    around: Any = None
+    """The context variables that it is to see, see `Engine.encode`."""
 
 
 def time_of(timeout_ns: int | None) -> int:
@@ -97,7 +99,7 @@ class RemoteScript:
             kind: engine.function(each, scene.name)
             for kind, each in ((Kind.BEGIN, turns.begin), (Kind.GO_ON, turns.go_on), (Kind.END, turns.end))
         }
-        call = engine.codec.encode_call(scene.fn, scene.args, scene.kwargs)
+        call = engine.codec.encode_call(scene.fn, scene.args, scene.kwargs, around=scene.around)
         self._call: Any = private(call) if scene.again else call  # it owns what lies in the arena
         self._outlets: dict[int, Outlet] = engine.inbox.outlets
 
@@ -135,9 +137,12 @@ class LocalScript:
     def __init__(self, engine: Any, scene: Scene, copier: Any = None) -> None:
         self._engine = engine
         self._fn = scene.fn
+        if copier is not None:
+            copier.check(scene.fn)
         self._function = engine.function(self._turn, scene.name)
         self._args: Any = engine.encode(self._function, scene.args, scene.kwargs)
         self._time_ns = scene.time_ns
+        self._around = scene.around
         self._copier = copier
         self._plays: dict[LocalScript, Living] = engine.plays
         self._run = 0  # begun anew so often
@@ -150,7 +155,8 @@ class LocalScript:
         """See `Script`."""
         if turn.kind is Kind.BEGIN:
             self._run += 1
-        return self._function, self._engine.encode(self._function, (self._run, turn.kind is Kind.END, turn.until), {})
+        args = self._run, turn.kind is Kind.END, turn.until
+        return self._function, self._engine.encode(self._function, args, {}, self._around)
 
     def shown(self) -> Any:
         """See `Script`."""
@@ -191,6 +197,11 @@ class LocalScript:
         return came_to
 
 
+def is_turn(fn: Any) -> bool:
+    """Whether this is ours, a turn of a generator: it stays in this process."""
+    return isinstance(getattr(fn, "__self__", None), LocalScript)
+
+
 class Living(NamedTuple):
     """A generator between two turns."""
 
@@ -227,4 +238,4 @@ class LocalScripts:
         return first
 
 
-__all__ = ["Living", "LocalScript", "LocalScripts", "Outlet", "RemoteScript", "Scene", "Script", "time_of"]
+__all__ = ["Living", "LocalScript", "LocalScripts", "Outlet", "RemoteScript", "Scene", "Script", "is_turn", "time_of"]

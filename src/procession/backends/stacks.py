@@ -31,6 +31,7 @@ import re
 import sys
 from collections.abc import Iterator
 from itertools import pairwise
+from types import TracebackType
 
 from procession.lean import NamedTuple
 
@@ -45,7 +46,10 @@ _WAITS = r'  File ".*[/\\]procession[/\\]transport[/\\]frames\.py", line \d+ in 
 _LAUNCH = r"(?:^|[/\\])multiprocessing[/\\](?:process|context|spawn|forkserver|popen_[a-z0-9_]+)\.py$|^<string>$"
 
 
-_RUNNERS = ("procession.backends.threads", "procession.backends.inline", "procession.driver.callbacks")
+_RUNNERS = (
+    *("procession.backends.threads", "procession.backends.inline_calls", "procession.driver.callbacks"),
+    *("procession.backends.inline", "procession.backends.apart", "procession.worker.surroundings"),
+)
 """The modules of ours that call what users have given; what is behind such a call in a stack is ours as well."""
 
 
@@ -169,3 +173,14 @@ def _machinery(frames: list[_Frame]) -> list[_Frame]:
     while start and re.search(_OURS, frames[start - 1].file):
         start -= 1
     return frames[start:]
+
+
+def without_ours(trace: TracebackType | None) -> TracebackType | None:
+    """The traceback of what a task has raised in this process, from its own first frame on.
+
+    Our frame lives on, and would keep alive what it refers to. What was raised in ours alone keeps the rest of them.
+    """
+    rest = trace
+    while rest is not None and rest.tb_frame.f_globals.get("__name__", "").startswith("procession."):
+        rest = rest.tb_next
+    return rest if rest is not None or trace is None else trace.tb_next

@@ -16,6 +16,7 @@ Laws
 from __future__ import annotations
 
 import logging
+from _contextvars import Context, copy_context
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures._base import RUNNING
@@ -26,18 +27,21 @@ from time import perf_counter_ns
 from typing import Any, Protocol, cast
 
 from procession import sharing
+from procession.backends.apart import Apart
 from procession.backends.base import Run, WorkerConfig
 from procession.backends.functions import ThreadFunction
 from procession.backends.gate import Gate
 from procession.backends.saying import said, say
+from procession.backends.stacks import without_ours
 from procession.backends.tasks import CallFuture, ChunkTask
 from procession.core.task import Task
 from procession.types import Raised
 from procession.worker import asked, state
+from procession.worker.surroundings import Local
 
 FLUSH_NS = 1_000_000
 
-Body = tuple[tuple[Any, ...], Mapping[str, Any]]
+Body = tuple[tuple[Any, ...], Mapping[str, Any]] | tuple[tuple[Any, ...], Mapping[str, Any], Local]
 
 
 class Segment:
@@ -117,6 +121,8 @@ class ThreadWorker:
         self.running: CallFuture[Any] | None = None
         self.begun_items = 0  # of ruled chunks
         self.asked_item = -1  # which of these has been asked to end
+        self.context = Context()  # what initializer and setup have left
+        self.apart: Apart  # runs in copies of it
 
     # -- the other side: called under the host's lock ------------------------------------------------------------------
 
@@ -157,6 +163,8 @@ class ThreadWorker:
         except BaseException as error:
             host.start_failed(self, error)
             return
+        self.context = copy_context()
+        self.apart = Apart(self.context)
         host.ready(self)
         work = host.next_work(self, None, 0)
         while work is not None:
@@ -168,6 +176,7 @@ class ThreadWorker:
                 host.answer(work, self._invoke(work))
             work = None
             work = host.next_work(self, items, perf_counter_ns() - began)
+        self.apart.leave()
         host.gone(self, self._teardown())
 
     def _run_lease(self, lease: list[Segment]) -> int:
@@ -242,20 +251,27 @@ class ThreadWorker:
 
     def _invoke(self, future: CallFuture[Any]) -> Any:
         function = cast(ThreadFunction, future.function)
-        args, kwargs = future.body
+        body = future.body
+        args, kwargs = body if len(body) == 2 else body[:2]
+        around = function.around if len(body) == 2 else body[2]
+        del body
         if future.rules is None:
             future.function = function.shell
             future.body = None
         try:
             if function.with_state:
-                return function.fn(state.state(), *args, **kwargs)
-            return function.fn(*args, **kwargs)
+                args = state.state(), *args
+            if around is None:
+                return self.apart.run(function.fn, args, kwargs)
+            return around.over(self.context).run(function.fn, *args, **kwargs)
         except BaseException as error:
             return _raised(error)
 
     def _run_items(self, segment: Segment, run: Run) -> int:
         host, tokens, publish = self.host, segment.tokens, self.out.append
         take, invoke = tokens.popleft, _invoker(run)
+        around = cast(ThreadFunction, run.function).around
+        call = self.apart.run_one if around is None else around.caller(self.context)
         flushed = perf_counter_ns()
         items = 0
         ruled = run.rules is not None
@@ -266,7 +282,7 @@ class ThreadWorker:
                 return items
             self.begun_items += ruled
             try:
-                outcome = invoke(body)
+                outcome = call(invoke, body)
             except BaseException as error:
                 outcome = _raised(error)
             publish(outcome)
@@ -283,9 +299,7 @@ class ThreadWorker:
 
 def _raised(error: BaseException) -> Raised:
     """Its traceback begins in the task: our frame lives on and would keep alive what it refers to (law 5)."""
-    trace = error.__traceback__
-    if trace is not None:
-        error.__traceback__ = trace.tb_next
+    error.__traceback__ = without_ours(error.__traceback__)
     return Raised(error)
 
 
@@ -315,7 +329,7 @@ def _invoker(run: Run) -> Callable[[Any], Any]:
         return fn
 
     def invoke(body: Body) -> Any:
-        args, kwargs = body
+        args, kwargs = body[:2]
         return fn(*args, **kwargs)
 
     return invoke

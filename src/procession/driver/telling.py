@@ -88,8 +88,8 @@ def arguments(body: Any, whole: bool, carries_function: bool, hides: bool = Fals
                     return None
                 read = _inner(text)
                 args, kwargs = read[1:3] if carries_function else read[:2]
-            elif len(body) == 2 and type(body[0]) is tuple and type(body[1]) is dict:
-                args, kwargs = body
+            elif len(body) in (2, 3) and type(body[0]) is tuple and type(body[1]) is dict:
+                args, kwargs = body[:2]
             else:
                 args = body
         if hides:

@@ -111,9 +111,9 @@ class ThreadEngine(ThreadHost, Dumps):
             return known
         return self._functions.make(fn, name, with_state)
 
-    def encode(self, function: ThreadFunction, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Body:
+    def encode(self, function: ThreadFunction, args: Any, kwargs: Mapping[str, Any], around: Any = None) -> Body:
         """See `Engine.encode`: threads share objects, nothing is copied."""
-        return args, kwargs
+        return (args, kwargs) if around is None else (args, kwargs, around)
 
     def plain(self, items: Sequence[Any]) -> bool:
         """See `Engine.plain`."""

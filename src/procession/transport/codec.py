@@ -178,27 +178,40 @@ class Codec:
 
     # -- calls -------------------------------------------------------------------------------------------------------
 
-    def encode(self, entry: FunctionEntry, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> tuple[Any, ...] | bytes:
+    def encode(
+        self, entry: FunctionEntry, args: tuple[Any, ...], kwargs: Mapping[str, Any], around: bytes | None = None
+    ) -> tuple[Any, ...] | bytes:
         """What `FunctionTable.decode` (or `decode_call`, for an entry without id) takes; see PLAIN for tuples.
 
-        Raises PicklingError, which names the path; what is no Exception passes as it is.
+        `around`: what `contexts.packed` has made of the context variables that the call is to see. Raises
+        PicklingError, which names the path; what is no Exception passes as it is.
         """
         if entry.id:
-            if not kwargs and (
-                SCALAR.issuperset(map(type, args)) or (PLAIN.issuperset(map(type, args)) and not large(args))
+            if (
+                around is None
+                and not kwargs
+                and (SCALAR.issuperset(map(type, args)) or (PLAIN.issuperset(map(type, args)) and not large(args)))
             ):
                 return args
+            call = (args, kwargs) if around is None else (args, kwargs, around)
             try:
-                return dumps((args, kwargs), self.supply)
+                return dumps(call, self.supply)
             except Exception as error:
-                if self.own_main and (data := _leniently((args, kwargs))) is not None:
+                if self.own_main and (data := _leniently(call)) is not None:
                     return data
                 raise _argument_error(args, kwargs, error) from error
-        return self.encode_call(entry.fn, args, kwargs, entry.with_state)
+        return self.encode_call(entry.fn, args, kwargs, entry.with_state, around)
 
-    def encode_call(self, fn: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any], with_state: bool = False) -> bytes:
+    def encode_call(
+        self,
+        fn: Any,
+        args: tuple[Any, ...],
+        kwargs: Mapping[str, Any],
+        with_state: bool = False,
+        around: bytes | None = None,
+    ) -> bytes:
         """A call with its function inside, for `FunctionTable.decode_call`. `fn` may be anything."""
-        call = (fn, args, kwargs, True) if with_state else (fn, args, kwargs)
+        call = (fn, args, kwargs, with_state, around) if with_state or around is not None else (fn, args, kwargs)
         try:
             return dumps(call, self.supply)
         except Exception as error:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import sys
+from _contextvars import ContextVar
 from _io import TextIOWrapper
 from functools import _lru_cache_wrapper, cached_property
 from types import CellType, CodeType, GetSetDescriptorType, MappingProxyType, MemberDescriptorType, ModuleType
 
-from procession.transport import byvalue, importable, rebuild
+from procession.transport import byvalue, importable, rebuild, variables
 from procession.transport.dependencies import MISSING, content_of
 
 TYPE_CHECKING = False
@@ -107,6 +108,7 @@ RARE: dict[Any, Any] = {
     type({}.items()): _items,
     TextIOWrapper: _text_file,
     _lru_cache_wrapper: _lru_cache,
+    ContextVar: variables.reduce_variable,
 }
 
 

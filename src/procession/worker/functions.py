@@ -69,9 +69,13 @@ class FunctionTable:
         function.payload = None
 
     def decode(self, body: bytes) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        """(args, kwargs) of a call. Raises LoadFailed."""
+        """(args, kwargs) of a call, whose surroundings, if it has any, are entered. Raises LoadFailed."""
         try:
-            return loads(body)  # type: ignore[no-any-return]
+            call = loads(body)
+            if len(call) == 2:
+                return call  # type: ignore[no-any-return]
+            _enter(call[2])
+            return call[:2]  # type: ignore[no-any-return]
         except remote.OutOfReach:
             raise
         except BaseException as error:
@@ -80,9 +84,17 @@ class FunctionTable:
             self._receiver.collected.clear()
 
     def decode_call(self, body: bytes) -> tuple[Any, tuple[Any, ...], dict[str, Any]]:
-        """(fn, args, kwargs) of a call that carries its function; the state is among them. Raises LoadFailed."""
+        """(fn, args, kwargs) of a call that carries its function; the state is among them. Raises LoadFailed.
+
+        The surroundings of the call, if it has any, are entered.
+        """
+        with_state, around = False, None
         try:
-            fn, args, kwargs, *with_state = loads(body)
+            fn, args, kwargs, *more = loads(body)
+            if more:
+                with_state, around = more
+            if around is not None:
+                _enter(around)
         except remote.OutOfReach:
             raise
         except BaseException as error:
@@ -119,6 +131,13 @@ class FunctionTable:
     def encode_error(error: BaseException) -> bytes:
         """What a task raised; never raises itself."""
         return remote.encode(error, dumps_to_parent)
+
+
+def _enter(around: bytes) -> None:
+    """See `surroundings.enter`; who is given none does without the module."""
+    from procession.worker import surroundings
+
+    surroundings.enter(around)
 
 
 def argument_of(body: bytes) -> Any:

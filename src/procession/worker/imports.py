@@ -18,15 +18,15 @@ def when_imported(module: str, then: Callable[[ModuleType], None]) -> None:
         return
     for finder in sys.meta_path:
         if isinstance(finder, _WhenImported):
-            finder.wanted[module] = then
+            finder.wanted.setdefault(module, []).append(then)
             return
-    sys.meta_path.insert(0, _WhenImported({module: then}))
+    sys.meta_path.insert(0, _WhenImported({module: [then]}))
 
 
 class _WhenImported:
     """A finder that finds nothing: it lets the others find, and adds a call behind the execution of some modules."""
 
-    def __init__(self, wanted: dict[str, Callable[[ModuleType], None]]) -> None:
+    def __init__(self, wanted: dict[str, list[Callable[[ModuleType], None]]]) -> None:
         self.wanted = wanted
 
     def find_spec(self, name: str, path: Any = None, target: Any = None) -> Any:
@@ -46,13 +46,14 @@ class _WhenImported:
         return None
 
 
-def _after_execution(loader: Any, then: Callable[[ModuleType], None]) -> None:
-    """Let the next execution of a module by this loader, which is the module's own, be followed by `then(module)`."""
+def _after_execution(loader: Any, then: list[Callable[[ModuleType], None]]) -> None:
+    """Let the next execution of a module by this loader, the module's own, be followed by each `then(module)`."""
     execute = loader.exec_module
 
     def execute_once(module: ModuleType) -> None:
         del loader.exec_module
         execute(module)
-        then(module)
+        for each in then:
+            each(module)
 
     loader.exec_module = execute_once

@@ -14,6 +14,7 @@ from __future__ import annotations
 import functools
 import os
 import sys
+from _contextvars import Context, copy_context
 from _pickle import dumps
 from marshal import dumps as marshal_dumps
 from time import perf_counter_ns
@@ -46,6 +47,8 @@ def serve(files: boot.WorkerFiles, config: dict[str, Any]) -> None:
 
 def serve_by(kind: type[Worker], files: boot.WorkerFiles, config: dict[str, Any]) -> None:
     """`serve`, with such a loop."""
+    if copy_context():  # of whoever happened to fork this: what a task is to see is carried
+        return Context().run(serve_by, kind, files, config)
     main = sys.modules["__main__"].__dict__ if config.get("own_main") else None
     if "cpus" in config:
         share.take(config["cpus"])
@@ -219,7 +222,7 @@ class Batch:
         token, worker.held = worker.held, None
         bodies = self.bodies
         bodies.reverse()  # popped, not iterated: arguments are freed as soon as their item is done
-        count, tail, asked_to_rest = 0, page.INTEGER, resting.asked
+        count, tail, asked_to_rest, fresh = 0, page.INTEGER, resting.asked, copy_context().copy
         while bodies:
             if asked_to_rest[0]:
                 resting.rest()
@@ -233,7 +236,7 @@ class Batch:
                 break
             token = None
             try:
-                value = invoke(bodies.pop())
+                value = fresh().run(invoke, bodies.pop())
                 if boot.forked:
                     raise SystemExit(0)
                 if type(value) is int and count < page.SLOTS and page.LEAST <= value <= page.MOST:

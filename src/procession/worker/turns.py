@@ -10,12 +10,15 @@ Laws
 4. A generator that is alive when its worker ends in order is closed there, before the teardown of the setup. (Where it
    lives in this process: backends/scripts.py, `end_plays`.)
 5. Nothing of the call is kept here once the generator has been made: what it needs of its arguments, it has.
-6. As elsewhere, a process that a task has forked writes nothing and ends where it comes back.
+6. All of a generator runs in one context, which is that of its first turn (surroundings.py): what it has set it finds
+   again at its next turn, and what it sets nobody else sees.
+7. As elsewhere, a process that a task has forked writes nothing and ends where it comes back.
 """
 
 from __future__ import annotations
 
 from _collections_abc import Generator
+from _contextvars import copy_context
 from concurrent.futures import CancelledError
 from marshal import dumps as marshal_dumps
 from time import perf_counter_ns
@@ -37,17 +40,21 @@ CLOSED = "(raised as its stream was closed)"
 class Play:
     """One generator, and how far it is."""
 
-    __slots__ = ("_first", "_iterator", "_next", "place")
+    __slots__ = ("_context", "_first", "_iterator", "_next", "place")
 
     def __init__(self, fn: Callable[..., Any], args: Any, kwargs: Any, first: int) -> None:
         """Call `fn`. What it yields before place `first` is not published. Raises what it raises, and TypeError."""
         self._iterator = iterator_of(fn, fn(*args, **kwargs))
+        self._context = copy_context()
         self._next = self._iterator.__next__
         self._first = first
         self.place = 0
 
     def turn(self, until: int, time_ns: int, publish: Callable[[int, Any], None]) -> int:
         """Drive it up to place `until`; returns what that came to. After an error it is over."""
+        return self._context.run(self._turn, until, time_ns, publish)
+
+    def _turn(self, until: int, time_ns: int, publish: Callable[[int, Any], None]) -> int:
         began = perf_counter_ns()
         while self.place < until:
             try:
@@ -61,12 +68,12 @@ class Play:
                 try:
                     publish(place, value)
                 except BaseException:
-                    self.close()
+                    self._close()
                     raise
             del value
             self.place = place + 1
             if asked.cancelled():
-                self.close()
+                self._close()
                 raise CancelledError("the stream was asked to end")
             if perf_counter_ns() - began >= time_ns and self.place < until:
                 return CUT
@@ -74,6 +81,9 @@ class Play:
 
     def close(self) -> None:
         """GeneratorExit, if it is a generator. Raises what comes of that, with a note that says so."""
+        self._context.run(self._close)
+
+    def _close(self) -> None:
         if isinstance(self._iterator, Generator):
             try:
                 self._iterator.close()
