@@ -35,7 +35,6 @@ from procession import (
     captured,
     rng,
 )
-from procession.backends import channel
 from procession.backends import written as parents
 from procession.transport import written
 
@@ -319,20 +318,15 @@ LAST_WORDS = Captured(None, "the last words\n", "and those of C\nof a program\n"
 
 
 @pytest.mark.parametrize(
-    ("how", "kind"),
+    ("how", "kind", "before"),
     [
-        ("exit", WorkerDied),
-        ("kill", WorkerDied),
-        ("segfault", WorkerDied),
-        ("hang", TaskTimeout),
-        ("memory", MemoryLimit),
+        *[(how, WorkerDied, before) for how in ("exit", "kill", "segfault") for before in (0, 3)],
+        ("hang", TaskTimeout, 0),
+        ("memory", MemoryLimit, 1),
     ],
 )
-@pytest.mark.parametrize("before", [0, 1])
 def test_last_words(how: str, kind: type[BaseException], before: int) -> None:
     """Of the first task of a worker, too: nothing runs before the parent can see what it writes."""
-    if how == "hang" and before:
-        pytest.skip("that takes its time")
     words: dict[str, Any] = {"max_memory_per_child": (60 << 20, 120 << 20)} if how == "memory" else {}
     with Pool(1, **words) as pool:
         view = pool.options(capture=True, timeout=2.5 if how == "hang" else PATIENCE)
@@ -360,7 +354,7 @@ def test_nothing_runs_before_the_parent_can_see_it(monkeypatch: pytest.MonkeyPat
         os.write(1, b"said")
         os._exit(3)
 
-    monkeypatch.setattr(channel, "Written", Slow)
+    monkeypatch.setattr(parents, "Written", Slow)
     with Pool(1) as pool:
         assert Captured.of(error_of(pool.options(capture=True).submit(task))) == Captured(None, "said", "")
     assert begun == [False]
@@ -422,27 +416,28 @@ def storm(seed: int, n: int) -> int:
     return n
 
 
-def expected(seed: int, n: int) -> tuple[object, str, str]:
-    """What item n comes to, and has written."""
-    chance, out, err = random.Random(f"{seed} {n}"), "", ""
+def expected(seed: int, n: int) -> tuple[object, str, str, bool]:
+    """What item n comes to, has written, and whether it has left something behind."""
+    chance, out, err, late = random.Random(f"{seed} {n}"), "", "", False
     for k in range(chance.randrange(4)):
         how = chance.randrange(6)
         if how in (0, 2, 4):
             out += f"{n}.{k}\n"
         elif how in (1, 3):
             err += f"{n}.{k}\n"
-        else:
-            chance.random()
+        elif chance.random() < 0.3:
+            late = True
     end = chance.random()
-    return WorkerDied if end < 0.05 else ValueError if end < 0.1 else n, out, err
+    return WorkerDied if end < 0.05 else ValueError if end < 0.1 else n, out, err, late
 
 
-def come_to(outcome: Any) -> tuple[object, str, str]:
+def come_to(outcome: Any, late: bool) -> tuple[object, str, str, bool]:
     """The same, of what has come. A program that was left behind may have been in time."""
     found = outcome if isinstance(outcome, Captured) else Captured.of(outcome)
     assert found is not None, repr(outcome)
-    texts = (found.stdout.replace("LATE\n", ""), found.stderr.replace("LATE\n", ""))
-    return (found.value if outcome is found else type(outcome), *texts)
+    value = found.value if outcome is found else type(outcome)
+    out, err = [text.replace("LATE\n", "") if late else text for text in (found.stdout, found.stderr)]
+    return value, out, err, late
 
 
 def test_a_storm(workers: Pool) -> None:
@@ -453,7 +448,10 @@ def test_a_storm(workers: Pool) -> None:
     found = list(view.imap(lambda n: storm(seed, n), range(300), on_error="return", chunksize=5))
     futures = [view.submit(storm, seed, n) for n in range(300, 500)]
     found += [future.exception(PATIENCE) or future.result() for future in futures]
-    assert [come_to(each) for each in found] == [expected(seed, n) for n in range(500)]
+    for n, each in enumerate(found):
+        foreseen = expected(seed, n)
+        assert come_to(each, foreseen[3]) == foreseen
+    assert len(found) == 500
 
 
 def test_a_parent_that_cannot_look(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -462,7 +460,7 @@ def test_a_parent_that_cannot_look(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_where: int) -> None:
         raise PermissionError("not yours")
 
-    monkeypatch.setattr(channel, "Written", refuse)
+    monkeypatch.setattr(parents, "Written", refuse)
     with Pool(1) as pool:
         view = pool.options(capture=True)
         assert list(view.map(speaks, range(3))) == [spoken(n) for n in range(3)]
@@ -547,6 +545,25 @@ def test_a_process_that_the_task_leaves_behind(one: Pool, tmp_path: Path) -> Non
     assert first.result().stdout.startswith("early\n")
     assert view.submit(waits).result() == Captured(None, "begin\nend\n", "")
     assert view.submit(speaks, 1).result() == spoken(1)
+
+
+def test_what_was_written_between_two_tasks_is_of_neither(one: Pool, tmp_path: Path) -> None:
+    """By a program that a task has left behind, and that is over when the next one begins."""
+    gate, done = str(tmp_path / "gate"), str(tmp_path / "done")
+    os.mkfifo(gate)
+    os.mkfifo(done)
+
+    def leaves() -> int:
+        # The last one to write tells of it with a descriptor that is not the task's.
+        program = f"cat {gate} > /dev/null; echo late; echo late >&2; exec > {done} 2>&1; echo over"
+        return subprocess.Popen(["sh", "-c", program]).pid
+
+    view = one.options(capture=True)
+    for _ in range(3):
+        assert view.submit(leaves).result().stdout == ""
+        Path(gate).write_text("")
+        assert Path(done).read_text() == "over\n"
+        assert view.submit(speaks, 1).result() == spoken(1)
 
 
 def test_what_is_left_behind_hears_of_the_workers_end(one: Pool, tmp_path: Path) -> None:
@@ -655,6 +672,27 @@ def test_with_a_context_of_multiprocessing(method: str, monkeypatch: pytest.Monk
         assert list(view.map(speaks, range(3))) == [spoken(n) for n in range(3)]
         error = error_of(view.submit(ends, "exit"))
     assert Captured.of(error) == LAST_WORDS
+
+
+def test_where_the_descriptors_are_closed() -> None:
+    """Or are something else, since their numbers were free."""
+
+    def closes(number: int) -> None:
+        os.closerange(1, 3)
+        if number:
+            os.dup2(os.open(os.devnull, os.O_RDONLY), number)
+
+    def are() -> list[str]:
+        return [os.readlink(path) for path in ("/proc/self/fd/1", "/proc/self/fd/2") if os.path.exists(path)]
+
+    for number in range(3):
+        with Pool(1, initializer=closes, initargs=(number,)) as pool:
+            view = pool.options(capture=True)
+            for n in range(3):
+                assert view.submit(speaks, n).result() == spoken(n)
+                inside, after = view.submit(are).result().value, pool.submit(are).result()
+                assert [each.split()[0] for each in inside] == ["/memfd:procession-stdout", "/memfd:procession-stderr"]
+                assert not {*inside} & {*after}
 
 
 def test_initializers_setups_and_teardowns_print(capsys: pytest.CaptureFixture[str]) -> None:
@@ -905,6 +943,29 @@ def test_a_flood_takes_no_memory_while_it_goes_on(
             time.sleep(0.01)
     assert future.result().omitted == (64 << 20) + (64 if who == "print" else 0) - MOST
     assert blocks(one) == 0
+
+
+def test_a_lease_that_somebody_breaks_kills_nobody() -> None:
+    """The parent may open a file for writing in the very moment in which the worker asks whether it is free."""
+    program = """
+import fcntl, os, subprocess, sys
+from procession.transport import written
+fd = written.create("test")
+read = written.open_anew(fd, os.O_RDONLY)
+assert written.is_free(read)
+written.lease(read)  # and here it is
+opens = "import os; os.open('/proc/%d/fd/%d', os.O_RDWR | os.O_NONBLOCK)" % (os.getpid(), read)
+other = subprocess.run([sys.executable, "-c", opens], capture_output=True, text=True)
+print(other.stderr.splitlines()[-1].partition(":")[0])
+fcntl.fcntl(read, fcntl.F_SETLEASE, fcntl.F_UNLCK)
+writer = written.open_anew(fd, os.O_WRONLY | os.O_APPEND)
+print(written.is_free(read))
+os.close(writer)
+print(written.is_free(read))
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == "BlockingIOError\nFalse\nTrue\n"
 
 
 def test_kept_at_every_size(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,16 +11,18 @@ import marshal
 import os
 import pickle
 from collections.abc import Iterable, Sequence
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from procession.backends import forksafe
 from procession.backends.tasks import CallFuture, ChunkTask
-from procession.backends.written import Written
 from procession.core.task import Task
 from procession.transport import frames, page
 from procession.transport.codec import Codec
 from procession.types import Raised
 from procession.worker.boot import WorkerFiles
+
+if TYPE_CHECKING:
+    from procession.backends.written import Written
 
 F_SETPIPE_SZ = getattr(fcntl, "F_SETPIPE_SZ", 1031)
 RESULT_PIPE = 1 << 18
@@ -293,6 +295,8 @@ class Channel:
             self._hears.teardown_failed(self.wid, self._codec.decode_error(payload))
 
     def _see_written(self, *where: int) -> None:
+        from procession.backends.written import Written  # only who captures pays
+
         before = self.written
         try:
             self.written = Written(*where)

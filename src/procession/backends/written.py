@@ -41,7 +41,7 @@ class Written:
         """The worker is gone: what it has left behind writes no more."""
         for each in self._files:
             try:
-                fd = written.open_anew(each, os.O_RDWR)
+                fd = written.open_anew(each, os.O_RDWR | os.O_NONBLOCK)
             except OSError:
                 continue
             written.seal(fd)

@@ -4,7 +4,7 @@ Laws
 1. The first `HEAD` and the last `TAIL` bytes are kept, and all that was written is counted. What was written in less
    than that is whole.
 2. A file has what one task writes, which appends to it; so who opens it anew, as a shell does for `>> /dev/stderr`,
-   finds its place. (With `>` it is emptied, as any file would be.) It is empty between two tasks.
+   finds its place. (With `>` it is emptied, as any file would be.) It is empty when one begins.
 3. A file serves for another task only if nobody has it open for writing (`is_free`): else a program that the first one
    has left behind would write among the output of the next. What it writes is for nobody, and is thrown away now and
    then; when the worker is gone it hears that it cannot (`seal`).
@@ -17,6 +17,12 @@ from __future__ import annotations
 import fcntl
 import mmap
 import os
+
+TYPE_CHECKING = False  # typing costs a worker milliseconds; the checkers know this name
+if TYPE_CHECKING:
+    import signal
+else:
+    import _signal as signal  # what signal itself adds to it, enums of its numbers, costs two milliseconds
 
 Part = tuple[str, int]
 """The text that is there, and how many bytes are not."""
@@ -90,14 +96,23 @@ def _start(tail: bytes) -> int:
 
 def create(name: str) -> int:
     """A file without a name, empty."""
-    fd = os.memfd_create(name, os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+    fd = _above(os.memfd_create(name, os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING))
     os.fchmod(fd, OWN)
     return fd
 
 
 def open_anew(fd: int, flags: int) -> int:
     """A descriptor of its own for the file of `fd`. Raises OSError."""
-    return os.open(f"/proc/self/fd/{fd}", flags | os.O_CLOEXEC)
+    return _above(os.open(f"/proc/self/fd/{fd}", flags | os.O_CLOEXEC))
+
+
+def _above(fd: int) -> int:
+    """Not one of the standard streams, where these are closed."""
+    if fd > 2:
+        return fd
+    made = fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 3)
+    os.close(fd)
+    return made
 
 
 def tell(fd: int, mark: int, on: bool) -> None:
@@ -112,13 +127,25 @@ def told(fd: int, mark: int) -> bool:
 
 
 def is_free(fd: int) -> bool:
-    """Nobody has the file open for writing; `fd` is open for reading alone. (A lease is granted only then.)"""
+    """Nobody has the file open for writing, or a lease would not be granted; `fd` is open for reading alone."""
     try:
-        fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_RDLCK)
-        fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_UNLCK)
+        try:
+            lease(fd)
+        finally:
+            fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_UNLCK)
     except OSError:
         return False
     return True
+
+
+def lease(fd: int) -> None:
+    """For the moment in which it is held. Raises OSError.
+
+    In that moment another process may open the file for writing: the parent, in `bound`. Then the kernel sends a
+    signal: SIGIO, which kills, unless one chooses another, each time. SIGURG is ignored by who knows nothing of it.
+    """
+    fcntl.fcntl(fd, fcntl.F_SETSIG, signal.SIGURG)
+    fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_RDLCK)
 
 
 def seal(fd: int) -> None:
@@ -143,7 +170,7 @@ def bound(fd: int) -> None:
     if end - HEAD <= SLACK:
         return
     try:
-        mine = open_anew(fd, os.O_RDWR)
+        mine = open_anew(fd, os.O_RDWR | os.O_NONBLOCK)  # it waits for no lease
         try:
             with mmap.mmap(mine, end - HEAD, offset=HEAD) as view:
                 view.madvise(mmap.MADV_REMOVE)
@@ -153,4 +180,18 @@ def bound(fd: int) -> None:
         pass  # a limit of address space; or it was emptied just now
 
 
-__all__ = ["HEAD", "RUNS", "SEEN", "TAIL", "Kept", "Part", "bound", "create", "is_free", "open_anew", "part", "read"]
+__all__ = [
+    "HEAD",
+    "RUNS",
+    "SEEN",
+    "TAIL",
+    "Kept",
+    "Part",
+    "bound",
+    "create",
+    "is_free",
+    "lease",
+    "open_anew",
+    "part",
+    "read",
+]

@@ -12,6 +12,7 @@ Laws
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import sys
@@ -96,20 +97,26 @@ class _Stream:
 
     @property
     def free(self) -> bool:
-        """The file is empty and stays so."""
+        """Nobody writes there any more."""
         return self._read >= 0 and written.is_free(self._read)
 
     def begin(self) -> None:
         """From here on what is written there is the task's."""
         if self._left:
             self.sweep()
+        os.ftruncate(self.file, 0)  # what was left behind may have written until a moment ago
         if self._read >= 0:
             own = written.open_anew(self.file, os.O_WRONLY | os.O_APPEND)
         else:
             fcntl.fcntl(self.file, fcntl.F_SETFL, os.O_APPEND)
             own = os.dup(self.file)
         try:
-            self._saved = os.dup(self.number)
+            try:
+                self._saved = fcntl.fcntl(self.number, fcntl.F_DUPFD_CLOEXEC, 3)  # not in the place of the other
+            except OSError as error:
+                if error.errno != errno.EBADF:
+                    raise
+                self._saved = -1  # it is closed, as in a worker of a program without it
             os.dup2(own, self.number)
         except BaseException:
             os.close(own)
@@ -128,8 +135,11 @@ class _Stream:
             if getattr(sys, self.name) is self._text:
                 setattr(sys, self.name, self._before)
             self._before = None
-        os.dup2(self._saved, self.number)
-        os.close(self._saved)
+        if self._saved < 0:
+            os.close(self.number)
+        else:
+            os.dup2(self._saved, self.number)
+            os.close(self._saved)
         os.close(self._own)
         part = written.read(self.file)
         os.ftruncate(self.file, 0)
