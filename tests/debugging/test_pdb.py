@@ -7,10 +7,11 @@ import textwrap
 from pathlib import Path
 from typing import Any
 
-import pexpect
 import pytest
 
 from tests.failures.kit import wait_until
+
+pexpect: Any = pytest.importorskip("pexpect")
 
 PATIENCE = 25
 TASK = """

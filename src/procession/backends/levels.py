@@ -18,8 +18,8 @@ import threading
 from itertools import count
 from typing import Any
 
-from procession.backends import forksafe
-from procession.transport import levels
+from procession.backends import filters, forksafe
+from procession.transport import boards, levels
 
 
 class _Cache(dict[Any, Any]):
@@ -45,10 +45,11 @@ class LevelTable:
         forksafe.on_fork(cls._in_forked_child)
         with cls._lock:
             if cls._fd < 0:
-                cls._fd = forksafe.adopt(levels.create)
-                cls._memory = levels.memory_of(cls._fd)
+                cls._fd = forksafe.adopt(boards.create)
+                cls._memory = boards.memory_of(cls._fd)
                 _root()._cache = _Cache()
                 cls.tell()
+                filters.begin(cls._memory)
             cls._users += 1
             return cls._fd
 
@@ -61,6 +62,7 @@ class LevelTable:
                 memory, cls._memory = cls._memory, None
                 fd, cls._fd = cls._fd, -1
                 _plain_cache()
+                filters.end()
                 if memory is not None:
                     memory.close()
                 forksafe.close(fd)
@@ -83,6 +85,7 @@ class LevelTable:
     def _in_forked_child(cls) -> None:
         cls._lock, cls._fd, cls._users, cls._memory = threading.RLock(), -1, 0, None
         _plain_cache()
+        filters.end()
 
 
 def _root() -> Any:

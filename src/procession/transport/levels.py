@@ -1,10 +1,6 @@
-"""The levels of the parent's loggers, in memory that workers share: written when one is set, read before each record.
+"""The levels of the parent's loggers, on a board (boards.py): written when one is set, read before each record.
 
-    bytes 0..7   version: so many times were they written
-    then         two slots of `SLOT` bytes: 4 bytes of length, and that much marshalled (levels by name, disable)
-
-Version v is in slot v & 1, and is written whole before the version says so. A reader that is overtaken while it reads
-sees that by the version, and reads again. The file has no name; there is one for all pools of a program.
+The text is marshalled: (levels by name, disable).
 
 What a worker takes over is what has changed since it looked last: what its own code has set, it keeps until then.
 """
@@ -12,40 +8,22 @@ What a worker takes over is what has changed since it looked last: what its own 
 from __future__ import annotations
 
 import marshal
-import mmap
-import os
-from struct import Struct
+
+from procession.transport.boards import LEVELS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import mmap
     from types import ModuleType
     from typing import Any
-
-SLOT = 1 << 18
-_VERSION, _LENGTH = Struct("<Q"), Struct("<I")
-_SIZE = _VERSION.size + 2 * SLOT
-
-
-def create() -> int:
-    """A new table; returns its descriptor."""
-    fd = os.memfd_create("procession-levels", os.MFD_CLOEXEC)
-    os.ftruncate(fd, _SIZE)
-    return fd
 
 
 def write(memory: mmap.mmap, version: int, levels: dict[str, int], disable: int) -> None:
     """Parent: from now on these are the levels, of the loggers that have one; "" is the root."""
     text = marshal.dumps((levels, disable))
-    if len(text) > SLOT - _LENGTH.size:  # thousands of loggers with levels of their own: theirs are not looked at
+    if len(text) > LEVELS.most:  # thousands of loggers with levels of their own: theirs are not looked at
         text = marshal.dumps(({"": levels[""]}, disable))
-    at = _VERSION.size + (version & 1) * SLOT
-    memory[at : at + _LENGTH.size + len(text)] = _LENGTH.pack(len(text)) + text
-    memory[: _VERSION.size] = _VERSION.pack(version)
-
-
-def memory_of(fd: int) -> mmap.mmap:
-    """The parent's view."""
-    return mmap.mmap(fd, _SIZE)
+    LEVELS.write(memory, version, text)
 
 
 def table(logging: ModuleType) -> tuple[dict[str, int], int]:
@@ -63,9 +41,9 @@ def table(logging: ModuleType) -> tuple[dict[str, int], int]:
 class Levels:
     """A worker's view."""
 
-    def __init__(self, fd: int) -> None:
-        self._mmap = mmap.mmap(fd, _SIZE, prot=mmap.PROT_READ)
-        self._version = memoryview(self._mmap)[: _VERSION.size].cast("Q")
+    def __init__(self, memory: mmap.mmap) -> None:
+        self._memory = memory
+        self._version = LEVELS.version(memory)
         self._seen = 0
         self._levels: dict[str, int] = {"": 30}
         self._disable = 0
@@ -76,9 +54,10 @@ class Levels:
 
     def apply(self, logging: ModuleType) -> None:
         """Set what has changed."""
-        version, levels, disable = self._read()
+        version, text = LEVELS.read(self._memory)
         if version == self._seen:
             return
+        levels, disable = marshal.loads(text)
         module: Any = logging
         before = self._levels
         for name in {*before, *levels}:
@@ -91,15 +70,5 @@ class Levels:
         manager._clear_cache()
         self._levels, self._seen = levels, version  # last: who is interrupted begins anew
 
-    def _read(self) -> tuple[int, dict[str, int], int]:
-        while True:
-            version = self._version[0]
-            at = _VERSION.size + (version & 1) * SLOT
-            (length,) = _LENGTH.unpack_from(self._mmap, at)
-            text = self._mmap[at + _LENGTH.size : at + _LENGTH.size + min(length, SLOT)]
-            if self._version[0] == version:
-                levels, disable = marshal.loads(text)
-                return version, levels, disable
 
-
-__all__ = ["SLOT", "Levels", "create", "memory_of", "table", "write"]
+__all__ = ["Levels", "table", "write"]

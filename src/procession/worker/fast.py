@@ -9,7 +9,7 @@ from collections import deque
 
 from procession._native import native
 from procession.transport import frames
-from procession.worker import arena, asked, boot, notes, resting, stdio
+from procession.worker import arena, asked, boot, home, notes, resting, stdio
 from procession.worker.loop import Worker, serve_by
 
 TYPE_CHECKING = False  # typing costs a worker milliseconds; the checkers know this name
@@ -46,7 +46,7 @@ class FastWorker(Worker):
     def run(self) -> None:
         """Until STOP, or until the parent is gone."""
         ring, watched = self.ring, self._watched
-        group, frame = native.GROUP, native.FRAME
+        group, frame, news, watch = native.GROUP, native.FRAME, home.news, home.watch
         while True:
             if not ring.pending():
                 stdio.flush()
@@ -55,6 +55,8 @@ class FastWorker(Worker):
             if told is None:
                 return
             if told[0] == group:
+                if news[watch[0]] != watch[1]:
+                    home.hear()
                 self.group(told[1], told[2])
             elif told[0] == frame:
                 if told[1] == frames.STOP:

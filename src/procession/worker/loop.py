@@ -175,6 +175,8 @@ class Worker:
 
     def lease(self, payload: Any) -> None:
         """Run what the tokens allow of one lease."""
+        if home.news[home.watch[0]] != home.watch[1]:
+            home.hear()
         mark = bytes(payload[:1])
         groups = self.table.loads(memoryview(payload)[1:])
         del payload

@@ -1,0 +1,83 @@
+"""The filters of warnings, as they travel on a board (boards.py).
+
+The text is marshalled: a list of (action, message, category, module, lineno), as `warnings.filters` has them, but
+    message, module   None, a str, or (pattern, flags) of a regular expression
+    category          "module:qualname", or its pickle where a worker cannot import it
+A category of a module that a worker has not loaded is nothing that anything there can warn with, and is waited for: no
+module is imported for a filter.
+"""
+
+from __future__ import annotations
+
+import marshal
+import sys
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from typing import Any
+
+    Filter = tuple[str, Any, Any, Any, int]
+
+FRESH: list[Filter] = [
+    ("default", None, DeprecationWarning, "__main__", 0),
+    ("ignore", None, DeprecationWarning, None, 0),
+    ("ignore", None, PendingDeprecationWarning, None, 0),
+    ("ignore", None, ImportWarning, None, 0),
+    ("ignore", None, ResourceWarning, None, 0),
+]
+"""What an interpreter has that was told nothing."""
+
+
+def encode(filters: Iterable[Filter], named: Callable[[type], str | bytes | None]) -> bytes:
+    """`named` gives what stands for a category; None: it is left out."""
+    told = []
+    for action, message, category, module, lineno in filters:
+        name = named(category)
+        if name is not None:
+            told.append((str(action), _pattern(message), name, _pattern(module), int(lineno)))
+    return marshal.dumps(told)
+
+
+def urgent(filters: list[Filter]) -> bool:
+    """Whether they say something of warnings that C code may give before anybody imports `warnings`.
+
+    Those with a pattern (many a library adds such ones) have been made for particular texts and modules of Python code.
+    """
+    added = any(each not in FRESH and each[1] is None and each[3] is None for each in filters)
+    return added or any(each not in filters for each in FRESH)
+
+
+def decode(text: bytes, loads: Callable[[bytes], Any]) -> tuple[list[Filter], set[str]]:
+    """The filters, and the modules that are not loaded here of those that cannot be said yet."""
+    found: list[Filter] = []
+    missing = set()
+    for action, message, name, module, lineno in marshal.loads(text):
+        if isinstance(name, bytes):
+            category = loads(name)
+        else:
+            home, _, qualname = name.partition(":")
+            category = sys.modules.get(home)
+            if category is None:
+                missing.add(home)
+                continue
+            for part in qualname.split("."):
+                category = getattr(category, part, None)
+        if isinstance(category, type) and issubclass(category, Warning):
+            found.append((action, _compiled(message), category, _compiled(module), lineno))
+    return found, missing
+
+
+def _pattern(value: Any) -> Any:
+    return value if value is None or isinstance(value, str) else (value.pattern, value.flags)
+
+
+def _compiled(value: Any) -> Any:
+    if not isinstance(value, tuple):
+        return value
+    import re
+
+    return re.compile(*value)
+
+
+__all__ = ["FRESH", "decode", "encode", "urgent"]
