@@ -102,6 +102,8 @@ class Gatekeeper:
         pace = self.gate.pace
         if isinstance(pace, SharedPace):
             pace.rested[self.poke] = None
+        widened = self.owner.engine.widened
+        widened[self.poke] = None
         try:
             while not self.over:
                 alarm = self._alarm
@@ -112,6 +114,7 @@ class Gatekeeper:
             self._broken = error
             self._refuse_all(error)
         finally:
+            widened.pop(self.poke, None)
             if isinstance(pace, SharedPace):
                 pace.rested.pop(self.poke, None)
 
@@ -165,6 +168,7 @@ class Gatekeeper:
     def _choose(self, now: int) -> list[Any]:
         """What of the line starts now; it has left it. Under the lock."""
         starts, chosen = self.owner.flow.starts, []
+        self.gate.workers = self.owner.engine.at_once
         while starts:
             line, at = self._standing(starts)
             if not self.gate.startable(line, now) or not self.gate.start(now):

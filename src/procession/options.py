@@ -33,6 +33,9 @@ OWN: Mapping[str, tuple[str, ...]] = {
 }
 """Words that only some backends understand."""
 
+AUTO = "auto"
+CAP = 32
+"""So many workers, or four for each CPU if that is more, a pool has at most that finds out by itself how many."""
 LONGEST = 1e9
 """Seconds; more is a mistake, or means None."""
 LEAST_MEMORY = 16 << 20
@@ -49,6 +52,8 @@ POOL_MEANT: Mapping[str, str] = {
     "n_workers": _WORKERS,
     "num_workers": _WORKERS,
     "workers": _WORKERS,
+    "cap": "max_workers_cap",
+    "adaptive": 'max_workers="auto"',
     "nthreads": 'max_workers, with backend="threads"',
     "threads": 'max_workers, with backend="threads"',
     "context": "mp_context",
@@ -140,14 +145,28 @@ def check_own(backend: str, words: Mapping[str, object]) -> None:
             raise TypeError(f'{word} is an option of {theirs}; this pool has backend="{backend}"')
 
 
-def check_max_workers(value: object) -> None:
-    """None, or an int of at least 1."""
-    if value is None:
+def check_max_workers(value: object, auto: bool = False) -> None:
+    """None, or an int of at least 1; or "auto", where a pool can find out by itself."""
+    if value is None or (auto and value == AUTO):
         return
     if isinstance(value, bool) or not isinstance(value, int):
-        raise TypeError(f"max_workers must be an integer or None (the CPUs of this process), not {kind(value)}")
+        either = "an integer or None (the CPUs of this process)" + (f", or {AUTO!r}" if auto else "")
+        raise TypeError(f"max_workers must be {either}, not {kind(value)}")
     if value <= 0:
         raise ValueError("max_workers must be greater than 0")
+
+
+def auto_cap(max_workers: object, cap: object, cpus: int) -> int | None:
+    """The most workers of a pool that finds out by itself how many it has; None for others."""
+    if cap is not None:
+        if max_workers != AUTO:
+            raise TypeError('max_workers_cap is for max_workers="auto"; else max_workers says how many at most')
+        if isinstance(cap, bool) or not isinstance(cap, int):
+            raise TypeError(f"max_workers_cap must be an integer, or None for {CAP}, not {kind(cap)}")
+        if cap < 1:
+            raise ValueError(f"max_workers_cap must be at least 1; got {cap}")
+        return cap
+    return max(CAP, 4 * cpus) if max_workers == AUTO else None
 
 
 def check_max_tasks(value: object) -> None:

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable, Sequence
 
 from procession import options
-from procession.backends.base import WorkerConfig
+from procession.backends.base import AutoStats, WorkerConfig
 from procession.backends.saying import said, say
 from procession.driver import lifecycle
 from procession.pool_face import PoolFace
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import threading
     from multiprocessing.context import BaseContext
     from types import TracebackType
-    from typing import Any, NoReturn, Unpack
+    from typing import Any, Literal, NoReturn, Unpack
 
     from procession.backends.base import Engine
     from procession.options import Overflow
@@ -34,7 +34,7 @@ class PoolStats:
     backend: str
     """ "processes", "threads" or "inline"."""
     max_workers: int
-    """So many workers at most."""
+    """So many workers at most; with "auto", now."""
     workers: int
     """Workers that there are, or are being started."""
     idle: int
@@ -63,19 +63,30 @@ class PoolStats:
     """Threads that were given up, since they could not be killed, and have not come to an end."""
     quarantined: tuple[BaseException, ...] = ()
     """The `PoisonTask` errors of the latest hundred items that killed their worker at every try."""
+    auto: AutoStats | None = None
+    """With `max_workers="auto"`: why it has as many workers as it has."""
 
 
 def make_engine(
-    backend: str, max_workers: int, config: WorkerConfig, *, stall_after: float | None = None, **own: Any
+    backend: str,
+    max_workers: int,
+    config: WorkerConfig,
+    *,
+    stall_after: float | None = None,
+    cap: int | None = None,
+    **own: Any,
 ) -> Engine:
     """The engine of a backend, looked after when the interpreter ends; its module is imported now.
 
-    `stall_after`: see `Pool`. `own`: words of that backend only; None and () count as not given. Raises ValueError for
+    `stall_after`: see `Pool`. `cap`: `max_workers` is where it begins, and this the most that it may find worth having.
+    `own`: words of that backend only; None and () count as not given. Raises ValueError for
     an unknown backend.
     """
     options.check_backend(backend)
     options.check_own(backend, own)
     words: dict[str, Any] = {word: value for word, value in own.items() if value is not None and value != ()}
+    if cap is not None:
+        words["cap"] = cap
     engine: Any
     if backend == "threads":
         from procession.driver.threads import ThreadEngine
@@ -102,7 +113,9 @@ class Pool(PoolFace):
     """Runs functions on workers of its own: an Executor whose tasks survive each other.
 
     max_workers: at most so many, started when there is work for them; None: the CPUs that this process may use, by
-        affinity and by the quota of its container.
+        affinity and by the quota of its container. "auto": as many at first; more, while items wait and the workers
+        wait for something else than a CPU, and fewer again when they compute: `stats().auto` says why.
+    max_workers_cap: with "auto", the most; None: 32, or four for each CPU if that is more.
     mp_context: start worker processes by this multiprocessing context, instead of from the zygote.
     initializer, initargs: `initializer(*initargs)` runs once in each worker before anything else.
     max_tasks_per_child: a worker process is replaced after so many items.
@@ -133,11 +146,12 @@ class Pool(PoolFace):
 
     def __init__(
         self,
-        max_workers: int | None = None,
+        max_workers: int | Literal["auto"] | None = None,
         mp_context: BaseContext | None = None,
         initializer: Callable[..., object] | None = None,
         initargs: tuple[Any, ...] = (),
         *,
+        max_workers_cap: int | None = None,
         max_tasks_per_child: int | None = None,
         max_memory_per_child: int | tuple[int, int] | None = None,
         max_age_per_child: float | None = None,
@@ -150,7 +164,7 @@ class Pool(PoolFace):
         **own: Unpack[PoolOwn],
     ) -> None:
         options.check_backend(backend)
-        options.check_max_workers(max_workers)
+        options.check_max_workers(max_workers, auto=True)
         options.check_worker(initializer, initargs, setup)
         options.check_max_tasks(max_tasks_per_child)
         options.check_pending(max_pending, overflow)
@@ -166,13 +180,13 @@ class Pool(PoolFace):
         given: dict[str, Any] = {**own, **recycling, "mp_context": mp_context, "preload": tuple(preload)}
         options.check_own(backend, given)
         self._recycles = [word for word, limit in recycling.items() if limit is not None]
-        if mp_context is not None and self._recycles:
-            _refuse_fork(mp_context, self._recycles[0])
         self._backend = backend
-        self._max_workers = 1 if backend == "inline" else max_workers or _cpus()
+        self._max_workers, self._cap = _widths(backend, max_workers, max_workers_cap)
+        if mp_context is not None:
+            _refuse_fork(mp_context, *self._recycles, *(() if self._cap is None else ('max_workers="auto"',)))
         self._given_context = mp_context
         self._config = config = WorkerConfig(initializer, tuple(initargs), setup)
-        self._engine = make_engine(backend, self._max_workers, config, stall_after=stall_after, **given)
+        self._engine = make_engine(backend, self._max_workers, config, stall_after=stall_after, cap=self._cap, **given)
         if max_pending is not None:
             from procession.pool_room import Room
 
@@ -191,7 +205,7 @@ class Pool(PoolFace):
         numbers = self._engine.stats()
         return PoolStats(
             backend=self._backend,
-            max_workers=self._max_workers,
+            max_workers=self._engine.max_workers,
             workers=numbers.workers,
             idle=numbers.idle,
             busy=numbers.busy,
@@ -206,6 +220,7 @@ class Pool(PoolFace):
             retries=numbers.retries,
             abandoned=numbers.abandoned,
             quarantined=numbers.quarantined,
+            auto=numbers.auto,
         )
 
     def dump(self) -> str:
@@ -218,7 +233,7 @@ class Pool(PoolFace):
         return text
 
     def __repr__(self) -> str:
-        return f"<Pool of at most {self._max_workers} {self._backend} at {id(self):#x}>"
+        return f"<Pool of at most {self._cap or self._max_workers} {self._backend} at {id(self):#x}>"
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("a pool cannot be pickled: it stays in the process that made it; a task makes one of its own")
@@ -327,10 +342,19 @@ def _cpus() -> int:
     return cpu.available()
 
 
-def _refuse_fork(mp_context: BaseContext, word: str) -> None:
-    if mp_context.get_start_method(allow_none=False) == "fork":
+def _widths(backend: str, max_workers: int | str | None, max_workers_cap: int | None) -> tuple[int, int | None]:
+    """How many workers at first, and at most if that is found out."""
+    width = max_workers if isinstance(max_workers, int) else _cpus()
+    cap = options.auto_cap(max_workers, max_workers_cap, width)
+    if backend == "inline":
+        return 1, None
+    return (width, None) if cap is None else (min(width, cap), cap)
+
+
+def _refuse_fork(mp_context: BaseContext, *words: str) -> None:
+    if words and mp_context.get_start_method(allow_none=False) == "fork":
         raise ValueError(
-            f"{word} is incompatible with the 'fork' multiprocessing start method; supply a different mp_context."
+            f"{words[0]} is incompatible with the 'fork' multiprocessing start method; supply a different mp_context."
         )
 
 

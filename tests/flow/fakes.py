@@ -27,7 +27,8 @@ class CommandEngine:
 
     def __init__(self, max_workers: int = 2, config: WorkerConfig | None = None, *, copies: bool = False) -> None:
         self.capabilities = Capabilities("command", False, True, copies, False)
-        self.max_workers = max_workers
+        self.max_workers = self.at_once = max_workers
+        self.widened: dict[Any, None] = {}
         self.config = config
         self.teardown_errors: list[BaseException] = []
         self.posted: list[Task] = []

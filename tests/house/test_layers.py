@@ -130,7 +130,7 @@ DEPENDENCIES: Mapping[str, tuple[str, ...]] = {
     "joblib": ("adapters.joblib",),
     "numpy": ("arrays", "backends.channel_fast", "transport.passed", "worker.chance"),
     "opentelemetry": ("worker.telemetry",),
-    "psutil": ("backends.memory", "backends.offspring"),
+    "psutil": ("backends.cpu_time", "backends.memory", "backends.offspring"),
     "threadpoolctl": ("worker.share",),
     "coverage": ("worker.measuring",),
 }

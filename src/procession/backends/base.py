@@ -54,6 +54,22 @@ class WorkerConfig:
 
 
 @frozen
+class AutoStats:
+    """Why a pool with `max_workers="auto"` has as many workers as it has."""
+
+    cpus: int
+    """It begins with so many, and never has fewer."""
+    cap: int
+    """It never has more."""
+    on_cpu: float
+    """The part of the time that a worker that runs something is on a CPU, of late; programs that it has started too."""
+    in_line: float
+    """The part of that time that it could go on, and has no CPU. The rest it waits for something else."""
+    why: str
+    """What was found when the number was last changed, or why it stays."""
+
+
+@frozen
 class EngineStats:
     """Numbers of one engine at one moment."""
 
@@ -70,6 +86,7 @@ class EngineStats:
     retries: int = 0
     abandoned: int = 0
     quarantined: tuple[BaseException, ...] = ()
+    auto: AutoStats | None = None
 
 
 class Function(Protocol):
@@ -112,6 +129,9 @@ class Engine(Protocol):
 
     foreign: bool
     """This is a forked child of the process that made it: there is nobody who would do its work."""
+
+    widened: dict[Callable[[], object], None]
+    """What is called when `at_once` has changed, by whatever thread; short, and never raising."""
 
     teardown_errors: Sequence[BaseException]
     """What the teardowns of setups raised; complete when `shutdown(wait=True)` has returned."""
@@ -162,6 +182,12 @@ class Engine(Protocol):
     @property
     def takes_work(self) -> bool:
         """`post` would not raise."""
+        ...
+
+    @property
+    def at_once(self) -> int:
+        """So many calls are worth handing over at once: one for each worker; and where it finds its width by itself and
+        could have more, as many again, which shows that there is work for these."""
         ...
 
     def resize(self, max_workers: int) -> None:

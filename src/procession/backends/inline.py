@@ -46,13 +46,14 @@ FLUSH_NS = 1_000_000
 class InlineEngine(Dumps, LocalScripts):
     """See `backends.base.Engine`."""
 
-    max_workers = 1
+    max_workers = at_once = 1
     foreign = False
+    broken: BaseException | None = None
 
     def __init__(self, config: WorkerConfig | None = None, *, pickle: bool = False) -> None:
         self.capabilities = Capabilities("inline", can_kill=False, owns_workers=False, pickles=pickle, in_caller=True)
         self.teardown_errors: list[BaseException] = []
-        self.broken: BaseException | None = None
+        self.widened: dict[Callable[[], object], None] = {}
         self._calls = InlineCalls(config or WorkerConfig(), pickle)
         self._copier = self._calls.copier
         self._functions = FunctionTable()
@@ -215,9 +216,6 @@ class InlineEngine(Dumps, LocalScripts):
 
     # -- ending ------------------------------------------------------------------------------------------------------
 
-    def obey(self) -> None:
-        """See `Engine.obey`."""
-
     def cancel_group(self, group: object, kill: bool = False) -> None:
         """See `Engine.cancel_group`: nothing waits here, and what runs looks at its run."""
 
@@ -230,9 +228,9 @@ class InlineEngine(Dumps, LocalScripts):
         """See `Engine.resize`: there is one worker, the caller."""
 
     def warm(self) -> None:
-        """See `Engine.warm` and `Engine.begin`."""
+        """See `Engine.warm`, `begin` and `obey`."""
 
-    begin = warm
+    begin = obey = warm
 
     def shutdown(self, wait: bool, cancel: bool) -> None:
         """See `Engine.shutdown`. What another thread runs is waited for; a task that shuts down is not."""

@@ -1,4 +1,4 @@
-"""How much memory a worker takes, and whether the kernel's OOM killer has struck near us.
+"""How much memory a worker takes, how much there is, and whether the kernel's OOM killer has struck near us.
 
 Sources: proc_pid_statm(5), proc(5) (/proc/vmstat), and the kernel's admin-guide/cgroup-v2.rst (memory.events) and
 admin-guide/cgroup-v1/memory.rst (memory.oom_control).
@@ -56,6 +56,33 @@ def _asked_psutil(pid: int) -> int | None:
         return None
 
 
+def available(root: str = "/") -> int | None:
+    """The bytes that programs here could still have: by the system (MemAvailable), and by each control group's limit.
+
+    Of what a group uses, file pages that could be dropped do not count. None where it cannot be known. Never raises.
+    """
+    found = [
+        int(words[1]) * 1024
+        for line in read(os.path.join(root, "proc/meminfo")).splitlines()
+        if len(words := line.split()) > 1 and words[0] == "MemAvailable:" and words[1].isdigit()
+    ]
+    for mount, group, unified in groups("memory", root):
+        for folder in upwards(mount, group):
+            limit = _number(folder, "memory.max" if unified else "memory.limit_in_bytes")
+            used = _number(folder, "memory.current" if unified else "memory.usage_in_bytes")
+            if limit is not None and used is not None:
+                cached = _count(
+                    os.path.join(folder, "memory.stat"), "inactive_file" if unified else "total_inactive_file"
+                )
+                found.append(max(0, limit - used + (cached or 0)))
+    return min(found, default=None)
+
+
+def _number(folder: str, name: str) -> int | None:
+    text = read(os.path.join(folder, name)).strip()
+    return int(text) if text.isdigit() else None
+
+
 class OomWatch:
     """Tells whether the OOM killer has struck since it was last asked. For one thread.
 
@@ -104,11 +131,11 @@ def _kills(root: str) -> Iterator[tuple[str, int]]:
         yield file, count
 
 
-def _count(file: str) -> int | None:
-    """What the line `oom_kill` of a file says."""
+def _count(file: str, wanted: str = "oom_kill") -> int | None:
+    """What the line of this name in a file says."""
     for line in read(file).splitlines():
         name, _, value = line.partition(" ")
-        if name == "oom_kill":
+        if name == wanted:
             try:
                 return int(value)
             except ValueError:

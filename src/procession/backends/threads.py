@@ -22,7 +22,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures._base import RUNNING
 from functools import partial
 from queue import SimpleQueue
-from threading import get_ident
+from threading import get_ident, get_native_id
 from time import perf_counter_ns
 from typing import Any, Protocol, cast
 
@@ -109,7 +109,7 @@ class ThreadWorker:
         self.ring = self.bell.put
         self.direct: CallFuture[Any] | None = None  # the call that it runs, taken past the core
         self.told = False  # the core was told of it meanwhile
-        self.ident = 0
+        self.ident = self.native = 0
         self.moved_at = 0  # when it took what it has in hand, or something of that was heard of last, in ns
         self.leases: deque[list[Segment]] = deque()  # the first is the one being run, until it is done
         self.current: Segment | None = None  # whose outcomes lie in `out`; changes only while that is empty
@@ -155,7 +155,7 @@ class ThreadWorker:
     def serve(self) -> None:
         """The life of the thread."""
         host = self.host
-        self.ident = get_ident()
+        self.ident, self.native = get_ident(), get_native_id()
         sharing.divide(self.among)
         asked.answer_for_thread(self._is_asked)
         try:

@@ -162,6 +162,27 @@ class Resized:
 
 
 @record
+class Measured:
+    """How it was since the last time, for a pool that finds its width by itself (auto.py)."""
+
+    now: int
+    running: int
+    """Workers that run something now."""
+    waiting: int
+    """Items that nobody runs."""
+    done: int
+    """Items that have ended meanwhile."""
+    run_ns: int
+    """For how long workers ran something, all together; of those that did then as now. 0: nothing could be measured."""
+    cpu_ns: int
+    """Of this, on a CPU: they, and the programs that they have started."""
+    queued_ns: int
+    """Of this, ready to go on, but without a CPU."""
+    room: int | None = None
+    """So many more workers the memory has room for; None: it is not known."""
+
+
+@record
 class CancelAsked:
     """Somebody wants these tasks, which are in flight but perhaps not started, not to run; `kill`: nor to go on."""
 
@@ -206,6 +227,7 @@ Event = (
     | Due
     | Heavy
     | Resized
+    | Measured
     | Lost
     | CancelAsked
     | GroupCancelled

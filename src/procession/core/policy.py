@@ -7,6 +7,8 @@ moment). Nothing here changes what a user can observe but speed.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from procession._native import native
 
 TARGET_NS = 3_000_000
@@ -56,3 +58,13 @@ class Profile:
     def cost_of(self, items: int) -> float:
         """Expected nanoseconds for `items` items; what was never measured counts as dear."""
         return items * (self.mean_ns if self.mean_ns >= 0 else float(PREFETCH_BELOW_NS))
+
+
+def learn(done: int, busy_ns: int, profiles: Sequence[Profile], items: int, expected_ns: float) -> None:
+    """A lease has ended of which `done` items took `busy_ns`; `items` were in it, expected to take `expected_ns`."""
+    if len(profiles) == 1:
+        profiles[0].observe(done, busy_ns)
+    elif done:
+        ratio = busy_ns / max(expected_ns * done / items, 1.0)
+        for profile in profiles:
+            profile.scale(ratio)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from procession.core import (
     assign,
@@ -22,9 +22,13 @@ from procession.core import (
     supervising,
 )
 from procession.core.line import Line
+from procession.core.policy import learn
 from procession.core.state import PoolState as PoolState
 from procession.core.task import Task, kinds_of
 from procession.core.worker import Signal, State, Worker
+
+if TYPE_CHECKING:
+    from procession.core.auto import AutoWidth
 
 
 class PoolCore:
@@ -32,6 +36,7 @@ class PoolCore:
 
     def __init__(self, max_workers: int, *, max_tasks_per_child: int | None = None, can_kill: bool = True) -> None:
         self.max_workers = max_workers
+        self.auto: AutoWidth | None = None  # who finds out how many that are to be, if not the user
         self.size = max_workers  # as the user wants it
         self.can_kill = can_kill
         self.max_orphans = max_workers  # so many threads that were given up are replaced
@@ -143,13 +148,7 @@ class PoolCore:
     def lease_ended(self, event: events.LeaseEnded) -> None:
         """Learn what it cost; its number is free."""
         worker = self.heard(event)
-        profiles, items, expected_ns = worker.end_lease()
-        if len(profiles) == 1:
-            profiles[0].observe(event.items, event.busy_ns)
-        elif event.items:
-            ratio = event.busy_ns / max(expected_ns * event.items / items, 1.0)
-            for profile in profiles:
-                profile.scale(ratio)
+        learn(event.items, event.busy_ns, *worker.end_lease())
         if self.calm:
             self.calm -= 1
         self.index(worker)
@@ -291,6 +290,7 @@ _HANDLERS: dict[type, Callable[[PoolCore, Any], None]] = {
     events.Due: recycling.due,
     events.Heavy: supervising.heavy,
     events.Resized: recycling.resized,
+    events.Measured: recycling.measured,
     events.Lost: losing.lost,
     events.StartFailed: starting.start_failed,
     events.CancelAsked: cancelling.cancel_asked,

@@ -126,6 +126,14 @@ def resized(core: PoolCore, event: events.Resized) -> None:
             core.index(worker)
 
 
+def measured(core: PoolCore, event: events.Measured) -> None:
+    """A pool that finds its width by itself (auto.py) gets as many as that says."""
+    if core.auto is not None:
+        count = core.auto.next(event, core.max_workers)
+        if count != core.size:
+            resized(core, events.Resized(count))
+
+
 def _let_go(core: PoolCore) -> int:
     """Who is too many leaves, those first that do nothing; returns how many those are who stay, beyond what may be."""
     counted = [worker for worker in core.workers.values() if worker.usable]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from procession import errors
 from procession.backends import tasks
-from procession.backends.base import EngineStats
+from procession.backends.base import AutoStats, EngineStats
 from procession.backends.tasks import CallFuture, ChunkTask
 from procession.core import commands
 from procession.core.pool import PoolCore
@@ -147,4 +147,7 @@ def numbers(core: PoolCore, waiting: int, answers: Answers | None, direct: int =
         retries=0 if answers is None else answers.retries,
         abandoned=core.orphans,
         quarantined=() if answers is None else tuple(answers.quarantined),
+        auto=None
+        if (auto := core.auto) is None
+        else AutoStats(auto.cpus, auto.cap, auto.on_cpu, auto.in_line, auto.why),
     )

@@ -41,6 +41,7 @@ class Beginning(ProcessLooks):
     _preload: tuple[str, ...]
     _limits: tuple[float | None, int | tuple[int, int] | None]
     _name: str
+    _cap: int | None
     _closing: bool
     _ruled: bool
     _dropped: list[None]
@@ -76,6 +77,10 @@ class Beginning(ProcessLooks):
         """See `Engine.takes_work`."""
 
     @abstractmethod
+    def _resized(self, max_workers: int) -> None:
+        """The pool finds its width by itself, and has found this one."""
+
+    @abstractmethod
     def _close_door(self) -> None:
         """No more tasks are taken."""
 
@@ -100,7 +105,13 @@ class Beginning(ProcessLooks):
         from procession.transport.codec import Codec
 
         core = PoolCore(self.max_workers, max_tasks_per_child=self._max_tasks)
-        core, codec = vars(self).setdefault("_first", (core, Codec(Profile, supply=Arenas(self.max_workers))))
+        if self._cap is not None:
+            from procession.core.auto import AutoWidth
+
+            core.auto = AutoWidth(self.max_workers, self._cap)
+        core, codec = vars(self).setdefault(
+            "_first", (core, Codec(Profile, supply=Arenas(self._cap or self.max_workers)))
+        )
         vars(self).update(core=core, codec=codec, encode=codec.encode)
 
     def _start(self) -> Inbox:
@@ -136,6 +147,8 @@ class Beginning(ProcessLooks):
         driver: Driver = kit.Driver(self.core, inbox, self.codec, self.callbacks)
         driver.when_broken = self._close_door
         driver.limit(kit.limits(*self._limits))
+        if self.core.auto is not None:
+            driver.measure(self.core.auto, self._resized)
         driver.door = self.door
         try:
             kit.arrange(driver, self.codec, self._config, context, self._preload, self.among)

@@ -53,6 +53,7 @@ class LockedCore(LockedRules):
     def __init__(self, max_workers: int, config: WorkerConfig, thread_name_prefix: str) -> None:
         super().__init__(Callbacks())
         self.core = PoolCore(max_workers, can_kill=False)
+        self.rings_meter = False  # the driver measures, and sleeps until it is rung for what waits
         self.config = config
         self.among = sharing.divisor() * (max_workers + config.beside)
         self.prefix = thread_name_prefix
@@ -116,7 +117,7 @@ class LockedCore(LockedRules):
         """Who is woken by the next post? True if that is somebody new: what came before has not rung him."""
         if self.asleep:
             ring = self.asleep[-1].ring
-        elif (self.core.width < self.core.max_workers or self.ruled) and not self.closed:
+        elif (self.core.width < self.core.max_workers or self.ruled or self.rings_meter) and not self.closed:
             ring = self._ring_driver
         else:
             ring = None
@@ -169,6 +170,9 @@ class LockedCore(LockedRules):
                 self._perform_all()
                 if self.core.ruled:
                     self.call_keeper()
+                if self.rings_meter and self.core.line.items:
+                    self.rings_meter = False
+                    self.bell.put(None)
                 return
             except BaseException as error:
                 self._collapse(error)

@@ -20,7 +20,11 @@ from procession.driver.recycling import Limits, Recycler
 from procession.driver.verdicts import Obituary
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from procession.core.auto import AutoWidth
     from procession.driver.callbacks import Callbacks
+    from procession.driver.metering import Meter
     from procession.transport.codec import Codec
 
 BOUND_NS = 50_000_000
@@ -39,6 +43,18 @@ class Supervisor(LaneKeeper):
         self._oom = OomWatch()
         self._recycler: Recycler | None = None
         self._capturing: set[int] = set()  # workers with captured tasks, which may write too much
+        self._meter: Meter | None = None
+
+    def measure(self, auto: AutoWidth, resized: Callable[[int], object]) -> None:
+        """The pool is to find its width by itself; `resized` is told of each new one."""
+        from procession.backends.cpu_time import of_process
+        from procession.driver.metering import Meter
+
+        self._meter = Meter(self, auto, of_process, resized, weighs=True)
+
+    def numbers_of_workers(self) -> dict[int, int]:
+        """See `metering.Host`."""
+        return self.pids
 
     def limit(self, limits: Limits) -> None:
         """What workers may come to."""
@@ -49,7 +65,8 @@ class Supervisor(LaneKeeper):
     @property
     def keeps_time(self) -> bool:
         """Something may be wanted at some time, whatever happens."""
-        return self.core.ruled or bool(self.deadlines or self._capturing) or self._recycler is not None
+        watched = self.deadlines or self._capturing or self._recycler or self._meter
+        return self.core.ruled or bool(watched)
 
     @property
     def recycles(self) -> bool:
@@ -65,8 +82,8 @@ class Supervisor(LaneKeeper):
 
     def sooner(self, patience: float) -> float:
         """So many seconds (-1: for ever), or those until `watch_time` has something to do."""
-        at = None if self._recycler is None else self._recycler.wanted_at()
-        others = [*self.deadlines.values(), *(() if at is None else (at,))]
+        found = [each.wanted_at() for each in (self._recycler, self._meter) if each is not None]
+        others = [*self.deadlines.values(), *(at for at in found if at is not None)]
         if self._capturing and self.core.in_flight:
             others.append(self._bounded_at + BOUND_NS)
         left = self.keeper.time_left(*others)
@@ -81,6 +98,8 @@ class Supervisor(LaneKeeper):
         self.keeper.watch()
         if self._recycler is not None:
             self._recycler.watch()
+        if self._meter is not None:
+            self._meter.watch()
         if self._capturing and self._bounded_at + BOUND_NS <= now:
             self._bounded_at = now
             self._bound_written()

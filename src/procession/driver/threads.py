@@ -30,8 +30,7 @@ from procession.core.task import Task
 from procession.driver import dumping, lifecycle
 from procession.driver.answers import start_error
 from procession.driver.lifecycle import in_turn
-from procession.driver.locked_rules import NEVER
-from procession.driver.thread_host import ThreadHost
+from procession.driver.thread_width import MeteredHost
 
 TICK = 0.001
 """Seconds between two looks at the `out` of workers, while something lies there."""
@@ -74,27 +73,28 @@ class Gates:
 GATES = Gates()
 
 
-class ThreadEngine(ThreadHost, Dumps):
+class ThreadEngine(MeteredHost, Dumps):
     """Worker threads behind the contract of `backends.base.Engine`.
 
     Args:
         max_workers: at most so many threads, started when there is work for them.
+        cap: up to so many, if that is found to be worth it (core/auto.py).
         config: initializer and setup.
         thread_name_prefix: workers are called `<prefix>_0`, `<prefix>_1`, ...
     """
 
     capabilities = Capabilities("threads", can_kill=False, owns_workers=True, pickles=False, in_caller=False)
 
-    def __init__(self, max_workers: int, config: WorkerConfig, *, thread_name_prefix: str = "") -> None:
+    def __init__(
+        self, max_workers: int, config: WorkerConfig, *, thread_name_prefix: str = "", cap: int | None = None
+    ) -> None:
         number = next(_numbers)
-        super().__init__(max_workers, config, thread_name_prefix or f"procession-{number}")
-        self.max_workers = max_workers
+        super().__init__(max_workers, config, thread_name_prefix or f"procession-{number}", cap)
         self._functions = FunctionTable()
         self._known = self._functions.known
         self._driver_name = f"procession-driver-{number}"
         self._drivers: list[threading.Thread] = []
         self.last_words: tuple[list[Any], list[Any]] = ([], [])  # see `lifecycle.when_dropped`
-        self._growing = True
         self._closing = False
         self._killed = False
         self.foreign = False
@@ -126,7 +126,7 @@ class ThreadEngine(ThreadHost, Dumps):
         any(map(in_turn, self.targets, repeat(list(posted))))
         if self.closed:
             self._sweep()
-        elif self._growing:
+        elif self.growing:
             self._grow(len(posted))
 
     def post_call(self, future: CallFuture[Any]) -> None:
@@ -138,7 +138,7 @@ class ThreadEngine(ThreadHost, Dumps):
         any(map(in_turn, self.targets, repeat(future)))
         if self.closed:
             self._sweep()
-        elif self._growing:
+        elif self.growing:
             self._grow(1)
 
     def obey(self) -> None:
@@ -155,7 +155,7 @@ class ThreadEngine(ThreadHost, Dumps):
         """See `Engine.resize`."""
         self._admit()
         self.max_workers = max_workers
-        self._growing = True
+        self.growing = True
         self._request(events.Resized(max_workers))
 
     def warm(self) -> None:
@@ -246,7 +246,7 @@ class ThreadEngine(ThreadHost, Dumps):
         """
         waiting = len(self.inbox)
         if self.core.width >= self.core.max_workers:
-            self._growing = False
+            self.growing = False
         elif posted == 1 and (waiting <= len(self.asleep) if waiting else not self.lock.locked()):
             return
         else:
@@ -272,6 +272,7 @@ class ThreadEngine(ThreadHost, Dumps):
                         self.look_around()
                     if self.core.ruled:
                         self.keeper.watch()
+                    self.measure()
                     self.settle()
             self.guarded = True
             self._sweep()
@@ -280,10 +281,8 @@ class ThreadEngine(ThreadHost, Dumps):
 
     def _wait(self) -> None:
         patience = TICK if self.watched else None
-        if self.core.ruled and patience is None:
-            with self.lock:
-                self.wakes_at = self.keeper.wanted_at() or NEVER
-                patience = self.keeper.time_left()
+        if patience is None and (self.core.ruled or self.meter is not None):
+            patience = self.time_left()
         try:
             self.bell.get(timeout=patience)
             while not self.bell.empty():

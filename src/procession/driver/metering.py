@@ -1,0 +1,121 @@
+"""Looks at the workers of a pool that finds its width by itself; what comes of it the core decides (core/auto.py).
+
+Laws
+1. It looks every TICK_NS while there is work, and not at all while there is none, but for the one look after which
+   what was not used is given back.
+2. What was measured is of those workers that ran something at this look and at the last one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from time import monotonic_ns
+from typing import TYPE_CHECKING, Protocol
+
+from procession.backends.cpu_time import Taken
+from procession.backends.memory import available, resident
+from procession.core import events
+from procession.core.auto import TICK_NS, AutoWidth
+from procession.core.state import State
+
+if TYPE_CHECKING:
+    from procession.core.pool import PoolCore
+
+
+class Host(Protocol):
+    """Who steps the core."""
+
+    core: PoolCore
+    done: int
+    failed: int
+
+    def step(self, event: events.Event) -> None:
+        """Tell the core and do what it says."""
+        ...
+
+    def numbers_of_workers(self) -> Mapping[int, int]:
+        """Of each worker there is, what the system calls it: a pid, or a thread's."""
+        ...
+
+
+class Meter:
+    """Measures for one host; called where that may step its core.
+
+    Args:
+        taken: what the worker of such a number has taken of the CPUs.
+        resized: called with the new width, when that has changed.
+        weighs: a worker has memory of its own.
+        ended: what has been taken so far that is no longer in what `taken` says of any worker.
+    """
+
+    def __init__(
+        self,
+        host: Host,
+        auto: AutoWidth,
+        taken: Callable[[int], Taken | None],
+        resized: Callable[[int], object],
+        *,
+        weighs: bool = False,
+        ended: Callable[[], int] = lambda: 0,
+    ) -> None:
+        self._host = host
+        self._auto = auto
+        self._taken = taken
+        self._weighs = weighs
+        self._resized = resized
+        self._ended = ended
+        self._ended_ns = 0
+        self._at = 0  # when it last looked
+        self._seen: dict[int, Taken] = {}  # of those that ran something then
+        self._done = 0
+
+    def wanted_at(self) -> int | None:
+        """When `watch` has something to do; None: when there is work again."""
+        core = self._host.core
+        if core.in_flight or core.line.items:
+            return self._at + TICK_NS
+        if self._auto.width <= self._auto.start:
+            return None
+        return self._auto.idles_until or self._at + TICK_NS
+
+    def watch(self) -> None:
+        """Look, if the time has come."""
+        now = monotonic_ns()
+        at = self.wanted_at()
+        if at is None or at > now:
+            return
+        passed, self._at = now - self._at, now
+        host, core = self._host, self._host.core
+        names = host.numbers_of_workers()
+        running = [wid for wid, worker in list(core.workers.items()) if worker.state is State.BUSY]
+        before, self._seen = self._seen, {}
+        run_ns = cpu_ns = queued_ns = 0
+        for wid in running:
+            taken = self._taken(names[wid]) if wid in names else None
+            if taken is None:
+                continue
+            self._seen[wid] = taken
+            if (last := before.get(wid)) is not None:
+                run_ns += passed
+                cpu_ns += taken.cpu_ns - last.cpu_ns  # less, if a program of a thread has ended
+                queued_ns += taken.queued_ns - last.queued_ns
+        ended_ns = self._ended()
+        cpu_ns += ended_ns - self._ended_ns
+        self._ended_ns = ended_ns
+        waiting = core.line.items + max(0, core.in_flight - len(running))
+        done = host.done + host.failed
+        ended, self._done = done - self._done, done
+        room = self._room(names, running) if waiting and self._weighs else None
+        width = self._auto.width
+        host.step(events.Measured(now, len(running), waiting, ended, run_ns, max(0, cpu_ns), max(0, queued_ns), room))
+        if self._auto.width != width:
+            self._resized(self._auto.width)
+
+    def _room(self, names: Mapping[int, int], running: list[int]) -> int | None:
+        """How many workers such as the largest there have room in half of what memory is to be had."""
+        weights = [resident(names[wid]) or 0 for wid in running[:4] if wid in names]
+        free = available()
+        return None if free is None or not any(weights) else free // 2 // max(weights)
+
+
+__all__ = ["Meter"]

@@ -1,0 +1,86 @@
+"""A pool of threads that finds its width by itself: its driver measures, every so often while there is work.
+
+The driver sleeps while there is none, and then `rings_meter` is set: whoever leaves work behind that no thread takes at
+once rings it. While that is not set the driver wakes by itself, at latest after TICK_NS.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from procession.backends.base import WorkerConfig
+from procession.core.rules import SECOND
+from procession.driver.locked_rules import NEVER
+from procession.driver.thread_host import ThreadHost
+
+if TYPE_CHECKING:
+    from procession.driver.metering import Meter
+
+
+class MeteredHost(ThreadHost):
+    """See the module. `cap`: so many threads at most, if that is found to be worth it; None: as many as is said."""
+
+    def __init__(self, max_workers: int, config: WorkerConfig, thread_name_prefix: str, cap: int | None) -> None:
+        super().__init__(max_workers, config, thread_name_prefix)
+        self.max_workers = max_workers
+        self.growing = True  # who posts waits until the thread that this needs has been started
+        self.widened: dict[Callable[[], object], None] = {}
+        self.meter: Meter | None = None
+        self._cap = cap
+        if cap is not None:
+            from procession.backends.cpu_time import of_ended, of_thread
+            from procession.core.auto import AutoWidth
+            from procession.driver.metering import Meter
+
+            self.core.auto = AutoWidth(max_workers, cap, locked=_one_at_a_time())
+            self.meter = Meter(self, self.core.auto, of_thread, self._resized, ended=of_ended)
+            self.rings_meter = True
+
+    @property
+    def at_once(self) -> int:
+        """See `Engine.at_once`."""
+        return self.max_workers if self._cap is None else min(2 * self.max_workers, self._cap)
+
+    def numbers_of_workers(self) -> dict[int, int]:
+        """See `metering.Host`."""
+        return {wid: worker.native for wid, worker in self.workers.items()}
+
+    def _resized(self, max_workers: int) -> None:
+        """The core has found that so many are better."""
+        self.max_workers = max_workers
+        self.growing = True
+        for tell in list(self.widened):
+            tell()
+
+    def measure(self) -> None:
+        """If that is wanted, and it is time. The core hears first what has come and ended. The lock is held."""
+        if self.meter is None:
+            return
+        self.look_around()
+        if self.inbox:
+            self.read()
+        if self.direct:
+            self.sync()
+        self.meter.watch()
+        self.rings_meter = self.meter.wanted_at() is None
+
+    def time_left(self) -> float | None:
+        """For how many seconds the driver may sleep; for it."""
+        from procession.core.auto import TICK_NS
+
+        with self.lock:
+            wanted = (self.keeper.wanted_at(), None if self.meter is None else self.meter.wanted_at())
+            others = [at for at in wanted if at is not None]
+            self.wakes_at = min(others, default=NEVER)
+            left = self.keeper.time_left(*others)
+        if left is None and self.meter is not None and not self.rings_meter:
+            return TICK_NS / SECOND  # nobody rings for what has come since we looked
+        return left
+
+
+def _one_at_a_time() -> bool:
+    """This interpreter has a lock that lets one thread run at a time."""
+    enabled: Callable[[], bool] = getattr(sys, "_is_gil_enabled", lambda: True)  # 3.13
+    return enabled()

@@ -1,0 +1,399 @@
+"""`max_workers="auto"` on real workers: what they do is measured, and the pool follows."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from procession import Pool, cpu, shared_pool
+from procession.backends import cpu_time, memory
+from procession.pool import PoolStats
+from tests import warm
+
+kept_zygote = warm.keep()
+
+PATIENCE = 60.0
+BACKENDS = ["processes", "threads"]
+
+
+@pytest.fixture(autouse=True)
+def two(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two CPUs, by what the pools are told."""
+    monkeypatch.setattr(cpu, "available", lambda root="/": 2)
+
+
+class Waiters:
+    """Tasks that wait until they are let go, at files that all kinds of workers see; the first at one of their own."""
+
+    def __init__(self, folder: Path, first: int) -> None:
+        self.first = first
+        self.gates = folder / "first", folder / "others"
+        for gate in self.gates:
+            os.mkfifo(gate)
+
+    def __call__(self, number: int) -> int:
+        with open(self.gates[number >= self.first], "rb") as gate:
+            gate.read(1)
+        return number
+
+    @contextmanager
+    def let_go(self, others: bool = True) -> Iterator[None]:
+        """As long as this lasts: who opens for reading waits for one who writes."""
+        ended = threading.Event()
+
+        def opens() -> None:
+            while not ended.wait(0.001):
+                with suppress(OSError):  # nobody reads just now
+                    os.close(os.open(self.gates[others], os.O_WRONLY | os.O_NONBLOCK))
+
+        thread = threading.Thread(target=opens)
+        thread.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            thread.join()
+
+    def results(self, futures: list[Any]) -> list[int]:
+        with self.let_go(), self.let_go(others=False):
+            return [future.result(PATIENCE) for future in futures]
+
+
+MakePool = Callable[..., Pool]
+
+
+@pytest.fixture
+def auto(wait: Waiters) -> Iterator[MakePool]:
+    """Pools that are gone after the test, whatever it left there."""
+    made: list[Pool] = []
+
+    def make(backend: str, *args: Any, **words: Any) -> Pool:
+        pool = Pool("auto", *args, backend=backend, **words)  # type: ignore[arg-type]
+        made.append(pool)
+        return pool
+
+    yield make
+    with wait.let_go(), wait.let_go(others=False):
+        for pool in made:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+
+@pytest.fixture
+def wait(tmp_path: Path) -> Waiters:
+    return Waiters(tmp_path, first=16)
+
+
+def until(pool: Pool, true: Callable[[PoolStats], bool]) -> PoolStats:
+    end = time.monotonic() + PATIENCE
+    while True:
+        found = pool.stats()
+        if true(found):
+            return found
+        assert time.monotonic() < end, found
+        time.sleep(0.01)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_tasks_that_wait_get_more_workers(backend: str, auto: MakePool, wait: Waiters) -> None:
+    pool = auto(backend, max_workers_cap=7)
+    assert pool.stats().max_workers == 2
+    futures = [pool.submit(wait, number) for number in range(20)]
+    found = until(pool, lambda stats: stats.busy == 7)
+    assert found.max_workers == 7
+    assert found.auto is not None
+    assert (found.auto.cpus, found.auto.cap) == (2, 7)
+    assert found.auto.on_cpu < 0.5
+    assert "items waited" in found.auto.why
+    assert wait.results(futures) == list(range(20))
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_no_more_than_there_is_work_for(backend: str, auto: MakePool, wait: Waiters) -> None:
+    pool = auto(backend)
+    futures = [pool.submit(wait, number) for number in range(5)]
+    assert until(pool, lambda stats: stats.busy == 5).max_workers <= 5
+    assert wait.results(futures) == list(range(5))
+
+
+def compute(number: int) -> int:
+    end = time.thread_time() + 0.02
+    while time.thread_time() < end:
+        pass
+    return number
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_tasks_that_compute_do_not(backend: str, auto: MakePool) -> None:
+    pool = auto(backend)
+    assert list(pool.imap(compute, range(100))) == list(range(100))
+    found = pool.stats()
+    assert found.auto is not None
+    if backend == "processes":  # of threads on a busy machine it is less clear
+        assert found.max_workers == 2
+        assert found.auto.on_cpu + found.auto.in_line > 0.5
+
+
+def watch_a_program(gate: str) -> None:
+    """Starts a program that computes for ever, and waits for it until somebody opens the gate."""
+    with subprocess.Popen([sys.executable, "-S", "-c", "while True: pass"]) as program:
+        with open(gate, "rb") as file:
+            file.read(1)
+        program.kill()
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_who_waits_for_a_program_that_computes_is_not_taken_to_wait(
+    backend: str, auto: MakePool, wait: Waiters
+) -> None:
+    pool = auto(backend)
+    future = pool.submit(watch_a_program, str(wait.gates[1]))
+
+    def computes(stats: PoolStats) -> bool:
+        return stats.auto is not None and stats.auto.on_cpu + stats.auto.in_line > 0.7
+
+    until(pool, computes)
+    wait.results([future])
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_stream_widens_with_its_pool(backend: str, auto: MakePool, wait: Waiters) -> None:
+    pool = auto(backend, max_workers_cap=40)
+    stream = pool.imap(wait, range(200))
+    until(pool, lambda stats: stats.busy == 16)  # its window was made for two workers
+    taken: list[int] = []
+    taker = threading.Thread(target=lambda: taken.extend(stream))
+    taker.start()
+    with wait.let_go(others=False):
+        until(pool, lambda stats: stats.busy > 16)
+    with wait.let_go():
+        taker.join(PATIENCE)
+    assert taken == list(range(200))
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_with_a_rate_too(backend: str, auto: MakePool, wait: Waiters) -> None:
+    pool = auto(backend, max_workers_cap=6)
+    stream = pool.imap(wait, range(30), rate=1000.0)
+    until(pool, lambda stats: stats.busy == 6)
+    with wait.let_go(), wait.let_go(others=False):
+        assert list(stream) == list(range(30))
+
+
+def test_inline_is_one() -> None:
+    with Pool("auto", backend="inline") as pool:
+        assert pool.submit(abs, -3).result() == 3
+        assert pool.stats().max_workers == 1
+        assert pool.stats().auto is None
+
+
+def test_a_pool_of_a_fixed_width_says_nothing_of_it() -> None:
+    with Pool(2) as pool:
+        pool.submit(abs, -3).result()
+        assert pool.stats().auto is None
+
+
+@pytest.mark.parametrize(
+    ("words", "error", "says"),
+    [
+        ({"max_workers": "all"}, TypeError, "or 'auto', not str"),
+        ({"max_workers": 4, "max_workers_cap": 8}, TypeError, 'max_workers_cap is for max_workers="auto"'),
+        ({"max_workers_cap": 8}, TypeError, 'max_workers_cap is for max_workers="auto"'),
+        ({"max_workers": "auto", "max_workers_cap": 0}, ValueError, "max_workers_cap must be at least 1; got 0"),
+        ({"max_workers": "auto", "max_workers_cap": 2.5}, TypeError, "max_workers_cap must be an integer"),
+        ({"max_workers": "auto", "cap": 8}, TypeError, "use max_workers_cap"),
+        ({"max_workers": "auto", "mp_context": multiprocessing.get_context("fork")}, ValueError, "incompatible"),
+    ],
+)
+def test_words_that_make_no_sense(words: dict[str, Any], error: type[Exception], says: str) -> None:
+    with pytest.raises(error, match=says.replace("(", r"\(")):
+        Pool(**words)
+
+
+def test_the_shared_pool_has_a_width_that_is_said() -> None:
+    with pytest.raises(TypeError, match="max_workers must be an integer or None"):
+        shared_pool("auto")  # type: ignore[arg-type]
+
+
+def test_by_multiprocessing(auto: MakePool, wait: Waiters) -> None:
+    pool = auto("processes", multiprocessing.get_context("spawn"), max_workers_cap=3)
+    futures = [pool.submit(wait, number) for number in range(6)]
+    until(pool, lambda stats: stats.busy == 3)
+    assert wait.results(futures) == list(range(6))
+
+
+# -------------------------------------------------------------------------------------------------- what is measured
+
+
+@pytest.fixture
+def child() -> Iterator[subprocess.Popen[bytes]]:
+    """Computes for 0.2 s, says so, and waits."""
+    code = "import time, sys\nwhile time.process_time() < 0.2: pass\nprint('x', flush=True)\nsys.stdin.read()"
+    process = subprocess.Popen([sys.executable, "-S", "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    with process:
+        assert process.stdout is not None
+        process.stdout.read(1)
+        yield process
+        process.kill()
+
+
+def test_what_a_process_takes(child: subprocess.Popen[bytes]) -> None:
+    taken = cpu_time.of_process(child.pid)
+    assert taken is not None
+    assert 0.2e9 <= taken.cpu_ns < 5e9
+    assert taken.queued_ns >= 0
+    again = cpu_time.of_process(child.pid)
+    assert again is not None
+    assert again.cpu_ns - taken.cpu_ns < 0.1e9  # it waits
+
+
+def test_what_a_process_has_started_counts() -> None:
+    code = (
+        "import subprocess, sys\n"
+        "burn = 'import time\\nwhile time.process_time() < 0.2: pass\\nprint(1, flush=True)\\n'\n"
+        "subprocess.run([sys.executable, '-S', '-c', burn], stdout=subprocess.DEVNULL)\n"
+        "wait = burn + 'import sys; sys.stdin.read()'\n"
+        "one = subprocess.Popen([sys.executable, '-S', '-c', wait], stdin=subprocess.PIPE, stdout=subprocess.PIPE)\n"
+        "one.stdout.read(1)\n"
+        "print('x', flush=True)\n"
+        "sys.stdin.read()\n"
+        "one.kill()\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        process.stdout.read(1)
+        taken = cpu_time.of_process(process.pid)
+    assert taken is not None
+    assert taken.cpu_ns >= 0.38e9  # 0.2 by one that has ended, to the hundredth, and 0.2 by one that is there
+
+
+def test_what_a_thread_takes() -> None:
+    told, go = threading.Event(), threading.Event()
+
+    def burn() -> None:
+        while time.thread_time() < 0.1:
+            pass
+        told.set()
+        go.wait(PATIENCE)
+
+    thread = threading.Thread(target=burn)
+    thread.start()
+    told.wait(PATIENCE)
+    assert thread.native_id is not None
+    taken = cpu_time.of_thread(thread.native_id)
+    go.set()
+    thread.join()
+    assert taken is not None
+    assert 0.1e9 <= taken.cpu_ns < 2e9
+
+
+def test_what_is_gone_takes_nothing(child: subprocess.Popen[bytes]) -> None:
+    child.kill()
+    child.wait()
+    assert cpu_time.of_process(child.pid) is None
+    assert cpu_time.of_thread(child.pid) is None
+
+
+def test_elsewhere_psutil_is_asked(monkeypatch: pytest.MonkeyPatch, child: subprocess.Popen[bytes]) -> None:
+    pytest.importorskip("psutil")
+    monkeypatch.setattr(cpu_time, "LINUX", False)
+    taken = cpu_time.of_process(child.pid)
+    assert taken is not None
+    assert taken.cpu_ns >= 0.19e9
+    assert taken.queued_ns == 0
+    assert cpu_time.of_thread(threading.get_native_id()) is None
+
+
+def test_where_nothing_is_known_the_pool_stays_as_it_is(
+    monkeypatch: pytest.MonkeyPatch, auto: MakePool, wait: Waiters
+) -> None:
+    monkeypatch.setattr(cpu_time, "LINUX", False)
+    monkeypatch.setitem(sys.modules, "psutil", None)
+    looked = threading.Event()
+    asked = cpu_time._asked_psutil
+
+    def ask(pid: int) -> None:
+        assert asked(pid) is None
+        looked.set()
+
+    monkeypatch.setattr(cpu_time, "_asked_psutil", ask)
+    pool = auto("processes")
+    futures = [pool.submit(wait, number) for number in range(8)]
+    for _ in range(10):
+        looked.clear()
+        assert looked.wait(PATIENCE)
+    found = pool.stats()
+    assert found.max_workers == 2
+    assert found.auto is not None
+    assert "as many as there are CPUs" in found.auto.why
+    assert wait.results(futures) == list(range(8))
+
+
+MEMINFO = "MemTotal: 8000 kB\nMemFree: 10 kB\nMemAvailable:    4000 kB\n"
+V2 = "41 31 0:38 / /sys/fs/cgroup rw,relatime - cgroup2 cgroup2 rw\n"
+V1 = "32 31 0:29 / /sys/fs/cgroup/memory rw,relatime - cgroup cgroup rw,memory\n"
+
+
+@pytest.mark.parametrize(
+    ("files", "free"),
+    [
+        ({}, None),
+        ({"proc/meminfo": "MemTotal: 8 kB\n"}, None),
+        ({"proc/meminfo": MEMINFO}, 4000 * 1024),
+        (
+            {
+                "proc/meminfo": MEMINFO,
+                "proc/self/mountinfo": V2,
+                "proc/self/cgroup": "0::/a/b\n",
+                "sys/fs/cgroup/a/memory.max": "3000000\n",
+                "sys/fs/cgroup/a/memory.current": "2500000\n",
+                "sys/fs/cgroup/a/memory.stat": "anon 5\ninactive_file 100000\n",
+                "sys/fs/cgroup/a/b/memory.max": "max\n",
+                "sys/fs/cgroup/a/b/memory.current": "2000000\n",
+            },
+            600_000,
+        ),
+        (
+            {
+                "proc/meminfo": MEMINFO,
+                "proc/self/mountinfo": V1,
+                "proc/self/cgroup": "4:memory:/\n",
+                "sys/fs/cgroup/memory/memory.limit_in_bytes": "1000000\n",
+                "sys/fs/cgroup/memory/memory.usage_in_bytes": "1500000\n",
+                "sys/fs/cgroup/memory/memory.stat": "total_inactive_file 100\n",
+            },
+            0,
+        ),
+        (
+            {
+                "proc/meminfo": MEMINFO,
+                "proc/self/mountinfo": V1,
+                "proc/self/cgroup": "4:memory:/\n",
+                "sys/fs/cgroup/memory/memory.limit_in_bytes": "9223372036854771712\n",
+                "sys/fs/cgroup/memory/memory.usage_in_bytes": "odd\n",
+            },
+            4000 * 1024,
+        ),
+    ],
+)
+def test_how_much_memory_there_is(files: dict[str, str], free: int | None, tmp_path: Path) -> None:
+    for name, text in files.items():
+        file = tmp_path / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text)
+    assert memory.available(str(tmp_path)) == free
+
+
+def test_there_is_memory_here() -> None:
+    free = memory.available()
+    assert free is not None
+    assert free > 1 << 20
