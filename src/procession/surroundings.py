@@ -17,7 +17,7 @@ from weakref import ref
 from procession.backends.base import Engine
 from procession.backends.functions import name_of
 from procession.backends.saying import say
-from procession.transport.contexts import PLAIN, SETTINGS, Left, own_of, packed
+from procession.transport.contexts import PLAIN, SETTINGS, Left, is_hopeless, own_of, packed
 from procession.worker import telemetry
 from procession.worker.surroundings import Local, Surrounded
 
@@ -132,6 +132,8 @@ def look(context: Context) -> int:
     for variable, value in own_of(
         context, lambda variable, value: not value and telemetry.is_current(variable, value)
     ).items():
+        if is_hopeless(variable, value):
+            continue
         if variable.name not in SETTINGS or SETTINGS[variable.name](variable, value, []) != {}:
             return 0
         answer = 1  # decimal's is changed in place

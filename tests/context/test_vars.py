@@ -95,6 +95,7 @@ def test_coroutines(pool: Pool) -> None:
     async def one(number: int) -> list[Any]:
         work.request.set(number)
         seen = [await pool.acall(work.view_and_spoil, 0), await pool.acall(work.view, [1])]
+        seen.append(await asyncio.get_running_loop().run_in_executor(pool, work.view, 1))
         seen += [each async for each in pool.aimap(work.view, range(3))]
         with SpinOff(work.view, backend="threads") as spin:
             seen.append((await spin.aput(1)).result())
@@ -105,7 +106,7 @@ def test_coroutines(pool: Pool) -> None:
         return await asyncio.gather(*map(one, range(4)))
 
     for number, seen in enumerate(asyncio.run(all_of_them())):
-        assert seen == [(number, None)] * 8
+        assert seen == [(number, None)] * 9
 
 
 def test_a_spinoff(backend: str) -> None:
@@ -339,6 +340,13 @@ def test_what_cannot_be_pickled_is_left_out_and_told_once(caplog: pytest.LogCapt
         local.set(threading.Lock())
         seen = [pool.submit(lambda: (work.view(), local.get("left out"))).result() for _ in range(3)]
         seen += pool.map(lambda _: (work.view(), local.get("left out")), range(3))
+        assert surroundings.look(copy_context()) == 0
+
+        def alone() -> None:
+            local.set(threading.Lock())
+            assert surroundings.look(copy_context()) == 2  # what is known to be left out closes no short way
+
+        unset(alone)
         return seen
 
     with make_pool("processes", 1) as pool:

@@ -252,8 +252,10 @@ class ThreadWorker:
     def _invoke(self, future: CallFuture[Any]) -> Any:
         function = cast(ThreadFunction, future.function)
         body = future.body
-        args, kwargs = body if len(body) == 2 else body[:2]
-        around = function.around if len(body) == 2 else body[2]
+        if len(body) == 2:
+            (args, kwargs), around = body, function.around
+        else:
+            args, kwargs, around = body
         del body
         if future.rules is None:
             future.function = function.shell

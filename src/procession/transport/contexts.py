@@ -97,10 +97,15 @@ def _default_of(variable: Any) -> tuple[Any, ...] | bytes:
         return ()
 
 
+def is_hopeless(variable: Any, value: Any) -> bool:
+    """Whether a value of this type could not be pickled before, which was told then."""
+    known = _hopeless.get(id(variable))
+    return known is not None and type(value) in known[1]
+
+
 def _pickled(variable: Any, value: Any, left: list[Left]) -> bytes | None:
     kind = type(value)
-    hopeless = _hopeless.get(id(variable))
-    if hopeless is not None and kind in hopeless[1]:
+    if is_hopeless(variable, value):
         return None
     try:
         data = dumps(value)
@@ -148,4 +153,4 @@ def _of_numpy(variable: Any, value: Any, left: list[Left]) -> dict[str, Any] | N
 
 SETTINGS: dict[str, Callable[[Any, Any, list[Left]], dict[str, Any] | None]] = {DECIMAL: _of_decimal, NUMPY: _of_numpy}
 
-__all__ = ["DECIMAL", "OF_PROCESS", "PLAIN", "Left", "own_of", "packed"]
+__all__ = ["PLAIN", "SETTINGS", "Left", "is_hopeless", "own_of", "packed"]
