@@ -9,9 +9,10 @@ Laws
    and the number may be another child's by then.
 
 What travels with a request, taken anew each time, so that later workers see later changes: sys.path, sys.argv, the
-working directory, the umask, environment variables (as the difference to the zygote's), the authkey and log level of
-multiprocessing if the program has loaded it, and that coverage.py is to measure its children. What does not: resource
-limits, CPU affinity, nice value and user id are those of the zygote's start; signals ignored then (nohup) stay ignored.
+working directory, the umask, the interpreter's limits of recursion and of digits, environment variables (as the
+difference to the zygote's), the authkey and log level of multiprocessing if the program has loaded it, and that
+coverage.py is to measure its children. What does not: resource limits, CPU affinity, nice value and user id are those
+of the zygote's start; signals ignored then (nohup) stay ignored.
 
 Linux only; `launch.choose` knows.
 """
@@ -279,6 +280,7 @@ def context_now(name: str, environment: dict[str, str]) -> dict[str, Any]:
         "argv": _strings(sys.argv),
         "cwd": cwd,
         "umask": _umask(),
+        "limits": (sys.getrecursionlimit(), sys.get_int_max_str_digits()),
         "env": (
             {key: value for key, value in now.items() if environment.get(key) != value},
             [key for key in environment if key not in now],

@@ -103,6 +103,7 @@ name = "MainProcess"
 _files: tuple[int, ...] = ()
 _lifeline: int | None = None
 _hooked = False
+_LEAST_RECURSION = 100  # what runs a task is some frames deep itself
 
 
 # ------------------------------------------------------------------------------------------------- the two beginnings
@@ -256,6 +257,9 @@ def _prepare(context: dict[str, Any]) -> None:
         import time
 
         time.tzset()
+    recursion, digits = context["limits"]
+    sys.setrecursionlimit(max(recursion, _LEAST_RECURSION))
+    sys.set_int_max_str_digits(digits)
     sys.argv[:] = context["argv"]
     sys.path[:] = context["path"]
     # A directory that did not exist when the zygote looked is remembered as no directory at all.

@@ -56,7 +56,7 @@ def install(logging: ModuleType, levels: Levels | None) -> None:
     for each in (logging.root, *logging.root.manager.loggerDict.values()):
         _theirs.update(getattr(each, "handlers", ()))
     add = logger.addHandler
-    enabled = logger.isEnabledFor
+    enabled, effective = logger.isEnabledFor, logger.getEffectiveLevel
 
     def add_handler(self: Any, handler: Any) -> None:
         add(self, handler)
@@ -68,7 +68,13 @@ def install(logging: ModuleType, levels: Levels | None) -> None:
             levels.apply(logging)
         return enabled(self, level)  # type: ignore[no-any-return]
 
+    def get_effective_level(self: Any) -> int:
+        if levels is not None and levels.changed():
+            levels.apply(logging)
+        return effective(self)  # type: ignore[no-any-return]
+
     logger.addHandler, logger.isEnabledFor, logger.callHandlers = add_handler, is_enabled_for, _call_handlers
+    logger.getEffectiveLevel = get_effective_level
     if levels is not None:
         levels.apply(logging)
 
