@@ -26,6 +26,7 @@ from procession.spinoff_stats import SpinOffStats, stats_of
 if TYPE_CHECKING:
     from typing import Generic, Unpack, overload
 
+    from procession.captured import Captured
     from procession.policies import Backoff, RetryOn
     from procession.typed import (
         MYPY,
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
         B,
         BatchSpinReturns,
         BatchSpinWords,
+        CapturingSpinReturns,
+        CapturingSpinWords,
         Item,
         Lambda,
         Result,
@@ -94,6 +97,7 @@ class SpinOff(Generic[Item, Result]):
     progress: False, a callable `progress(done, total)` (total None until closed), or True for a bar.
     name: what messages call it.
     timeout, queue_timeout, grace, retries, retry_on, backoff, priority: for each item, see `Pool.options`.
+    capture: True: a result is a `Captured`, which has what was written as well; see `Pool.options`. Not with `batch`.
 
     Leaving its with block closes it and waits for the end; results that nobody took can be iterated after the block.
     Left by an exception it is cancelled, by KeyboardInterrupt its workers are killed.
@@ -153,6 +157,16 @@ class SpinOff(Generic[Item, Result]):
             setup: Setup[S],
             **words: Unpack[StatefulBatchSpinReturns[A, B]],
         ) -> None: ...
+        @overload
+        def __init__(
+            self: SpinOff[Any, Captured[B]], fn: Callable[..., B], **words: Unpack[CapturingSpinWords[Captured[B]]]
+        ) -> None: ...
+        @overload
+        def __init__(
+            self: SpinOff[Any, Captured[B] | BaseException],
+            fn: Callable[..., B],
+            **words: Unpack[CapturingSpinReturns[Captured[B] | BaseException]],
+        ) -> None: ...
 
     def __init__(
         self,
@@ -185,15 +199,15 @@ class SpinOff(Generic[Item, Result]):
         retry_on: RetryOn | None = None,
         backoff: Backoff | None = None,
         priority: int | None = None,
+        capture: bool = False,
         **wrong: Never,
     ) -> None:
         options.refuse_words("SpinOff", wrong, spinoff_words.MEANT)
         options.check_name(name)
         rules = rules_of(timeout, queue_timeout, grace, retries, retry_on, backoff, priority)
         told = (iterate and on_result is None, on_result, on_error, ordered, key, sticky, rules)
-        words = Words(maxsize, buffer_bytes, overflow, *told, batch, max_wait, rate, seed)
-        spinoff_words.check(fn, workers, words, progress)
-        spinoff_gate.check(words)
+        words = Words(maxsize, buffer_bytes, overflow, *told, batch, max_wait, rate, seed, capture)
+        spinoff_gate.check(fn, workers, words, progress)
         config = spinoff_words.worker_config(setup, initializer, initargs)
         engine = _make_engine(backend, workers, config)
         function = spinoff_gate.function(engine, fn, name, setup is not None, words)

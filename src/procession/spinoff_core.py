@@ -64,6 +64,7 @@ class Words:
     max_wait: float | None = None
     rate: float | None = None
     seed: int | None = None
+    capture: bool = False
 
 
 class SpinCore(Handover):

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, cast
 
-from procession import options
+from procession import options, spinoff_words
 from procession.backends.base import Engine, Function, WorkerConfig
 from procession.batching import Batcher, BatchItem
+from procession.capturing import capturing
 from procession.core.gate import Gate
 from procession.core.rules import SECOND
 from procession.gatekeeper import Gatekeeper
@@ -21,8 +22,9 @@ from procession.worker.chance import check_seed
 from procession.worker.stages import Batch, PickledBatch
 
 
-def check(words: Words) -> None:
+def check(fn: Any, workers: Any, words: Words, progress: Any) -> None:
     """Raise TypeError or ValueError for what makes no sense, naming the word and what would be right."""
+    spinoff_words.check(fn, workers, words, progress)
     check_rate(words.rate)
     check_positive("batch", words.batch, "one item at a time")
     options.check_seconds("max_wait", words.max_wait)
@@ -38,10 +40,18 @@ def check(words: Words) -> None:
         raise ValueError(
             "sticky=True sends each key to a worker of its own; a batch= has items of many keys, and runs on one worker"
         )
+    if not isinstance(words.capture, bool):
+        raise TypeError(f"capture must be True or False, not {options.kind(words.capture)}")
+    if words.capture and words.batch is not None:
+        raise ValueError(
+            "capture=True has no meaning with batch=: what several items write that run together is of none of them"
+        )
 
 
 def function(engine: Engine, fn: Callable[..., Any], name: str | None, with_state: bool, words: Words) -> Function:
     """What the workers call: `fn`, or what gives it lists of items, in the surroundings in which this is called."""
+    if words.capture:
+        fn = capturing(engine, fn)
     if words.seed is not None:
         return cast("Function", seeded(engine, fn, words.seed, name, with_state))
     called = fn

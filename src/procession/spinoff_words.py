@@ -31,7 +31,7 @@ MEANT = {
     "batch_wait_timeout": "max_wait",
     "rate_limit": "rate",
     "max_rate": "rate",
-    "capture": "options(capture=True) of a Pool, whose results bear what their tasks have written",
+    **dict.fromkeys(("capture_output", "captured", "redirect", "stdout", "stderr"), "capture"),
     "callback": "on_result",
     "error_callback": "on_error",
 }

@@ -118,6 +118,7 @@ class AnySpinWords(WorkerWords, Generic[A, B], total=False):
     progress: Progress
 
 class StatefulSpinWords(AnySpinWords[A, B], total=False):
+    capture: Literal[False]
     batch: None
     on_error: Going
 
@@ -125,6 +126,7 @@ class SpinWords(StatefulSpinWords[A, B], total=False):
     setup: None
 
 class StatefulSpinReturns(AnySpinWords[A, B], total=False):
+    capture: Literal[False]
     batch: None
     on_error: Required[Returned]
 
@@ -144,6 +146,20 @@ class StatefulBatchSpinReturns(AnySpinWords[A, B], total=False):
 
 class BatchSpinReturns(StatefulBatchSpinReturns[A, B], total=False):
     setup: None
+
+class CapturingSpinWords(AnySpinWords[Any, B], total=False):
+    """Items are not checked against the function here."""
+
+    capture: Required[Literal[True]]
+    batch: None
+    setup: Callable[[], object] | None
+    on_error: Going
+
+class CapturingSpinReturns(AnySpinWords[Any, B], total=False):
+    capture: Required[Literal[True]]
+    batch: None
+    setup: Callable[[], object] | None
+    on_error: Required[Returned]
 
 # -------------------------------------------------------------------------------------------------------- pipelines
 

@@ -142,6 +142,27 @@ def test_with_other_words(pool: Pool) -> None:
     assert view.options(capture=False).submit(speaks, 2, times=0).result() == 4
 
 
+def test_a_spinoff(backend: Any) -> None:
+    """With a state, a seed, and failures in their places."""
+
+    def task(state: str, n: int) -> float:
+        print(state, n)
+        if n == 2:
+            raise ValueError(n)
+        return rng().random()
+
+    words: dict[str, Any] = {"backend": backend, "workers": 2, "setup": lambda: "the state", "seed": 5}
+    with SpinOff(task, capture=True, on_error="return", **words) as spin:
+        futures = spin.put_many(range(5))
+    found: list[Any] = list(spin)
+    assert Captured.of(found[2]) == Captured(None, "the state 2\n", "")
+    assert [each.stdout for each in found if isinstance(each, Captured)] == [f"the state {n}\n" for n in (0, 1, 3, 4)]
+    assert [future.exception() or future.result() for future in futures] == found
+    with SpinOff(task, on_error="return", **words) as plain:
+        plain.put_many(range(5))
+    assert [each.value for n, each in enumerate(found) if n != 2] == [each for n, each in enumerate(plain) if n != 2]
+
+
 def test_many_at_once(pool: Pool) -> None:
     """From several threads, by all workers, with plain tasks in between."""
     view = pool.options(capture=True)
@@ -1012,9 +1033,12 @@ def test_what_is_refused(pool: Pool) -> None:
         pool.options(capture_output=True)  # type: ignore[call-overload]
     with pytest.raises(ValueError, match=r"capture=True has no stream\(\)"):
         pool.options(capture=True).stream(range, 3)
-    for made in (lambda: SpinOff(abs, capture=True), lambda: Pipeline(Stage(abs, capture=True))):  # type: ignore[arg-type]
-        with pytest.raises(TypeError, match="unexpected keyword argument 'capture'; use options"):
-            made()
+    with pytest.raises(TypeError, match="unexpected keyword argument 'capture'; use options"):
+        Pipeline(Stage(abs, capture=True))  # type: ignore[call-overload]
+    with pytest.raises(ValueError, match="capture=True has no meaning with batch="):
+        SpinOff(abs, capture=True, batch=2)  # type: ignore[call-overload]
+    with pytest.raises(TypeError, match="capture must be True or False, not str"):
+        SpinOff(abs, capture="yes")  # type: ignore[call-overload]
 
 
 def test_the_record() -> None:

@@ -4,7 +4,7 @@ from concurrent.futures import Future
 from typing import Any, assert_type
 
 from depot.work import Parcel, Scale, label, load, pack, pack_all, plugged_in, weigh, weigh_all
-from procession import Failure, SpinOff
+from procession import Captured, Failure, SpinOff
 from procession.spinoff_stats import SpinOffStats
 
 
@@ -43,6 +43,15 @@ def with_state() -> None:
     assert_type(SpinOff(weigh, setup=load), SpinOff[Parcel, float])
     assert_type(SpinOff(weigh, setup=plugged_in, workers=2), SpinOff[Parcel, float])
     assert_type(SpinOff(weigh, setup=Scale, on_error="return"), SpinOff[Parcel, float | BaseException])
+
+
+def capturing() -> None:
+    spin = SpinOff(label, workers=2, capture=True)
+    assert_type(spin, SpinOff[Any, Captured[str]])
+    assert_type(next(spin).stderr, str)
+    returned = SpinOff(weigh, setup=load, capture=True, on_error="return")
+    assert_type(returned, SpinOff[Any, Captured[float] | BaseException])
+    assert_type(SpinOff(label, capture=False), SpinOff[int, str])
 
 
 def in_batches() -> None:

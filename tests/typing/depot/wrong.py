@@ -91,6 +91,8 @@ def spins() -> None:
     SpinOff(label, on_error="retrun")  # call-overload | reportArgumentType
     SpinOff(label, overflow="drop")  # call-overload | reportArgumentType
     SpinOff(label, batch=3)  # arg-type | reportArgumentType
+    SpinOff(pack_all, batch=3, capture=True)  # call-overload | reportArgumentType
+    SpinOff(label, capture=True, wokers=2)  # call-overload | reportCallIssue
     SpinOff(weigh)  # arg-type | reportArgumentType
     SpinOff(weigh, setup=int)  # misc | reportArgumentType
     SpinOff(weigh, setup=load).put(1)  # arg-type | reportArgumentType
