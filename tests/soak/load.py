@@ -189,8 +189,10 @@ class Load:
 
     def new_pool(self, rng: random.Random) -> Pool:
         self.book.counts["pools"] += 1
+        auto = rng.random() < 0.4
         return Pool(
-            self.workers,
+            "auto" if auto else self.workers,
+            max_workers_cap=2 * self.workers if auto else None,
             max_tasks_per_child=rng.choice([None, None, 50, 500]),
             max_age_per_child=rng.choice([None, None, 0.3]),
             max_memory_per_child=rng.choice([None, LIMITS]),
