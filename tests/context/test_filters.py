@@ -197,8 +197,19 @@ def test_a_task_that_has_filters_of_its_own_keeps_them() -> None:
     with Pool(1) as pool:
         pool.submit(warnings.resetwarnings).result()
         warnings.simplefilter("error")
-        with pytest.warns(UserWarning, match="careful"):
+        with warnings.catch_warnings(record=True) as seen:
             assert raised(pool) is None
+        assert [str(each.message) for each in seen] == ["careful"]
+
+
+def test_filters_for_some_texts_hold_where_warnings_is_there_already() -> None:
+    warnings.filters[:] = filters.FRESH  # type: ignore[index]
+    with Pool(1) as pool:
+        warnings.filterwarnings("ignore", message="careful")
+        assert raised(pool) is None
+        warnings.filterwarnings("error", message="care.*")
+        assert raised(pool) is UserWarning
+        assert raised(pool, UserWarning, "other") is None
 
 
 def test_a_worker_imports_nothing_for_the_filters_of_an_ordinary_program(tmp_path: Path) -> None:
@@ -300,6 +311,29 @@ def test_a_text_that_is_too_long_has_what_is_said_of_everything() -> None:
             warnings.filterwarnings("ignore", message=f"text number {number}")
         warnings.simplefilter("error", OwnWarning)
         assert raised(pool, OwnWarning) is OwnWarning
+
+
+def test_what_is_no_filter_harms_nothing() -> None:
+    """The list may be changed by hand; and a worker may be unable to rebuild a category."""
+
+    class Local(UserWarning):
+        pass
+
+    def unable(*_: Any) -> Any:
+        raise RuntimeError("not here")
+
+    with Pool(1) as pool:
+        here: Any = warnings.filters
+        here[:0] = [("error", object(), UserWarning, None, 0), ("error", None, {}, None, 0), "what", [1, None], ()]
+        warnings.simplefilter("error", OwnWarning)
+        assert raised(pool, OwnWarning) is OwnWarning
+        assert pool.submit(abs, -1).result() == 1
+    text = filters.encode([("error", None, Local, None, 0), ("error", None, OwnWarning, None, 0)], told._named)
+    assert filters.decode(text, unable) == ([("error", None, OwnWarning, None, 0)], set())
+    gone = filters.encode([("error", None, OwnWarning, None, 0)], lambda _: f"{__name__}:Gone")
+    assert filters.decode(gone, unable) == ([], set())
+    elsewhere = filters.encode([("error", None, OwnWarning, None, 0)], lambda _: "not_loaded:Rare")
+    assert filters.decode(elsewhere, unable) == ([], {"not_loaded"})
 
 
 def test_a_board() -> None:

@@ -34,7 +34,6 @@ class _State:
     original: Any = None
     versions = count(1)
     told: list[Any] = filters.FRESH
-    urgent = False
     texts: dict[tuple[Any, ...], tuple[bytes, bool]] = {}  # noqa: RUF012
     left_out: set[type] = set()  # noqa: RUF012
     telling: set[int] = set()  # noqa: RUF012
@@ -43,7 +42,7 @@ class _State:
 def begin(memory: mmap.mmap) -> None:
     """There are workers, which read this."""
     module: Any = warnings
-    _State.memory, _State.told, _State.urgent = memory, filters.FRESH, False
+    _State.memory, _State.told = memory, filters.FRESH
     _State.original = getattr(module, _MUTATED, None)
     if _State.original is not None:
         setattr(module, _MUTATED, _mutated)
@@ -77,9 +76,9 @@ def tell() -> None:
             text, urgent = _text(now)
             version = next(_State.versions)
             boards.FILTERS.write(memory, version, text)
-            if urgent or _State.urgent:
+            if urgent:  # who has heard of such ones hears of all others, too
                 boards.urge(memory, version)
-            _State.told, _State.urgent = now, urgent
+            _State.told = now
     except ValueError:
         pass  # the last pool has just been closed
     finally:
@@ -89,14 +88,20 @@ def tell() -> None:
 def _text(now: list[Any]) -> tuple[bytes, bool]:
     """What is written, and whether it is urgent."""
     key = tuple(now)
-    known = _State.texts.get(key)
+    try:
+        known = _State.texts.get(key)
+    except TypeError:  # something in it was put there by hand
+        key = ()
+        known = None
     if known is None:
         text = filters.encode(now, _named)
         if len(text) > boards.FILTERS.most:
-            text = filters.encode([each for each in now if each[1] is None and each[3] is None][:100], _named)
+            text = filters.encode([*filter(filters.broad, now)][:100], _named)
         if len(_State.texts) >= _KEPT:
             _State.texts.clear()
-        known = _State.texts[key] = text, filters.urgent(now)
+        known = text, filters.urgent(now)
+        if key:
+            _State.texts[key] = known
     return known
 
 

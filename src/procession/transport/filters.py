@@ -30,13 +30,22 @@ FRESH: list[Filter] = [
 
 
 def encode(filters: Iterable[Filter], named: Callable[[type], str | bytes | None]) -> bytes:
-    """`named` gives what stands for a category; None: it is left out."""
+    """`named` gives what stands for a category; None: it is left out, and so is what is no filter at all."""
     told = []
-    for action, message, category, module, lineno in filters:
-        name = named(category)
-        if name is not None:
-            told.append((str(action), _pattern(message), name, _pattern(module), int(lineno)))
+    for each in filters:
+        try:
+            action, message, category, module, lineno = each
+            name = named(category)
+            if name is not None:
+                told.append((str(action), _pattern(message), name, _pattern(module), int(lineno)))
+        except (AttributeError, TypeError, ValueError):
+            pass  # put into the list by hand
     return marshal.dumps(told)
+
+
+def broad(each: Any) -> bool:
+    """Whether a filter is for all texts and modules."""
+    return type(each) is tuple and len(each) == 5 and each[1] is None and each[3] is None
 
 
 def urgent(filters: list[Filter]) -> bool:
@@ -44,7 +53,7 @@ def urgent(filters: list[Filter]) -> bool:
 
     Those with a pattern (many a library adds such ones) have been made for particular texts and modules of Python code.
     """
-    added = any(each not in FRESH and each[1] is None and each[3] is None for each in filters)
+    added = any(broad(each) and each not in FRESH for each in filters)
     return added or any(each not in filters for each in FRESH)
 
 
@@ -53,16 +62,14 @@ def decode(text: bytes, loads: Callable[[bytes], Any]) -> tuple[list[Filter], se
     found: list[Filter] = []
     missing = set()
     for action, message, name, module, lineno in marshal.loads(text):
-        if isinstance(name, bytes):
-            category = loads(name)
-        else:
-            home, _, qualname = name.partition(":")
-            category = sys.modules.get(home)
-            if category is None:
-                missing.add(home)
-                continue
-            for part in qualname.split("."):
-                category = getattr(category, part, None)
+        home = "" if isinstance(name, bytes) else name.partition(":")[0]
+        if home and home not in sys.modules:
+            missing.add(home)
+            continue
+        try:
+            category = loads(name) if isinstance(name, bytes) else _found(name)
+        except Exception:
+            continue  # it cannot be rebuilt here, so nothing here warns with it
         if isinstance(category, type) and issubclass(category, Warning):
             found.append((action, _compiled(message), category, _compiled(module), lineno))
     return found, missing
@@ -70,6 +77,14 @@ def decode(text: bytes, loads: Callable[[bytes], Any]) -> tuple[list[Filter], se
 
 def _pattern(value: Any) -> Any:
     return value if value is None or isinstance(value, str) else (value.pattern, value.flags)
+
+
+def _found(name: str) -> Any:
+    home, _, qualname = name.partition(":")
+    found: Any = sys.modules[home]
+    for part in qualname.split("."):
+        found = getattr(found, part)
+    return found
 
 
 def _compiled(value: Any) -> Any:
@@ -80,4 +95,4 @@ def _compiled(value: Any) -> Any:
     return re.compile(*value)
 
 
-__all__ = ["FRESH", "decode", "encode", "urgent"]
+__all__ = ["FRESH", "broad", "decode", "encode", "urgent"]

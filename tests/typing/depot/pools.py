@@ -112,6 +112,7 @@ def made() -> Iterator[Pool]:
     yield Pool()
     yield Pool(4, initializer=print, initargs=("hello",), max_tasks_per_child=3, preload=["json"])
     yield Pool(backend="inline", pickle=True)
+    yield Pool("auto", max_workers_cap=8)
     yield Pool(backend="threads", thread_name_prefix="depot", max_pending=3, overflow="drop_oldest")
     yield Pool(setup=load, max_memory_per_child=(1, 2), max_age_per_child=3, stall_after=2.5)
     with Pool() as pool:

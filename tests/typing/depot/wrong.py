@@ -76,6 +76,7 @@ async def coroutines(pool: Pool) -> None:
 
 def made() -> None:
     Pool("4")  # arg-type | reportArgumentType
+    Pool(max_workers="automatic")  # arg-type | reportArgumentType
     Pool(processes=4)  # call-arg | reportCallIssue
     Pool(backend="celery")  # arg-type | reportArgumentType
     Pool(overflow="drop")  # arg-type | reportArgumentType
