@@ -11,7 +11,8 @@
 #include "native.h"
 
 static PyObject *look; /* surroundings.look: 0, 1 or 2 */
-static PyObject *clear; /* what is set, and known to be nothing */
+PyObject *around_clear;
+Py_ssize_t around_vars_offset;
 
 /* set_look(look) */
 PyObject *around_set_look(PyObject *module, PyObject *function) {
@@ -19,44 +20,32 @@ PyObject *around_set_look(PyObject *module, PyObject *function) {
     Py_RETURN_NONE;
 }
 
-static Py_ssize_t vars_offset; /* 0: it is not known yet; -1: it is to be asked for */
-
 static int find_vars(PyObject *object, void *found) {
     if (Py_TYPE(object) == &PyContext_Type || PyWeakref_Check(object)) return 0; /* the one before, who refers to it */
     *(PyObject **)found = object;
     return 1;
 }
 
-static PyObject *vars_asked_for(PyObject *context) {
+PyObject *around_ask_vars(PyObject *context) {
     PyObject *found = NULL;
     PyContext_Type.tp_traverse(context, find_vars, &found);
-    if (vars_offset) return found;
-    vars_offset = -1;
+    if (around_vars_offset) return found;
+    around_vars_offset = -1;
     Py_ssize_t size = PyContext_Type.tp_basicsize, step = sizeof(PyObject *), times = 0;
     for (Py_ssize_t at = sizeof(PyObject); found && at + step <= size; at += step) {
         if (*(PyObject **)((char *)context + at) == found) {
-            vars_offset = at;
+            around_vars_offset = at;
             times++;
         }
     }
-    if (times != 1) vars_offset = -1;
+    if (times != 1) around_vars_offset = -1;
     return found;
 }
 
-/* What is set in a context; borrowed, and good only as long as somebody refers to it. */
-static inline PyObject *vars_of(PyObject *context) {
-    return vars_offset > 0 ? *(PyObject **)((char *)context + vars_offset) : vars_asked_for(context);
-}
-
-/* 1: there is nothing; 0: there is, or may be; -1: a signal handler has raised. */
-int around_is_clear(void) {
-    PyObject *context = PyThreadState_Get()->context;
-    if (!context) return 1;
-    PyObject *vars = vars_of(context);
-    if (vars && vars == clear) return 1;
-    context = PyContext_CopyCurrent();
+int around_look(void) {
+    PyObject *context = PyContext_CopyCurrent();
     if (!context) return -1;
-    vars = Py_XNewRef(vars_of(context));
+    PyObject *vars = Py_XNewRef(around_vars(context));
     Py_ssize_t size = PyObject_Size(context);
     long answer = 2;
     if (size && !look) answer = 0;
@@ -66,7 +55,7 @@ int around_is_clear(void) {
         Py_XDECREF(found);
     }
     Py_DECREF(context);
-    if (answer == 2) put_slot(&clear, vars);
+    if (answer == 2) put_slot(&around_clear, vars);
     Py_XDECREF(vars);
     return PyErr_Occurred() ? -1 : answer > 0;
 }
@@ -76,12 +65,12 @@ int around_is_clear(void) {
 void around_base(around_t *around, PyObject *base) {
     Py_CLEAR(around->copy);
     Py_XSETREF(around->base, base);
-    around->vars = base ? vars_of(base) : NULL;
+    around->vars = base ? around_vars(base) : NULL;
 }
 
 int around_base_here(around_t *around) {
     PyObject *here = PyThreadState_Get()->context;
-    if (around->base && here && vars_of(here) == around->vars) return 0;
+    if (around->base && here && around_vars(here) == around->vars) return 0;
     around_base(around, PyContext_CopyCurrent());
     return around->base ? 0 : -1;
 }
@@ -99,12 +88,11 @@ void around_leave(around_t *around) {
     PyErr_Fetch(&type, &error, &trace);
     around->entered = false;
     if (PyContext_Exit(around->copy) < 0) PyErr_Clear(); /* C code has left another one behind */
-    if (vars_of(around->copy) != around->vars) Py_CLEAR(around->copy);
+    if (around_vars(around->copy) != around->vars) Py_CLEAR(around->copy);
     PyErr_Restore(type, error, trace);
 }
 
-int around_renew(around_t *around) {
-    if (vars_of(around->copy) == around->vars) return 0;
+int around_enter_another(around_t *around) {
     PyObject *type, *error, *trace;
     around_leave(around);
     PyErr_Fetch(&type, &error, &trace);

@@ -116,8 +116,26 @@ PyObject *funnel_put(PyObject *funnel, PyObject *item);
 PyObject *funnel_run_of(PyObject *module, PyObject *const *args, Py_ssize_t count);
 PyObject *funnel_forget(PyObject *module, PyObject *const *args, Py_ssize_t count);
 
-/* around.c: whether a task would have to be given nothing of what surrounds the caller; -1: an error */
-int around_is_clear(void);
+/* around.c, which says what this rests on */
+extern Py_ssize_t around_vars_offset; /* 0: it is not known yet; -1: it is to be asked for */
+extern PyObject *around_clear; /* what is set, and known to be nothing */
+PyObject *around_ask_vars(PyObject *context);
+
+/* What is set in a context; borrowed, and good only as long as somebody refers to it. */
+static inline PyObject *around_vars(PyObject *context) {
+    return around_vars_offset > 0 ? *(PyObject **)((char *)context + around_vars_offset) : around_ask_vars(context);
+}
+
+int around_look(void);
+
+/* Whether a task would have to be given nothing of what surrounds the caller; 0: it would, or may; -1: an error. */
+static inline int around_is_clear(void) {
+    PyObject *context = PyThreadState_Get()->context;
+    if (!context) return 1;
+    PyObject *vars = around_vars(context);
+    return vars && vars == around_clear ? 1 : around_look();
+}
+
 PyObject *around_set_look(PyObject *module, PyObject *function);
 
 /* What a task runs in: a copy of the worker's context. */
@@ -133,8 +151,11 @@ void around_base(around_t *around, PyObject *base);
 int around_base_here(around_t *around);
 /* Enter a copy in which nothing is set that is not in `base`; -1: an error. */
 int around_enter(around_t *around);
+int around_enter_another(around_t *around);
 /* Enter another, if something was set in this one. What was raised is kept, unless this fails: -1. */
-int around_renew(around_t *around);
+static inline int around_renew(around_t *around) {
+    return around_vars(around->copy) == around->vars ? 0 : around_enter_another(around);
+}
 void around_leave(around_t *around);
 
 PyObject *parent_unpiped(PyObject *module, PyObject *data);
