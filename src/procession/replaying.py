@@ -9,7 +9,8 @@ Laws
 3. A failure holds no more than it must: a `Rerun` has no items, and the arguments are the failure's own anyway.
 4. A failure can be pickled if its arguments can, whatever its function and its error are. Functions that the other
    side can import are named, and others go by value, as to a worker; what cannot go says why when it is to be run, and
-   nothing is loaded before that. The error goes as from a worker, with its traceback as text.
+   nothing is loaded before that. So it is with context variables, as for a worker (worker/surroundings.py). The error
+   goes as from one, with its traceback as text.
 """
 
 from __future__ import annotations
@@ -51,10 +52,10 @@ class Rerun:
         self._config = config
         self._seed = seed
         self._with_state = with_state
-        self._context: Context | None = copy_context()  # None: that of who has it replayed
+        self._context: Context | bytes | None = copy_context()  # or what could be pickled of it
         self._packed: bytes | None = None  # it was pickled: what it then was, not yet loaded
 
-    def within(self, context: Context | None) -> Rerun:
+    def within(self, context: Context | bytes | None) -> Rerun:
         """The same, with these context variables."""
         made = Rerun(self._fn, self._name, self._config, self._seed, self._with_state)
         made._context = context
@@ -64,9 +65,18 @@ class Rerun:
         """The call with these arguments. Raises what it raises, and what initializer, setup and teardown do."""
         if self._packed is not None:
             self._load(self._packed)
-        if self._context is None:
+        context = self._context
+        if context is None:
             return self._run(args, place)
-        return self._context.copy().run(self._run, args, place)
+        if isinstance(context, bytes):
+            return copy_context().run(self._run_in, context, args, place)
+        return context.copy().run(self._run, args, place)
+
+    def _run_in(self, packed: bytes, args: tuple[Any, ...], place: Place) -> Any:
+        from procession.worker import surroundings
+
+        surroundings.enter(packed)
+        return self._run(args, place)
 
     def _run(self, args: tuple[Any, ...], place: Place) -> Any:
         config, fn = self._config, self._fn
@@ -116,7 +126,11 @@ class Rerun:
     # -- pickled -------------------------------------------------------------------------------------------------------
 
     def __reduce__(self) -> tuple[Any, ...]:
-        packed = self._packed
+        packed, context = self._packed, self._context
+        if context is not None and not isinstance(context, bytes):
+            from procession.surroundings import packed_here
+
+            context = context.copy().run(packed_here)
         if packed is None:
             from procession.transport import paths, pickler
 
@@ -126,7 +140,7 @@ class Rerun:
             except Exception as error:
                 why = paths.pickling_error(f"how {self._name} is run", parts, error)
                 return _unpicklable, (self._name, str(why))
-        return _pickled, (self._name, packed)
+        return _pickled, (self._name, packed, context)
 
     def _load(self, packed: bytes) -> None:
         from _pickle import loads
@@ -163,9 +177,9 @@ class _Unpicklable(Rerun):
 _unpicklable = _Unpicklable
 
 
-def _pickled(name: str, packed: bytes) -> Rerun:
+def _pickled(name: str, packed: bytes, context: bytes | None) -> Rerun:
     made = Rerun.__new__(Rerun)
-    made._name, made._packed, made._context = name, packed, None
+    made._name, made._packed, made._context = name, packed, context
     return made
 
 

@@ -37,6 +37,12 @@ def here(engine: Engine) -> Around | None:
     return Local(context)
 
 
+def packed_here() -> bytes | None:
+    """What of the caller's can be pickled, if anything."""
+    context = copy_context()
+    return _packed(context) if context else None
+
+
 def surrounded(
     engine: Engine, fn: Callable[..., Any], around: Around, name: str | None, with_state: bool = False
 ) -> Any:
@@ -140,4 +146,4 @@ def look(context: Context) -> int:
     return answer
 
 
-__all__ = ["Around", "here", "look", "surrounded"]
+__all__ = ["Around", "here", "look", "packed_here", "surrounded"]

@@ -315,6 +315,8 @@ def test_the_context_variables_of_who_handed_it_over(inline_pool: Pool) -> None:
         for stream in streams:
             assert list(stream) == []
     for failure, expected in zip(failures, ["putter", "maker", "streamer", "streamer"], strict=True):
+        again = pickle.loads(pickle.dumps(pickle.loads(pickle.dumps(failure))))
+        assert raised_by(lambda again=again: inline_pool.replay(again)).args == (expected,)  # type: ignore[misc]
         assert raised_by(lambda failure=failure: inline_pool.replay(failure)).args == (expected,)  # type: ignore[misc]
         assert user.get() == "taker"
 
@@ -406,7 +408,8 @@ def test_there_and_back(backend: Any, inline_pool: Pool) -> None:
 def test_a_repaired_module_and_a_function_by_value_in_another_program(tmp_path: Path) -> None:
     """The next day: what can be imported is what is there now; what cannot goes with the failure."""
     module = tmp_path / "day.py"
-    module.write_text("def work(n):\n    raise ValueError(n)\n")
+    variable = "from contextvars import ContextVar\nuser = ContextVar('user', default='nobody')\n"
+    module.write_text(variable + "def work(n):\n    raise ValueError(n)\n")
     fail = """
 import pickle, sys
 import day
@@ -418,6 +421,7 @@ fails = [True]
 def local(n):
     if fails: raise KeyError(drawn(n))
     return drawn(n)
+day.user.set("yesterday's")
 with Pool(1, setup=lambda: "the state") as pool:
     list(pool.imap(day.work, [1], on_error=failures.append))
     list(pool.imap(local, [10, 20], on_error=failures.append, seed=3))
@@ -447,9 +451,9 @@ print(found)
 
     first = program(fail)
     assert first[0] == (1,)
-    module.write_text("def work(n):\n    return ('repaired', n)\n")
+    module.write_text(variable + "def work(n):\n    return ('repaired', n, user.get())\n")
     shutil.rmtree(tmp_path / "__pycache__", ignore_errors=True)
-    assert program(again) == [(("repaired", 1),), *first[1:]]
+    assert program(again) == [(("repaired", 1, "yesterday's"),), *first[1:]]
     module.unlink()
     text = again.replace("except KeyError", "except RuntimeError").replace("error.args", "str(error)")
     text = text.replace("in failures", "in failures[:1]")
