@@ -28,9 +28,10 @@ if TYPE_CHECKING:
     from typing import Generic, Unpack, overload
 
     from procession.on_error import OnError
-    from procession.typed import A, B, C, D, E, F, Item, PipelineWords, Result, RunReturns, RunWords
+    from procession.typed import MYPY, A, B, C, D, E, F, Item, Lambda, PipelineWords, Result, RunReturns, RunWords
 
     Step = Stage[A, B] | Callable[[A], B]
+    First = Stage[A, B] | Lambda[A, B]
     AnyStep = Step[Any, Any]
     Items = Iterable[A] | AsyncIterable[A]
 else:
@@ -68,6 +69,18 @@ class Pipeline(Generic[Item, Result]):
     """
 
     if TYPE_CHECKING:
+        if not MYPY:  # see typed.pyi
+
+            @overload
+            def __init__(self: Pipeline[A, B], s1: First[A, B], /, **words: Unpack[PipelineWords]) -> None: ...
+            @overload
+            def __init__(
+                self: Pipeline[A, C], s1: First[A, B], s2: Step[B, C], /, **words: Unpack[PipelineWords]
+            ) -> None: ...
+            @overload
+            def __init__(
+                self: Pipeline[A, D], s1: First[A, B], s2: Step[B, C], s3: Step[C, D], /, **words: Unpack[PipelineWords]
+            ) -> None: ...
 
         @overload
         def __init__(self: Pipeline[A, B], s1: Step[A, B], /, **words: Unpack[PipelineWords]) -> None: ...

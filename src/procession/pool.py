@@ -132,7 +132,7 @@ class Pool(PoolFace):
     preload: modules that are imported once for all worker processes.
     stall_after: when work is there and for so many seconds nothing has come to an end, a `dump` is logged as a warning
         on "procession"; again after twice as long, and so on, until something moves. One long task is such a case, too.
-    pickle: (inline) True copies arguments and results as processes would.
+    pickle: (inline) True copies arguments and results as processes would, and refuses functions that could not be sent.
 
     A worker that dies costs the one task that it was running (`WorkerDied`). Initializer or setup that raises breaks
     the pool (`WorkerStartError`).

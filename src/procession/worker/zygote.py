@@ -10,8 +10,8 @@ Laws
    and no others.
 3. It is the only reaper of its children. `Exited` is said once for each `Started`, after it, on the same connection.
 4. It never waits for one pool: what a pool does not read is kept for it, and sent when it reads.
-5. A worker holds its own four channels, the output of its pool, its lifeline, and what a preloaded module opened;
-   nothing else of the zygote's.
+5. A worker holds its own four channels, the output of its pool, its lifeline, and what a preloaded module opened, or
+   this interpreter as it started (for a debugger, a profiler); nothing else of the zygote's.
 6. It ends when the parent has closed the control connection, every pool is gone, and every child is reaped; or at
    once when the parent dies. A pool that goes takes its workers with it.
 

@@ -37,6 +37,8 @@ def chains(anything: list[Stage[Any, Any]]) -> None:
     assert_type(Pipeline(pack, Stage(split, many=True), repr, len, window=3), Pipeline[int, int])
     shouted: Pipeline[int, str] = Pipeline(Stage(label), lambda text: text.upper())
     shouted.run([1])
+    Pipeline(lambda x: x * 2, str).run([1])
+    Pipeline(lambda x: x * 2).run([1])
     assert_type(Pipeline(Stage(pack), Stage(object_of)), Pipeline[int, str])
     assert_type(Pipeline(label, len, str, len, str, len, widths="auto"), Pipeline[Any, Any])
     assert_type(Pipeline(*anything).run([1]), PipelineStream[Any])
