@@ -282,7 +282,8 @@ class ThreadWorker:
                 body = take()
             except IndexError:
                 return items
-            self.begun_items += ruled
+            if ruled:
+                self.begun_items += 1
             try:
                 outcome = call(invoke, body)
             except BaseException as error:
