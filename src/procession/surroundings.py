@@ -131,13 +131,16 @@ def _warn(text: str) -> None:
     warnings.warn(text, RuntimeWarning, stacklevel=level)
 
 
+def _is_no_span(variable: Any, value: Any) -> bool:
+    """Whether it is a context of OpenTelemetry with nothing in it. No other value is asked whether it is true."""
+    return telemetry.is_current(variable, value) and not value
+
+
 def look(context: Context) -> int:
     """For the short ways in C, which take nothing along: 0: something is to be taken; 1: nothing is, now; 2: nothing is
     until a variable is set."""
     answer = 2
-    for variable, value in own_of(
-        context, lambda variable, value: not value and telemetry.is_current(variable, value)
-    ).items():
+    for variable, value in own_of(context, _is_no_span).items():
         if is_hopeless(variable, value):
             continue
         if variable.name not in SETTINGS or SETTINGS[variable.name](variable, value, []) != {}:

@@ -280,6 +280,28 @@ def test_initializer_and_setup_lie_below(backend: str) -> None:
     assert work.view() == ("nobody", None)
 
 
+def test_an_initializer_begins_with_nothing_set(backend: str) -> None:
+    """Not with what is set where the pool is made, which is not what its tasks see; what it sets itself they see, also
+    if the very same was set there."""
+    begun: ContextVar[Any] = ContextVar("begun", default="not begun")
+
+    def initialize() -> None:
+        begun.set(work.view())
+        work.request.set("mine")
+
+    def see() -> Any:
+        return begun.get(), work.view()
+
+    def make() -> Pool:
+        made = make_pool(backend, 1, initializer=initialize)
+        assert made.submit(see).result() == (("nobody", None), ("mine", "t"))
+        return made
+
+    with surrounded("mine", "t", make) as pool:
+        for _ in range(2):
+            assert pool.submit(see).result() == (("nobody", None), ("mine", None))
+
+
 def test_a_worker_that_is_forked_inherits_no_variable() -> None:
     def make() -> Pool:
         pool = Pool(1, mp_context=multiprocessing.get_context("fork"))
@@ -481,13 +503,42 @@ def test_no_module_is_imported_for_its_variables(late_module: Any) -> None:
         assert pool.submit(imports).result() == ("unset", "unset")
 
 
-def test_a_large_value_is_warned_of_once() -> None:
+@pytest.mark.parametrize("value", [[b"x" * 3_000_000], b"x" * 3_000_000, "x" * 3_000_000], ids=["list", "bytes", "str"])
+def test_a_large_value_is_warned_of_once(value: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(surroundings, "_told", {})
+
     def see(pool: Pool) -> None:
-        work.trail.set([b"x" * 3_000_000])
+        work.trail.set(value)
         with pytest.warns(RuntimeWarning, match="'trail' takes 3 MB along with each task") as found:
             seen = [pool.submit(work.view).result() for _ in range(2)]
-        assert [len(trail[0]) for _, trail in seen] == [3_000_000] * 2
+        assert [trail for _, trail in seen] == [value] * 2
         assert [each.filename for each in found] == [__file__]
+
+    with make_pool("processes", 1) as pool:
+        unset(lambda: see(pool))
+
+
+def test_a_worker_keeps_few_bytes_of_what_it_has_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Values that come once, as those of requests do."""
+    monkeypatch.setattr(surroundings, "_told", {})
+
+    def kept() -> tuple[int, int]:
+        from procession.worker import surroundings as there
+
+        return sum(map(len, there._known)), there.KEPT_BYTES
+
+    def see(pool: Pool) -> None:
+        for number in range(24):
+            work.trail.set([b"%d" % number * 400_000])
+            size, most = pool.submit(kept).result()
+            assert size <= most, number
+        work.trail.set([b"%d" % most])
+        few = pool.submit(kept).result()[0]
+        assert pool.submit(kept).result()[0] == few  # the same is kept once
+        work.request.set(b"r" * (most + 1))  # more than the most of all: it is the only one
+        with pytest.warns(RuntimeWarning, match="'request' takes 4 MB"):
+            sizes = [pool.submit(kept).result()[0] for _ in range(2)]
+        assert all(most < size < 2 * most for size in sizes)
 
     with make_pool("processes", 1) as pool:
         unset(lambda: see(pool))
@@ -598,6 +649,39 @@ def test_the_short_ways_see_each_change() -> None:
         for each in threads:
             each.join(60)
             assert not each.is_alive()
+
+
+class Unasked:
+    """A value that is neither true nor false, and equal to nothing, as arrays are."""
+
+    def __bool__(self) -> bool:
+        raise ValueError("ambiguous")
+
+    def __eq__(self, other: object) -> bool:
+        raise ValueError("ambiguous")
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+@pytest.mark.parametrize("value", [numpy.arange(3), Unasked()], ids=["array", "object"])
+def test_no_value_is_asked_whether_it_is_true(backend: str, value: Any) -> None:
+    def name(*_: Any) -> tuple[str, Any]:
+        return type(work.thing.get(None)).__name__, work.request.get()
+
+    def see(pool: Pool, spin: SpinOff[Any]) -> Any:
+        work.thing.set(value)
+        work.request.set("r")
+        assert surroundings.look(copy_context()) == 0
+        calls = [pool.submit(name, n).result() for n in range(4)] + [spin.put(n).result() for n in range(4)]
+        return {*calls, *pool.map(name, range(4)), *pool.imap(name, [[1]])}
+
+    with (
+        make_pool(backend, 1) as pool,
+        SpinOff(name, backend=backend_of(backend), iterate=False) as spin,
+    ):
+        for n in range(20):  # the short ways are open then
+            assert pool.submit(name, n).result() == spin.put(n).result() == ("NoneType", "nobody")
+        assert unset(lambda: see(pool, spin)) == {(type(value).__name__, "r")}
 
 
 def test_which_variables_hold_for_their_process_alone(monkeypatch: pytest.MonkeyPatch) -> None:

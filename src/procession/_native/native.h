@@ -154,7 +154,7 @@ int around_enter(around_t *around);
 int around_enter_another(around_t *around);
 /* Enter another, if something was set in this one. What was raised is kept, unless this fails: -1. */
 static inline int around_renew(around_t *around) {
-    return around_vars(around->copy) == around->vars ? 0 : around_enter_another(around);
+    return around->copy && around_vars(around->copy) == around->vars ? 0 : around_enter_another(around);
 }
 void around_leave(around_t *around);
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pickle
-from _contextvars import Context, copy_context
+from _contextvars import Context
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -80,13 +80,11 @@ class InlineCalls:
         self._base = Context()  # what they have set there; each run has a copy
 
     def prepare(self) -> None:
-        """Initializer and setup; raises what they raise. What they set does not stay in the caller's context."""
-        before = copy_context()
-        self._home = before.copy()
+        """Initializer and setup; raises what they raise. They begin with no variable set, as in a worker elsewhere, and
+        what they set does not stay in the caller's context."""
+        self._home = Context()
         self._home.run(self._prepare)
-        for variable, value in self._home.items():
-            if variable not in before or before[variable] is not value:
-                self._base.run(variable.set, value)
+        self._base = self._home.copy()
 
     def _prepare(self) -> None:
         config = self._config

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 PLAIN = frozenset({int, float, bool, type(None), str, bytes})
+_SIZED = frozenset({str, bytes})
 LARGE = 1_000_000
 """Bytes of one value beyond which somebody should know that it travels with each task."""
 
@@ -75,6 +76,8 @@ def packed(own: dict[Any, Any], carrier: dict[str, str] | None, left: list[Left]
             continue
         if type(value) in PLAIN:
             body: Any = (value,)
+            if type(value) in _SIZED and len(value) > LARGE:
+                left.append(Left(variable, None, len(value)))
         else:
             body = _pickled(variable, value, left)
             if body is None:

@@ -35,7 +35,9 @@ if TYPE_CHECKING:
     """A variable's uid, name, places, default; and its value, (it,) or a pickle."""
 
 KEPT = 256
-"""Surroundings that a worker keeps at hand."""
+KEPT_BYTES = 4_000_000
+"""Surroundings that a worker keeps at hand, and bytes of them. The latest one is kept whatever its size: each item of a
+stream comes with the same."""
 
 
 class Surrounded:
@@ -58,16 +60,20 @@ class Surrounded:
 
 _here: ContextVar[_Around | None] = ContextVar("procession.surroundings", default=None)
 _known: dict[bytes, _Around] = {}
+_known_bytes = 0
 _hooked: set[str] = set()
 _told: set[str] = set()
 
 
 def enter(packed: bytes) -> None:
     """From here on, in the present context, variables are as these say. Raises nothing."""
+    global _known_bytes
     around = _known.get(packed)
     if around is None:
-        if len(_known) >= KEPT:
+        _known_bytes += len(packed)
+        if len(_known) >= KEPT or _known_bytes > KEPT_BYTES:
             _known.clear()
+            _known_bytes = len(packed)
         around = _known[packed] = _Around(packed)
     for variable, value in around.fixed:
         variable.set(value)
