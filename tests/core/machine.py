@@ -38,6 +38,8 @@ class Machine:
     cpus: int
     gil: bool = False
     """One worker computes at a time, and the others are not seen to be in line."""
+    blind: bool = False
+    """The system does not say who is in line."""
     strangers: int = 0
     """Others that always want a CPU."""
     now: float = 1000.0
@@ -88,7 +90,7 @@ class Machine:
             assert isinstance(left, (int, float))
             if kind == "cpu":
                 worker.cpu += STEP * share
-                worker.queued += 0 if self.gil else STEP * (1 - share)
+                worker.queued += 0 if self.gil or self.blind else STEP * (1 - share)
                 left -= STEP * share
             elif kind == "wait" or self.locked_by in (None, worker):
                 self.locked_by = worker if kind == "lock" else self.locked_by

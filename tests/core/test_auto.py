@@ -7,10 +7,11 @@ from typing import Any
 import pytest
 
 from procession.core import commands, events
-from procession.core.auto import CALM_NS, HOLD_NS, MOST_HOLD_NS, SETTLE_NS, TICK_NS, AutoWidth
-from procession.core.phase import LONG_NS
+from procession.core.auto import CALM_NS, SETTLE_NS, TICK_NS, AutoWidth
+from procession.core.phase import HOLD_NS, LONG_NS, MOST_HOLD_NS
 from procession.core.pool import PoolCore
 from procession.core.rules import SECOND
+from procession.core.worker import State
 from tests.core.machine import Item, Machine, fixed
 from tests.core.stage import Stage, only
 
@@ -144,15 +145,18 @@ class Told:
         running: int | None = None,
         room: int | None = None,
         allowed: int | None = None,
+        passed: int = TICK_NS,
+        run_ns: int | None = None,
     ) -> int:
-        self.now += TICK_NS
+        self.now += passed
+        narrowed = allowed is not None
         allowed = self.auto.width if allowed is None else allowed
         running = allowed if running is None else running
-        run_ns = running * TICK_NS
+        run_ns = running * passed if run_ns is None else run_ns
         seen = events.Measured(
             self.now, running, waiting, done, run_ns, round(on_cpu * run_ns), round(in_line * run_ns), room
         )
-        return self.auto.next(seen, allowed)
+        return self.auto.next(seen, allowed, narrowed)
 
     def ticks(self, ns: int, **words: Any) -> list[int]:
         return [self.tick(**words) for _ in range(ns // TICK_NS)]
@@ -276,6 +280,113 @@ def test_what_could_not_be_started_is_not_asked_for_again() -> None:
     width = told.auto.width
     assert set(told.ticks(SECOND, allowed=3)) == {width}
     assert told.auto.why == "no more than 3 could be started"
+    assert not told.auto.again
+
+
+def test_what_could_not_be_started_is_tried_again_less_and_less() -> None:
+    told = Told()
+    told.ticks(SECOND // 2)
+    tries = []
+    for _ in range(400 * SECOND // TICK_NS):
+        told.tick(allowed=3)
+        if told.auto.again:
+            tries.append(told.now)
+    waits = [after - before for before, after in pairwise(tries)]
+    assert waits == sorted(waits)
+    assert waits[0] == 2 * HOLD_NS
+    assert waits[-1] == MOST_HOLD_NS
+    told.tick()  # now they have been started
+    assert told.tick(allowed=3) == told.auto.width
+    told.ticks(HOLD_NS, allowed=3)
+    assert told.auto.again  # that was another failure, the first
+
+
+def test_who_could_not_all_be_started_and_stand_in_line_are_taken_back() -> None:
+    told = Told()
+    told.ticks(2 * SECOND)
+    told.ticks(5 * SECOND, allowed=8, on_cpu=0.25, in_line=0.75)
+    assert told.auto.width == 2
+
+
+def test_in_line_all_the_time_and_never_on_a_cpu() -> None:
+    told = Told()
+    told.ticks(2 * SECOND)
+    told.tick(waiting=0, passed=1000 * SECOND, run_ns=0)  # by now nothing is left of what was measured
+    told.tick(passed=1000 * SECOND)
+    assert told.tick(in_line=1.0, passed=1000 * SECOND) <= 32  # somebody was in line, and nobody on a CPU
+    told.ticks(5 * SECOND, in_line=1.5)
+    assert told.auto.width == 2
+
+
+def test_after_a_pause_it_begins_to_measure_anew() -> None:
+    told = Told()
+    told.tick(on_cpu=0.0)
+    assert told.auto.width == 2  # it waits, and would grow with the next
+    told.tick(waiting=100, passed=60 * SECOND, run_ns=0)  # a pause: nobody has run all the time since
+    assert set(told.ticks(3 * SECOND, on_cpu=0.95)) == {2}
+    assert told.auto.lately.on_cpu == pytest.approx(0.95)
+
+
+def test_of_whom_nothing_is_known_yet_it_is_taken_that_he_is_like_the_others() -> None:
+    told = Told()
+    for _ in range(30):
+        told.tick(on_cpu=0.95, run_ns=TICK_NS)  # of one of the two
+    assert told.auto.width == 2
+    assert told.auto._phase.load == pytest.approx(1.9)
+
+
+def test_where_it_is_not_known_who_is_in_line_those_who_compute_are_found_out() -> None:
+    it = machine(blind=True)
+    it.run(chain([SLEEPS] * 2000, [COMPUTES] * 1000))
+    assert it.auto.width <= 4
+    assert any("not known who stands in line" in why for why in it.whys)
+
+
+def test_a_pool_that_could_not_start_all_tries_again() -> None:
+    stage = auto_stage()
+    stage.submit(*stage.calls(40))
+    for wid in range(2):
+        stage.ready(wid)
+    now = SECOND
+    stage.step(measured(stage.core, now))
+    failed: list[int] = []
+
+    def fail(found: list[Any]) -> None:
+        for each in only(found, commands.Spawn):
+            failed.append(each.wid)
+            fail(stage.step(events.StartFailed(each.wid, OSError("no more"), fatal=False)))
+
+    fail(stage.step(measured(stage.core, now := now + TICK_NS)))
+    assert stage.core.max_workers == 2
+    assert stage.core.size == 4
+    tries = len(failed)
+    while len(failed) == tries:
+        assert now < 60 * SECOND
+        fail(stage.step(measured(stage.core, now := now + TICK_NS)))
+    assert now - SECOND >= HOLD_NS
+    assert stage.core.max_workers == 2  # in vain
+    found: list[Any] = []
+    while not only(found, commands.Spawn):
+        assert now < 60 * SECOND
+        found = stage.step(measured(stage.core, now := now + TICK_NS))
+    for each in only(found, commands.Spawn):
+        stage.ready(each.wid)
+    assert stage.core.max_workers == stage.core.size == 4
+
+
+def test_a_pool_of_threads_of_which_some_were_given_up_grows_on() -> None:
+    stage = auto_stage()
+    core = stage.core
+    core.wanted_workers, core.max_workers = 1, 1  # as supervising does: one more than are replaced
+    stage.submit(*stage.calls(40))
+    assert core.auto is not None
+    for tick in range(20):
+        for wid, worker in list(core.workers.items()):
+            if worker.state is State.STARTING:
+                stage.ready(wid)
+        stage.step(measured(core, SECOND + tick * TICK_NS))
+    assert core.auto.width > 2
+    assert core.max_workers == core.auto.width - 1
 
 
 # ---------------------------------------------------------------------------------------------------------- in a pool

@@ -18,8 +18,10 @@ Laws
 7. Threads of one interpreter have a line of their own, for its lock, which is not to be seen from outside. When they
    want one CPU together, it may be that: nothing grows then, and some are taken back to see whether the others take as
    much without them. If not, they come back, for a time that doubles.
+   Where the system does not say who stands in line for a CPU, the same is done when all of the CPUs are taken.
 8. When no item has waited for a while, workers that were not needed in that time are given back.
 9. Where nothing can be measured nothing changes.
+10. What could not be started is not asked for again at once, but after a time, which doubles.
 
 A pure function of what it is told (`events.Measured`), like the rest of the core, of which it is a part.
 """
@@ -29,15 +31,13 @@ from __future__ import annotations
 from math import ceil
 
 from procession.core import events
-from procession.core.phase import ENOUGH, Phase
+from procession.core.phase import ENOUGH, RECENT_NS, Hold, Lately, Phase
 from procession.core.rules import SECOND
 
 TICK_NS = SECOND // 10
 """So often it is measured while something runs."""
 SETTLE_NS = 2 * TICK_NS
 """From one change to the next, at least."""
-HALF_LIFE_NS = SECOND // 2
-"""What was measured so long ago counts half."""
 MARGIN = 1.25
 """A change is for a gain of more than this."""
 TAKEN = 0.9
@@ -56,9 +56,6 @@ WORTH = 0.2
 """The part of what it would bring at best that a growth must bring."""
 PATIENCE_NS = SECOND // 2
 """If it takes no longer to learn how fast items end, a growth waits for that, and the next one for its judgement."""
-HOLD_NS = 5 * SECOND
-MOST_HOLD_NS = 60 * SECOND
-"""For how long what has failed is not tried again: at first, and at most."""
 OTHER = 0.3
 """Wanting a CPU for so much more of their time, or less, workers run something else, which has not failed yet."""
 LOCK = (0.8, 1.15)
@@ -86,49 +83,45 @@ class AutoWidth:
         self.locked = locked
         self.why = f"as many as there are CPUs ({start})" if start <= cap else f"max_workers_cap is {cap}"
         self._now = self._changed = self._grew = 0
-        self._time = self._cpu = self._queued = 0.0  # ns of running, fading; of these on a CPU, and in line for one
+        self.again = False  # what could not be started is to be tried again
+        self.lately = Lately()
         self._phase = Phase(self.width)
         self._before: Phase | None = None  # the trial that is on: what was before it
         self._probed: Phase | None = None  # the same, of a probe
-        self._ceiling, self._until, self._hold, self._then = cap, 0, HOLD_NS, 0.0
+        self._ceiling, self._then, self._hold = cap, 0.0, Hold()
         self._step = cap  # so many more at a time, at most
-        self._probe_at, self._probe_hold = 0, HOLD_NS
+        self._probe_hold = Hold()
+        self._start_hold: Hold | None = None  # since so many could not be started
+        self._blind = True  # nobody has been seen in line yet: perhaps the system does not say
         self._calm_since: int | None = None
         self._most = 0  # that ran at once since then
 
-    @property
-    def on_cpu(self) -> float:
-        """The part of its time that a worker that runs something is on a CPU; more than 1 with several threads."""
-        return self._cpu / self._time if self._time else 0.0
+    def next(self, seen: events.Measured, allowed: int, narrowed: bool = False) -> int:
+        """How many there are to be now.
 
-    @property
-    def in_line(self) -> float:
-        """The part of its time that it could go on, and has no CPU."""
-        return self._queued / self._time if self._time else 0.0
-
-    @property
-    def _wanted(self) -> float:
-        return self.on_cpu + self.in_line
-
-    def next(self, seen: events.Measured, allowed: int) -> int:
-        """How many there are to be now. `allowed`: so many may be; fewer than `width`, if they could not be started."""
+        `allowed`: so many may be, which is less than `width` after threads were given up; and where that many could not
+        be started, which is `narrowed`.
+        """
         passed = seen.now - self._now if self._now else 0
-        self._now = seen.now
+        self._now, self.again = seen.now, False
         if not self._changed:
             self._changed = seen.now - TICK_NS  # the first time: what ran before has been seen for a tick
-        if seen.run_ns:
-            fade = 0.5 ** (passed / HALF_LIFE_NS)
-            self._time = self._time * fade + seen.run_ns
-            self._cpu = self._cpu * fade + seen.cpu_ns
-            self._queued = self._queued * fade + seen.queued_ns
+        self.lately.add(passed, seen.run_ns, seen.cpu_ns, seen.queued_ns)
+        self._blind = self._blind and not seen.queued_ns
+        if passed >= RECENT_NS and not seen.run_ns:
+            self._phase = Phase(self.width)  # it has rested since, and may do something else now
         if not seen.waiting:
             return self._relax(seen)
         self._calm_since = None
-        if seen.running == allowed and seen.run_ns and passed:
-            self._phase.add(passed, seen.done, seen.cpu_ns, seen.queued_ns)
+        if seen.running == allowed and seen.run_ns and passed and not narrowed:
+            unseen = max(1.0, seen.running * passed / seen.run_ns)  # of some who run it is not known yet what they take
+            self._phase.add(passed, seen.done, round(seen.cpu_ns * unseen), round(seen.queued_ns * unseen))
         if seen.running < allowed or not seen.run_ns:
             return self.width
-        return self._judged() or self._probe() or self._shrunk() or self._grown(seen, allowed) or self.width
+        if narrowed:
+            return self._shrunk() or self._held_narrow(allowed)
+        self._start_hold = None
+        return self._judged() or self._probe() or self._shrunk() or self._grown(seen) or self.width
 
     # -- each answers 0 when it has nothing to say -------------------------------------------------------------------
 
@@ -140,7 +133,7 @@ class AutoWidth:
         self._before, self._step = None, self.cap
         best, gain = phase.width / before.width, phase.rate / before.rate
         if gain >= 1 + WORTH * (best - 1):
-            self._hold = HOLD_NS
+            self._hold.succeed()
             return 0
         self._fail(before.width)
         self._step = max(1, (phase.width - before.width) // 2)
@@ -152,9 +145,11 @@ class AutoWidth:
 
     def _shrunk(self) -> int:
         """Law 5: those that stand in line for a CPU."""
-        if self.width <= self.start or not self._settled or self.in_line < IN_LINE:
+        on_cpu, in_line = self.lately.on_cpu, self.lately.in_line
+        if self.width <= self.start or not self._settled or in_line < IN_LINE:
             return 0
-        alone = self.on_cpu / max(1 - self.in_line, self.on_cpu)  # on a CPU, if there were no line
+        rest = max(1 - in_line, on_cpu)
+        alone = on_cpu / rest if rest > 0 else 1.0  # on a CPU, if there were no line
         computes = alone >= COMPUTES
         fit = self.cpus / alone if alone > 0 else float(self.cap)
         if not computes and self.width <= fit * (1 + 2 * (MARGIN - 1)):
@@ -164,13 +159,13 @@ class AutoWidth:
             self._fail(count)
         return self._change(
             count,
-            f"the workers computed for {self.on_cpu:.0%} of their time, and stood in line for the {self.cpus} CPUs "
-            f"for {self.in_line:.0%}",
+            f"the workers computed for {on_cpu:.0%} of their time, and stood in line for the {self.cpus} CPUs "
+            f"for {in_line:.0%}",
         )
 
     def _probe(self) -> int:
         """Law 7."""
-        if not self.locked:
+        if not (self.locked or self._blind):
             return 0
         before, phase = self._probed, self._phase
         if before is not None:
@@ -178,33 +173,32 @@ class AutoWidth:
                 return 0
             self._probed = None
             if phase.wanted < SAME * before.wanted:
-                self._probe_at = self._now + self._probe_hold
-                self._probe_hold = min(2 * self._probe_hold, MOST_HOLD_NS)
-                return self._change(before.width, f"with {phase.width} threads less was done")
-            self._probe_hold = HOLD_NS
-        if self.width <= self.start or phase.ns < PROBE_NS or self._now < self._probe_at:
+                self._probe_hold.fail(self._now)
+                return self._change(before.width, f"with {phase.width} workers less was done")
+            self._probe_hold.succeed()
+        if self.width <= self.start or phase.ns < PROBE_NS or self._now < self._probe_hold.until:
             return 0
-        if not LOCK[0] <= phase.wanted <= LOCK[1]:
+        if self.locked and LOCK[0] <= phase.wanted <= LOCK[1]:
+            said = (
+                f"the threads want {phase.wanted:.2f} CPUs together, as those do that wait for the interpreter's lock"
+            )
+        elif self._blind and phase.load > TAKEN * self.cpus:
+            said = f"the workers take {phase.load:.2f} CPUs together, and it is not known who stands in line for one"
+        else:
             return 0
-        said = f"the threads want {phase.wanted:.2f} CPUs together, as those do that wait for the interpreter's lock"
         count = self._change(max(self.start, self.width * 3 // 4), said)
         self._probed, self._before = phase, None
         return count
 
-    def _grown(self, seen: events.Measured, allowed: int) -> int:
+    def _grown(self, seen: events.Measured) -> int:
         """Laws 2 and 3."""
-        width, on_cpu = self.width, self.on_cpu
+        width, on_cpu, in_line = self.width, self.lately.on_cpu, self.lately.in_line
         known = self._phase.ns >= SETTLE_NS
         load = self._phase.load if known else on_cpu * seen.running
-        wanted = self._phase.wanted if known else self._wanted * seen.running
-        if allowed < width:
-            self.why = f"no more than {allowed} could be started"
-            return 0
+        wanted = self._phase.wanted if known else self.lately.wanted * seen.running
         fit = self.cpus / on_cpu if on_cpu > 0 else float(self.cap)
-        if load > TAKEN * self.cpus or 1 - on_cpu - self.in_line < WAITS or fit < MARGIN * width:
-            self.why = (
-                f"the workers are on a CPU for {on_cpu:.0%} of their time, and in line for one {self.in_line:.0%}"
-            )
+        if load > TAKEN * self.cpus or 1 - on_cpu - in_line < WAITS or fit < MARGIN * width:
+            self.why = f"the workers are on a CPU for {on_cpu:.0%} of their time, and in line for one {in_line:.0%}"
             return 0
         if self.locked and LOCK[0] <= wanted <= LOCK[1]:
             self.why = f"the threads want {wanted:.2f} CPUs together, as those do that wait for the interpreter's lock"
@@ -214,7 +208,7 @@ class AutoWidth:
         count = min(
             2 * width, width + self._step, ceil(min(fit * MARGIN, self.cap)), seen.running + seen.waiting, self.cap
         )
-        if self._now < self._until and abs(self._wanted - self._then) < OTHER:
+        if self._now < self._hold.until and abs(self.lately.wanted - self._then) < OTHER:
             count = min(count, self._ceiling)
         if seen.room is not None and count > seen.running + seen.room:
             count = seen.running + seen.room
@@ -227,7 +221,7 @@ class AutoWidth:
         return self._change(
             count,
             f"{seen.waiting} items waited, and the workers were on a CPU for {on_cpu:.0%} of their time and in line "
-            f"for one {self.in_line:.0%}",
+            f"for one {in_line:.0%}",
         )
 
     def _relax(self, seen: events.Measured) -> int:
@@ -245,6 +239,18 @@ class AutoWidth:
             max(self.start, self._most),
             f"no item has waited for {CALM_NS // SECOND} s, in which at most {self._most} workers ran at once",
         )
+
+    def _held_narrow(self, allowed: int) -> int:
+        """Law 10."""
+        self.why = f"no more than {allowed} could be started"
+        hold = self._start_hold
+        if hold is None:
+            hold = self._start_hold = Hold()
+            hold.fail(self._now)
+        elif self._now >= hold.until:
+            hold.fail(self._now)
+            self.again = True
+        return self.width
 
     # -- the rest ----------------------------------------------------------------------------------------------------
 
@@ -270,8 +276,8 @@ class AutoWidth:
 
     def _fail(self, count: int) -> None:
         """There was no use in having more than so many, for now."""
-        self._ceiling, self._until, self._then = count, self._now + self._hold, self._wanted
-        self._hold = min(2 * self._hold, MOST_HOLD_NS)
+        self._ceiling, self._then = count, self.lately.wanted
+        self._hold.fail(self._now)
 
     def _change(self, count: int, why: str) -> int:
         self.why = f"{self.width} before: {why}"

@@ -1,4 +1,5 @@
-"""What was measured of a pool while it had one width, for auto.py, which compares it with what was before."""
+"""What was measured of a pool, of late and while it had one width, and for how long what has failed is let be: for
+auto.py, which compares it with what was before."""
 
 from __future__ import annotations
 
@@ -9,6 +10,44 @@ ENOUGH = 8
 RECENT_NS = 2 * SECOND
 LONG_NS = 10 * SECOND
 """What is older than the one, if it was enough, or the other, does not count any more: things change."""
+HALF_LIFE_NS = SECOND // 2
+"""What was measured so long ago counts half."""
+HOLD_NS = 5 * SECOND
+MOST_HOLD_NS = 60 * SECOND
+"""For how long what has failed is not tried again: at first, and at most."""
+
+
+class Lately:
+    """What workers that run something took of the CPUs; it fades. Others may look meanwhile."""
+
+    __slots__ = ("_cpu", "_ns", "_queued")
+
+    def __init__(self) -> None:
+        self._ns = self._cpu = self._queued = 0.0
+
+    def add(self, passed: int, run_ns: int, cpu_ns: int, queued_ns: int) -> None:
+        """`passed`: since the last time."""
+        fade = 0.5 ** (passed / HALF_LIFE_NS)
+        self._cpu = self._cpu * fade + cpu_ns
+        self._queued = self._queued * fade + queued_ns
+        self._ns = self._ns * fade + run_ns
+
+    @property
+    def on_cpu(self) -> float:
+        """The part of its time that a worker is on a CPU; more than 1 with several threads."""
+        ns = self._ns
+        return self._cpu / ns if ns else 0.0
+
+    @property
+    def in_line(self) -> float:
+        """The part of its time that it could go on, and has no CPU."""
+        ns = self._ns
+        return self._queued / ns if ns else 0.0
+
+    @property
+    def wanted(self) -> float:
+        """Both."""
+        return self.on_cpu + self.in_line
 
 
 class Phase:
@@ -62,3 +101,21 @@ class Phase:
     def wanted(self) -> float:
         """CPUs taken, or stood in line for."""
         return self.wanted_ns / self.ns if self.ns else 0.0
+
+
+class Hold:
+    """What has failed is not tried again before `until`; each time it takes twice as long."""
+
+    __slots__ = ("_ns", "until")
+
+    def __init__(self) -> None:
+        self.until = 0
+        self._ns = HOLD_NS
+
+    def fail(self, now: int) -> None:
+        self.until = now + self._ns
+        self._ns = min(2 * self._ns, MOST_HOLD_NS)
+
+    def succeed(self) -> None:
+        """The next failure is the first again."""
+        self._ns = HOLD_NS

@@ -129,9 +129,11 @@ def resized(core: PoolCore, event: events.Resized) -> None:
 def measured(core: PoolCore, event: events.Measured) -> None:
     """A pool that finds its width by itself (auto.py) gets as many as that says."""
     if core.auto is not None:
-        count = core.auto.next(event, core.max_workers)
+        count = core.auto.next(event, core.max_workers, core.max_workers < core.wanted_workers)
         if count != core.size:
             resized(core, events.Resized(count))
+        elif core.auto.again:
+            core.max_workers = core.wanted_workers
 
 
 def _let_go(core: PoolCore) -> int:

@@ -149,5 +149,5 @@ def numbers(core: PoolCore, waiting: int, answers: Answers | None, direct: int =
         quarantined=() if answers is None else tuple(answers.quarantined),
         auto=None
         if (auto := core.auto) is None
-        else AutoStats(auto.cpus, auto.cap, auto.on_cpu, auto.in_line, auto.why),
+        else AutoStats(auto.cpus, auto.cap, auto.lately.on_cpu, auto.lately.in_line, auto.why),
     )

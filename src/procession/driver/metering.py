@@ -2,24 +2,34 @@
 
 Laws
 1. It looks every TICK_NS while there is work, and not at all while there is none, but for the one look after which
-   what was not used is given back.
-2. What was measured is of those workers that ran something at this look and at the last one.
+   what was not used is given back. Looking takes no more than a part of the driver's time: where it is dear, it is done
+   more rarely.
+2. What was measured is of those workers that ran something at this look and at the last one, and had no rest between
+   the two: a worker that has nothing to do does not wait for something else than a CPU.
+3. What is measured may be odd, and only bounds what follows: no more was taken of the CPUs than there are, and nobody
+   has been in line for less than no time. What cannot be measured changes nothing, and fails nobody's pool.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from time import monotonic_ns
+import logging
+import os
+from collections.abc import Callable, Iterable, Mapping
+from time import monotonic_ns, thread_time_ns
 from typing import TYPE_CHECKING, Protocol
 
 from procession.backends.cpu_time import Taken
 from procession.backends.memory import available, resident
+from procession.backends.saying import say
 from procession.core import events
 from procession.core.auto import TICK_NS, AutoWidth
 from procession.core.state import State
 
 if TYPE_CHECKING:
     from procession.core.pool import PoolCore
+
+SHARE = 20
+"""Looking takes at most one part in so many of the driver's time."""
 
 
 class Host(Protocol):
@@ -66,17 +76,31 @@ class Meter:
         self._ended = ended
         self._ended_ns = 0
         self._at = 0  # when it last looked
-        self._seen: dict[int, Taken] = {}  # of those that ran something then
+        self._next = 0  # when it looks next, if there is work
+        self._seen: dict[int, Taken] = {}  # of those that ran something then, and did not rest since
         self._done = 0
+        self._machine = os.cpu_count() or 1
+        self.failed = False  # nothing is measured any more
+
+    @property
+    def works(self) -> bool:
+        """There is work, so that it wants to look."""
+        core = self._host.core
+        return bool(core.in_flight or core.line.items) and not self.failed
 
     def wanted_at(self) -> int | None:
         """When `watch` has something to do; None: when there is work again."""
-        core = self._host.core
-        if core.in_flight or core.line.items:
-            return self._at + TICK_NS
-        if self._auto.width <= self._auto.start:
+        if self.works:
+            return self._next
+        if self._auto.width <= self._auto.start or self.failed:
             return None
-        return self._auto.idles_until or self._at + TICK_NS
+        return self._auto.idles_until or self._next
+
+    def resting(self, wids: Iterable[int]) -> None:
+        """These have nothing to do just now."""
+        if self._seen:
+            for wid in wids:
+                self._seen.pop(wid, None)
 
     def watch(self) -> None:
         """Look, if the time has come."""
@@ -84,7 +108,21 @@ class Meter:
         at = self.wanted_at()
         if at is None or at > now:
             return
-        passed, self._at = now - self._at, now
+        began = thread_time_ns()
+        try:
+            measured = self._look(now)
+        except Exception as error:  # of a system that is odd in a way that we did not foresee
+            self.failed = True
+            say(logging.WARNING, "cannot measure what workers take of the CPUs; the pool keeps its width", error=error)
+            return
+        self._at, self._next = now, now + max(TICK_NS, SHARE * (thread_time_ns() - began))
+        width = self._auto.width
+        self._host.step(measured)
+        if self._auto.width != width:
+            self._resized(self._auto.width)
+
+    def _look(self, now: int) -> events.Measured:
+        passed = now - self._at
         host, core = self._host, self._host.core
         names = host.numbers_of_workers()
         running = [wid for wid, worker in list(core.workers.items()) if worker.state is State.BUSY]
@@ -98,18 +136,16 @@ class Meter:
             if (last := before.get(wid)) is not None:
                 run_ns += passed
                 cpu_ns += taken.cpu_ns - last.cpu_ns  # less, if a program of a thread has ended
-                queued_ns += taken.queued_ns - last.queued_ns
+                queued_ns += max(0, taken.queued_ns - last.queued_ns)  # less, if a program has ended
         ended_ns = self._ended()
         cpu_ns += ended_ns - self._ended_ns
         self._ended_ns = ended_ns
+        cpu_ns = min(max(0, cpu_ns), passed * self._machine)  # others may have ended programs of theirs, too
         waiting = core.line.items + max(0, core.in_flight - len(running))
         done = host.done + host.failed
         ended, self._done = done - self._done, done
         room = self._room(names, running) if waiting and self._weighs else None
-        width = self._auto.width
-        host.step(events.Measured(now, len(running), waiting, ended, run_ns, max(0, cpu_ns), max(0, queued_ns), room))
-        if self._auto.width != width:
-            self._resized(self._auto.width)
+        return events.Measured(now, len(running), waiting, ended, run_ns, cpu_ns, queued_ns, room)
 
     def _room(self, names: Mapping[int, int], running: list[int]) -> int | None:
         """How many workers such as the largest there have room in half of what memory is to be had."""

@@ -82,6 +82,9 @@ class Supervisor(LaneKeeper):
 
     def sooner(self, patience: float) -> float:
         """So many seconds (-1: for ever), or those until `watch_time` has something to do."""
+        if self._meter is not None:
+            core = self.core
+            self._meter.resting(core.hungry if core.lent is None else (*core.hungry, core.lent))
         found = [each.wanted_at() for each in (self._recycler, self._meter) if each is not None]
         others = [*self.deadlines.values(), *(at for at in found if at is not None)]
         if self._capturing and self.core.in_flight:

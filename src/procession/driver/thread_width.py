@@ -1,22 +1,27 @@
 """A pool of threads that finds its width by itself: its driver measures, every so often while there is work.
 
 The driver sleeps while there is none, and then `rings_meter` is set: whoever leaves work behind that no thread takes at
-once rings it. While that is not set the driver wakes by itself, at latest after TICK_NS.
+once rings it. While that is not set the driver wakes by itself, to look.
 """
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from time import monotonic_ns
 from typing import TYPE_CHECKING
 
 from procession.backends.base import WorkerConfig
+from procession.backends.threads import ThreadWorker
 from procession.core.rules import SECOND
 from procession.driver.locked_rules import NEVER
 from procession.driver.thread_host import ThreadHost
 
 if TYPE_CHECKING:
     from procession.driver.metering import Meter
+
+LATEST_NS = SECOND // 10
+"""So late the driver hears of work for which nobody has rung it."""
 
 
 class MeteredHost(ThreadHost):
@@ -36,6 +41,7 @@ class MeteredHost(ThreadHost):
 
             self.core.auto = AutoWidth(max_workers, cap, locked=_one_at_a_time())
             self.meter = Meter(self, self.core.auto, of_thread, self._resized, ended=of_ended)
+            self.asleep = _Asleep(self.meter)
             self.rings_meter = True
 
     @property
@@ -64,20 +70,32 @@ class MeteredHost(ThreadHost):
         if self.direct:
             self.sync()
         self.meter.watch()
-        self.rings_meter = self.meter.wanted_at() is None
+        self.rings_meter = not self.meter.works
+        if self.meter.failed:
+            self.meter, self.rings_meter = None, False
 
     def time_left(self) -> float | None:
         """For how many seconds the driver may sleep; for it."""
-        from procession.core.auto import TICK_NS
-
         with self.lock:
-            wanted = (self.keeper.wanted_at(), None if self.meter is None else self.meter.wanted_at())
+            meter = self.meter
+            wanted = (self.keeper.wanted_at(), None if meter is None else meter.wanted_at())
             others = [at for at in wanted if at is not None]
+            if meter is not None and not self.rings_meter and not meter.works:
+                others.append(monotonic_ns() + LATEST_NS)  # nobody rings for what comes now
             self.wakes_at = min(others, default=NEVER)
-            left = self.keeper.time_left(*others)
-        if left is None and self.meter is not None and not self.rings_meter:
-            return TICK_NS / SECOND  # nobody rings for what has come since we looked
-        return left
+            return self.keeper.time_left(*others)
+
+
+class _Asleep(list[ThreadWorker]):
+    """Who falls asleep has nothing to do."""
+
+    def __init__(self, meter: Meter) -> None:
+        super().__init__()
+        self._resting = meter.resting
+
+    def append(self, worker: ThreadWorker) -> None:
+        super().append(worker)
+        self._resting((worker.wid,))
 
 
 def _one_at_a_time() -> bool:
