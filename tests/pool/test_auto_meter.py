@@ -210,6 +210,27 @@ def test_threads_that_idle_as_many_are_measured_when_work_comes(
         assert [each.result(PATIENCE) for each in second] == list(range(16))
 
 
+def test_threads_to_which_more_was_leased_than_they_run_are_measured(gates: list[Gate]) -> None:
+    """What was cheap until now is leased in advance: it waits, and is in nobody's line."""
+    gate = gates[0]
+    with Pool("auto", backend="threads", max_workers_cap=16) as pool:
+        both = [pool.submit(gate, number) for number in range(2)]
+        gate.await_begun(2)
+        gate.opened.set()
+        assert [each.result(PATIENCE) for each in both] == [0, 1]
+        for number in range(200):
+            assert pool.submit(gate, number).result(PATIENCE) == number
+        gate.await_begun(200)
+        engine: Any = pool._engine
+        until(lambda: not engine.meter.works and engine.rings_meter)
+        gate.opened.clear()
+        with engine.lock:  # the first thread that wakes finds them all
+            for number in range(4):
+                pool.submit(gate, number)
+        gate.await_begun(4)
+        gate.opened.set()
+
+
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_who_has_nothing_to_do_is_known_to_rest(backend: str) -> None:
     with Pool("auto", backend=backend) as pool:  # type: ignore[arg-type]

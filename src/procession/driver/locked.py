@@ -170,7 +170,7 @@ class LockedCore(LockedRules):
                 self._perform_all()
                 if self.core.ruled:
                     self.call_keeper()
-                if self.rings_meter and self.core.line.items:
+                if self.rings_meter and (self.core.line.items or self.core.in_flight > self.core.width):
                     self.rings_meter = False
                     self.bell.put(None)
                 return
