@@ -475,6 +475,54 @@ def late_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any
     sys.modules.pop("late_variables", None)
 
 
+MADE = "from contextvars import ContextVar\nof_package = ContextVar('of_package', default='unset')\n"
+MADE_AS = "import contextvars\n_own = contextvars.ContextVar('of_package', default='unset')\n"
+
+
+@pytest.mark.parametrize(
+    ("made", "imported"),
+    [
+        (MADE, "from variables_package.deep.made import of_package\n"),
+        (MADE_AS, "from variables_package.deep import made\nof_package = made._own\n"),
+    ],
+    ids=["of its name", "of another name"],
+)
+def test_a_variable_that_many_modules_import(
+    made: str, imported: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The worker's task imports only the module that has made it, whose name is not the shortest, and gets the value; and a
+    function by value that names the variable imports none of the others for it."""
+    deep = tmp_path / "variables_package" / "deep"
+    deep.mkdir(parents=True)
+    (deep / "made.py").write_text(made)
+    importers = [f"variables_of_{n}" for n in range(12)]
+    for name in importers:
+        (tmp_path / f"{name}.py").write_text(imported)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    of_package = [importlib.import_module(name).of_package for name in importers][0]
+    home = sys.modules["variables_package.deep.made"]
+    attribute = "of_package" if hasattr(home, "of_package") else "_own"
+
+    def see(_: int = 0) -> Any:
+        found = importlib.import_module("variables_package.deep.made")
+        return getattr(found, attribute).get(), [name for name in sys.modules if name.startswith("variables_of")]
+
+    def by_value() -> Any:
+        return of_package.get(), see()
+
+    def run(pool: Pool) -> Any:
+        of_package.set(["set"])
+        return pool.submit(see).result(), *pool.map(see, [1]), pool.submit(by_value).result()
+
+    try:
+        with make_pool("processes", 1) as pool, make_pool("processes", 1) as other:
+            assert unset(lambda: run(pool)) == ((["set"], []), (["set"], []), (["set"], (["set"], [])))
+            assert other.submit(by_value).result() == ("unset", ("unset", []))
+    finally:
+        for name in [*importers, "variables_package", "variables_package.deep", "variables_package.deep.made"]:
+            sys.modules.pop(name, None)
+
+
 def test_no_module_is_imported_for_its_variables(late_module: Any) -> None:
     """They are set when a task imports it, in the middle of its run, and for later tasks."""
 

@@ -10,7 +10,8 @@ Laws
 3. A place is an attribute of a module that the receiver can import (of a class or an object there, or an item of a dict
    of variables: `structlog` keeps its own so). What is in no such place is that of a notebook, of `__main__`, or local.
 4. Places are sought among the modules that are loaded, once they are found no more, and at most `LOOKS` times. No code
-   of a user runs for that.
+   of a user runs for that. Modules that may have made it come before those that only import it from there, of which there
+   may be many: the receiver may have loaded none of these, and should load none.
 5. Variables live for ever, as Python's own documentation has it of them: they cannot be referred to weakly, and this
    keeps those that have travelled.
 """
@@ -68,7 +69,7 @@ def described(variable: Variable) -> tuple[str, str, tuple[Place, ...]]:
     if not known.places and known.modules != len(sys.modules) and known.looks < LOOKS:
         known.modules = len(sys.modules)
         known.looks += 1
-        known.places = tuple(sorted(_places_of(variable), key=lambda place: place[0].count("."))[:MOST])
+        known.places = tuple(_places_of(variable)[:MOST])
     return known.uid, variable.name, known.places
 
 
@@ -94,15 +95,19 @@ def reduce_variable(pickler: Pickler, variable: Variable) -> Any:
 
 
 def _places_of(variable: Variable) -> list[Place]:
-    modules = [(name, names) for name, names in _loaded() if name == MAIN or importable(name)]
-    usual: list[Place] = [
-        (name, variable.name, None) for name, names in modules if names.get(variable.name) is variable
-    ]
-    for look in (_attributes, _of_classes_and_dicts, _of_objects):
-        if usual:
+    modules = dict((name, names) for name, names in _loaded() if name == MAIN or importable(name))
+    places: list[Place] = []
+    for look in (_usual, _attributes, _of_classes_and_dicts, _of_objects):
+        places += [(name, path, key) for name, names in modules.items() for path, key in look(names, variable)]
+        if any(_makes_variables(modules[place[0]]) for place in places):
             break
-        usual = [(name, path, key) for name, names in modules for path, key in look(names, variable)]
-    return usual
+    return sorted(places, key=lambda place: (not _makes_variables(modules[place[0]]), place[0].count(".")))
+
+
+def _makes_variables(names: dict[str, Any]) -> bool:
+    """Whether the module of these names may have made one, and not only imported it from there."""
+    makers = ContextVar, sys.modules.get("contextvars", ContextVar)
+    return any(each is makers[0] or each is makers[1] for each in list(names.values()))
 
 
 def _loaded() -> list[tuple[str, dict[str, Any]]]:
@@ -111,6 +116,11 @@ def _loaded() -> list[tuple[str, dict[str, Any]]]:
     found = [(name, each) for name, each in loaded if isinstance(each, ModuleType)]
     others = [(name, each) for name, each in found if name.partition(".")[0] not in ("procession", "__mp_main__")]
     return [(name, object.__getattribute__(each, "__dict__")) for name, each in others]
+
+
+def _usual(names: dict[str, Any], variable: Variable) -> Iterator[tuple[str, None]]:
+    if names.get(variable.name) is variable:
+        yield variable.name, None
 
 
 def _attributes(names: dict[str, Any], variable: Variable) -> Iterator[tuple[str, None]]:
