@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import random
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -16,6 +17,7 @@ from opentelemetry.trace import Tracer
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from procession import Pipeline, Pool, SpinOff, Stage, surroundings
+from tests.context import varwork as work
 
 BACKENDS = ["inline", "pickled", "threads", "processes"]
 
@@ -55,6 +57,10 @@ def traced(*_: Any) -> tuple[Told, Any, int]:
     with tracer().start_as_current_span("task"):
         pass
     return Ended.spans.pop(), baggage.get_baggage("user"), os.getpid()
+
+
+def traced_for() -> tuple[Any, ...]:
+    return *traced()[0], work.request.get()
 
 
 def traced_by_two(*_: Any) -> tuple[Told, Told]:
@@ -168,6 +174,33 @@ def test_each_call_has_its_own_submitter(pool: Pool) -> None:
     assert told[-1][3] is None
     assert [(trace_id, parent) for _, trace_id, _, parent in told[:-1]] == [each for each in spans for _ in range(2)]
     Ended.spans.clear()
+
+
+def test_what_was_taken_last_is_taken_for_no_other(pool: Pool, backend: str) -> None:
+    """Where nothing but spans and plain values is set, what was packed last serves the next call; in random order."""
+    draw = random.Random(20261128)
+
+    def story() -> None:
+        spans = [tracer().start_span(f"request {n}") for n in range(3)]
+        contexts = [trace.set_span_in_context(each) for each in spans]
+        served = 0
+        for step in range(80):
+            which = draw.randrange(len(spans) + 1)
+            token = context.attach(contexts[which]) if which < len(spans) else None
+            user = draw.choice(["me", "you"])
+            if draw.random() < 0.8:
+                work.request.set(user)
+            latest = surroundings._latest
+            served += latest is not None and latest.is_of(copy_context())
+            found, own = pool.submit(traced_for).result(), current()
+            assert (found[1], found[3], found[4]) == (
+                (*own, work.request.get()) if token else (found[1], None, work.request.get())
+            ), step
+            if token:
+                context.detach(token)
+        assert (served > 5) == (backend in ("processes", "pickled"))
+
+    Context().run(story)
 
 
 def test_coroutines(pool: Pool) -> None:

@@ -379,6 +379,31 @@ def test_what_cannot_be_pickled_is_left_out_and_told_once(caplog: pytest.LogCapt
     assert "cannot pickle" in told[0]
 
 
+def test_a_list_is_not_left_out_for_what_another_held() -> None:
+    """Of an own type one value tells of all: that is not pickled again. Of lists and the like each is tried."""
+
+    class Own:
+        tries = 0
+
+        def __reduce__(self) -> Any:
+            Own.tries += 1
+            raise TypeError("never")
+
+    def see(pool: Pool) -> Any:
+        seen = []
+        for value in ([threading.Lock()], [1], {"a": threading.Lock()}, {"a": 2}, (3, threading.Lock()), (3,)):
+            work.thing.set(value)
+            seen.append(pool.submit(lambda: work.thing.get("left out")).result())
+        for _ in range(3):
+            work.thing.set(Own())
+            seen.append(pool.submit(lambda: work.thing.get("left out")).result())
+        return seen
+
+    with make_pool("processes", 1) as pool:
+        assert unset(lambda: see(pool)) == ["left out", [1], "left out", {"a": 2}, "left out", (3,), *["left out"] * 3]
+    assert Own.tries == 1
+
+
 def test_what_cannot_be_rebuilt_is_left_out_and_told_once(caplog: pytest.LogCaptureFixture) -> None:
     class Broken:
         def __reduce__(self) -> Any:
@@ -546,8 +571,15 @@ def test_no_module_is_imported_for_its_variables(late_module: Any) -> None:
             next(iter(pool.map(lambda _: imports(), [1]))),
         )
 
+    def other(pool: Pool, then: Callable[[], Any]) -> Any:
+        late_module.late.set("other")
+        late_module.mutable.set(["other"])
+        return pool.submit(then).result()
+
     with make_pool("processes", 1) as pool:
+        assert unset(lambda: other(pool, before)) is False
         assert unset(lambda: see(pool)) == (("set", ["set"]),) * 3
+        assert unset(lambda: other(pool, imports)) == ("other", ["other"])  # who came before, and comes again
         assert pool.submit(imports).result() == ("unset", "unset")
 
 
@@ -661,6 +693,19 @@ def test_numpys_errstate_comes_along(backend: str) -> None:
     fresh = numpy.geterr()
     set_so = {**fresh, "divide": "raise", "invalid": "ignore"}
     assert unset(see) == (set_so, set_so, fresh)
+
+
+def test_whom_numpy_calls_stays_at_home(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(surroundings, "_told", {})
+
+    def see() -> Any:
+        with make_pool("processes", 1) as pool, numpy.errstate(divide="call", invalid="raise", call=print):
+            return pool.submit(work.errors_of_numpy).result()
+
+    assert unset(see) == {**numpy.geterr(), "invalid": "raise"}
+    told = [each.getMessage() for each in caplog.records if each.name == "procession"]
+    assert len(told) == 1
+    assert "'call' and 'log' name an object of this process" in told[0]
 
 
 # ------------------------------------------------------------------------------------------------- whether there is any
