@@ -515,8 +515,8 @@ MADE_AS = "import contextvars\n_own = contextvars.ContextVar('of_package', defau
 def test_a_variable_that_many_modules_import(
     made: str, imported: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The worker's task imports only the module that has made it, whose name is not the shortest, and gets the value; and a
-    function by value that names the variable imports none of the others for it."""
+    """The worker's task imports only the module that has made it, whose name is not the shortest, and gets the value;
+    and a function by value that names the variable imports none of the others for it."""
     deep = tmp_path / "variables_package" / "deep"
     deep.mkdir(parents=True)
     (deep / "made.py").write_text(made)
@@ -524,7 +524,7 @@ def test_a_variable_that_many_modules_import(
     for name in importers:
         (tmp_path / f"{name}.py").write_text(imported)
     monkeypatch.syspath_prepend(str(tmp_path))
-    of_package = [importlib.import_module(name).of_package for name in importers][0]
+    of_package, *_ = [importlib.import_module(name).of_package for name in importers]
     home = sys.modules["variables_package.deep.made"]
     attribute = "of_package" if hasattr(home, "of_package") else "_own"
 

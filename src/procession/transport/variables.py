@@ -10,8 +10,8 @@ Laws
 3. A place is an attribute of a module that the receiver can import (of a class or an object there, or an item of a dict
    of variables: `structlog` keeps its own so). What is in no such place is that of a notebook, of `__main__`, or local.
 4. Places are sought among the modules that are loaded, once they are found no more, and at most `LOOKS` times. No code
-   of a user runs for that. Modules that may have made it come before those that only import it from there, of which there
-   may be many: the receiver may have loaded none of these, and should load none.
+   of a user runs for that. Modules that may have made it come before those that only import it from there, of which
+   there may be many: the receiver may have loaded none of these, and should load none.
 5. Variables live for ever, as Python's own documentation has it of them: they cannot be referred to weakly, and this
    keeps those that have travelled.
 """
@@ -95,7 +95,7 @@ def reduce_variable(pickler: Pickler, variable: Variable) -> Any:
 
 
 def _places_of(variable: Variable) -> list[Place]:
-    modules = dict((name, names) for name, names in _loaded() if name == MAIN or importable(name))
+    modules = {name: names for name, names in _loaded() if name == MAIN or importable(name)}
     places: list[Place] = []
     for look in (_usual, _attributes, _of_classes_and_dicts, _of_objects):
         places += [(name, path, key) for name, names in modules.items() for path, key in look(names, variable)]
