@@ -89,6 +89,21 @@ def test_a_rest_is_not_taken_for_waiting(world: World) -> None:
     assert (seen.run_ns, seen.cpu_ns) == (TICK_NS, 90_000_000)
 
 
+def test_who_lives_for_less_than_a_tick_is_measured(world: World) -> None:
+    world.look()
+    for _ in range(3):
+        world.core.workers = {wid + 2: worker for wid, worker in world.core.workers.items()}
+        for wid in world.core.workers:
+            world.taken[10 + wid] = Taken(7 * SECOND, 0)  # to begin with
+        world.now += TICK_NS // 2
+        for wid in world.core.workers:
+            world.meter.began(wid)
+        seen = world.look(1_000_000, after=TICK_NS // 2)
+        assert (seen.run_ns, seen.cpu_ns) == (TICK_NS, 2_000_000)
+    world.meter.resting([6, 7])
+    assert world.look().run_ns == 0
+
+
 def test_bursts_that_compute_get_no_more_workers(world: World) -> None:
     """They take a little longer than a tick, and the next look is at the beginning of the next one."""
     for _ in range(200):
@@ -250,6 +265,17 @@ def test_who_has_nothing_to_do_is_known_to_rest(backend: str) -> None:
         while not looked.is_set():
             list(pool.imap(spin, range(20), chunksize=1))
         until(lambda: not meter._seen)
+
+
+def test_workers_that_run_one_item_each_are_measured() -> None:
+    """There is not one of them that is seen at two looks."""
+    with Pool("auto", max_tasks_per_child=1) as pool:
+        for _ in range(200):
+            list(pool.imap(spin, range(20), chunksize=1))
+            if pool._engine.core.auto.lately._ns:  # type: ignore[attr-defined]
+                break
+        else:
+            raise AssertionError("nothing was measured")
 
 
 def spin(number: int) -> int:

@@ -4,8 +4,8 @@ Laws
 1. It looks every TICK_NS while there is work, and not at all while there is none, but for the one look after which
    what was not used is given back. Looking takes no more than a part of the driver's time: where it is dear, it is done
    more rarely.
-2. What was measured is of those workers that ran something at this look and at the last one, and had no rest between
-   the two: a worker that has nothing to do does not wait for something else than a CPU.
+2. What was measured is of those workers that run something at this look, since the last one, or since they were ready
+   to, and had no rest meanwhile: a worker that has nothing to do does not wait for something else than a CPU.
 3. What is measured may be odd, and only bounds what follows: no more was taken of the CPUs than there are, and nobody
    has been in line for less than no time. What cannot be measured changes nothing, and fails nobody's pool.
 """
@@ -77,7 +77,7 @@ class Meter:
         self._ended_ns = 0
         self._at = 0  # when it last looked
         self._next = 0  # when it looks next, if there is work
-        self._seen: dict[int, Taken] = {}  # of those that ran something then, and did not rest since
+        self._seen: dict[int, tuple[Taken, int]] = {}  # and when; of those that did not rest since
         self._done = 0
         self._machine = os.cpu_count() or 1
         self.failed = False  # nothing is measured any more
@@ -101,6 +101,17 @@ class Meter:
         if self._seen:
             for wid in wids:
                 self._seen.pop(wid, None)
+
+    def began(self, wid: int) -> None:
+        """It is ready. Workers that live for a few items only may never be seen twice."""
+        number = self._host.numbers_of_workers().get(wid)
+        if number is not None and not self.failed:
+            try:
+                taken = self._taken(number)
+            except Exception:  # `watch` will meet the same, and tell
+                return
+            if taken is not None:
+                self._seen[wid] = taken, monotonic_ns()
 
     def watch(self) -> None:
         """Look, if the time has come."""
@@ -132,9 +143,10 @@ class Meter:
             taken = self._taken(names[wid]) if wid in names else None
             if taken is None:
                 continue
-            self._seen[wid] = taken
-            if (last := before.get(wid)) is not None:
-                run_ns += passed
+            self._seen[wid] = taken, now
+            if wid in before:
+                last, at = before[wid]
+                run_ns += now - at
                 cpu_ns += taken.cpu_ns - last.cpu_ns  # less, if a program of a thread has ended
                 queued_ns += max(0, taken.queued_ns - last.queued_ns)  # less, if a program has ended
         ended_ns = self._ended()

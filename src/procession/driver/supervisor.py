@@ -131,6 +131,8 @@ class Supervisor(LaneKeeper):
         if self._recycler is not None:
             self._recycler.born(wid)
         self.step(events.WorkerReady(wid))
+        if self._meter is not None:
+            self._meter.began(wid)
 
     def yielded(self, number: int, place: int, value: Any) -> None:
         """See `channel.Hears`."""
