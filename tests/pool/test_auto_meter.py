@@ -13,11 +13,12 @@ import pytest
 from procession import Pool, cpu
 from procession.backends import cpu_time
 from procession.backends.cpu_time import Taken
-from procession.core import auto, events
+from procession.backends.joinable import JoinableThread
+from procession.core import auto, events, phase
 from procession.core.auto import TICK_NS, AutoWidth
 from procession.core.rules import SECOND
 from procession.core.state import State
-from procession.driver import metering
+from procession.driver import locked, metering
 from procession.driver.metering import SHARE, Meter
 from procession.driver.threads import ThreadEngine
 from tests import warm
@@ -244,6 +245,45 @@ def test_threads_to_which_more_was_leased_than_they_run_are_measured(gates: list
                 pool.submit(gate, number)
         gate.await_begun(4)
         gate.opened.set()
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_cap_below_the_cpus_is_the_reason(backend: str) -> None:
+    with Pool("auto", backend=backend, max_workers_cap=1) as pool:  # type: ignore[arg-type]
+        assert pool.submit(abs, -1).result(PATIENCE) == 1
+        found = pool.stats()
+        assert found.auto is not None
+        assert (found.max_workers, found.auto.cap, found.auto.why) == (1, 1, "max_workers_cap is 1")
+
+
+def test_threads_that_the_system_refuses_are_had_later(monkeypatch: pytest.MonkeyPatch, gates: list[Gate]) -> None:
+    monkeypatch.setattr(phase, "HOLD_NS", SECOND // 4)
+    monkeypatch.setattr(phase, "MOST_HOLD_NS", SECOND // 2)
+    refused = False
+
+    class Refused(JoinableThread):
+        def start(self) -> None:
+            if refused:
+                raise RuntimeError("can't start new thread")
+            super().start()
+
+    monkeypatch.setattr(locked, "JoinableThread", Refused)
+    gate = gates[0]
+    with Pool("auto", backend="threads", max_workers_cap=8) as pool:
+        first = [pool.submit(gate, number) for number in range(2)]
+        gate.await_begun(2)
+        refused = True
+        rest = [pool.submit(gate, number) for number in range(2, 8)]
+
+        def narrow() -> bool:
+            found = pool.stats().auto
+            return found is not None and found.why == "no more than 2 could be started"
+
+        until(narrow)
+        refused = False
+        gate.await_begun(6)
+        gate.opened.set()
+        assert [each.result(PATIENCE) for each in first + rest] == list(range(8))
 
 
 @pytest.mark.parametrize("backend", BACKENDS)

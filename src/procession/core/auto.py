@@ -81,7 +81,7 @@ class AutoWidth:
         self.start = self.width = min(start, cap)
         self.cap = cap
         self.locked = locked
-        self.why = f"as many as there are CPUs ({start})" if start <= cap else f"max_workers_cap is {cap}"
+        self.why = f"as many as there are CPUs ({start})" if start < cap else f"max_workers_cap is {cap}"
         self._now = self._changed = self._grew = 0
         self.again = False  # what could not be started is to be tried again
         self.lately = Lately()
