@@ -136,6 +136,24 @@ def test_no_more_is_taken_than_there_is(monkeypatch: pytest.MonkeyPatch) -> None
     assert world.look().cpu_ns == 0
 
 
+def test_what_has_ended_before_is_nobodys(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World(monkeypatch, ended=lambda: 3600 * SECOND)
+    assert world.look().cpu_ns == 0
+    world.look()
+    assert world.auto.lately.on_cpu == 0.0
+
+
+def test_where_nobody_was_measured_nothing_was_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    ended = [0]
+    world = World(monkeypatch, ended=lambda: ended[0])
+    world.look()
+    world.meter.resting([0, 1])
+    ended[0] = SECOND
+    assert world.look().cpu_ns == 0
+    world.look()
+    assert world.auto.lately.on_cpu == 0.0
+
+
 def test_where_looking_is_dear_it_is_done_rarely(world: World) -> None:
     world.look()
     assert world.meter.wanted_at() == world.now + TICK_NS

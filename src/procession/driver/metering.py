@@ -152,7 +152,8 @@ class Meter:
         ended_ns = self._ended()
         cpu_ns += ended_ns - self._ended_ns
         self._ended_ns = ended_ns
-        cpu_ns = min(max(0, cpu_ns), passed * self._machine)  # others may have ended programs of theirs, too
+        # Others may have ended programs of theirs, too; and before anybody was seen to run, it was all others.
+        cpu_ns = min(max(0, cpu_ns), passed * self._machine) if run_ns else 0
         waiting = core.line.items + max(0, core.in_flight - len(running))
         done = host.done + host.failed
         ended, self._done = done - self._done, done
