@@ -268,6 +268,20 @@ def test_who_stands_in_line_is_taken_back() -> None:
     assert "stood in line for the 2 CPUs" in told.auto.why or "on a CPU for" in told.auto.why
 
 
+def test_what_is_taken_back_since_it_stands_in_line_is_not_judged_once_more() -> None:
+    told = Told()
+    while told.auto.width == 2:
+        told.tick(on_cpu=0.2, done=20)
+    assert told.auto.width == 4
+    while told.auto.width == 4:
+        told.tick(on_cpu=0.9, in_line=0.9, done=1)  # of several threads each
+    assert told.auto.width == 2
+    assert "stood in line" in told.auto.why
+    told.ticks(SECOND, on_cpu=0.95, done=10)  # fewer end than before, of which there are as many workers
+    assert "gives no more" not in told.auto.why
+    assert told.auto._hold.until <= told.now + HOLD_NS
+
+
 def test_nothing_measured_nothing_changed() -> None:
     auto = AutoWidth(2, 32)
     for number in range(50):

@@ -155,6 +155,7 @@ class AutoWidth:
         if not computes and self.width <= fit * (1 + 2 * (MARGIN - 1)):
             return 0
         count = max(self.start, 0 if computes else ceil(fit * MARGIN), self.width // 2)
+        self._before = None
         if self._now - self._grew < SOON_NS:
             self._fail(count)
         return self._change(

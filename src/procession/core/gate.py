@@ -5,8 +5,9 @@ here but the tokens of the pace. A *call* is one item, or several that start tog
 
 Laws (`tests/core/test_gate.py` walks them)
 1. A call starts only while fewer are out than there are workers (and runs that wait for their time, which no worker
-   has). So what starts is not put into a line behind others, where its token would say nothing; and what waits for a
-   worker stays here, where it can be taken out, and where others may still come to join it.
+   has; where a pool finds its width by itself, twice as many as workers: else it would never see that items wait). So
+   what starts is not put into a line behind others, where its token would say nothing; and what waits for a worker
+   stays here, where it can be taken out, and where others may still come to join it.
 2. A batch starts when it is full; when its first has waited `max_wait`; or when no other comes to join it: nothing is
    taken in any more, somebody waits for all that is here to end (`flush`), or there is no room for more and nothing is
    out that would make some. It is full with `batch`, or with as many as may start now (`room`), if that is less.
