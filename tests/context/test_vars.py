@@ -2,7 +2,7 @@
 
 import asyncio
 import decimal
-import importlib
+import importlib.util
 import multiprocessing
 import random
 import sys
@@ -555,6 +555,7 @@ def test_no_module_is_imported_for_its_variables(late_module: Any) -> None:
         return "late_variables" in sys.modules
 
     def imports() -> Any:
+        assert importlib.util.find_spec("late_variables") is not None  # imports nothing
         import late_variables  # type: ignore[import-not-found]
 
         found = late_variables.late.get(), late_variables.mutable.get()
@@ -581,6 +582,24 @@ def test_no_module_is_imported_for_its_variables(late_module: Any) -> None:
         assert unset(lambda: see(pool)) == (("set", ["set"]),) * 3
         assert unset(lambda: other(pool, imports)) == ("other", ["other"])  # who came before, and comes again
         assert pool.submit(imports).result() == ("unset", "unset")
+
+
+def test_what_the_module_of_a_function_sets_is_its_workers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is loaded before the run, in the worker's own context, also where others have run before."""
+    (tmp_path / "sets_a_variable.py").write_text(
+        "from tests.context.varwork import request, view\nrequest.set('imported')\ndef see(*_): return view()\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    see: Any = unset(lambda: importlib.import_module("sets_a_variable").see)
+    try:
+        with make_pool("processes", 1) as pool:
+            for _ in range(3):
+                assert pool.submit(work.view_and_spoil).result() == ("nobody", None)
+            assert {pool.submit(see, n).result() for n in range(3)} == {("imported", None)}
+            assert pool.submit(work.view_and_spoil).result() == ("imported", None)
+            assert set(pool.map(work.view_and_spoil, range(3))) == {("imported", None)}
+    finally:
+        sys.modules.pop("sets_a_variable", None)
 
 
 @pytest.mark.parametrize("value", [[b"x" * 3_000_000], b"x" * 3_000_000, "x" * 3_000_000], ids=["list", "bytes", "str"])
