@@ -44,14 +44,17 @@ class Captured(Generic[T]):
     @staticmethod
     def of(error: BaseException) -> Captured[None] | None:
         """What the task that failed with `error` had written; None if that was not captured."""
-        found = getattr(error, "captured", None)
+        try:
+            found = getattr(error, "__captured__", None)
+        except Exception:
+            return None  # whatever its class does when it is asked
         return found if isinstance(found, Captured) else None
 
 
 def keep(error: BaseException, written: Captured[Any]) -> None:
-    """`error` is that of a task that has written this."""
+    """`error` is that of a task that has written this. The name is such as no program has for itself."""
     try:
-        error.captured = written  # type: ignore[attr-defined]
+        error.__captured__ = written  # type: ignore[attr-defined]
     except Exception:
         pass  # a class that lets nothing be set: there is the note
 
@@ -60,8 +63,20 @@ def tell(error: BaseException, written: Captured[Any]) -> None:
     """`keep`, and a note with the last of it."""
     keep(error, written)
     note = last_of(written)
-    if note and note not in getattr(error, "__notes__", ()):  # it may have been here before
+    try:
+        known = note in getattr(error, "__notes__", ())  # it may have been here before
+    except Exception:
+        return  # whatever its class does when it is asked
+    if note and not known:
+        add_note(error, note)
+
+
+def add_note(error: BaseException, note: str) -> None:
+    """`error.add_note`, if it takes one: a task's error may have something else for notes, and a method of its own."""
+    try:
         error.add_note(note)
+    except Exception:
+        pass  # what it says is less than that it comes
 
 
 def last_of(written: Captured[Any]) -> str:
@@ -78,4 +93,4 @@ def _last(name: str, text: str) -> str:
     return "\n".join([f"it had written to {name}{which}:", *shown])
 
 
-__all__ = ["Captured", "keep", "last_of", "tell"]
+__all__ = ["Captured", "add_note", "keep", "last_of", "tell"]

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from procession import errors
 from procession.backends.roles import Attempts
+from procession.captured import add_note
 from procession.core.rules import Cause, Rules
 from procession.types import Raised
 
@@ -36,7 +37,7 @@ def outputs_of(name: str, made: Any, count: int, attempts: int = 1) -> list[Any]
 
 def note_company(call: SinkFuture, error: BaseException, count: int) -> None:
     """Who is told of it had others with it."""
-    error.add_note(f"{call.function.name} was given a batch of {count} items, of which this was one")
+    add_note(error, f"{call.function.name} was given a batch of {count} items, of which this was one")
 
 
 def may_run_alone(call: SinkFuture, error: BaseException, rules: Rules | None, engine: Engine) -> bool:

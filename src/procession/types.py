@@ -28,6 +28,15 @@ class Failure:
     _place: Any = None
     """Where it stands under a seed, see worker/chance.py."""
 
+    def __copy__(self) -> Failure:
+        return self  # it never changes
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Failure:
+        from copy import deepcopy
+
+        args, error = deepcopy((self.args, self.error), memo)
+        return Failure(self.index, args, error, self.attempts, self.stage, self._rerun, self._place)
+
     def __reduce__(self) -> tuple[Any, ...]:
         if self._rerun is not None:
             return self._rerun.pickled(self)  # type: ignore[no-any-return]

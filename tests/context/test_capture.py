@@ -210,7 +210,7 @@ class Stubborn(Exception):
     """Lets it not be set, and does not survive a pickle."""
 
     def __setattr__(self, name: str, value: object) -> None:
-        if name == "captured":
+        if name == "__captured__":
             raise TypeError(name)
         super().__setattr__(name, value)
 

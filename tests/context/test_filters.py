@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -334,6 +335,95 @@ def test_what_is_no_filter_harms_nothing() -> None:
     assert filters.decode(gone, unable) == ([], set())
     elsewhere = filters.encode([("error", None, OwnWarning, None, 0)], lambda _: "not_loaded:Rare")
     assert filters.decode(elsewhere, unable) == ([], {"not_loaded"})
+
+
+class Text(str):
+    """Like one."""
+
+    __slots__ = ()
+
+
+def test_a_text_of_another_class_is_a_text() -> None:
+    warnings.simplefilter("ignore")
+    with Pool(1) as pool:
+        warnings.filterwarnings("ignore", message=Text("something"))
+        warnings.simplefilter("error", OwnWarning)
+        assert raised(pool, OwnWarning) is OwnWarning
+
+
+class Foreign:
+    """A pattern of another library."""
+
+    def __init__(self, pattern: str) -> None:
+        self.pattern, self.flags = pattern, 0
+
+    def match(self, _text: str) -> None:
+        return None
+
+
+@pytest.mark.parametrize("after", [True, False])
+def test_patterns_that_are_none_here_or_are_warned_of_end_no_worker(after: bool) -> None:
+    def odd() -> None:
+        here: Any = warnings.filters
+        here.insert(0, ("error", Foreign("("), UserWarning, None, 0))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            compiled = re.compile("[[odd]")
+        here.insert(0, ("ignore", compiled, UserWarning, None, 0))
+
+    warnings.simplefilter("error")
+    if not after:
+        odd()
+    with Pool(1) as pool:
+        pid = pool.submit(os.getpid).result()
+        assert raised(pool, OwnWarning) is OwnWarning
+        if after:
+            odd()
+        warnings.simplefilter("error", RuntimeWarning)
+        assert raised(pool, OwnWarning) is OwnWarning
+        assert raised(pool, UserWarning, "[ and more") is None
+        assert pool.submit(os.getpid).result() == pid
+
+
+def test_who_is_overtaken_writes_nothing_that_was_true_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One thread is held up as it writes, another sets a filter and hands a task over, which finds that filter."""
+    real = boards.FILTERS.write
+    begun, go, stale, over = (threading.Event() for _ in range(4))
+    slow: list[threading.Thread] = []
+    calls: list[int] = []
+
+    def write(*what: Any) -> None:
+        if threading.current_thread() not in slow:
+            real(*what)
+            return
+        calls.append(1)
+        if len(calls) == 1:
+            begun.set()
+            go.wait(0.3)  # who waits for this one meanwhile is right
+            real(*what)
+            stale.set()
+        else:
+            assert over.wait(30)
+            real(*what)
+
+    warnings.simplefilter("ignore")
+    with Pool(1) as pool:
+        pool.submit(warn).result()
+        monkeypatch.setattr(boards.FILTERS, "write", write)
+        slow.append(threading.Thread(target=warnings.simplefilter, args=("ignore", RuntimeWarning)))
+        slow[0].start()
+        try:
+            assert begun.wait(30)
+            over_soon = threading.Timer(1, over.set)  # should the slow one be the one who writes last
+            over_soon.start()
+            warnings.simplefilter("error", OwnWarning)
+            go.set()
+            assert stale.wait(30)
+            found = raised(pool, OwnWarning)
+        finally:
+            over.set()
+            slow[0].join()
+    assert found is OwnWarning
 
 
 def test_a_board() -> None:

@@ -1,6 +1,7 @@
 """`pool.replay(failure)`: one failed item again, here: with its arguments, its random numbers, its state."""
 
 import asyncio
+import copy
 import os
 import pickle
 import shutil
@@ -510,6 +511,26 @@ def test_what_is_no_failure(inline_pool: Pool) -> None:
     ):
         with pytest.raises(kind, match=told):
             inline_pool.replay(wrong)  # type: ignore[arg-type]
+
+
+def test_a_copy_is_replayed_as_it_is(inline_pool: Pool) -> None:
+    """What could not be pickled needs not be; a deep one has arguments of its own."""
+    failures: list[Failure] = []
+    lock = threading.Lock()
+
+    def fails(items: list[int]) -> None:
+        with lock:
+            raise ValueError(items)
+
+    with Pool(1, backend="threads") as pool:
+        list(pool.imap(fails, [[1]], on_error=failures.append))
+    (failure,) = failures
+    assert copy.copy(failure) is failure
+    again = copy.deepcopy(failure)
+    assert (again.index, again.args) == (failure.index, failure.args)
+    assert again.args[0] is not failure.args[0]
+    for each in (failure, again):
+        assert type(raised_by(lambda each=each: inline_pool.replay(each))) is ValueError  # type: ignore[misc]
 
 
 def test_the_record_is_what_it_was() -> None:

@@ -37,6 +37,7 @@ class _State:
     texts: dict[tuple[Any, ...], tuple[bytes, bool]] = {}  # noqa: RUF012
     left_out: set[type] = set()  # noqa: RUF012
     telling: set[int] = set()  # noqa: RUF012
+    lock = threading.RLock()  # who holds it waits for nothing else
 
 
 def begin(memory: mmap.mmap) -> None:
@@ -52,7 +53,8 @@ def begin(memory: mmap.mmap) -> None:
 def end() -> None:
     """There are none any more, or this is a forked child."""
     module: Any = warnings
-    _State.memory = None
+    _State.memory, _State.lock = None, threading.RLock()
+    _State.telling.clear()
     if getattr(module, _MUTATED, None) is _mutated:
         setattr(module, _MUTATED, _State.original)
 
@@ -63,9 +65,10 @@ def _mutated() -> None:
 
 
 def tell() -> None:
-    """Write what is set now, if it is not what was told last. Any thread; no lock is taken.
+    """Write what is set now, if it is not what was told last. Any thread, and signal handlers.
 
-    Who was overtaken by another one may have written last what was true before; so it looks again.
+    What is written is made before the lock is taken, since that may import. Who was overtaken by another one meanwhile
+    makes it again; so nobody writes what was true before, and a reader never finds a slot half written.
     """
     memory, me = _State.memory, threading.get_ident()
     if memory is None or me in _State.telling:  # by what it takes to tell, an import
@@ -74,11 +77,15 @@ def tell() -> None:
     try:
         while (now := list(warnings.filters)) != _State.told:
             text, urgent = _text(now)
-            version = next(_State.versions)
-            boards.FILTERS.write(memory, version, text)
-            if urgent:  # who has heard of such ones hears of all others, too
-                boards.urge(memory, version)
-            _State.told = now
+            with _State.lock:
+                if warnings.filters != now:
+                    continue
+                _State.told = []  # nobody knows, should a signal raise here
+                version = next(_State.versions)
+                boards.FILTERS.write(memory, version, text)
+                if urgent:  # who has heard of such ones hears of all others, too
+                    boards.urge(memory, version)
+                _State.told = now
     except ValueError:
         pass  # the last pool has just been closed
     finally:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from concurrent.futures import CancelledError
 
-from procession.captured import Captured, last_of
+from procession.captured import Captured, add_note, last_of
 
 TYPE_CHECKING = False  # see `lean`
 if not TYPE_CHECKING:
@@ -65,8 +65,10 @@ class Attempts:
 
     def add(self, run: int, rules: Rules | None, error: BaseException) -> None:
         """Run 1, 2, ... came to this."""
+        from procession.transport.remote import text_of
+
         self.last = error
-        text = str(error).partition("\n")[0]
+        text = text_of(error).partition("\n")[0]
         runs = 1 + (rules.retries if rules is not None else 0)
         note = f"run {run} of {runs}: {type(error).__name__}: {text}"
         written = Captured.of(error)
@@ -75,4 +77,4 @@ class Attempts:
     def note_in(self, error: BaseException) -> None:
         """The last one's error tells of those before."""
         for note in self.notes:
-            error.add_note(note)
+            add_note(error, note)

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from procession import errors
 from procession.backends.roles import Attempts, wants_another
 from procession.backends.tasks import CallFuture, ChunkTask
-from procession.captured import Captured, tell
+from procession.captured import Captured, add_note, tell
 from procession.core import commands
 from procession.core.rules import SECOND, Cause
 from procession.core.task import Task
@@ -141,7 +141,7 @@ class Verdicts(Answers):
             assert error is not None
             attempts.notes.pop()  # which is told of itself
             attempts.note_in(error)
-            error.add_note("the pool was shut down before it could run again")
+            add_note(error, "the pool was shut down before it could run again")
             self._fail(task, task.start if isinstance(task, ChunkTask) else 0, Raised(error, task.tries))
 
     def wanted_again(self, found: Sequence[Task], outcomes: list[Any]) -> list[int]:

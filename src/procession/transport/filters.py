@@ -3,6 +3,7 @@
 The text is marshalled: a list of (action, message, category, module, lineno), as `warnings.filters` has them, but
     message, module   None, a str, or (pattern, flags) of a regular expression
     category          "module:qualname", or its pickle where a worker cannot import it
+What cannot be made again there, whatever the reason is, is left out there: a worker lives on.
 A category of a module that a worker has not loaded is nothing that anything there can warn with, and is waited for: no
 module is imported for a filter.
 """
@@ -68,15 +69,19 @@ def decode(text: bytes, loads: Callable[[bytes], Any]) -> tuple[list[Filter], se
             continue
         try:
             category = loads(name) if isinstance(name, bytes) else _found(name)
+            made = (action, _compiled(message), category, _compiled(module), lineno)
         except Exception:
-            continue  # it cannot be rebuilt here, so nothing here warns with it
+            continue  # a category that is not here, so nothing here warns with it; a pattern that `re` does not know
         if isinstance(category, type) and issubclass(category, Warning):
-            found.append((action, _compiled(message), category, _compiled(module), lineno))
+            found.append(made)
     return found, missing
 
 
 def _pattern(value: Any) -> Any:
-    return value if value is None or isinstance(value, str) else (value.pattern, value.flags)
+    """As what marshal takes: of a class like str, a str."""
+    if value is None or isinstance(value, str):
+        return value if value is None else str.__str__(value)
+    return str.__str__(value.pattern), int(value.flags)
 
 
 def _found(name: str) -> Any:
@@ -92,7 +97,13 @@ def _compiled(value: Any) -> Any:
         return value
     import re
 
-    return re.compile(*value)
+    if "[" not in value[0]:
+        return re.compile(*value)
+    import warnings
+
+    with warnings.catch_warnings():  # "[[" is warned of: who made the filter has heard it, and here it may be an error
+        warnings.simplefilter("ignore")
+        return re.compile(*value)
 
 
 __all__ = ["FRESH", "broad", "decode", "encode", "urgent"]

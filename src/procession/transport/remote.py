@@ -49,7 +49,7 @@ def encode(error: BaseException, dumps: Callable[[Any], bytes]) -> bytes:
             told = written.stdout, written.stderr, written.omitted
             return plain_dumps((*_record(error, dumps), told), 5)
         finally:
-            error.__dict__["captured"] = written
+            error.__dict__["__captured__"] = written
     except BaseException:  # whatever its class does when it is looked at
         return plain_dumps((type.__repr__(type(error)), "", "", "", None, None), 5)
 
@@ -68,9 +68,7 @@ def _record(error: BaseException, dumps: Callable[[Any], bytes]) -> tuple[Any, .
 
 def _written(error: BaseException) -> Any:
     """What its task had written, if that was captured, taken from it: it goes beside it, however the error travels."""
-    if type(error.__dict__.get("captured")).__module__ != "procession.captured":  # a program's own attribute, or none
-        return None
-    return error.__dict__.pop("captured")
+    return error.__dict__.pop("__captured__", None)
 
 
 def _packed(error: BaseException, dumps: Callable[[Any], bytes]) -> bytes | None:

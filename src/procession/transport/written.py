@@ -9,7 +9,8 @@ Laws
    has left behind would write among the output of the next. What it writes is for nobody, and is thrown away now and
    then; when the worker is gone it hears that it cannot (`seal`).
 4. The middle of what grows is given back to the system (`bound`), by whoever comes by.
-5. The file's mode is what the two processes tell each other: SEEN, the parent has it; RUNS, a task writes there.
+5. The file's mode is what the two processes tell each other: SEEN, the parent has it; RUNS, a task writes there. Not
+   by the bits that make it a program, which a kernel may be told to keep as they are (vm.memfd_noexec).
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ HEAD = TAIL = 1 << 19
 SLACK = 1 << 20
 """What has so much more than is kept is made smaller."""
 PAGE = mmap.ALLOCATIONGRANULARITY
-OWN, SEEN, RUNS = 0o600, 0o001, 0o010
+OWN, SEEN, RUNS = 0o600, 0o004, 0o040
 
 
 class Kept:

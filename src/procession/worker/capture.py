@@ -46,8 +46,12 @@ class CaptureInWorker:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Captured[Any]:
         """The function's. What it raises bears what it had written."""
-        files = _here()
-        files.begin()
+        try:
+            files = _here()
+            files.begin()
+        except OSError as error:
+            error.add_note("the task was not run, since what it writes could not be captured")
+            raise
         try:
             value = self.func(*args, **kwargs)
         except BaseException as error:
@@ -83,6 +87,12 @@ class _Stream:
             self._read = written.open_anew(self.file, os.O_RDONLY)
         except OSError:
             pass  # no /proc: each task has a file of its own, since nobody can say who else writes to the last one
+
+    def close(self) -> None:
+        """Give back what `renew` has made."""
+        for fd in (self.file, self._read):
+            if fd >= 0:
+                os.close(fd)
 
     def sweep(self) -> None:
         """What programs have written that former tasks have left behind is nobody's."""
@@ -151,7 +161,12 @@ class _Files:
 
     def __init__(self, worker: loop.Worker) -> None:
         self.worker = worker
-        self._streams = (_Stream(1, "stdout"), _Stream(2, "stderr"))
+        out = _Stream(1, "stdout")
+        try:
+            self._streams = (out, _Stream(2, "stderr"))
+        except BaseException:
+            out.close()
+            raise
         self._spoken: Any = None
         self._heard = self._announced()
 

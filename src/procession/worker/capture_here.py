@@ -12,6 +12,7 @@ Laws
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from _thread import RLock, _local, get_ident
@@ -38,8 +39,9 @@ class CaptureHere:
     def __call__(self, *args: Any, **kwargs: Any) -> Captured[Any]:
         """The function's. What it raises bears what it had written."""
         task = _Task()
-        outer = task.begin()
+        outer: _Task | None = getattr(_own, "task", None)
         try:
+            task.begin()
             value = self.func(*args, **kwargs)
         except BaseException as error:
             self._tell(error, task.written(None))
@@ -56,21 +58,19 @@ class _Task:
         self.stdout = Kept()
         self.stderr = Kept()
 
-    def begin(self) -> _Task | None:
-        """It is this thread's from here on; returns whose place it takes."""
-        outer: _Task | None = getattr(_own, "task", None)
-        _stand_in()
+    def begin(self) -> None:
+        """It is this thread's from here on."""
+        _stand_in(self)
         _own.task = _tasks[get_ident()] = self
-        return outer
 
     def end(self, outer: _Task | None) -> None:
-        """It is over."""
+        """It is over, and the thread is that one's again; or `begin` was struck by a signal."""
         _own.task = outer
         if outer is None:
             _tasks.pop(get_ident(), None)
         else:
             _tasks[get_ident()] = outer
-        _stand_back()
+        _stand_back(self)
 
     def written(self, value: Any) -> Captured[Any]:
         """With this value."""
@@ -87,25 +87,23 @@ def written_by(thread: int) -> Captured[None] | None:
 _own = _local()
 _tasks: dict[int, _Task] = {}  # by their threads
 _lock = RLock()
-_running = 0
+_running: set[_Task] = set()
 _NAMES = ("stdout", "stderr")
 
 
-def _stand_in() -> None:
-    global _running
+def _stand_in(task: _Task) -> None:
     with _lock:
-        _running += 1
+        _running.add(task)
         for name in _NAMES:
             stream = getattr(sys, name)
             if stream.__class__ is not _StandIn:
                 setattr(sys, name, _StandIn(name, stream))
 
 
-def _stand_back() -> None:
+def _stand_back(task: _Task) -> None:
     """What somebody else has put there meanwhile stays."""
-    global _running
     with _lock:
-        _running -= 1
+        _running.discard(task)
         for name in _NAMES if not _running else ():
             stream = getattr(sys, name)
             if stream.__class__ is _StandIn:
@@ -114,8 +112,9 @@ def _stand_back() -> None:
 
 def _forked() -> None:
     """Law 4."""
-    global _lock, _running
-    _lock, _running = RLock(), 0
+    global _lock
+    _lock = RLock()
+    _running.clear()
     _tasks.clear()
     _own.task = None
 
@@ -171,20 +170,17 @@ class _StandIn:
         return repr(self._stream)
 
 
-class _Bytes:
-    """The `buffer` of a captured task's stream."""
+class _Bytes(io.BufferedIOBase):
+    """The `buffer` of a captured task's stream; a task may wrap it, as it may any."""
 
     def __init__(self, kept: Kept) -> None:
         self._kept = kept
 
     def write(self, data: Any) -> int:
         """Keep it."""
-        view = bytes(data)
+        view = bytes(memoryview(data))
         self._kept.add(view)
         return len(view)
-
-    def flush(self) -> None:
-        """Nothing is held back."""
 
     def writable(self) -> bool:
         """It is."""

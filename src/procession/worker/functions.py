@@ -124,7 +124,7 @@ class FunctionTable:
 
             told = paths.pickling_error("the result", value, error, dumps_to_parent)
             if type(value).__module__ == "procession.captured":
-                told.captured = value  # type: ignore[attr-defined]
+                told.__captured__ = value  # type: ignore[attr-defined]
             raise told from error
 
     @staticmethod
