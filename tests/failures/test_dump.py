@@ -239,6 +239,7 @@ def test_the_driver_does_not_answer(notes: Notes, gate: Gate) -> None:
     with Pool(1) as pool:
         future = pool.submit(tasks.held, notes.path, gate.path)
         notes.wait()
+        wait_until(future.running, "the driver has heard that it runs")
         with backend_tasks.LOCK:
             other = pool.submit(tasks.double, 1)  # with this the driver waits for the lock
             text = pool.dump()
