@@ -199,6 +199,20 @@ print("kept none")
     assert (done.returncode, done.stdout, done.stderr) == (0, "kept none\n", "")
 
 
+def test_a_task_that_deletes_its_streams() -> None:
+    def deletes() -> int:
+        print("said")
+        del sys.stdout, sys.stderr
+        return 5
+
+    with Pool(1) as pool:
+        view = pool.options(capture=True)
+        for n in range(2):
+            assert view.submit(deletes).result(PATIENCE) == Captured(5, "said\n", ""), n
+            plain = pool.submit(os.readlink, "/proc/self/fd/1").result(PATIENCE)
+            assert "memfd" not in plain
+
+
 # --------------------------------------------------------------------------------------------------- threads, inline
 
 

@@ -133,16 +133,16 @@ class _Stream:
             raise
         self._own = own
         self._before = None
-        if not stdio.is_ours(getattr(sys, self.name)):
+        if not stdio.is_ours(getattr(sys, self.name, None)):
             if self._text is None:
                 self._text = stdio.stream_on(self.number)
-            self._before = getattr(sys, self.name)
+            self._before = getattr(sys, self.name, None)
             setattr(sys, self.name, self._text)
 
     def end(self) -> written.Part:
         """No longer; what it was."""
         if self._before is not None:
-            if getattr(sys, self.name) is self._text:
+            if getattr(sys, self.name, None) is self._text:
                 setattr(sys, self.name, self._before)
             self._before = None
         if self._saved < 0:
@@ -231,11 +231,11 @@ def _here() -> _Files:
 def _flush() -> None:
     """Let go of what Python and C hold back, to where it is to go now."""
     stdio.flush()
-    for stream in (sys.stdout, sys.stderr):
+    for name in ("stdout", "stderr"):
         try:
-            stream.flush()
+            getattr(sys, name).flush()
         except Exception:
-            pass  # None, or closed
+            pass  # None, or closed, or a task has deleted it
     _flush_c()
 
 

@@ -95,7 +95,7 @@ def _stand_in(task: _Task) -> None:
     with _lock:
         _running.add(task)
         for name in _NAMES:
-            stream = getattr(sys, name)
+            stream: Any = getattr(sys, name, None)
             if stream.__class__ is not _StandIn:
                 setattr(sys, name, _StandIn(name, stream))
 
@@ -105,7 +105,7 @@ def _stand_back(task: _Task) -> None:
     with _lock:
         _running.discard(task)
         for name in _NAMES if not _running else ():
-            stream = getattr(sys, name)
+            stream: Any = getattr(sys, name, None)
             if stream.__class__ is _StandIn:
                 setattr(sys, name, stream._stream)
 
