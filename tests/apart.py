@@ -39,10 +39,10 @@ PLACES = (
     "tests/house/test_layers.py",
     "tests/house/test_saying.py",
     "tests/native/test_ring_model.py",
-    "tests/pool/test_typing.py",
     "tests/transport/test_byvalue.py",
     "tests/transport/test_codec.py",
     "tests/transport/test_interrupts.py",
+    "tests/typing/",
 )
 """What neither measures anything nor races with anybody."""
 OURS = ("tests/conformance/test_conformance.py",)

@@ -6,7 +6,7 @@ itself keeps. The story found is a shortest one; `pytest -s` shows it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -360,8 +360,22 @@ FAULTS = {
 }
 
 
-@pytest.mark.parametrize("silent", [False, True], ids=["check", "laws alone"])
-@pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS.keys())
+DEAR = (
+    "driver: withdrawn before all was sent",
+    "worker: no memory of foreign tokens",
+    "core: stealing from start to start",
+)
+"""Walks of seconds, of which the soak makes the second one."""
+
+
+def walks() -> Iterator[Any]:
+    """Each fault, with `check` and without."""
+    for name, fault in FAULTS.items():
+        yield pytest.param(fault, False, id=f"{name}-check")
+        yield pytest.param(fault, True, id=f"{name}-laws alone", marks=[pytest.mark.soak] if name in DEAR else [])
+
+
+@pytest.mark.parametrize(("fault", "silent"), walks())
 def test_the_explorer_finds_it(fault: Fault, silent: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     find(fault, silent, monkeypatch)
 
