@@ -51,6 +51,11 @@ class Captured(Generic[T]):
         return found if isinstance(found, Captured) else None
 
 
+def captured(value: Any, out: tuple[str, int], err: tuple[str, int]) -> Captured[Any]:
+    """Of a value, and of each stream its text and the bytes that are not in it."""
+    return Captured(value, out[0], err[0], out[1] + err[1])
+
+
 def keep(error: BaseException, written: Captured[Any]) -> None:
     """`error` is that of a task that has written this. The name is such as no program has for itself."""
     try:
@@ -93,4 +98,4 @@ def _last(name: str, text: str) -> str:
     return "\n".join([f"it had written to {name}{which}:", *shown])
 
 
-__all__ = ["Captured", "add_note", "keep", "last_of", "tell"]
+__all__ = ["Captured", "add_note", "captured", "keep", "last_of", "tell"]

@@ -220,3 +220,29 @@ class Engine(Protocol):
     def dump(self) -> str:
         """Every worker's state, what it is at and for how long, and its Python stack, as text for people."""
         ...
+
+
+class Widening:
+    """The part of an engine whose pool may find its width by itself (core/auto.py)."""
+
+    max_workers: int
+    cap: int | None
+    """So many workers at most, if that is found to be worth it; None: as many as is said."""
+    widened: dict[Callable[[], object], None]
+
+    def may_widen(self, max_workers: int, cap: int | None) -> None:
+        """It begins with so many."""
+        self.max_workers = max_workers
+        self.cap = cap
+        self.widened = {}
+
+    @property
+    def at_once(self) -> int:
+        """See `Engine.at_once`."""
+        return self.max_workers if self.cap is None else min(2 * self.max_workers, self.cap)
+
+    def resized(self, max_workers: int) -> None:
+        """The core has found that so many are better."""
+        self.max_workers = max_workers
+        for tell in list(self.widened):
+            tell()

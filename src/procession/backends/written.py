@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from procession.backends import forksafe
-from procession.captured import Captured
+from procession.captured import Captured, captured
 from procession.transport import written
 
 
@@ -29,8 +29,7 @@ class Written:
         out, err = self._files
         if not written.told(out, written.RUNS):
             return None
-        (text, omitted), (errors, more) = written.read(out), written.read(err)
-        return Captured(None, text, errors, omitted + more)
+        return captured(None, written.read(out), written.read(err))
 
     def bound(self) -> None:
         """Let what is written take no more memory than it may."""

@@ -285,9 +285,7 @@ class AutoWidth:
         self.width = count
         self._changed = self._now
         self._probed = None
-        phase, self._phase = self._phase, Phase(count)
-        if phase.tells:
-            self._phase.lag_ns = phase.lasts_ns
+        self._phase = Phase(count, self._phase.lasts_ns if self._phase.tells else 0.0)
         return count
 
 

@@ -10,6 +10,7 @@ import threading
 from abc import abstractmethod
 from collections.abc import Callable
 
+from procession.backends.base import Widening
 from procession.backends.joinable import JoinableThread
 from procession.backends.unstruck import unstruck
 from procession.driver.looks import ProcessLooks
@@ -27,10 +28,9 @@ if TYPE_CHECKING:
     from procession.transport.codec import Codec
 
 
-class Beginning(ProcessLooks):
+class Beginning(ProcessLooks, Widening):
     """The part of `ProcessEngine` that starts it."""
 
-    max_workers: int
     among: int
     callbacks: Callbacks
     last_words: tuple[list[Any], list[Any]]
@@ -41,7 +41,6 @@ class Beginning(ProcessLooks):
     _preload: tuple[str, ...]
     _limits: tuple[float | None, int | tuple[int, int] | None]
     _name: str
-    _cap: int | None
     _closing: bool
     _ruled: bool
     _dropped: list[None]
@@ -77,10 +76,6 @@ class Beginning(ProcessLooks):
         """See `Engine.takes_work`."""
 
     @abstractmethod
-    def _resized(self, max_workers: int) -> None:
-        """The pool finds its width by itself, and has found this one."""
-
-    @abstractmethod
     def _close_door(self) -> None:
         """No more tasks are taken."""
 
@@ -105,12 +100,12 @@ class Beginning(ProcessLooks):
         from procession.transport.codec import Codec
 
         core = PoolCore(self.max_workers, max_tasks_per_child=self._max_tasks)
-        if self._cap is not None:
+        if self.cap is not None:
             from procession.core.auto import AutoWidth
 
-            core.auto = AutoWidth(self.max_workers, self._cap)
+            core.auto = AutoWidth(self.max_workers, self.cap)
         core, codec = vars(self).setdefault(
-            "_first", (core, Codec(Profile, supply=Arenas(self._cap or self.max_workers)))
+            "_first", (core, Codec(Profile, supply=Arenas(self.cap or self.max_workers)))
         )
         vars(self).update(core=core, codec=codec, encode=codec.encode)
 
@@ -148,7 +143,7 @@ class Beginning(ProcessLooks):
         driver.when_broken = self._close_door
         driver.limit(kit.limits(*self._limits))
         if self.core.auto is not None:
-            driver.measure(self.core.auto, self._resized)
+            driver.measure(self.core.auto, self.resized)
         driver.door = self.door
         try:
             kit.arrange(driver, self.codec, self._config, context, self._preload, self.among)

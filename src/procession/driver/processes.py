@@ -62,9 +62,7 @@ class ProcessEngine(Beginning):
         max_age_per_child: float | None = None,
         cap: int | None = None,
     ) -> None:
-        self.max_workers = max_workers
-        self._cap = cap
-        self.widened: dict[Callable[[], object], None] = {}
+        self.may_widen(max_workers, cap)
         self.among = sharing.divisor() * (max_workers + config.beside)
         self.callbacks = Callbacks()
         self.inbox: Inbox | None = None
@@ -170,11 +168,6 @@ class ProcessEngine(Beginning):
         """See `Engine.takes_work`."""
         return not (self._closing or self.foreign) and self.broken is None
 
-    @property
-    def at_once(self) -> int:
-        """See `Engine.at_once`."""
-        return self.max_workers if self._cap is None else min(2 * self.max_workers, self._cap)
-
     def resize(self, max_workers: int) -> None:
         """See `Engine.resize`."""
         resized = self.kit.events.Resized(max_workers)
@@ -182,12 +175,6 @@ class ProcessEngine(Beginning):
             self.max_workers = max_workers
             if not self._request(resized):
                 self.core.step(resized)  # nobody else steps it yet
-
-    def _resized(self, max_workers: int) -> None:
-        """The core has found that so many are better."""
-        self.max_workers = max_workers
-        for tell in list(self.widened):
-            tell()
 
     def begin(self) -> None:
         """See `Engine.begin`: workers are started by the driver, whenever there is work for them."""

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from time import monotonic_ns
 from typing import TYPE_CHECKING
 
-from procession.backends.base import WorkerConfig
+from procession.backends.base import Widening, WorkerConfig
 from procession.backends.threads import ThreadWorker
 from procession.core.rules import SECOND
 from procession.driver.locked_rules import NEVER
@@ -24,41 +24,32 @@ LATEST_NS = SECOND // 10
 """So late the driver hears of work for which nobody has rung it."""
 
 
-class MeteredHost(ThreadHost):
+class MeteredHost(ThreadHost, Widening):
     """See the module. `cap`: so many threads at most, if that is found to be worth it; None: as many as is said."""
 
     def __init__(self, max_workers: int, config: WorkerConfig, thread_name_prefix: str, cap: int | None) -> None:
         super().__init__(max_workers, config, thread_name_prefix)
-        self.max_workers = max_workers
+        self.may_widen(max_workers, cap)
         self.growing = True  # who posts waits until the thread that this needs has been started
-        self.widened: dict[Callable[[], object], None] = {}
         self.meter: Meter | None = None
-        self._cap = cap
         if cap is not None:
             from procession.backends.cpu_time import of_ended, of_thread
             from procession.core.auto import AutoWidth
             from procession.driver.metering import Meter
 
             self.core.auto = AutoWidth(max_workers, cap, locked=_one_at_a_time())
-            self.meter = Meter(self, self.core.auto, of_thread, self._resized, ended=of_ended)
+            self.meter = Meter(self, self.core.auto, of_thread, self.resized, ended=of_ended)
             self.asleep = _Asleep(self.meter)
             self.rings_meter = True
-
-    @property
-    def at_once(self) -> int:
-        """See `Engine.at_once`."""
-        return self.max_workers if self._cap is None else min(2 * self.max_workers, self._cap)
 
     def numbers_of_workers(self) -> dict[int, int]:
         """See `metering.Host`."""
         return {wid: worker.native for wid, worker in self.workers.items()}
 
-    def _resized(self, max_workers: int) -> None:
-        """The core has found that so many are better."""
-        self.max_workers = max_workers
+    def resized(self, max_workers: int) -> None:
+        """See `Widening`."""
         self.growing = True
-        for tell in list(self.widened):
-            tell()
+        super().resized(max_workers)
 
     def measure(self) -> None:
         """If that is wanted, and it is time. The core hears first what has come and ended. The lock is held."""

@@ -18,7 +18,7 @@ import os
 import sys
 from time import monotonic, sleep
 
-from procession.captured import Captured, keep
+from procession.captured import Captured, captured, keep
 from procession.transport import frames, written
 from procession.worker import boot, loop, stdio
 
@@ -193,8 +193,8 @@ class _Files:
         _flush()
         stdio.spoken = self._spoken
         written.tell(self._streams[0].file, written.RUNS, False)
-        (out, err), (out_omitted, err_omitted) = zip(*[each.end() for each in self._streams], strict=True)
-        return Captured(value, out, err, out_omitted + err_omitted)
+        out, err = [each.end() for each in self._streams]
+        return captured(value, out, err)
 
     def _bound(self) -> None:
         """Law 3; after each write of Python's."""

@@ -17,7 +17,7 @@ import os
 import sys
 from _thread import RLock, _local, get_ident
 
-from procession.captured import Captured, keep, tell
+from procession.captured import Captured, captured, keep, tell
 from procession.transport.written import Kept
 
 TYPE_CHECKING = False  # typing costs a worker milliseconds; the checkers know this name
@@ -74,8 +74,7 @@ class _Task:
 
     def written(self, value: Any) -> Captured[Any]:
         """With this value."""
-        (out, left), (err, more) = self.stdout.part(), self.stderr.part()
-        return Captured(value, out, err, left + more)
+        return captured(value, self.stdout.part(), self.stderr.part())
 
 
 def written_by(thread: int) -> Captured[None] | None:
