@@ -123,11 +123,10 @@ def panel(name: str, note: str, seen: Seen, top: int) -> str:
     wide, high = PANEL
     last = max(seen[-1][0] if seen else 1.0, 0.1)
     most = max([width for _, width in seen] or [1])
-    x = [MARGIN + at / last * wide for at, _ in seen]
-    y = [top + high - width / most * high for _, width in seen]
-    path = "".join(
-        f"{'M' if not i else 'H'}{x[i]:.1f}{f',{y[i]:.1f}' if not i else f'V{y[i]:.1f}'}" for i in range(len(x))
-    )
+    steps = [(MARGIN + at / last * wide, top + high - width / most * high) for at, width in seen]
+    path = "".join(f"H{x:.1f}V{y:.1f}" for x, y in steps)
+    if steps:
+        path = f"M{steps[0][0]:.1f},{steps[0][1]:.1f}" + path
     return (
         f'<text x="{MARGIN}" y="{top - 8}" class="name">{escape(name)}</text>'
         f'<text x="{MARGIN + wide}" y="{top - 8}" class="note" text-anchor="end">{escape(note)}</text>'

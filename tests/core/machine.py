@@ -48,6 +48,7 @@ class Machine:
     workers: list[_Worker] = field(default_factory=list)
     locked_by: _Worker | None = None
     whys: list[str] = field(default_factory=list)
+    _gone: list[_Worker] = field(default_factory=list)  # since the last tick
 
     def run(self, items: Iterable[Item], until: float = 1e9) -> float:
         """Run them all, or for so many ms; returns how many ms it took."""
@@ -104,8 +105,6 @@ class Machine:
                     self.workers.remove(worker)
                     self._gone.append(worker)
                     self.done += 1
-
-    _gone: list[_Worker] = field(default_factory=list)
 
     def _tell(self, waiting: int, done: int) -> None:
         everyone = [*self.workers, *self._gone]
