@@ -226,3 +226,62 @@ def test_a_process_that_is_moved_counts_where_it_is(tmp_path: Path, write: Write
 @linux
 def test_here_it_is_known_or_not() -> None:
     assert memory.OomWatch().struck() in (None, False, True)
+
+
+# ------------------------------------------------------------------------------------------------------------ available
+
+MEMINFO = "MemTotal: 8000 kB\nMemFree: 10 kB\nMemAvailable:    4000 kB\n"
+
+
+@pytest.mark.parametrize(
+    ("files", "free"),
+    [
+        ({}, None),
+        ({"proc/meminfo": "MemTotal: 8 kB\n"}, None),
+        ({"proc/meminfo": MEMINFO}, 4000 * 1024),
+        (
+            {
+                "proc/meminfo": MEMINFO,
+                "proc/self/mountinfo": V2,
+                "proc/self/cgroup": "0::/a/b\n",
+                "sys/fs/cgroup/a/memory.max": "3000000\n",
+                "sys/fs/cgroup/a/memory.current": "2500000\n",
+                "sys/fs/cgroup/a/memory.stat": "anon 5\ninactive_file 100000\n",
+                "sys/fs/cgroup/a/b/memory.max": "max\n",
+                "sys/fs/cgroup/a/b/memory.current": "2000000\n",
+            },
+            600_000,
+        ),
+        (
+            {
+                "proc/meminfo": MEMINFO,
+                "proc/self/mountinfo": V1,
+                "proc/self/cgroup": "4:memory:/\n",
+                "sys/fs/cgroup/memory/memory.limit_in_bytes": "1000000\n",
+                "sys/fs/cgroup/memory/memory.usage_in_bytes": "1500000\n",
+                "sys/fs/cgroup/memory/memory.stat": "total_inactive_file 100\n",
+            },
+            0,
+        ),
+        (
+            {
+                "proc/meminfo": MEMINFO,
+                "proc/self/mountinfo": V1,
+                "proc/self/cgroup": "4:memory:/\n",
+                "sys/fs/cgroup/memory/memory.limit_in_bytes": "9223372036854771712\n",
+                "sys/fs/cgroup/memory/memory.usage_in_bytes": "odd\n",
+            },
+            4000 * 1024,
+        ),
+    ],
+)
+def test_how_much_memory_there_is(files: dict[str, str], free: int | None, tmp_path: Path, write: Write) -> None:
+    write(files)
+    assert memory.available(str(tmp_path)) == free
+
+
+@linux
+def test_there_is_memory_here() -> None:
+    free = memory.available()
+    assert free is not None
+    assert free > 1 << 20

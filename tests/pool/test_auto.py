@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from procession import Pool, cpu, shared_pool
-from procession.backends import cpu_time, memory
+from procession.backends import cpu_time
 from procession.pool import PoolStats
 from tests import warm
 
@@ -336,64 +336,3 @@ def test_where_nothing_is_known_the_pool_stays_as_it_is(
     assert found.auto is not None
     assert "as many as there are CPUs" in found.auto.why
     assert wait.results(futures) == list(range(8))
-
-
-MEMINFO = "MemTotal: 8000 kB\nMemFree: 10 kB\nMemAvailable:    4000 kB\n"
-V2 = "41 31 0:38 / /sys/fs/cgroup rw,relatime - cgroup2 cgroup2 rw\n"
-V1 = "32 31 0:29 / /sys/fs/cgroup/memory rw,relatime - cgroup cgroup rw,memory\n"
-
-
-@pytest.mark.parametrize(
-    ("files", "free"),
-    [
-        ({}, None),
-        ({"proc/meminfo": "MemTotal: 8 kB\n"}, None),
-        ({"proc/meminfo": MEMINFO}, 4000 * 1024),
-        (
-            {
-                "proc/meminfo": MEMINFO,
-                "proc/self/mountinfo": V2,
-                "proc/self/cgroup": "0::/a/b\n",
-                "sys/fs/cgroup/a/memory.max": "3000000\n",
-                "sys/fs/cgroup/a/memory.current": "2500000\n",
-                "sys/fs/cgroup/a/memory.stat": "anon 5\ninactive_file 100000\n",
-                "sys/fs/cgroup/a/b/memory.max": "max\n",
-                "sys/fs/cgroup/a/b/memory.current": "2000000\n",
-            },
-            600_000,
-        ),
-        (
-            {
-                "proc/meminfo": MEMINFO,
-                "proc/self/mountinfo": V1,
-                "proc/self/cgroup": "4:memory:/\n",
-                "sys/fs/cgroup/memory/memory.limit_in_bytes": "1000000\n",
-                "sys/fs/cgroup/memory/memory.usage_in_bytes": "1500000\n",
-                "sys/fs/cgroup/memory/memory.stat": "total_inactive_file 100\n",
-            },
-            0,
-        ),
-        (
-            {
-                "proc/meminfo": MEMINFO,
-                "proc/self/mountinfo": V1,
-                "proc/self/cgroup": "4:memory:/\n",
-                "sys/fs/cgroup/memory/memory.limit_in_bytes": "9223372036854771712\n",
-                "sys/fs/cgroup/memory/memory.usage_in_bytes": "odd\n",
-            },
-            4000 * 1024,
-        ),
-    ],
-)
-def test_how_much_memory_there_is(files: dict[str, str], free: int | None, tmp_path: Path) -> None:
-    for name, text in files.items():
-        file = tmp_path / name
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(text)
-    assert memory.available(str(tmp_path)) == free
-
-
-def test_there_is_memory_here() -> None:
-    free = memory.available()
-    assert free is not None
-    assert free > 1 << 20
