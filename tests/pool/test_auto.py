@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import multiprocessing
-import os
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,8 @@ from procession import Pool, cpu, shared_pool
 from procession.backends import cpu_time
 from procession.pool import PoolStats
 from tests import warm
+from tests.contract import work
+from tests.contract.conftest import Gate
 
 kept_zygote = warm.keep()
 
@@ -32,48 +33,25 @@ def two(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cpu, "available", lambda root="/": 2)
 
 
-class Waiters:
-    """Tasks that wait until they are let go, at files that all kinds of workers see; the first at one of their own."""
-
-    def __init__(self, folder: Path, first: int) -> None:
-        self.first = first
-        self.gates = folder / "first", folder / "others"
-        for gate in self.gates:
-            os.mkfifo(gate)
-
-    def __call__(self, number: int) -> int:
-        with open(self.gates[number >= self.first], "rb") as gate:
-            gate.read(1)
-        return number
-
-    @contextmanager
-    def let_go(self, others: bool = True) -> Iterator[None]:
-        """As long as this lasts: who opens for reading waits for one who writes."""
-        ended = threading.Event()
-
-        def opens() -> None:
-            while not ended.wait(0.001):
-                with suppress(OSError):  # nobody reads just now
-                    os.close(os.open(self.gates[others], os.O_WRONLY | os.O_NONBLOCK))
-
-        thread = threading.Thread(target=opens)
-        thread.start()
-        try:
-            yield
-        finally:
-            ended.set()
-            thread.join()
-
-    def results(self, futures: list[Any]) -> list[int]:
-        with self.let_go(), self.let_go(others=False):
-            return [future.result(PATIENCE) for future in futures]
-
-
 MakePool = Callable[..., Pool]
+Wait = Callable[[int], Any]
 
 
 @pytest.fixture
-def auto(wait: Waiters) -> Iterator[MakePool]:
+def gate(tmp_path: Path) -> Iterator[Gate]:
+    made = Gate(tmp_path)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def wait(gate: Gate) -> Wait:
+    """A task that waits at the gate."""
+    return partial(work.pass_gate, *gate.paths)
+
+
+@pytest.fixture
+def auto(gate: Gate) -> Iterator[MakePool]:
     """Pools that are gone after the test, whatever it left there."""
     made: list[Pool] = []
 
@@ -83,14 +61,15 @@ def auto(wait: Waiters) -> Iterator[MakePool]:
         return pool
 
     yield make
-    with wait.let_go(), wait.let_go(others=False):
-        for pool in made:
-            pool.shutdown(wait=True, cancel_futures=True)
+    gate.open(1000)
+    for pool in made:
+        pool.shutdown(wait=True, cancel_futures=True)
 
 
-@pytest.fixture
-def wait(tmp_path: Path) -> Waiters:
-    return Waiters(tmp_path, first=16)
+def results(gate: Gate, futures: list[Any]) -> list[int]:
+    """Of those that wait there."""
+    gate.open(len(futures))
+    return [future.result(PATIENCE) for future in futures]
 
 
 def until(pool: Pool, true: Callable[[PoolStats], bool]) -> PoolStats:
@@ -104,7 +83,7 @@ def until(pool: Pool, true: Callable[[PoolStats], bool]) -> PoolStats:
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
-def test_tasks_that_wait_get_more_workers(backend: str, auto: MakePool, wait: Waiters) -> None:
+def test_tasks_that_wait_get_more_workers(backend: str, auto: MakePool, gate: Gate, wait: Wait) -> None:
     pool = auto(backend, max_workers_cap=7)
     assert pool.stats().max_workers == 2
     futures = [pool.submit(wait, number) for number in range(20)]
@@ -114,15 +93,15 @@ def test_tasks_that_wait_get_more_workers(backend: str, auto: MakePool, wait: Wa
     assert (found.auto.cpus, found.auto.cap) == (2, 7)
     assert found.auto.on_cpu < 0.5
     assert "items waited" in found.auto.why
-    assert wait.results(futures) == list(range(20))
+    assert results(gate, futures) == list(range(20))
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
-def test_no_more_than_there_is_work_for(backend: str, auto: MakePool, wait: Waiters) -> None:
+def test_no_more_than_there_is_work_for(backend: str, auto: MakePool, gate: Gate, wait: Wait) -> None:
     pool = auto(backend)
     futures = [pool.submit(wait, number) for number in range(5)]
     assert until(pool, lambda stats: stats.busy == 5).max_workers <= 5
-    assert wait.results(futures) == list(range(5))
+    assert results(gate, futures) == list(range(5))
 
 
 def compute(number: int) -> int:
@@ -143,50 +122,47 @@ def test_tasks_that_compute_do_not(backend: str, auto: MakePool) -> None:
         assert found.auto.on_cpu + found.auto.in_line > 0.5
 
 
-def watch_a_program(gate: str) -> None:
+def watch_a_program(arrivals: str, tickets: str) -> None:
     """Starts a program that computes for ever, and waits for it until somebody opens the gate."""
     with subprocess.Popen([sys.executable, "-S", "-c", "while True: pass"]) as program:
-        with open(gate, "rb") as file:
-            file.read(1)
+        work.pass_gate(arrivals, tickets)
         program.kill()
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
-def test_who_waits_for_a_program_that_computes_is_not_taken_to_wait(
-    backend: str, auto: MakePool, wait: Waiters
-) -> None:
+def test_who_waits_for_a_program_that_computes_is_not_taken_to_wait(backend: str, auto: MakePool, gate: Gate) -> None:
     pool = auto(backend)
-    future = pool.submit(watch_a_program, str(wait.gates[1]))
+    future = pool.submit(watch_a_program, *gate.paths)
 
     def computes(stats: PoolStats) -> bool:
         return stats.auto is not None and stats.auto.on_cpu + stats.auto.in_line > 0.7
 
     until(pool, computes)
-    wait.results([future])
+    results(gate, [future])
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
-def test_a_stream_widens_with_its_pool(backend: str, auto: MakePool, wait: Waiters) -> None:
+def test_a_stream_widens_with_its_pool(backend: str, auto: MakePool, gate: Gate, wait: Wait) -> None:
     pool = auto(backend, max_workers_cap=40)
     stream = pool.imap(wait, range(200))
     until(pool, lambda stats: stats.busy == 16)  # its window was made for two workers
     taken: list[int] = []
     taker = threading.Thread(target=lambda: taken.extend(stream))
     taker.start()
-    with wait.let_go(others=False):
-        until(pool, lambda stats: stats.busy > 16)
-    with wait.let_go():
-        taker.join(PATIENCE)
+    gate.open(16)
+    until(pool, lambda stats: stats.busy > 16)
+    gate.open(184)
+    taker.join(PATIENCE)
     assert taken == list(range(200))
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
-def test_with_a_rate_too(backend: str, auto: MakePool, wait: Waiters) -> None:
+def test_with_a_rate_too(backend: str, auto: MakePool, gate: Gate, wait: Wait) -> None:
     pool = auto(backend, max_workers_cap=6)
     stream = pool.imap(wait, range(30), rate=1000.0)
     until(pool, lambda stats: stats.busy == 6)
-    with wait.let_go(), wait.let_go(others=False):
-        assert list(stream) == list(range(30))
+    gate.open(30)
+    assert list(stream) == list(range(30))
 
 
 def test_inline_is_one() -> None:
@@ -224,11 +200,11 @@ def test_the_shared_pool_has_a_width_that_is_said() -> None:
         shared_pool("auto")  # type: ignore[arg-type]
 
 
-def test_by_multiprocessing(auto: MakePool, wait: Waiters) -> None:
+def test_by_multiprocessing(auto: MakePool, gate: Gate, wait: Wait) -> None:
     pool = auto("processes", multiprocessing.get_context("spawn"), max_workers_cap=3)
     futures = [pool.submit(wait, number) for number in range(6)]
     until(pool, lambda stats: stats.busy == 3)
-    assert wait.results(futures) == list(range(6))
+    assert results(gate, futures) == list(range(6))
 
 
 # -------------------------------------------------------------------------------------------------- what is measured
@@ -314,7 +290,7 @@ def test_elsewhere_psutil_is_asked(monkeypatch: pytest.MonkeyPatch, child: subpr
 
 
 def test_where_nothing_is_known_the_pool_stays_as_it_is(
-    monkeypatch: pytest.MonkeyPatch, auto: MakePool, wait: Waiters
+    monkeypatch: pytest.MonkeyPatch, auto: MakePool, gate: Gate, wait: Wait
 ) -> None:
     monkeypatch.setattr(cpu_time, "LINUX", False)
     monkeypatch.setitem(sys.modules, "psutil", None)
@@ -335,4 +311,4 @@ def test_where_nothing_is_known_the_pool_stays_as_it_is(
     assert found.max_workers == 2
     assert found.auto is not None
     assert "as many as there are CPUs" in found.auto.why
-    assert wait.results(futures) == list(range(8))
+    assert results(gate, futures) == list(range(8))
