@@ -375,7 +375,7 @@ def walks() -> Iterator[Any]:
         yield pytest.param(fault, True, id=f"{name}-laws alone", marks=[pytest.mark.soak] if name in DEAR else [])
 
 
-@pytest.mark.parametrize(("fault", "silent"), walks())
+@pytest.mark.parametrize(("fault", "silent"), list(walks()))
 def test_the_explorer_finds_it(fault: Fault, silent: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     find(fault, silent, monkeypatch)
 
