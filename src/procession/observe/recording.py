@@ -1,0 +1,158 @@
+"""A recording: what every task of a program went through, while `procession.trace` was on. Columns, one row a task.
+
+An *item* of a map, an imap, a SpinOff or a pipeline is a task here, as a submitted call is; so is each further attempt.
+All times are nanoseconds of CLOCK_MONOTONIC, which all processes of a machine share; 0 says that it never came to that.
+
+Laws, for a row whose outcome is `OK` or `ERROR`:
+
+1. queued <= sent <= started <= ended <= done, as far as they are known (not 0).
+2. load + dump <= ended - started.
+3. On one worker no two rows overlap between started and ended.
+
+Rows are in no order. What did not fit (`MOST` rows) or was overwritten before anybody had read it is counted in `lost`.
+"""
+
+from __future__ import annotations
+
+from array import array
+from typing import NamedTuple
+
+OK, ERROR, DIED, TIMEOUT, MEMORY, CANCELLED = range(6)
+OUTCOMES = ("ok", "error", "died", "timeout", "memory", "cancelled")
+"""What a task came to: a value; an exception of its own; its worker's death; a timeout; the memory limit; nothing.
+
+An attempt that is followed by another has the outcome that it had; `attempt` numbers them from 1.
+"""
+
+MOST = 5_000_000
+"""Rows that are kept."""
+MOST_FAILURES = 1_000
+"""Failures of which the text is kept."""
+
+COLUMNS = {
+    "worker": "i",  # index into `workers`; -1: it never had one
+    "function": "i",  # index into `functions`
+    "stream": "i",  # index into `streams`; 0: a call by itself
+    "index": "q",  # place in its stream, from 0; of a call by itself, -1
+    "attempt": "H",
+    "outcome": "B",
+    "queued": "q",  # handed over by the program
+    "sent": "q",  # given to the worker, with others of its lease
+    "started": "q",  # taken by the worker
+    "ended": "q",  # through there, its result encoded
+    "done": "q",  # its outcome is known to the program
+    "pickle": "q",  # ns of the program's thread for encoding its arguments
+    "load": "I",  # ns of the worker for decoding the arguments, at most 4.29 s are told
+    "dump": "I",  # ns of the worker for encoding the result, the same
+    "bytes_in": "q",  # of its arguments, as they travelled, those in shared memory too
+    "bytes_out": "q",  # of its result
+}
+
+
+class Pool(NamedTuple):
+    """A pool, or the engine of a SpinOff or a stage."""
+
+    number: int
+    backend: str
+    width: int
+    """Workers that it may have."""
+    name: str = ""
+
+
+class Worker(NamedTuple):
+    """One worker: a process, a thread, or for inline the program's own thread."""
+
+    pool: int
+    """Index into `pools`."""
+    wid: int
+    pid: int
+    """Process id; of a thread, its native id."""
+    started: int
+    ended: int
+    """0: it lived on."""
+    end: str = ""
+    """How it ended, if not in order: "SIGKILL", "exit code 3" ..."""
+
+
+class Stream(NamedTuple):
+    """What its items belong to."""
+
+    kind: str
+    """"map", "imap", "SpinOff", "pipeline", ..."""
+    name: str
+
+
+class FailureText(NamedTuple):
+    """What a task that failed said of it."""
+
+    kind: str
+    """The exception's class."""
+    message: str
+    trace: str
+    """The traceback, or what is known of the stack."""
+
+
+class Samples(NamedTuple):
+    """A quantity of one pool over time."""
+
+    times: array[int]
+    values: array[float]
+
+
+COUNTERS = ("queued", "running", "ready", "workers", "memory", "cpu", "stalled")
+"""What is sampled, of each pool: tasks that wait; tasks in hand of workers; finished items that nobody has taken yet;
+workers; resident bytes of the workers; CPU seconds of the workers since their start; seconds that workers have waited,
+ready to run, for a CPU.
+"""
+PROGRAM_COUNTERS = ("memory", "cpu", "main cpu", "stalled")
+"""The same of the program's process itself (pool -1); "main cpu": of its main thread alone."""
+
+
+class Recording:
+    """See the module."""
+
+    def __init__(self) -> None:
+        self.columns: dict[str, array[int]] = {name: array(code) for name, code in COLUMNS.items()}
+        self.pools: list[Pool] = []
+        self.workers: list[Worker] = []
+        self.functions: list[str] = []
+        self.streams: list[Stream] = [Stream("call", "")]
+        self.failures: dict[int, FailureText] = {}
+        """By row."""
+        self.counters: dict[tuple[int, str], Samples] = {}
+        """By pool (an index, -1: the program) and name."""
+        self.repeats: dict[int, tuple[int, int]] = {}
+        """By function: (how many of its large arguments had been sent before, just the same, and their bytes)."""
+        self.since = self.until = 0
+        """When recording began and ended."""
+        self.cpus = 1
+        """CPUs that the program may use."""
+        self.lost = 0
+        self.about: dict[str, str] = {}
+        """The program: "command", "python", "procession", "host", "began" (ISO 8601), "accelerated"."""
+
+    def __len__(self) -> int:
+        return len(self.columns["worker"])
+
+    def __getattr__(self, name: str) -> array[int]:
+        if name not in COLUMNS:
+            raise AttributeError(f"a recording has no {name!r}")
+        return self.columns[name]
+
+    def add(self, **values: int) -> int:
+        """One more row; returns its number, -1 if there is no room. What is not named is 0 (worker and index: -1)."""
+        if len(self) >= MOST:
+            self.lost += 1
+            return -1
+        row = {"worker": -1, "index": -1, "attempt": 1, **values}
+        for name, column in self.columns.items():
+            column.append(row.get(name, 0))
+        return len(self) - 1
+
+    def sample(self, pool: int, name: str, now: int, value: float) -> None:
+        """This quantity is so much now."""
+        found = self.counters.get((pool, name))
+        if found is None:
+            found = self.counters[pool, name] = Samples(array("q"), array("d"))
+        found.times.append(now)
+        found.values.append(value)
