@@ -97,7 +97,10 @@ client.wait_for_ready(timeout=60)
 
 
 def run(code):
-    return client.execute_interactive(code, timeout=60, output_hook=lambda _: None)["content"]["status"]
+    reply = client.execute_interactive(code, timeout=60, output_hook=lambda _: None)["content"]
+    if reply["status"] == "ok":
+        return
+    sys.exit("\\n".join([code, repr(reply), *reply.get("traceback", [])]))
 
 
 begin = '''
@@ -113,9 +116,11 @@ def same(x):
     return x
 assert pool.submit(same, 0).result() == 0
 '''.replace("BACKEND", repr(sys.argv[1]))
-assert run(begin) == "ok"
+run(begin)
 path = sys.argv[2]
-waits = client.execute(f"future = pool.submit(held, 7, {path!r})\\nprint('waits', flush=True)\\nfuture.result()")
+code = f"future = pool.submit(held, 7, {path!r})\\nprint('waits', flush=True)\\nfuture.result()"
+# Else the kernel answers "aborted" to what it is asked before it has told all its threads of the error.
+waits = client.execute(code, stop_on_error=False)
 while True:
     message = client.get_iopub_msg(timeout=60)
     if message["parent_header"].get("msg_id") == waits and message["content"].get("text") == "waits\\n":
@@ -126,9 +131,9 @@ while reply["parent_header"].get("msg_id") != waits:
     reply = client.get_shell_msg(timeout=60)
 assert reply["content"]["ename"] == "KeyboardInterrupt", reply
 open(path, "x").close()
-assert run("assert future.result() == 7 and pool.submit(same, 8).result() == 8") == "ok"
-assert run("assert list(pool.map(same, [1, 2])) == [1, 2]") == "ok"
-assert run("pool.shutdown()") == "ok"
+run("assert future.result() == 7 and pool.submit(same, 8).result() == 8")
+run("assert list(pool.map(same, [1, 2])) == [1, 2]")
+run("pool.shutdown()")
 client.stop_channels()
 manager.shutdown_kernel(now=True)
 print(reply["content"]["ename"])
