@@ -286,6 +286,18 @@ def test_an_alarm_that_cannot_be_followed_is_not_told_again() -> None:
     assert [start.values for start in started(journey, 0)] == [["c"]]
 
 
+def test_what_is_to_start_again_waits_where_nothing_may_be_out() -> None:
+    """Its time has come, so no alarm says so; whoever closed the stage opens it again."""
+    rig = Rig([Plan(batch=2)], 1, ordered=True)
+    value = (0, (0,))
+    for event in [("admit", 1), ("post",), ("again", [value], 2), ("allow", 0, 0), ("clock", 2)]:
+        rig.step(event)
+    assert rig.core.alarm is None
+    assert not rig.offered
+    rig.step(("allow", 0, 1))
+    assert [start.values for start in rig.offered] == [[value]]
+
+
 def test_whatever_happens_tells_the_time() -> None:
     """A batch that has waited long enough starts at the next event, whatever that is."""
 

@@ -130,5 +130,5 @@ def _check_starts(journey: Journey) -> None:
         others = others or station.inside > 0
     idle = not journey.out and not journey.asked
     if idle and journey.admitted > journey.returned and not journey.ready and (journey.closed or journey.room <= 0):
-        waits = [station for station in journey.stations if station.line and not station.most_out]
+        waits = [each for each in journey.stations if (each.line or each.again) and not each.most_out]
         assert waits or journey.alarm is not None, "nobody can go on"
