@@ -7,7 +7,8 @@ test's. In a module whose tests are not about that, or in the conftest.py of a f
     kept_zygote = warm.keep()
 
 has the zygote kept from the module's first test to its last, with the module loaded. That is four fifths of what such a
-test costs. One that kills the zygote leaves those behind it without; then each starts its own, as ever.
+test costs. One that kills the zygote leaves those behind it without; then each starts its own, as ever. What is about
+the start of a zygote, in such a module, is marked `@warm.afresh()`.
 """
 
 from __future__ import annotations
@@ -47,3 +48,15 @@ def kept(modules: Sequence[str]) -> Iterator[None]:
         stack.callback(client.leave)
         stack.callback(close_socket, client.connect(modules, (1, 2)))
         yield
+
+
+@contextlib.contextmanager
+def afresh() -> Iterator[None]:
+    """Pools made meanwhile have a zygote that starts for them, whatever is kept."""
+    with ZygoteClient._lock:
+        hidden, ZygoteClient._current = ZygoteClient._current, None
+    try:
+        yield
+    finally:
+        with ZygoteClient._lock:
+            ZygoteClient._current = hidden

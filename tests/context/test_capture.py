@@ -37,6 +37,9 @@ from procession import (
 )
 from procession.backends import written as parents
 from procession.transport import written
+from tests import warm
+
+kept_zygote = warm.keep()
 
 PATIENCE = 30.0
 BACKENDS: tuple[Any, ...] = ("inline", "threads", "processes")

@@ -12,6 +12,9 @@ import pytest
 from procession import Captured, Pool, SpinOff
 from procession.transport import written
 from procession.worker import capture, capture_here
+from tests import warm
+
+kept_zygote = warm.keep()
 
 PATIENCE = 30.0
 SAID = Captured(None, "said\n", "")

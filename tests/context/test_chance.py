@@ -14,6 +14,9 @@ import pytest
 
 import procession
 from procession import Pipeline, Pool, SpinOff, Stage, np_rng, rng
+from tests import warm
+
+kept_zygote = warm.keep()
 
 SEED = 20261128
 COUNT = 24
@@ -251,6 +254,7 @@ def test_a_forked_child_does_not_draw_what_its_parent_draws() -> None:
         assert pool.submit(forks, 0).result()
 
 
+@warm.afresh()
 def test_workers_that_preload_numpy_do_not_share_its_global_state() -> None:
     """Forks of one process begin with one state; ours begin anew."""
 
@@ -331,6 +335,7 @@ def hashes() -> tuple[int, str | None, str]:
     return hash("a text"), os.environ.get("PYTHONHASHSEED"), theirs.stdout.strip()
 
 
+@warm.afresh()
 def test_all_workers_hash_alike(monkeypatch: pytest.MonkeyPatch) -> None:
     """Those of a later zygote, too; and what they start hashes as it would at home."""
     monkeypatch.delenv("PYTHONHASHSEED", raising=False)
@@ -343,6 +348,7 @@ def test_all_workers_hash_alike(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len({theirs for _, _, theirs in found}) == len(found)
 
 
+@warm.afresh()
 def test_the_hash_seed_of_the_environment_is_the_workers(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONHASHSEED", "77")
     with Pool(1) as pool:

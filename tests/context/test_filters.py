@@ -17,6 +17,9 @@ from procession import Pool, SpinOff
 from procession.backends import filters as told
 from procession.backends.levels import LevelTable
 from procession.transport import boards, filters
+from tests import warm
+
+kept_zygote = warm.keep()
 
 
 @pytest.fixture(params=["zygote", "fork", "spawn", "forkserver"])

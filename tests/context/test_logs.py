@@ -20,6 +20,9 @@ import pytest
 
 from procession import Pool, SpinOff, WorkerDied
 from procession.transport.filters import FRESH
+from tests import warm
+
+kept_zygote = warm.keep()
 
 LOG = logging.getLogger("tests.context")
 
@@ -299,6 +302,7 @@ def test_a_forked_child_tells_no_levels(kept: Kept) -> None:
         assert pool.submit(enabled, LOG.name).result() == before
 
 
+@warm.afresh()
 def test_a_worker_that_logs_nothing_loads_nothing() -> None:
     def loaded() -> list[str]:
         return [name for name in ("logging", "procession.worker.logs") if name in sys.modules]

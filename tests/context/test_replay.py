@@ -31,6 +31,9 @@ from procession import (
     rng,
     state,
 )
+from tests import warm
+
+kept_zygote = warm.keep()
 
 SEED = 20261128
 BACKENDS: tuple[Any, ...] = ("inline", "threads", "processes")

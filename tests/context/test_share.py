@@ -10,6 +10,9 @@ import pytest
 import procession
 from procession import Pipeline, Pool, SpinOff, Stage, cpu, sharing
 from procession.worker import share
+from tests import warm
+
+kept_zygote = warm.keep()
 
 CPUS = len(os.sched_getaffinity(0))
 
@@ -137,6 +140,7 @@ def test_numpy_uses_the_share(workers: int) -> None:
         assert pool.submit(nested, 8).result() == [1]
 
 
+@warm.afresh()
 def test_numpy_that_is_there_already() -> None:
     """threadpoolctl tells it: the environment comes too late."""
     with Pool(8, preload=["numpy"]) as pool:

@@ -17,7 +17,10 @@ from opentelemetry.trace import Tracer
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from procession import Pipeline, Pool, SpinOff, Stage, surroundings
+from tests import warm
 from tests.context import varwork as work
+
+kept_zygote = warm.keep()
 
 BACKENDS = ["inline", "pickled", "threads", "processes"]
 

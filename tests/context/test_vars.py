@@ -18,7 +18,10 @@ import pytest
 
 import procession
 from procession import Pipeline, Pool, SpinOff, Stage, rng, surroundings
+from tests import warm
 from tests.context import varwork as work
+
+kept_zygote = warm.keep()
 
 SEED = 20261128
 BACKENDS = ["inline", "pickled", "threads", "processes"]
