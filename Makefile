@@ -4,6 +4,7 @@
 #   make check      format, lint, types, layers, limits   make test-all   the suite on each of PYTHONS
 #   make bench      against its peers    (ARGS="--help")  make soak       seeded chaos             (MINUTES=5 SEED=1)
 #   make rivals     the failure table, against the others make sanitize   the suite under ASan and UBSan    (ARGS=...)
+#   make e2e        what is seen in a browser             (installs Debian's chromium where it is not)
 #   make format     put the format right, fix the lint    make clean      caches and builds; distclean: environments too
 #
 # PROCESSION_PURE=1 before any of them: without the extension, in pure Python.
@@ -29,7 +30,7 @@ PROJECT := pyproject.toml constraints.txt setup.py $(wildcard src/procession/_na
 
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
-.PHONY: help demo test test-all check bench rivals rivals-run soak sanitize format clean distclean venv-dev
+.PHONY: help demo test test-all e2e check bench rivals rivals-run soak sanitize format clean distclean venv-dev
 .DELETE_ON_ERROR:
 
 help:
@@ -56,6 +57,11 @@ $(VENV)/.stamp-dev: $(PROJECT) | $(PY)
 	@echo "installing the tools of development" >&2
 	@PROCESSION_STRICT=1 $(PIP_INSTALL) -e '.[dev]'
 	@touch $@ $(VENV)/.stamp-base
+
+$(VENV)/.stamp-e2e: $(VENV)/.stamp-dev
+	@echo "installing what drives a browser" >&2
+	@PROCESSION_STRICT=1 $(PIP_INSTALL) -e '.[e2e]'
+	@touch $@
 
 $(VENV)/.stamp-bench: $(PROJECT) | $(PY)
 	@echo "installing the peers of the benchmarks" >&2
@@ -90,6 +96,13 @@ test-all:
 	    $(MAKE) test PYTHON="$$python" VENV=.venv-$$version || failed="$$failed $$version"; \
 	done; \
 	if [ -n "$$failed" ]; then echo "not green on:$$failed" >&2; exit 1; fi; echo "green on: $(PYTHONS)"
+
+e2e: $(VENV)/.stamp-e2e
+	@if ! command -v chromium >/dev/null || ! command -v chromedriver >/dev/null; then \
+	    echo "installing chromium and its driver" >&2; \
+	    apt-get update -qq && apt-get install -y -qq chromium chromium-driver >/dev/null; \
+	fi
+	@$(PY) -m pytest -m e2e tests/browser $(ARGS)
 
 check: $(VENV)/.stamp-dev
 	@$(VENV)/bin/ruff format --check .

@@ -178,7 +178,7 @@ def test_decoding_and_encoding_are_drawn_where_they_count(tmp_path: Path) -> Non
     recording.add(worker=0, started=3000, ended=4000, load=10, dump=500)
     write(recording, path := tmp_path / "run.json")
     drawn = [(e["name"], e["ts"], e["dur"]) for e in events(path) if e.get("cat") == "codec"]
-    assert drawn == [("decode", 0.999, 0.3), ("encode", 3.499, 0.5)]
+    assert drawn == [("decode", 1.0, 0.299), ("encode", 3.499, 0.5)]
 
 
 def test_failures_and_dead_workers_are_marked(tmp_path: Path) -> None:

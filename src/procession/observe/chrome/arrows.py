@@ -23,9 +23,13 @@ TOGETHER = 1000
 """Nanoseconds between the tasks of one slice, at most; it is so long at least."""
 
 
-def ends(recording: Recording, tracks: Tracks, rows: list[int]) -> Iterator[str]:
-    """Where the arrows of these rows begin and end, and the slices that they need there."""
+def handed_over(recording: Recording, tracks: Tracks, rows: list[int]) -> Iterator[str]:
+    """The first track, and where the arrows of these rows begin; before the runs: viewers want a beginning first."""
     yield from _slices(recording, tracks, recording.queued, rows, ("submitted", tracks.submitted, "s"))
+
+
+def got_back(recording: Recording, tracks: Tracks, rows: list[int]) -> Iterator[str]:
+    """The second track, and where they end."""
     yield from _slices(recording, tracks, recording.done, rows, ("results", tracks.results, "f"))
 
 

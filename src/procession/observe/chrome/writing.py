@@ -12,7 +12,7 @@ from math import isfinite
 from typing import IO
 
 from ..recording import CANCELLED, OK, OUTCOMES, Recording
-from .arrows import ARROWS, LONG, arrow, chosen, ends
+from .arrows import ARROWS, LONG, arrow, chosen, got_back, handed_over
 from .tracks import FORM, Tracks, micro
 
 __all__ = ["ARROWS", "LONG", "write"]
@@ -36,9 +36,10 @@ def write(recording: Recording, path: str | os.PathLike[str]) -> None:
     arrowed = chosen(recording)
     lines = chain(
         _names(recording, tracks),
+        handed_over(recording, tracks, arrowed),
         _tasks(recording, tracks, frozenset(arrowed)),
         _deaths(recording, tracks),
-        ends(recording, tracks, arrowed),
+        got_back(recording, tracks, arrowed),
         _samples(recording, tracks),
     )
     with _opened(os.fspath(path)) as file:
@@ -122,8 +123,7 @@ def _tasks(recording: Recording, tracks: Tracks, arrowed: frozenset[int]) -> Ite
         if place and ended and (load >= least or dump >= least):
             yield from _inner(place, started - base, ended - base, load, dump)
         if place and row in arrowed:
-            # Behind the decoding: an arrow binds to the innermost slice, which is to be the run.
-            yield arrow("t", place, micro(at - base + (load if load + dump < ended - at else 0)), row)
+            yield arrow("t", place, micro(at - base), row)
         if place and outcome not in FINE:
             name = failures[row].kind if row in failures else OUTCOMES[outcome]
             yield _instant(place, until - base, name, "failure")
@@ -205,9 +205,10 @@ def _cut(recording: Recording) -> dict[int, int]:
 
 
 def _inner(place: str, start: int, end: int, load: int, dump: int) -> Iterator[str]:
+    """An arrow binds to the innermost slice, and is to bind to the run: so decoding begins a nanosecond later."""
     least = int((end - start) * INNER)
     if load + dump <= end - start:
-        for name, at, long in (("decode", start, load), ("encode", end - dump, dump)):
+        for name, at, long in (("decode", start + 1, load - 1), ("encode", end - dump, dump)):
             if long > least:
                 yield f'{{"ph":"X",{place},"dur":{micro(long)},"ts":{micro(at)},"cat":"codec","name":"{name}"}}'
 
@@ -228,7 +229,7 @@ def _deaths(recording: Recording, tracks: Tracks) -> Iterator[str]:
 
 def _samples(recording: Recording, tracks: Tracks) -> Iterator[str]:
     for (pool, name), samples in recording.counters.items():
-        head = f'{{"ph":"C","pid":{pool + 2},"name":{json.dumps(name)},"ts":'
+        head = f'{{"ph":"C","pid":{pool + 2},"cat":"counter","name":{json.dumps(name)},"ts":'
         unit = UNITS.get(name, "value")
         for at, value in zip(samples.times, samples.values, strict=True):
             told = repr(value) if isfinite(value) else f'"{value}"'
