@@ -21,6 +21,7 @@ from collections.abc import Hashable, Sequence
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Protocol
 
+from procession import tapping
 from procession.backends import tasks
 from procession.backends.base import Engine, Run
 from procession.backends.tasks import CallFuture, ChunkTask
@@ -73,6 +74,7 @@ class Handover(ABC):
         self.engine = engine
         self.flow = flow
         self.ledger = ledger
+        self.stream_number = 0  # by which a tap knows it, if there was one when it began (tapping.py)
         self.gate: Gatekeeper | None = None
         self.homes: dict[Hashable, Home] | None = None
         self._head, self._since = -1, 0.0  # the item that finished ones were seen waiting for, and since when
@@ -85,6 +87,15 @@ class Handover(ABC):
         self.unsendable = False  # there may be an Unsent among `flow.starts`
         self.rerun: Rerun | None = None  # how an item that failed is run once more, where somebody may ask for it
         self._doubtful = 0  # of the first so many of `flow.starts` it is unknown whether they were posted
+
+    def finished_untaken(self) -> int:
+        """Items that have an outcome and were not handed over; see `tapping.Tap.watch`."""
+        return self.flow.finished - self.flow.handed
+
+    def known_as(self, kind: str, name: str) -> None:
+        """If there is a tap it is to know of this stream."""
+        if tapping.tap is not None:
+            self.stream_number = tapping.tap.watch(self, kind, name)
 
     def stick(self) -> None:
         """From now on the items of a key go to one worker: `homes` has one for each key that there has been."""

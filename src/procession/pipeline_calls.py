@@ -12,7 +12,7 @@ from threading import RLock
 from time import monotonic_ns
 from typing import TYPE_CHECKING, Any, cast
 
-from procession import together
+from procession import tapping, together
 from procession.core.task import Home
 from procession.errors import RemoteError
 from procession.handover import SinkFuture
@@ -41,6 +41,12 @@ class Calls:
         self._out: dict[SinkFuture, Start] = {}
         self._earlier: dict[Node, tuple[int, Attempts]] = {}  # of what is to start again alone: the runs it has had
         self._homes: dict[tuple[int, Hashable], Home] = {}  # of stages with sticky keys: where the items of a key run
+        names = " > ".join(function.name for function in self.functions)
+        self.stream_number = 0 if tapping.tap is None else tapping.tap.watch(self, "pipeline", names)
+
+    def finished_untaken(self) -> int:
+        """See `tapping.Tap.watch`."""
+        return len(self._journey.ready)
 
     def settled(self, futures: list[SinkFuture]) -> None:
         """See `tasks.Sink`: by an engine's thread, or by who cancels."""
@@ -100,6 +106,7 @@ class Calls:
                 continue
             future = SinkFuture(function, body)
             future.sink = self
+            future.index = start.nodes[0].item.index
             future._owner = cast("Any", work.engine) if hasattr(work.engine, "cancel_leased") else None
             if start.size == 1 and (earlier := self._earlier.get(start.nodes[0])) is not None:
                 future.tries, future.attempts = earlier

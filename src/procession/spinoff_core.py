@@ -79,6 +79,7 @@ class SpinCore(Handover):
         self.function = function
         self.words = words
         self.meter = meter
+        self.known_as("SpinOff", function.name)
         self.open: dict[int, SinkFuture] = {}
         self.room = Bell()  # for those who put
         self.settling = Bell()  # for those who wait for items to finish

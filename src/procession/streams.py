@@ -93,6 +93,7 @@ def map_(
     check_progress(progress)
     course = Course(engine, function, iterables, bounds=Bounds(window=buffersize, chunksize=chunksize))
     course.rules = rules
+    course.known_as("map", function.name)
     course.watch(Meter(progress, total_of(iterables), function.name))
     try:
         if buffersize is None:
@@ -232,6 +233,7 @@ def make_course(
     if single is not None:
         course.single = single
     course.rules, course.kills = words.rules, True
+    course.known_as("imap", function.name)
     if words.rate is not None:
         course.keep(words.rate)
     if words.sticky:

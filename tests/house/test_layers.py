@@ -55,6 +55,7 @@ FACE = (
 )
 
 GROUND = (
+    *("tapping", "happenings"),
     *("errors", "task_errors", "captured", "options", "cpu", "cgroups", "sharing", "types"),
     *("record", "lean", "weighing", "coroutines"),
     *("_native", "_version"),

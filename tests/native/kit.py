@@ -49,7 +49,7 @@ class Ends:
         self.resting = bytearray(1)
         self.rested = 0
         self.worker = native.WorkerRing(
-            self.fd, lambda kind, data: self.results.append((kind, data)), self.resting, self.rest
+            self.fd, lambda kind, data: self.results.append((kind, data)), self.resting, self.rest, print
         )
         self.tasks: deque[bytes] = deque()
         self.defined: list[Any] = []

@@ -49,7 +49,7 @@ class Scene:
         self.hears = Hears()
         self.channel = Late(3, Codec(), self.hears)  # type: ignore[arg-type]
         fcntl.fcntl(self.channel.results_fd, F_SETPIPE_SZ, 1 << 20)  # there is nobody who reads while we write
-        self.worker = native.WorkerRing(self.channel.child.tokens, self.write, bytearray(1), print)
+        self.worker = native.WorkerRing(self.channel.child.tokens, self.write, bytearray(1), print, print)
 
     def write(self, kind: int, payload: bytes = b"") -> None:
         frames.write_all(self.channel.child.results, frames.frame(kind, payload))
@@ -137,7 +137,7 @@ def test_a_worker_that_died_between_the_pipe_and_the_ring_has_answered(scene: Sc
             raise InterruptedError
         scene.write(kind, payload)
 
-    worker = native.WorkerRing(scene.channel.child.tokens, write, bytearray(1), print)
+    worker = native.WorkerRing(scene.channel.child.tokens, write, bytearray(1), print, print)
     with pytest.raises(InterruptedError):
         while True:
             if worker.wait(-1)[0] == native.GROUP:

@@ -411,7 +411,7 @@ def test_a_descriptor_without_rings_is_refused() -> None:
     with pytest.raises(OSError, match="Bad file descriptor"):
         native.ParentRing(-1, 0, set())
     with open("/dev/null") as file, pytest.raises(OSError, match="no rings"):
-        native.WorkerRing(file.fileno(), print, bytearray(1), print)
+        native.WorkerRing(file.fileno(), print, bytearray(1), print, print)
 
 
 def test_nothing_is_kept() -> None:

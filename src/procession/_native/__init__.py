@@ -13,7 +13,7 @@ TYPE_CHECKING = False  # typing costs a worker's zygote ten milliseconds; the ch
 if TYPE_CHECKING:
     from typing import Any
 
-INTERFACE = 13
+INTERFACE = 14
 """Of the extension that goes with this code: one more whenever what it offers changes (`module.c` says the same)."""
 
 native: Any = None

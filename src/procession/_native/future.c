@@ -26,6 +26,7 @@ static PyMemberDef members[] = {
     {"rules", T_OBJECT, offsetof(storage_t, rules), 0, NULL},
     {"item", T_OBJECT_EX, offsetof(storage_t, item), 0, NULL},
     {"index", T_PYSSIZET, offsetof(storage_t, index), 0, NULL},
+    {"born", T_ULONGLONG, offsetof(storage_t, born), 0, NULL},
     {"started", T_BOOL, offsetof(storage_t, started), 0, NULL},
     {"_doomed", T_BOOL, offsetof(storage_t, doomed), 0, NULL},
     {NULL, 0, 0, 0, NULL},
@@ -75,10 +76,22 @@ static void storage_dealloc(PyObject *self) {
     Py_TYPE(self)->tp_free(self);
 }
 
+static bool stamped; /* futures are told when they are made */
+
 static PyObject *storage_new(PyTypeObject *type, PyObject *args, PyObject *kwargs) {
     PyObject *self = type->tp_alloc(type, 0);
-    if (self) STORAGE(self)->state = Py_XNewRef(names.pending);
+    if (!self) return NULL;
+    STORAGE(self)->state = Py_XNewRef(names.pending);
+    if (stamped) STORAGE(self)->born = ring_now_ns();
     return self;
+}
+
+/* stamp(on): futures that are made from now on know when that was, or do not. */
+static PyObject *stamp(PyObject *module, PyObject *on) {
+    int is_on = PyObject_IsTrue(on);
+    if (is_on < 0) return NULL;
+    stamped = is_on;
+    Py_RETURN_NONE;
 }
 
 PyObject *storage_make(PyTypeObject *type, PyObject *function, PyObject *body) {
@@ -91,6 +104,7 @@ PyObject *storage_make(PyTypeObject *type, PyObject *function, PyObject *body) {
     STORAGE(self)->state = Py_NewRef(names.pending);
     STORAGE(self)->function = Py_NewRef(function);
     STORAGE(self)->body = body;
+    if (stamped) STORAGE(self)->born = ring_now_ns();
     return self;
 }
 
@@ -325,6 +339,7 @@ PyMethodDef future_functions[] = {
     {"finish", (PyCFunction)(void (*)(void))finish, METH_FASTCALL, NULL},
     {"set_names", (PyCFunction)(void (*)(void))set_names, METH_FASTCALL, NULL},
     {"set_lock", set_lock, METH_O, NULL},
+    {"stamp", stamp, METH_O, NULL},
     {"set_look", around_set_look, METH_O, NULL},
     {"pin_views", array_pin, METH_NOARGS, NULL},
     {"unpiped", parent_unpiped, METH_O, NULL},

@@ -1,6 +1,6 @@
 #include "native.h"
 
-#define INTERFACE 13 /* as in __init__.py */
+#define INTERFACE 14 /* as in __init__.py */
 
 extern PyMethodDef future_functions[];
 

@@ -37,6 +37,7 @@ typedef struct {
     PyObject *rules;
     PyObject *item; /* of a SpinOff, where somebody may ask for it */
     Py_ssize_t index; /* of a flow */
+    uint64_t born; /* when it was made, in ns, if somebody wants to know (procession/tapping.py) */
     char started;
     char doomed;
 } storage_t;

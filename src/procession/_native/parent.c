@@ -805,7 +805,17 @@ static void p_dealloc(PyObject *object) {
     Py_TYPE(object)->tp_free(object);
 }
 
+/* time(on): let the worker write down when it runs each item, or not. */
+static PyObject *p_time(PyObject *object, PyObject *on) {
+    parent_ring_t *self = (parent_ring_t *)object;
+    int is_on = PyObject_IsTrue(on);
+    if (is_on < 0 || is_closed(self)) return NULL;
+    atomic_store_explicit(&self->ring.head->timed, (uint32_t)is_on, memory_order_release);
+    Py_RETURN_NONE;
+}
+
 static PyMethodDef methods[] = {
+    {"time", p_time, METH_O, NULL},
     {"send", (PyCFunction)(void (*)(void))p_send, METH_FASTCALL, NULL},
     {"frame", (PyCFunction)(void (*)(void))p_frame, METH_FASTCALL, NULL},
     {"withdraw", p_withdraw, METH_NOARGS, NULL},

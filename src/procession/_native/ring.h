@@ -52,6 +52,7 @@ typedef struct {
     _Atomic uint64_t asked;
     _Atomic uint32_t parent_cpu;
     _Atomic uint32_t driver_wants; /* the driver sleeps on descriptors: say it there (cleared by the worker) */
+    _Atomic uint32_t timed; /* the worker is to write down when it runs each item */
     /* written by the worker */
     alignas(LINE) _Atomic uint64_t out_tail;
     _Atomic uint64_t task_head;

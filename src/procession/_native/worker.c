@@ -6,6 +6,7 @@
  * 4. A process that a task has forked, and that comes back from it, touches nothing here and ends (`forked`).
  * 5. Each item runs in a copy of the worker's context (worker/surroundings.py). The copy serves for the next one, too, if
  *    nothing was set in it meanwhile (around.c).
+ * 6. While somebody wants to know, it is written down when each item is run (transport/timesheet.py, whose laws hold).
  */
 #include "native.h"
 
@@ -18,6 +19,14 @@
 static int forked; /* set in a child that this process has forked */
 
 static void in_child(void) { forked = 1; }
+
+/* An entry of the time sheet, as transport/timesheet.py has it. */
+typedef struct {
+    int64_t started, ended;
+    uint32_t load, dump, out, number;
+} entry_t;
+
+#define SHEET_HEAD 4096
 
 typedef struct {
     PyObject_HEAD
@@ -36,7 +45,47 @@ typedef struct {
     PyObject *resting, *rest; /* a bytearray: not 0: rest() is to be called before an item is taken */
     patience_t patience;
     around_t around;
+    uint64_t published; /* outcomes, ever: the number of the item that is run next */
+    Py_buffer sheet; /* the time sheet; nothing: nobody has wanted to know yet */
+    PyObject *wanted; /* wanted(): gives the sheet, by `times` */
+    bool timed; /* of this record */
+    entry_t *entry; /* of the item that is run */
+    uint64_t ran_ns; /* when its function had returned, if that was asked for */
+    uint64_t loaded; /* ns that it took to decode its arguments */
+    uint64_t aside; /* bytes of its outcome that do not lie in the ring */
 } worker_ring_t;
+
+/* -------------------------------------------------------------------------------------------------- the time sheet */
+
+static uint32_t at_most(uint64_t value) { return value > UINT32_MAX ? UINT32_MAX : (uint32_t)value; }
+
+/* The next item is run. */
+static void time_began(worker_ring_t *self) {
+    size_t slots = ((size_t)self->sheet.len - SHEET_HEAD) / sizeof(entry_t);
+    self->entry = (entry_t *)((char *)self->sheet.buf + SHEET_HEAD) + self->published % slots;
+    self->entry->number = ~(uint32_t)self->published; /* not whole */
+    atomic_thread_fence(memory_order_release);
+    *self->entry = (entry_t){.started = (int64_t)ring_now_ns(), .number = ~(uint32_t)self->published};
+    atomic_thread_fence(memory_order_release);
+    self->entry->number = (uint32_t)self->published;
+    self->ran_ns = self->loaded = self->aside = 0;
+}
+
+/* Its outcome, of so many bytes, is about to be published. */
+static void time_ended(worker_ring_t *self, size_t out) {
+    uint64_t now = ring_now_ns();
+    self->entry->ended = (int64_t)now;
+    self->entry->load = at_most(self->loaded);
+    self->entry->dump = self->ran_ns ? at_most(now - self->ran_ns) : 0;
+    self->entry->out = at_most(out + self->aside);
+    atomic_thread_fence(memory_order_release);
+    *(volatile uint64_t *)self->sheet.buf = self->published + 1;
+}
+
+/* The outcome is not plain: encoding it begins. */
+static void time_encodes(worker_ring_t *self) {
+    if (self->timed && !self->ran_ns) self->ran_ns = ring_now_ns();
+}
 
 /* ----------------------------------------------------------------------------------------------------- publishing */
 
@@ -134,9 +183,11 @@ static int publish(worker_ring_t *self, put_t (*put)(pen_t *, const void *), con
         unsigned mode = self->mode;
         put_mode(self, &pen);
         pen.end -= 2 * WORD; /* for the end of the lease */
+        unsigned char *before = pen.at;
         put_t done = put(&pen, what);
         pen.end += 2 * WORD;
         if (done == PUT_DONE) {
+            if (self->timed) time_ended(self, (size_t)(pen.at - before));
             if (ends) put_end(self, &pen);
             return end_out(self, &pen, ends);
         }
@@ -151,6 +202,7 @@ static int publish(worker_ring_t *self, put_t (*put)(pen_t *, const void *), con
         pen_t own = {heap, heap + size};
         put_word(&own, word_of(TAG_RAW, OUT_MODE, self->record.mode));
         put_t done = put(&own, what);
+        if (self->timed && done == PUT_DONE) time_ended(self, (size_t)(own.at - heap));
         int failed = done == PUT_DONE ? publish_piped(self, heap, (size_t)(own.at - heap), ends) : -1;
         PyMem_Free(heap);
         if (done != PUT_NO_ROOM) return failed;
@@ -245,6 +297,7 @@ static PyObject *current_error(void) {
 
 static int publish_error(worker_ring_t *self, hands_t *hands, bool ends) {
     PyObject *error = current_error();
+    time_encodes(self);
     PyObject *data = error ? PyObject_CallOneArg(hands->encode_error, error) : NULL;
     Py_XDECREF(error);
     return publish_packed(self, OUT_ERROR, data, ends);
@@ -252,6 +305,7 @@ static int publish_error(worker_ring_t *self, hands_t *hands, bool ends) {
 
 static int publish_value(worker_ring_t *self, hands_t *hands, PyObject *value, bool ends) {
     if (value_is_small(value)) return publish(self, put_value, value, ends); /* the codec may put aside what is large */
+    time_encodes(self);
     if (value_is_nest(value)) {
         int failed = publish(self, put_nest, value, ends);
         if (failed <= 0) return failed;
@@ -259,6 +313,7 @@ static int publish_value(worker_ring_t *self, hands_t *hands, PyObject *value, b
     sent_array_t sent;
     int failed = *PyByteArray_AS_STRING(hands->lends) ? 1 : array_begin(&sent, value, hands->place);
     if (!failed) {
+        if (sent.place) self->aside = (uint64_t)sent.buffer.len;
         failed = publish(self, array_put, &sent, ends);
         array_end(&sent);
         return failed;
@@ -297,6 +352,7 @@ static int run_items(worker_ring_t *self, hands_t *hands) {
             return end_out(self, &pen, true);
         }
         bool ends = record->last && i + 1 == record->count;
+        if (self->timed) time_began(self);
         PyObject *value =
             ranged ? call_with_number(hands, &number[0], number[1]) : call_with(hands, &at, record->mode);
         if (forked) {
@@ -305,6 +361,7 @@ static int run_items(worker_ring_t *self, hands_t *hands) {
         }
         self->items++;
         int failed = value ? publish_value(self, hands, value, ends) : publish_error(self, hands, ends);
+        self->published++;
         Py_XDECREF(value);
         if (failed) return forked ? leave_forked() : -1;
         if (around_renew(&self->around) < 0) return -1;
@@ -337,6 +394,13 @@ static PyObject *w_run(PyObject *object, PyObject *const *args, Py_ssize_t count
     if (!self->began_ns) self->began_ns = ring_now_ns();
     if (self->record.mode != MODE_CALLS) self->mode_told = false; /* outcomes of two chunks are told apart */
     hands_t hands = {args[0], args[1], args[2], args[3], args[4], args[5]};
+    self->timed = atomic_load_explicit(&self->ring.head->timed, memory_order_acquire);
+    if (self->timed && !self->sheet.buf) {
+        PyObject *done = PyObject_CallNoArgs(self->wanted);
+        Py_XDECREF(done);
+        if (!done) return NULL;
+        self->timed = self->sheet.buf != NULL;
+    }
     int failed = around_base_here(&self->around) < 0 || around_enter(&self->around) < 0 ? -1 : run_items(self, &hands);
     around_leave(&self->around);
     if (failed) return NULL;
@@ -445,6 +509,20 @@ static PyObject *w_asked(PyObject *object, PyObject *unused) {
     return PyBool_FromLong(!forked && ring_asked(&((worker_ring_t *)object)->ring));
 }
 
+/* times(buffer): the time sheet, to be written on from now on. */
+static PyObject *w_times(PyObject *object, PyObject *memory) {
+    worker_ring_t *self = (worker_ring_t *)object;
+    Py_buffer sheet;
+    if (PyObject_GetBuffer(memory, &sheet, PyBUF_WRITABLE) < 0) return NULL;
+    if (sheet.len < (Py_ssize_t)(SHEET_HEAD + sizeof(entry_t))) {
+        PyBuffer_Release(&sheet);
+        return PyErr_Format(PyExc_ValueError, "a time sheet has room for an entry at least");
+    }
+    if (self->sheet.buf) PyBuffer_Release(&self->sheet);
+    self->sheet = sheet;
+    Py_RETURN_NONE;
+}
+
 /* place() -> the number of the item that this worker is at, or comes to next; no other has the same. */
 static PyObject *w_place(PyObject *object, PyObject *unused) {
     return PyLong_FromUnsignedLong(forked ? 0 : (uint32_t)ring_place(&((worker_ring_t *)object)->ring));
@@ -455,8 +533,8 @@ static PyObject *w_place(PyObject *object, PyObject *unused) {
 static PyObject *w_new(PyTypeObject *type, PyObject *args, PyObject *kwargs) {
     static int registered;
     int fd;
-    PyObject *write, *resting, *rest;
-    if (!PyArg_ParseTuple(args, "iOO!O", &fd, &write, &PyByteArray_Type, &resting, &rest)) return NULL;
+    PyObject *write, *resting, *rest, *wanted;
+    if (!PyArg_ParseTuple(args, "iOO!OO", &fd, &write, &PyByteArray_Type, &resting, &rest, &wanted)) return NULL;
     if (!PyByteArray_GET_SIZE(resting)) return PyErr_Format(PyExc_ValueError, "the bytearray is empty");
     if (!registered && pthread_atfork(NULL, NULL, in_child) == 0) registered = 1;
     worker_ring_t *self = (worker_ring_t *)type->tp_alloc(type, 0);
@@ -465,6 +543,7 @@ static PyObject *w_new(PyTypeObject *type, PyObject *args, PyObject *kwargs) {
     self->write = Py_NewRef(write);
     self->resting = Py_NewRef(resting);
     self->rest = Py_NewRef(rest);
+    self->wanted = Py_NewRef(wanted);
     self->patience.credit = MOST_CREDIT / 2;
     if (ring_map(&self->ring, fd) < 0 || self->ring.head->magic != RING_MAGIC) {
         PyErr_SetString(PyExc_OSError, "procession: this descriptor has no rings");
@@ -479,6 +558,8 @@ static void w_dealloc(PyObject *object) {
     Py_CLEAR(self->write);
     Py_CLEAR(self->resting);
     Py_CLEAR(self->rest);
+    Py_CLEAR(self->wanted);
+    if (self->sheet.buf) PyBuffer_Release(&self->sheet);
     Py_CLEAR(self->piped);
     around_base(&self->around, NULL);
     ring_unmap(&self->ring);
@@ -494,7 +575,14 @@ static PyMethodDef methods[] = {
     {"asked", w_asked, METH_NOARGS, NULL},
     {"place", w_place, METH_NOARGS, NULL},
     {"speak", w_speak, METH_NOARGS, NULL},
+    {"times", w_times, METH_O, NULL},
     {NULL, NULL, 0, NULL},
+};
+
+static PyMemberDef w_members[] = {
+    {"loaded", T_ULONGLONG, offsetof(worker_ring_t, loaded), 0, NULL},
+    {"aside", T_ULONGLONG, offsetof(worker_ring_t, aside), 0, NULL},
+    {NULL, 0, 0, 0, NULL},
 };
 
 PyTypeObject WorkerRing_Type = {
@@ -502,8 +590,9 @@ PyTypeObject WorkerRing_Type = {
     .tp_name = "procession._native._c.WorkerRing",
     .tp_basicsize = sizeof(worker_ring_t),
     .tp_flags = Py_TPFLAGS_DEFAULT,
-    .tp_doc = "WorkerRing(fd, write, resting, rest): the worker's end of the rings that `fd` holds.",
+    .tp_doc = "WorkerRing(fd, write, resting, rest, wanted): the worker's end of the rings that `fd` holds.",
     .tp_dealloc = w_dealloc,
     .tp_methods = methods,
+    .tp_members = w_members,
     .tp_new = w_new,
 };

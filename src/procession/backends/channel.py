@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from procession.backends import forksafe
 from procession.backends.tasks import CallFuture, ChunkTask
+from procession.backends.timed import Timed
 from procession.core.task import Task
 from procession.transport import frames, page
 from procession.transport.codec import Codec
@@ -72,7 +73,7 @@ class Hears(Protocol):
         ...
 
 
-class Channel:
+class Channel(Timed):
     """Everything that joins the parent to worker `wid`."""
 
     def __init__(self, wid: int, codec: Codec, hears: Hears) -> None:
@@ -103,6 +104,7 @@ class Channel:
         widen(self.results_fd, RESULT_PIPE)
         self._writer = frames.FrameWriter(self.tasks_fd)
         self._reader = frames.FrameReader(self.results_fd)
+        self.begin_times()
 
     def share(self, opened: list[int]) -> int:
         """Make what says who owns which item, and what keeps outcomes; returns its descriptor for the worker."""
@@ -122,6 +124,7 @@ class Channel:
         self.close_shared()
         for fd in (self.tasks_fd, self.results_fd, self._page_fd):
             forksafe.close(fd)
+        self.close_sheet()
         if self._arena is not None:
             self._arena.close()
         if self.written is not None:

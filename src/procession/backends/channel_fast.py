@@ -113,6 +113,10 @@ class FastChannel(Channel):
         """See `Channel`."""
         self.ring.ask()
 
+    def time(self, on: bool) -> None:
+        """See `Channel`."""
+        self.ring.time(on)
+
     # -- from the worker -----------------------------------------------------------------------------------------
 
     def read(self) -> list[tuple[int, Any]]:

@@ -27,6 +27,7 @@ from procession.backends.dumping import Dumps, Sheet, laid_out
 from procession.backends.functions import FunctionTable, ThreadFunction
 from procession.backends.inline_calls import PLAIN, InlineCalls
 from procession.backends.inline_runs import Runs
+from procession.backends.inline_tapped import TappedInline
 from procession.backends.saying import said, say
 from procession.backends.scripts import LocalScripts, is_turn
 from procession.backends.stacks import stack_of, without_idle
@@ -43,7 +44,7 @@ FLUSH_NS = 1_000_000
 """The outcomes of a chunk are told at the latest when they are this old and another item has ended."""
 
 
-class InlineEngine(Dumps, LocalScripts):
+class InlineEngine(Dumps, LocalScripts, TappedInline):
     """See `backends.base.Engine`."""
 
     max_workers = at_once = 1
@@ -63,6 +64,7 @@ class InlineEngine(Dumps, LocalScripts):
         self._running: dict[int, int] = {}  # thread -> posts of it that are under way, one inside the other
         self._ended = threading.Event()
         self.done = self.retries = self.timeouts = 0
+        self.enroll()
 
     # -- functions and bodies ----------------------------------------------------------------------------------------
 

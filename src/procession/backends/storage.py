@@ -33,6 +33,7 @@ class PlainStorage:
     wid: int | None = None
     started: bool | None = False
     rules: Rules | None = None
+    born: int = 0  # when it was made, in ns, if somebody wants to know (tapping.py)
     function: Function
     body: Any
     index: int

@@ -22,7 +22,6 @@ LOCK is reentrant: the collector may run foreign code (a `__del__` that cancels)
 
 from __future__ import annotations
 
-import logging
 import os
 import threading
 from collections.abc import Callable, Iterable, Sequence
@@ -34,9 +33,10 @@ from time import monotonic
 
 from procession._native import native
 from procession.backends.condition import SETTLED, FutureCondition
+from procession.backends.done_callbacks import run_callbacks as run_callbacks
+from procession.backends.done_callbacks import say_of_callback as say_of_callback
 from procession.backends.gate import Gate
 from procession.backends.roles import Attempts as Attempts
-from procession.backends.saying import say
 from procession.backends.storage import Storage, settle
 from procession.transport.aside import private
 
@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from procession.core.policy import Profile
     from procession.core.rules import Rules
     from procession.core.task import Home, Task
+    from procession.happenings import Note
 
     T = TypeVar("T")
 else:
@@ -85,6 +86,7 @@ class CallFuture(Storage, Future[T]):
     due: int | None = None
     final = False
     asked = False  # (threads, inline) it is to end by itself
+    note: Note | None = None  # what was found when its arguments were encoded, if somebody wants to know
     attempts: Attempts | None = None
 
     def __init__(self, function: Function, body: Any) -> None:  # the base's makes a Condition: not called
@@ -265,7 +267,9 @@ if native is not None:
 class ChunkTask:
     """Consecutive items of a run, or what is left of them."""
 
-    __slots__ = ("attempts", "bodies", "due", "final", "grain", "home", "low", "run", "size", "start", "tries", "wid")
+    __slots__ = (
+        *("attempts", "bodies", "born", "due", "final", "grain", "home", "low", "run", "size", "start", "tries", "wid"),
+    )
 
     started: bool | None = None
 
@@ -282,6 +286,7 @@ class ChunkTask:
         self.final = False
         self.attempts: Attempts | None = None
         self.home: Home | None = None
+        self.born = 0  # when it was handed over, in ns, if somebody wants to know
 
     @property
     def profile(self) -> Profile:
@@ -310,14 +315,14 @@ class ChunkTask:
     def split(self, count: int) -> ChunkTask:
         """See `core.task.Task`."""
         rest = ChunkTask(self.run, self.start + count, self.bodies, self.low + count, self.size - count, self.grain)
-        rest.due, rest.final = self.due, self.final
+        rest.due, rest.final, rest.born = self.due, self.final, self.born
         self.size = count
         return rest
 
     def again(self, index: int) -> ChunkTask:
         """See `core.task.Task`."""
         item = ChunkTask(self.run, index, self.bodies, self.low - self.start + index, 1, self.grain)
-        item.tries, item.attempts, item.home = self.tries + 1, self.attempts, self.home
+        item.tries, item.attempts, item.home, item.born = self.tries + 1, self.attempts, self.home, self.born
         return item
 
     def advance(self, count: int) -> int:
@@ -355,20 +360,6 @@ def _tell(watched: list[CallFuture[Any]], state: str) -> list[CallFuture[Any]]:
     for sink, settled in groupby([each for each in watched if each.sink is not None], key=_SINK):
         sink.settled(list(settled))
     return [future for future in watched if future._cond is not None and future._done_callbacks]
-
-
-def run_callbacks(future: CallFuture[Any]) -> None:
-    """Run what `add_done_callback` registered, as the stdlib does: errors are logged."""
-    for callback in future._done_callbacks:
-        try:
-            callback(future)
-        except Exception as error:
-            say_of_callback(future, error)
-
-
-def say_of_callback(future: CallFuture[Any], error: BaseException) -> None:
-    """In the words of the stdlib."""
-    say(logging.ERROR, "exception calling callback for %r", future, error=error, name="concurrent.futures")
 
 
 def finish(future: CallFuture[Any], state: str) -> None:

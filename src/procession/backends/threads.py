@@ -47,11 +47,14 @@ Body = tuple[tuple[Any, ...], Mapping[str, Any]] | tuple[tuple[Any, ...], Mappin
 class Segment:
     """Consecutive tokens of a lease: calls (`run` is None: the tokens are futures) or items of one chunk (bodies)."""
 
-    __slots__ = ("run", "tokens")
+    __slots__ = ("born", "run", "start", "tokens", "tries")
 
-    def __init__(self, tokens: deque[Any], run: Run | None) -> None:
+    def __init__(self, tokens: deque[Any], run: Run | None, start: int = 0, tries: int = 0, born: int = 0) -> None:
         self.tokens = tokens
         self.run = run
+        self.start = start  # the place of its first item in the stream
+        self.tries = tries
+        self.born = born
 
 
 Work = list[Segment] | CallFuture[Any]
@@ -269,9 +272,14 @@ class ThreadWorker:
         except BaseException as error:
             return _raised(error)
 
+    def _invoker(self, segment: Segment) -> Callable[[Any], Any]:
+        """What runs one body of a chunk."""
+        assert segment.run is not None
+        return _invoker(segment.run)
+
     def _run_items(self, segment: Segment, run: Run) -> int:
         host, tokens, publish = self.host, segment.tokens, self.out.append
-        take, invoke = tokens.popleft, _invoker(run)
+        take, invoke = tokens.popleft, self._invoker(segment)
         around = cast(ThreadFunction, run.function).around
         call = self.apart.run_one if around is None else around.caller(self.context)
         flushed = perf_counter_ns()
@@ -313,7 +321,8 @@ def _segments(tasks: Sequence[Task]) -> Iterator[Segment]:
             if calls:
                 yield Segment(calls, None)
                 calls = deque()
-            yield Segment(deque(task.bodies[task.low : task.low + task.size]), task.run)
+            bodies = deque(task.bodies[task.low : task.low + task.size])
+            yield Segment(bodies, task.run, task.start, task.tries, task.born)
         elif not task.started:  # else it runs already: its token is taken
             calls.append(task)
     if calls:

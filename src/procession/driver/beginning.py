@@ -10,10 +10,12 @@ import threading
 from abc import abstractmethod
 from collections.abc import Callable
 
+from procession import tapping
 from procession.backends.base import Widening
 from procession.backends.joinable import JoinableThread
 from procession.backends.unstruck import unstruck
 from procession.driver.looks import ProcessLooks
+from procession.driver.tapped import TappedProcesses
 
 TYPE_CHECKING = False  # see `lean`
 if TYPE_CHECKING:
@@ -28,7 +30,7 @@ if TYPE_CHECKING:
     from procession.transport.codec import Codec
 
 
-class Beginning(ProcessLooks, Widening):
+class Beginning(ProcessLooks, TappedProcesses, Widening):
     """The part of `ProcessEngine` that starts it."""
 
     among: int
@@ -148,6 +150,8 @@ class Beginning(ProcessLooks, Widening):
         try:
             kit.arrange(driver, self.codec, self._config, context, self._preload, self.among)
             self._driver = driver
+            if tapping.tap is not None:
+                self.track(tapping.tap)
             if driver.launcher is not None and driver.launcher.eager:
                 driver.step(kit.events.StartWorkers(self.max_workers))
             inbox.tell_last(kit.events.ShutdownAsked(False), self.last_words)

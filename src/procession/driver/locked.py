@@ -45,9 +45,10 @@ from procession.driver import lifecycle
 from procession.driver.answers import numbers
 from procession.driver.callbacks import Callbacks
 from procession.driver.locked_rules import LockedRules
+from procession.driver.tapped import TappedThreads
 
 
-class LockedCore(LockedRules):
+class LockedCore(LockedRules, TappedThreads):
     """One pool of threads: its core, its workers, and the door to both."""
 
     def __init__(self, max_workers: int, config: WorkerConfig, thread_name_prefix: str) -> None:
@@ -270,6 +271,8 @@ class LockedCore(LockedRules):
 
     def _spawn(self, command: commands.Spawn) -> None:
         worker = ThreadWorker(command.wid, cast(Any, self), self.config, self.among)  # a ThreadHost
+        if self.tracker is not None:
+            self.tracker.join(worker)
         name = f"{self.prefix}_{command.wid}"
         thread = JoinableThread(worker.serve, name)
         try:

@@ -25,6 +25,8 @@ from procession.driver.launching import Launching
 
 if TYPE_CHECKING:
     from procession.driver.callbacks import Callbacks
+    from procession.driver.tracking import ProcessTracker
+    from procession.tapping import Tap
     from procession.transport.codec import Codec
 
 PEEK_AFTER = 0.005
@@ -44,6 +46,7 @@ class Driver(Launching):
         self._sources: dict[int, Callable[[int], object]] = {}
         self._first: set[int] = set()  # what workers print is shown before their results are handed over
         self._deferred: list[LaunchEvent] = []
+        self.tracker: ProcessTracker | None = None
         self.watch(inbox.fileno(), lambda _fd: inbox.hush())
 
     # -- descriptors ---------------------------------------------------------------------------------------------
@@ -180,6 +183,18 @@ class Driver(Launching):
         for channel in self.channels.values():
             if not channel.forget(gone):
                 self.await_room(channel)
+
+    def track(self, tap: Tap | None, number: int) -> None:
+        """Tell this one of everything from now on, or nobody; the engine has this number."""
+        if self.tracker is not None:
+            for channel in list(self.channels.values()):
+                self.receive(channel)
+            self.tracker.leave()
+            self.tracker = None
+        if tap is not None and not self.closed:
+            from procession.driver.tracking import ProcessTracker
+
+            self.tracker = ProcessTracker(self, tap, number)
 
     # -- what workers say (channel.Hears) --------------------------------------------------------------------------
 

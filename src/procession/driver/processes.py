@@ -79,6 +79,7 @@ class ProcessEngine(Beginning):
         self._closing = self.foreign = self._ruled = False
         self._dropped: list[None] = []  # not empty: the pool was, before the driver had begun
         self.last_words: tuple[list[Any], list[Any]] = ([self._dropped.append], [None])  # see `lifecycle.when_dropped`
+        self.enroll()
         forksafe.on_fork(self._forked)
         if mp_context is not None:
             self.load_kit()  # it will be started by the caller's thread, see `_start`

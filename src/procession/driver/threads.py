@@ -95,9 +95,9 @@ class ThreadEngine(MeteredHost, Dumps):
         self._driver_name = f"procession-driver-{number}"
         self._drivers: list[threading.Thread] = []
         self.last_words: tuple[list[Any], list[Any]] = ([], [])  # see `lifecycle.when_dropped`
-        self._closing = False
-        self._killed = False
+        self._closing = self._killed = False
         self.foreign = False
+        self.enroll()
         forksafe.on_fork(self._forked)
 
     # -- work ------------------------------------------------------------------------------------------------------
@@ -265,6 +265,7 @@ class ThreadEngine(MeteredHost, Dumps):
         self._driver = self._drivers[0]
         if self._on_driver():
             self.watch_stalls()
+            self.begin_telling()
             while not self.closed:
                 self._wait()
                 with self.locked():

@@ -9,7 +9,8 @@ Laws, for a row whose outcome is `OK` or `ERROR`:
 2. load + dump <= ended - started.
 3. On one worker no two rows overlap between started and ended.
 
-Rows are in no order. What did not fit (`MOST` rows) or was overwritten before anybody had read it is counted in `lost`.
+Rows are in no order. What did not fit (`MOST` rows) is counted in `lost`. A run of which the times were overwritten
+before anybody had read them has started and ended 0.
 """
 
 from __future__ import annotations
@@ -17,9 +18,11 @@ from __future__ import annotations
 from array import array
 from typing import NamedTuple
 
-OK, ERROR, DIED, TIMEOUT, MEMORY, CANCELLED = range(6)
-OUTCOMES = ("ok", "error", "died", "timeout", "memory", "cancelled")
-"""What a task came to: a value; an exception of its own; its worker's death; a timeout; the memory limit; nothing.
+from procession.happenings import CANCELLED, DIED, ERROR, MEMORY, OK, RUNNING, TIMEOUT
+
+OUTCOMES = ("ok", "error", "died", "timeout", "memory", "cancelled", "running")
+"""What a task came to: a value; an exception of its own; its worker's death; a timeout; the memory limit; nothing; and
+"running", it was running when the recording ended: `ended` is that moment.
 
 An attempt that is followed by another has the outcome that it had; `attempt` numbers them from 1.
 """
@@ -156,3 +159,26 @@ class Recording:
             found = self.counters[pool, name] = Samples(array("q"), array("d"))
         found.times.append(now)
         found.values.append(value)
+
+
+__all__ = [
+    "CANCELLED",
+    "COLUMNS",
+    "COUNTERS",
+    "DIED",
+    "ERROR",
+    "MEMORY",
+    "MOST",
+    "MOST_FAILURES",
+    "OK",
+    "OUTCOMES",
+    "PROGRAM_COUNTERS",
+    "RUNNING",
+    "TIMEOUT",
+    "FailureText",
+    "Pool",
+    "Recording",
+    "Samples",
+    "Stream",
+    "Worker",
+]

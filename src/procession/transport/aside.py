@@ -60,6 +60,8 @@ lenders: dict[int, tuple[Inlet, Inlet, int]] = {}
 """In a worker: arenas of other workers that it has mapped (passed.py), and where it looks whether each is in use."""
 opener: list[Callable[[], None]] = []
 """In a worker: what fills `inlets`, when it is first needed."""
+moved = [0]
+"""Bytes that this process has ever copied to lie aside."""
 
 
 def begin(opens: Callable[[], None]) -> None:
@@ -78,6 +80,8 @@ class Body(bytes):
 
     keep: list[Any]
     spec: Spec | None = None
+    note: Any = None
+    """What was found when it was made, if somebody wants to know (`happenings.Note`)."""
 
     def __reduce_ex__(self, protocol: Any) -> Any:
         return bytes, (self[:],)
@@ -88,7 +92,9 @@ class Body(bytes):
             return self
         key, _, *rest = self.spec
         spec: Any = (key, True, *rest)
-        return body(told(spec), self.keep, spec)
+        made = body(told(spec), self.keep, spec)
+        made.note = self.note
+        return made
 
 
 def private(sent: Any) -> Any:
@@ -213,6 +219,7 @@ def _pack(arena: Arena, pieces: list[Any], stream: int, buffers: list[Any]) -> t
             blocks.append(own)
         at = blocks[number].offset + start
         arena.memory.bytes[at : at + size] = each
+        moved[0] += size
         parts.append((number, start, size))
     pickled: bytes | Part
     if stream:
@@ -222,6 +229,7 @@ def _pack(arena: Arena, pieces: list[Any], stream: int, buffers: list[Any]) -> t
         pickled = (len(blocks), 0, stream)
         blocks.append(own)
         _write(arena, own.offset, pieces)
+        moved[0] += stream
     else:
         pickled = pieces[0] if len(pieces) == 1 else b"".join(pieces)
     return (

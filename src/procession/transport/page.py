@@ -7,12 +7,14 @@ Layout (little words of 8 bytes, then bytes):
     word 2      what they are outcomes of (a mode of `frames`)
     word 3      which item has been asked to end by itself: its generation and its place in it, see `place`
     word 4      the worker has printed or noted something since the parent looked last
-    words 5..   for each outcome: its kind (2 bits), its end in the data area (18 bits), and if it is a small integer,
+    word 5      the worker is to write down when it runs each item (timesheet.py)
+    words 6..   for each outcome: its kind (2 bits), its end in the data area (18 bits), and if it is a small integer,
                 which takes nothing there, its value (44 bits)
     then        the data area
 
-Behind the page, which is mapped, the same file takes what faulthandler writes in the worker: the Python stacks when it
-crashes, or when it is told to show them. The worker writes where the file's offset stands, which both sides share.
+Behind the page, which is mapped, the same file has the worker's time sheet (timesheet.py), and behind that it takes
+what faulthandler writes in the worker: the Python stacks when it crashes, or when it is told to show them. The worker
+writes where the file's offset stands, which both sides share.
 
 The worker writes an outcome's bytes, then its end, then the count: whatever instruction it is killed at, the outcomes
 below the count are whole. A batch ends when the worker sends all of it through the pipe; only then, and after the frame
@@ -31,7 +33,10 @@ import os
 
 SLOTS = 4096
 PAGE_SIZE = 1 << 18
-GENERATION, COUNT, MODE, ASKED, SPOKE, ENDS = range(6)  # words; ENDS is the first of many
+TIMES_AT = PAGE_SIZE
+TIMES_SIZE = (1 << 20) + 4096
+STACKS_AT = TIMES_AT + TIMES_SIZE
+GENERATION, COUNT, MODE, ASKED, SPOKE, TIMED, ENDS = range(7)  # words; ENDS is the first of many
 DATA_AT = 8 * (ENDS + SLOTS)
 CAPACITY = PAGE_SIZE - DATA_AT
 MOST_STACKS = 1 << 18
@@ -57,14 +62,14 @@ def create() -> int:
 
 def rewind(fd: int) -> None:
     """What is written behind the page from now on is all there is."""
-    os.ftruncate(fd, PAGE_SIZE)
-    os.lseek(fd, PAGE_SIZE, os.SEEK_SET)
+    os.ftruncate(fd, STACKS_AT)
+    os.lseek(fd, STACKS_AT, os.SEEK_SET)
 
 
 def stacks(fd: int) -> str:
     """What has been written behind the page."""
-    size = min(os.fstat(fd).st_size - PAGE_SIZE, MOST_STACKS)
-    return os.pread(fd, size, PAGE_SIZE).decode("utf-8", "replace") if size > 0 else ""
+    size = min(os.fstat(fd).st_size - STACKS_AT, MOST_STACKS)
+    return os.pread(fd, size, STACKS_AT).decode("utf-8", "replace") if size > 0 else ""
 
 
 class OutcomePage:
@@ -116,6 +121,10 @@ class OutcomePage:
             return False
         words[SPOKE] = 0
         return True
+
+    def time(self, on: bool) -> None:
+        """Parent: let the worker write down when it runs each item, or not."""
+        self.words[TIMED] = on
 
     def upcoming(self) -> int:
         """Parent, while the worker idles: the generation of its next batch. One that is empty will be used again."""

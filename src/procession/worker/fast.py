@@ -6,9 +6,10 @@ Laws 4 and 5 are kept there: `_native/worker.c`.
 from __future__ import annotations
 
 from collections import deque
+from time import perf_counter_ns
 
 from procession._native import native
-from procession.transport import frames
+from procession.transport import aside, frames
 from procession.worker import arena, asked, boot, home, notes, resting, stdio
 from procession.worker.loop import Worker, serve_by
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
+    from procession.transport.timesheet import TimeSheet
     from procession.worker.functions import FunctionTable
 
 
@@ -35,10 +37,22 @@ class FastWorker(Worker):
 
     def share(self, files: boot.WorkerFiles) -> None:
         """See `Worker`."""
-        self.ring = native.WorkerRing(files.tokens, self._write, resting.asked, resting.rest)
+        self._page = files.page
+        self._sheet: TimeSheet | None = None  # what it writes on, once somebody has wanted to know
+        self.ring = native.WorkerRing(files.tokens, self._write, resting.asked, resting.rest, self._wanted)
         asked.answer_for_process(self.ring.asked)
         notes.place = self.ring.place
         stdio.spoken = notes.sent = self.ring.speak
+
+    def _wanted(self) -> None:
+        """Somebody wants to know when items are run: the ring is given the sheet to write on."""
+        from procession.transport.timesheet import TimeSheet
+
+        try:
+            self._sheet = sheet = TimeSheet(self._page)
+        except OSError:
+            return  # no memory to be mapped: nobody is told
+        self.ring.times(sheet.memory)
 
     def _write(self, kind: int, payload: bytes) -> None:
         frames.write_all(self.results, frames.frame(kind, payload))
@@ -69,7 +83,8 @@ class FastWorker(Worker):
         """Run items of one function, as far as they are this worker's."""
         plain, encoded = self.hands(entry)
         table = self.table
-        self.ring.run(plain, encoded, table.encode_result, table.encode_error, arena.here.place, arena.lends)
+        encode_result = table.encode_result if self._sheet is None else self._encode_timed
+        self.ring.run(plain, encoded, encode_result, table.encode_error, arena.here.place, arena.lends)
 
     def hands(self, entry: int) -> tuple[Callable[..., Any], Callable[[bytes], Any]]:
         """What is called with plain arguments, and what with a body that is yet to be decoded."""
@@ -90,7 +105,24 @@ class FastWorker(Worker):
             args, kwargs = table.decode(body)
             return fn(*args, **kwargs)
 
-        return fn, call
+        if self._sheet is None:
+            return fn, call
+        ring = self.ring
+
+        def timed(body: bytes) -> Any:
+            began = perf_counter_ns()
+            args, kwargs = table.decode(body)
+            ring.loaded = perf_counter_ns() - began
+            return fn(*args, **kwargs)
+
+        return fn, timed
+
+    def _encode_timed(self, value: Any) -> bytes:
+        """`encode_result`, after which the ring knows how much went aside."""
+        before = aside.moved[0]
+        data = self.table.encode_result(value)
+        self.ring.aside = aside.moved[0] - before
+        return data
 
     def _piped(self) -> bytes:
         """The records that are in the pipe, all of them, since their place in the ring was published."""

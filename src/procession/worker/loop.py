@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
+    from procession.transport.timesheet import Pen
+
 PLAIN = frozenset({int, float, bool, type(None), str, bytes})
 TEXTS = (str, bytes)
 
@@ -106,7 +108,10 @@ class Worker:
     def share(self, files: boot.WorkerFiles) -> None:
         """Take what says who owns which item, and what keeps outcomes."""
         self.tokens = files.tokens
+        self._page_fd = files.page
         self.page = page.OutcomePage(files.page)
+        self.published = 0  # outcomes, ever, up to the present batch
+        self.pen: Pen | None = None  # somebody wants to know when items are run
         asked.answer_for_process(self.page.asked)
         notes.place = self.page.place
         stdio.spoken = notes.sent = self.page.speak
@@ -168,6 +173,21 @@ class Worker:
         fn: Callable[..., Any] = self.table.get(entry)
         return functools.partial(fn, state.state()) if entry in self.with_state else fn
 
+    def watched(self) -> Pen | None:
+        """What writes down when the items of the next batch are run, if somebody wants to know."""
+        wanted = self.page.words[page.TIMED]
+        if wanted and self.pen is None:
+            from procession.transport.timesheet import Pen, TimeSheet
+
+            try:
+                self.pen = Pen(TimeSheet(self._page_fd), 0)
+            except OSError:
+                return None  # no memory to be mapped: nobody is told
+        if not wanted or self.pen is None:
+            return None
+        self.pen.number = self.published
+        return self.pen
+
     def call_encoded(self, body: bytes) -> Any:
         """A call that carries its function."""
         fn, args, kwargs = self.table.decode_call(body)
@@ -188,7 +208,9 @@ class Worker:
             if out:
                 frames.write_all(self.results, out)
             batch = Batch(self, groups.pop())
-            items += batch.run(mark)
+            ran = batch.run(mark)
+            items += ran
+            self.published += ran
             out = batch.remaining()
             if batch.withdrawn:
                 break
@@ -210,6 +232,7 @@ class Batch:
         self.outcomes: list[Any] = []
         self.packed = False
         self.end = 0  # of the data in the page
+        self.pen = worker.watched()
         self.generation = worker.page.begin(self.mode)
         self.withdrawn = False
 
@@ -263,7 +286,22 @@ class Batch:
         return items
 
     def invoker(self) -> Callable[[Any], Any]:
-        """What turns a body into a value."""
+        """What turns a body into a value; with a pen it is written down when."""
+        invoke, pen = self._invoker(), self.pen
+        if pen is None:
+            return invoke
+
+        def timed(body: Any) -> Any:
+            pen.began(perf_counter_ns())
+            try:
+                return invoke(body)
+            finally:
+                if not boot.forked:
+                    pen.ended(perf_counter_ns())
+
+        return timed
+
+    def _invoker(self) -> Callable[[Any], Any]:
         table = self.worker.table
         if not self.entry:
             return self.worker.call_encoded
@@ -279,10 +317,12 @@ class Batch:
         if self.mode == frames.WHOLE_ITEMS:
             return fn
 
+        pen = self.pen
+
         def invoke(body: Any) -> Any:
             if type(body) is tuple:
                 return fn(*body)
-            args, kwargs = table.decode(body)
+            args, kwargs = table.decode(body) if pen is None else pen.reads(table.decode, body, perf_counter_ns)
             return fn(*args, **kwargs)
 
         return invoke
@@ -295,6 +335,8 @@ class Batch:
 
     def store(self, kind: int, data: bytes) -> None:
         """Into the page: the bytes, their end, the count. What does not fit goes through the pipe, with all before."""
+        if self.pen is not None:
+            self.pen.dumped(perf_counter_ns(), len(data))
         start, count = self.end, len(self.outcomes)
         self.end = end = start + len(data)
         if end > page.CAPACITY or count > page.SLOTS:

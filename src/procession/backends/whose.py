@@ -1,0 +1,74 @@
+"""What a tap is told of a task: its function, its stream and its place there, and since when it is known."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING, Any
+
+from procession.backends.tasks import ChunkTask
+from procession.happenings import Dropped, Rows
+
+if TYPE_CHECKING:
+    from procession.tapping import Tap
+
+MOST = 100_000
+"""Rows of a worker that may wait to be told."""
+
+
+def born(task: Any) -> int:
+    """When it was handed over, if that is known."""
+    found: int = task.born
+    return found
+
+
+def stream_of(call: Any) -> int:
+    """The number of the stream that a call is of."""
+    sink = call.sink
+    return 0 if sink is None else getattr(sink, "stream_number", 0)
+
+
+def index_of(task: Any) -> int:
+    """Its place in its stream, or that of its first item; -1: it is of none."""
+    if isinstance(task, ChunkTask):
+        return task.start
+    return getattr(task, "index", -1) if stream_of(task) else -1
+
+
+def whose(task: Any) -> tuple[str, int, int]:
+    """Function, stream, and the first item's place there."""
+    if isinstance(task, ChunkTask):
+        course = getattr(task.run, "course", None)
+        return task.run.function.name, getattr(course, "stream_number", 0), task.start
+    return task.function.name, stream_of(task), index_of(task)
+
+
+class Sheaf:
+    """Rows of one worker (`happenings.Rows`), bound together before they are told: by whoever flushes, in one piece."""
+
+    __slots__ = ("_dropped", "_engine", "_rows", "_tap", "_wid")
+
+    def __init__(self, tap: Tap, engine: int, wid: int) -> None:
+        self._tap = tap
+        self._engine = engine
+        self._wid = wid
+        self._rows: deque[tuple[Any, ...]] = deque()
+        self._dropped = 0
+
+    def add(self, row: tuple[Any, ...]) -> None:
+        """Its worker, and nobody else."""
+        if len(self._rows) < MOST:
+            self._rows.append(row)
+        else:
+            self._dropped += 1
+
+    def flush(self) -> None:
+        """Anybody, one at a time."""
+        take = self._rows.popleft
+        if rows := [take() for _ in range(len(self._rows))]:
+            self._tap.push(Rows(self._engine, self._wid, rows))
+        if dropped := self._dropped:
+            self._dropped -= dropped
+            self._tap.push(Dropped(dropped))
+
+
+__all__ = ["Sheaf", "born", "index_of", "stream_of", "whose"]

@@ -1,0 +1,108 @@
+"""What engines notice for a tap besides events: what arguments come to when they are encoded, and how workers are.
+
+Laws
+1. `encode` is shadowed only while somebody taps: nobody else pays.
+2. What is noted goes with the body, and with the future that is made of it: a caller who is answered quickly drops the
+   body before anybody has looked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from time import perf_counter_ns
+from typing import TYPE_CHECKING, Any
+from zlib import crc32
+
+from procession.backends.cpu_time import of_process, of_thread
+from procession.backends.gate import Gate
+from procession.backends.memory import resident
+from procession.happenings import Note
+from procession.transport import aside
+
+if TYPE_CHECKING:
+    from procession.transport.arena import Arena
+
+PATIENCE = 5.0
+"""Seconds that somebody who begins or ends to tap waits for a driver."""
+LARGE = 1 << 16
+"""Bytes of arguments from which on one looks whether they are the same ones again."""
+SAMPLES, SAMPLE = 64, 64
+"""So many pieces of so many bytes are looked at of each block."""
+
+
+def noting(encode: Callable[..., Any], arena: Callable[[], Arena | None]) -> Callable[..., Any]:
+    """`encode`, whose bodies bear a note."""
+
+    def encode_and_note(function: Any, args: Any, kwargs: Any, around: Any = None) -> Any:
+        began, before = perf_counter_ns(), aside.moved[0]
+        body = encode(function, args, kwargs, around)
+        if body.__class__ is tuple:
+            return body  # plain: nothing was encoded yet
+        ns = perf_counter_ns() - began
+        moved = aside.moved[0] - before
+        noted = body if body.__class__ is aside.Body else aside.body(body, [], None)
+        size = len(body) + (moved or _lent(noted))
+        noted.note = Note(ns, size, _print(noted, arena) if size >= LARGE else 0)
+        return noted
+
+    return encode_and_note
+
+
+def _lent(body: aside.Body) -> int:
+    """Bytes of it that lay in the arena already."""
+    return 0 if body.spec is None else sum(size for _, _, size in body.spec[4])
+
+
+def _print(body: aside.Body, arena: Callable[[], Arena | None]) -> int:
+    """The same for what is, most probably, the same."""
+    if body.spec is None:
+        return crc32(body) or 1
+    here = arena()
+    if here is None:
+        return 0
+    memory, found = here.memory.bytes, 0
+    stream = body.spec[2]
+    blocks = [place[0] for place in body.spec[3]]
+    parts = [*body.spec[4], *((stream,) if stream.__class__ is tuple else ())]
+    for number, start, size in parts:
+        begin, step = blocks[number] + start, max(SAMPLE, size // SAMPLES)
+        found = crc32(size.to_bytes(8, "little"), found)
+        for at in range(begin, begin + size, step):
+            found = crc32(memory[at : min(at + SAMPLE, begin + size)], found)
+    return found or 1
+
+
+def ask(request: Callable[[Any], bool], what: Callable[[], object]) -> None:
+    """Have a driver do this, and wait until it has."""
+    done = Gate()
+
+    def perform() -> None:
+        try:
+            what()
+        finally:
+            done.open()
+
+    if request(perform):
+        done.wait(PATIENCE)
+
+
+def of_processes(pids: Mapping[int, int]) -> dict[str, Any]:
+    """Memory, CPU and standing in line of these workers, which are processes; the latter two of each."""
+    memory, cpu, stalled = 0, {}, {}
+    for pid in list(pids.values()):
+        memory += resident(pid) or 0
+        if (taken := of_process(pid)) is not None:
+            cpu[pid], stalled[pid] = taken.cpu_ns / 1e9, taken.queued_ns / 1e9
+    return {"memory": memory, "cpu": cpu, "stalled": stalled}
+
+
+def of_threads(tids: Mapping[int, int]) -> dict[str, Any]:
+    """CPU and standing in line of these workers, which are threads."""
+    cpu, stalled = {}, {}
+    for tid in list(tids.values()):
+        if tid and (taken := of_thread(tid)) is not None:
+            cpu[tid], stalled[tid] = taken.cpu_ns / 1e9, taken.queued_ns / 1e9
+    return {"cpu": cpu, "stalled": stalled}
+
+
+__all__ = ["ask", "noting", "of_processes", "of_threads"]

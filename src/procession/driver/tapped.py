@@ -1,0 +1,142 @@
+"""The parts of engines that a tap (`tapping.py`) asks for; what they need is loaded when somebody taps."""
+
+from __future__ import annotations
+
+import threading
+
+from procession import tapping
+
+TYPE_CHECKING = False  # see `lean`
+if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+    from typing import Any
+
+    from procession.driver.thread_tracking import ThreadTracker
+    from procession.tapping import Tap
+
+
+class Enrolled:
+    """An engine that taps know."""
+
+    number = 0
+
+    def enroll(self) -> None:
+        """It has been made."""
+        self.number = tapping.register(self)  # type: ignore[arg-type]  # see `Tapped`
+        if tapping.tap is not None:
+            self.stamp()
+
+    def stamp(self) -> None:
+        """Tasks are to know when they are made."""
+        from procession.backends import stamps  # noqa: F401
+
+
+class TappedProcesses(Enrolled):
+    """The part of an engine of processes."""
+
+    codec: Any
+
+    def tell(self, tap: Tap | None) -> None:
+        """See `tapping.Tapped`."""
+        if self._driver is None:
+            return
+        if threading.current_thread() is self._thread:
+            self.track(tap)
+        else:
+            from procession.driver.noting import ask
+
+            ask(self._request, lambda: self.track(tap))
+
+    def track(self, tap: Tap | None) -> None:
+        """On the driver's thread, or before that is started."""
+        driver, codec = self._driver, self.codec
+        encode = codec.encode
+        if tap is not None:
+            from procession.driver.noting import noting
+
+            self.stamp()
+            encode = noting(encode, codec.supply.arena)
+        vars(self)["encode"] = encode
+        driver.track(tap, self.number)
+
+    def sample(self) -> dict[str, Any]:
+        """See `tapping.Tapped`."""
+        driver = self._driver
+        if driver is None or driver.closed:
+            return {}
+        from procession.driver.noting import of_processes
+
+        now = self.stats()
+        found = {"queued": now.pending, "running": now.in_flight, "workers": now.workers}
+        return {**found, **of_processes(driver.pids)}
+
+    if TYPE_CHECKING:
+        _driver: Any
+        _thread: Any
+
+        def _request(self, entry: Any) -> bool: ...
+
+        def stats(self) -> Any: ...
+
+
+class TappedThreads(Enrolled):
+    """The part of an engine of threads."""
+
+    tracker: ThreadTracker | None = None
+    closed: bool
+    _driver: threading.Thread | None
+
+    def tell(self, tap: Tap | None) -> None:
+        """See `tapping.Tapped`."""
+        if self._driver is None:
+            return
+        if self._must_not_wait():
+            self._request((None, lambda: self.track(tap)))
+        else:
+            from procession.driver.noting import ask
+
+            ask(lambda what: self._request((None, what)), lambda: self.track(tap))
+
+    def begin_telling(self) -> None:
+        """The driver's thread has begun."""
+        if tapping.tap is not None:
+            with self.locked():
+                self.track(tapping.tap)
+
+    def track(self, tap: Tap | None) -> None:
+        """Where the core may be stepped."""
+        if self.tracker is not None:
+            self.tracker.leave()
+            self.tracker = None
+        if tap is not None and not self.closed:
+            from procession.driver.thread_tracking import ThreadTracker
+
+            self.stamp()
+            self.tracker = ThreadTracker(self, tap, self.number)
+
+    def sample(self) -> dict[str, Any]:
+        """See `tapping.Tapped`."""
+        if self.closed:
+            return {}
+        if (tracker := self.tracker) is not None:
+            tracker.flush()
+        from procession.driver.noting import of_threads
+
+        now = self.stats()
+        found = {"queued": now.pending, "running": now.in_flight, "workers": now.workers}
+        return {**found, **of_threads(self.numbers_of_workers())}
+
+    if TYPE_CHECKING:
+
+        def _request(self, entry: Any) -> bool: ...
+
+        def _must_not_wait(self) -> bool: ...
+
+        def stats(self) -> Any: ...
+
+        def locked(self) -> AbstractContextManager[None]: ...
+
+        def numbers_of_workers(self) -> dict[int, int]: ...
+
+
+__all__ = ["TappedProcesses", "TappedThreads"]

@@ -1,0 +1,74 @@
+"""Whether somebody wants to know of every task: the tap, and who is to be told when there is one.
+
+While there is none, nobody pays: engines and streams ask for it where something begins, a worker or a stream, never for
+a task.
+"""
+
+from __future__ import annotations
+
+from _weakref import ref
+from itertools import count
+
+TYPE_CHECKING = False  # see `lean`
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from typing import Any, Protocol
+
+    class Tap(Protocol):
+        """Who wants to know. Called on the threads of engines and of the program: short, no raise."""
+
+        def push(self, happening: tuple[Any, ...], /) -> object:
+            """Take one of `happenings.py`."""
+            ...
+
+        def watch(self, stream: object, kind: str, name: str) -> int:
+            """The number of this stream, which has `finished_untaken()` if it can say; not kept alive."""
+            ...
+
+    class Tapped(Protocol):
+        """An engine."""
+
+        number: int
+
+        def tell(self, tap: Tap | None) -> None:
+            """From now on, tell this one of everything, or nobody; returns when that is so, and when what there was
+            to be told to the one before has been told."""
+            ...
+
+        def sample(self) -> Mapping[str, Any]:
+            """How it is now: see `observe.recording.COUNTERS`. What is counted since a worker's start is given of each
+            worker, by a number that is its own."""
+            ...
+
+
+tap: Tap | None = None
+"""Who wants to know now."""
+
+switches: list[Callable[[bool], object]] = []
+"""Told whether there is a tap, before the engines are."""
+
+_engines: dict[int, Any] = {}
+_numbers = count()
+
+
+def register(engine: Tapped) -> int:
+    """This engine is to be told of taps, as long as it lives; returns its number."""
+    key = id(engine)
+    # The default argument: at the end of the interpreter the names of this module may be gone before the engine.
+    _engines[key] = ref(engine, lambda _, forget=_engines.pop: forget(key, None))  # type: ignore[misc]
+    return next(_numbers)
+
+
+def engines() -> list[Tapped]:
+    """Those that live."""
+    return [engine for each in list(_engines.values()) if (engine := each()) is not None]
+
+
+def turn(to: Tap | None) -> None:
+    """Tell all engines, those that there are and those to come, to tell `to`, or nobody."""
+    global tap
+    tap = to
+    for switch in switches:
+        switch(to is not None)
+    for engine in engines():
+        engine.tell(to)
