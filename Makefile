@@ -13,8 +13,8 @@
 # user's install goes on without it; what installs for development or measuring (PROCESSION_STRICT) ends with the errors.
 #
 # One environment, VENV, is filled level by level: base (the package and its progress bar), dev (checks and tests),
-# bench (the peers). `make rivals` has one of its own, since ray and dask are heavy. A stamp file says which level is in;
-# it is old when pyproject.toml, constraints.txt or the extension's sources are newer.
+# e2e (what drives a browser), bench (the peers). `make rivals` has one of its own, since ray and dask are heavy. A stamp
+# file says which level is in; it is old when pyproject.toml, constraints.txt or the extension's sources are newer.
 
 PYTHON  ?= python3
 VENV    ?= .venv
@@ -100,7 +100,7 @@ test-all:
 e2e: $(VENV)/.stamp-e2e
 	@if ! command -v chromium >/dev/null || ! command -v chromedriver >/dev/null; then \
 	    echo "installing chromium and its driver" >&2; \
-	    apt-get update -qq && apt-get install -y -qq chromium chromium-driver >/dev/null; \
+	    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq chromium chromium-driver >/dev/null; \
 	fi
 	@$(PY) -m pytest -m e2e tests/browser $(ARGS)
 

@@ -7,6 +7,7 @@ recording, on every machine. `Faults` says what goes wrong in it.
 from __future__ import annotations
 
 import random
+from array import array
 from bisect import bisect_right
 from collections.abc import Callable
 from heapq import heapify, heapreplace
@@ -243,3 +244,22 @@ class Play:
         """A hundred samples, evenly; `value` is asked by the share of the time that has gone."""
         for step in range(101):
             self.recording.sample(pool, name, self._moment(step / 100), float(value(step / 100)))
+
+
+def repeated(recording: Recording, times: int) -> Recording:
+    """So often the same again, one after the other: many rows, soon made. What failures said is kept of the first."""
+    length = recording.until - recording.since
+    alone = {name: column[:] for name, column in recording.columns.items()}
+    for again in range(1, times):
+        shift = again * length
+        for name, column in alone.items():
+            if name in ("queued", "sent", "started", "ended", "done"):
+                column = array("q", [time and time + shift for time in column])
+            recording.columns[name].extend(column)
+        for samples in recording.counters.values():
+            first = len(samples.times) // again
+            samples.times.extend(array("q", [time + shift for time in samples.times[:first]]))
+            samples.values.extend(samples.values[:first])
+    recording.until += (times - 1) * length
+    recording.workers[:] = [worker._replace(ended=recording.until) for worker in recording.workers]
+    return recording

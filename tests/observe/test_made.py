@@ -5,7 +5,7 @@ from itertools import pairwise
 import pytest
 
 from procession.observe.recording import CANCELLED, DIED, ERROR, OK, OUTCOMES, RUNNING, Recording
-from tests.observe.made import NONE, made
+from tests.observe.made import NONE, made, repeated
 
 
 def laws(recording: Recording) -> None:
@@ -59,3 +59,12 @@ def test_without_faults_nothing_goes_wrong() -> None:
     assert len(recording) == 500
     assert recording.failures == {}
     assert len(recording.workers) == 4
+
+
+def test_what_is_repeated_keeps_the_laws() -> None:
+    once = made(300, 3, seed=4, faults=NONE)
+    laws(recording := repeated(made(300, 3, seed=4, faults=NONE), 3))
+    assert len(recording) == 3 * len(once)
+    for key, samples in recording.counters.items():
+        assert list(samples.times) == sorted(samples.times)
+        assert len(samples.times) == len(samples.values) == 3 * len(once.counters[key].times)
