@@ -30,6 +30,7 @@ if TYPE_CHECKING:
         WorkerDied,
         WorkerStartError,
     )
+    from procession.observe.tracing import trace
     from procession.pipeline import Pipeline, Stage
     from procession.pool import Pool
     from procession.pool_shared import shared_pool
@@ -67,6 +68,7 @@ _HOME = {
     "WorkerStartError": "procession.errors",
     "accelerated": "procession._native",
     "state": "procession.worker.state",
+    "trace": "procession.observe.tracing",
     "zeros": "procession.arrays",
 }
 
@@ -100,6 +102,7 @@ __all__ = [
     "rng",
     "shared_pool",
     "state",
+    "trace",
     "zeros",
 ]
 

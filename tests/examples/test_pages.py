@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 DOCS = Path(__file__).parents[2] / "docs"
-PAGES = {name: (DOCS / name).read_text() for name in ("streams.md", "context.md", "debugging.md")}
+PAGES = {name: (DOCS / name).read_text() for name in ("streams.md", "context.md", "debugging.md", "seeing.md")}
 PROGRAM = re.compile(r"^```python\n(.*?)^```\n\n^```text\n(.*?)^```", re.M | re.S)
 PROGRAMS = {
     f"{name} {number}": found for name, page in PAGES.items() for number, found in enumerate(PROGRAM.findall(page))
@@ -25,6 +25,6 @@ def test_a_program_of_the_page(tmp_path: Path, program: str, printed: str) -> No
     script = tmp_path / "program.py"
     script.write_text(program)
     done = subprocess.run(
-        [sys.executable, "-X", "dev", "-W", "error", script], capture_output=True, text=True, timeout=90
+        [sys.executable, "-X", "dev", "-W", "error", script], capture_output=True, text=True, timeout=90, cwd=tmp_path
     )
     assert (done.stdout, done.stderr, done.returncode) == (printed, "", 0)

@@ -47,13 +47,20 @@ class Ends:
         self.parent = native.ParentRing(self.fd, 7, self.known)
         self.results: list[tuple[int, bytes]] = []
         self.resting = bytearray(1)
-        self.rested = 0
+        self.rested = self.asked = 0
+        self.sheet: bytearray | None = None
         self.worker = native.WorkerRing(
-            self.fd, lambda kind, data: self.results.append((kind, data)), self.resting, self.rest, print
+            self.fd, lambda kind, data: self.results.append((kind, data)), self.resting, self.rest, self.wanted
         )
         self.tasks: deque[bytes] = deque()
         self.defined: list[Any] = []
         self.place: Callable[[memoryview], int | None] = nowhere
+
+    def wanted(self) -> None:
+        """The worker asks for the sheet on which it is to write when it runs what."""
+        self.asked += 1
+        if self.sheet is not None:
+            self.worker.times(self.sheet)
 
     def rest(self) -> None:
         self.rested += 1

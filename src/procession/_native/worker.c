@@ -394,13 +394,6 @@ static PyObject *w_run(PyObject *object, PyObject *const *args, Py_ssize_t count
     if (!self->began_ns) self->began_ns = ring_now_ns();
     if (self->record.mode != MODE_CALLS) self->mode_told = false; /* outcomes of two chunks are told apart */
     hands_t hands = {args[0], args[1], args[2], args[3], args[4], args[5]};
-    self->timed = atomic_load_explicit(&self->ring.head->timed, memory_order_acquire);
-    if (self->timed && !self->sheet.buf) {
-        PyObject *done = PyObject_CallNoArgs(self->wanted);
-        Py_XDECREF(done);
-        if (!done) return NULL;
-        self->timed = self->sheet.buf != NULL;
-    }
     int failed = around_base_here(&self->around) < 0 || around_enter(&self->around) < 0 ? -1 : run_items(self, &hands);
     around_leave(&self->around);
     if (failed) return NULL;
@@ -408,11 +401,22 @@ static PyObject *w_run(PyObject *object, PyObject *const *args, Py_ssize_t count
     Py_RETURN_NONE;
 }
 
+/* Whether the next record is to be timed; the first time, the sheet is asked for. */
+static int look_who_wants_times(worker_ring_t *self) {
+    self->timed = atomic_load_explicit(&self->ring.head->timed, memory_order_acquire);
+    if (!self->timed || self->sheet.buf) return 0;
+    PyObject *done = PyObject_CallNoArgs(self->wanted);
+    Py_XDECREF(done);
+    self->timed = self->sheet.buf != NULL;
+    return done ? 0 : -1;
+}
+
 static PyObject *announce(worker_ring_t *self, const unsigned char *at) {
     self->record = record_read(at);
     switch (self->record.kind) {
     case RECORD_GROUP:
         self->body = at + GROUP_HEAD;
+        if (look_who_wants_times(self) < 0) return NULL;
         return Py_BuildValue("(iIi)", RECORD_GROUP, self->record.id, (int)self->record.mode);
     case RECORD_FRAME: {
         PyObject *told = Py_BuildValue("(iIy#)", RECORD_FRAME, self->record.id, (const char *)at + FRAME_HEAD,

@@ -19,6 +19,7 @@ class TappedInline:
     """The part of `InlineEngine` that is tapped. Its one worker, number 0, is whoever hands something over."""
 
     number = 0
+    _closed: bool
 
     sheaf: Sheaf | None = None
 
@@ -35,7 +36,7 @@ class TappedInline:
         if self.sheaf is not None:
             self.sheaf.flush()
             self.sheaf = None
-        if tap is None:
+        if tap is None or self._closed:
             return
         run_call: Any = getattr(self, "_run_call")  # noqa: B009  # of the class beside this
         run_item: Any = getattr(self, "_run_item")  # noqa: B009

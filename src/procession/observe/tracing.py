@@ -37,7 +37,7 @@ TICK = 0.05
 """Seconds between two samples."""
 MOST = 100_000
 """Happenings that may wait to be made rows of; each is one task at least, and often thousands."""
-FORMATS = (".json", ".json.gz", ".html")
+FORMATS = (".json", ".json.gz")
 
 
 class trace:  # used as a function: `with procession.trace("run.json"):`
@@ -84,6 +84,15 @@ class trace:  # used as a function: `with procession.trace("run.json"):`
     ) -> None:
         assert self._recorder is not None
         self._recorder.end()
+        if self.path is not None:
+            write(self.recording, self.path)
+
+
+def write(recording: Recording, path: Path) -> None:
+    """In the form that the path's name asks for."""
+    from procession.observe import chrome
+
+    chrome.write(recording, path)
 
 
 class Recorder:
