@@ -44,7 +44,7 @@ class Outlet:
                     outcome = flow.take()
                     index = flow.place - 1
                 if course.keen:
-                    course.meter.report()
+                    course.meter.report(flow.finished)
                 if outcome is NOTHING:
                     if flow.ended:
                         self._end()
@@ -123,10 +123,3 @@ class Outlet:
         self._last = None
         self._shut()
         self.course.meter.close()
-
-    def drop(self) -> None:
-        """`close`, by a finalizer, in whatever thread that runs."""
-        self.course.meter.drop()
-        self.touched = True
-        self._last = None
-        self._shut()

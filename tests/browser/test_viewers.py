@@ -5,11 +5,9 @@ from pathlib import Path
 
 import pytest
 
+import procession
 from procession import Pool
 from procession.cli import workload
-from procession.observe import chrome
-from procession.observe import recording as form
-from procession.observe.recording import Recording
 from tests.browser.viewers import IMPORT, Page, about_tracing, perfetto
 
 pytestmark = pytest.mark.e2e
@@ -17,27 +15,13 @@ pytestmark = pytest.mark.e2e
 WORKERS = 8
 
 
-def reference() -> Recording:
-    """The workload, run for real: 13 s of work in some 4 s."""
-    recording = Recording()
-    recording.functions.append("work")
-    with Pool(WORKERS) as pool:
-        found = list(pool.imap(workload.Work(), workload.ITEMS))
-    pids = sorted({done.pid for done in found})
-    recording.pools.append(form.Pool(0, "processes", WORKERS))
-    recording.workers += [form.Worker(0, wid, pid, 0, 0) for wid, pid in enumerate(pids)]
-    for index, done in enumerate(found):
-        started, ended = int(done.start * 1e9), int(done.end * 1e9)
-        times = {"queued": started - 3_000_000, "sent": started - 2_000_000, "started": started, "ended": ended}
-        recording.add(worker=pids.index(done.pid), index=index, **times, done=ended + 1_000_000)
-        recording.sample(0, "queued", started, len(found) - index)
-    return recording
-
-
 @pytest.fixture(scope="module")
 def trace(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The workload, run for real: 13 s of work in some 4 s."""
     path = tmp_path_factory.mktemp("viewers") / "run.json"
-    chrome.write(reference(), path)
+    with procession.trace(path), Pool(WORKERS) as pool:
+        for _ in pool.imap(workload.Work(), workload.ITEMS):
+            pass
     return path
 
 
@@ -86,9 +70,20 @@ def test_perfetto_has_the_arrows_and_the_counters(page: Page) -> None:
     tasks = len(workload.ITEMS)
     assert led == [[None, "results", tasks], ["submitted", None, tasks]]
     counted = page.query(
-        "select name, count() from counter join process_counter_track on track_id = process_counter_track.id"
+        """select track.name, count(), max(value) from counter
+           join process_counter_track as track on counter.track_id = track.id group by 1"""
     )
-    assert counted == [["queued tasks", tasks]]
+    found = {name: most for name, count, most in counted if count > 20}
+    assert {
+        "queued tasks",
+        "running tasks",
+        "ready tasks",
+        "workers alive",
+        "memory bytes",
+        "cpu seconds",
+    } <= found.keys()
+    assert found["workers alive"] == WORKERS
+    assert found["memory bytes"] > 1_000_000
 
 
 def test_perfetto_shows_what_a_task_was_given(page: Page) -> None:

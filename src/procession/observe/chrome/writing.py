@@ -11,7 +11,7 @@ from itertools import chain, islice
 from math import isfinite
 from typing import IO
 
-from ..recording import CANCELLED, OK, OUTCOMES, Recording
+from ..recording import DIED, ERROR, MEMORY, OUTCOMES, TIMEOUT, Recording
 from .arrows import ARROWS, LONG, arrow, chosen, got_back, handed_over
 from .tracks import FORM, Tracks, micro
 
@@ -124,12 +124,12 @@ def _tasks(recording: Recording, tracks: Tracks, arrowed: frozenset[int]) -> Ite
             yield from _inner(place, started - base, ended - base, load, dump)
         if place and row in arrowed:
             yield arrow("t", place, micro(at - base), row)
-        if place and outcome not in FINE:
+        if place and outcome in FAILED:
             name = failures[row].kind if row in failures else OUTCOMES[outcome]
             yield _instant(place, until - base, name, "failure")
 
 
-FINE = (OK, CANCELLED)
+FAILED = (ERROR, DIED, TIMEOUT, MEMORY)
 
 
 class _Names:

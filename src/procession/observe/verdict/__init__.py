@@ -1,0 +1,101 @@
+"""What a recording says of its program: how much faster it was, what the limit is, where the rest went, what to change.
+
+`verdict(recording)` reads numbers only: the same recording has the same verdict, everywhere. `accounts.py` says how the
+workers' time is booked, `facts.py` what the limit is, `rules.py` and `gaps.py` when something is said of a fault.
+
+It cannot know what the functions would have taken one after the other, and takes what they took here, without the time
+in which they were ready to run and had no CPU.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from ..recording import Recording
+from . import gaps, rules
+from .accounts import HEADS
+from .facts import Facts
+from .rules import Finding, Judge
+from .words import long, many, percent
+
+RULES: tuple[rules.Rule, ...] = (
+    *(rules.small, rules.again, rules.pickling, gaps.alone, rules.gil, rules.waits, rules.stalled),
+    *(gaps.head, gaps.taker, gaps.stragglers, gaps.serial, gaps.source, gaps.start, gaps.dispatch),
+    *(gaps.failures, gaps.memory, gaps.gone),
+)
+"""In this order: what names a cause comes before what names a symptom."""
+
+NEAR = 0.8
+"""Of what the work allows: nobody gets all."""
+
+
+class Verdict(NamedTuple):
+    """What is to be said; `str()` of it is the text."""
+
+    headline: str
+    findings: list[Finding]
+    numbers: dict[str, float]
+    """"work", "wall", "longest" (seconds), "speedup", "limit", "workers", "cpus", "tasks"."""
+    shares: dict[str, float]
+    """Of the workers' time, by the names of `HEADS`; together 1, or nothing."""
+    limit: str
+    """The limit for this work, in words."""
+
+    @property
+    def healthy(self) -> bool:
+        """Is there nothing to mend?"""
+        return all(finding.severity == "note" for finding in self.findings)
+
+    def __str__(self) -> str:
+        lines = [self.headline, *([self.limit] if self.limit else [])]
+        if self.shares:
+            lines += ["", "Where the workers' time went:"]
+            by_size = sorted(self.shares.items(), key=lambda each: -each[1])
+            lines += [f"{percent(share):>7}  {HEADS[head]}" for head, share in by_size if share >= 0.005]
+        for severity, title, text, advice, _ in self.findings:
+            lines += ["", f"{severity}: {title}", f"  {text}", *([f"  {advice}"] if advice else [])]
+        if self.shares and self.healthy:
+            lines += ["", "Nothing to mend."]
+        return "\n".join(lines)
+
+
+def verdict(recording: Recording) -> Verdict:
+    """What there is to be said of this recording."""
+    facts = Facts(recording)
+    findings = Judge(facts).findings(RULES)
+    if not facts.works:
+        return Verdict("No task has run.", findings, {"tasks": 0.0}, {}, "")
+    limit, why = facts.limit()
+    numbers = {
+        "work": facts.sequential,
+        "wall": facts.wall,
+        "longest": facts.longest.longest if facts.longest else 0.0,
+        "speedup": facts.speedup,
+        "limit": max(limit, facts.speedup),
+        "workers": float(facts.lanes),
+        "cpus": float(facts.cpus),
+        "tasks": float(facts.count),
+    }
+    headline = (
+        f"{pace(facts.speedup)} one after the other: {long(facts.sequential)} of work in {long(facts.wall)}"
+        f" ({many(facts.count, 'task')}, {many(facts.lanes, 'worker')}, {many(facts.cpus, 'CPU')})."
+    )
+    shares = {head: spent / facts.capacity for head, spent in facts.heads.items()} if facts.capacity else {}
+    return Verdict(headline, findings, numbers, shares, limited(facts.speedup, numbers["limit"], why))
+
+
+def pace(speedup: float) -> str:
+    """How fast it was, of "one after the other"."""
+    if speedup >= 0.95:
+        return f"{speedup:.1f} times as fast as"
+    return f"{1 / speedup:.1f} times slower than" if speedup > 0.001 else "Much slower than"
+
+
+def limited(speedup: float, limit: float, why: str) -> str:
+    """The limit, and how near it is."""
+    near = speedup / limit if limit else 1.0
+    text = f"This work allows {limit:.1f} times as fast here, as {why}; it came to {percent(near)} of that."
+    return text
+
+
+__all__ = ["HEADS", "RULES", "Finding", "Verdict", "verdict"]

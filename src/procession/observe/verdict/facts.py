@@ -1,0 +1,156 @@
+"""Numbers that the verdict rests on, of a whole recording. Seconds, where nothing else is said."""
+
+from __future__ import annotations
+
+from statistics import median
+from typing import NamedTuple
+
+from ..recording import Recording
+from .accounts import FAILED, HEADS, Work, outside, works
+from .steps import Level
+
+GIL_LEAST, GIL_MOST = 0.7, 1.25
+"""CPUs that threads get which all need the GIL: one, and a bit more for what runs without it."""
+GIL_CROWDED = 0.3
+"""The least, where they waited for a CPU for `CROWDED` of their time, or longer: then others had that one, too."""
+CROWDED = 0.1
+TOGETHER = 1.5
+"""So many threads must have run at a time, on average, for that to be worth a word."""
+
+
+class Function(NamedTuple):
+    """What is known of the runs of one function that came to a value."""
+
+    name: str
+    runs: int
+    total: float
+    median: float
+    longest: float
+    row: int
+    """Of the longest."""
+    bytes_in: int
+    bytes_out: int
+    pickle: float
+    codec: float
+
+
+class Facts:
+    """What there is to be said something of; `works` is empty if nothing ran."""
+
+    def __init__(self, recording: Recording) -> None:
+        self.recording = recording
+        self.cpus = max(1, recording.cpus)
+        self.works = works(recording)
+        self.functions = functions(recording)
+        self.count = sum(len(work.rows) for work in self.works)
+        self.outside = outside(recording, self.works) / 1e9 if self.works else 0.0
+        self.lanes = max((self._beside(work) for work in self.works), default=1)
+        """Of the pools that worked at the same time, together."""
+        self.heads = {head: sum(work.heads[head] for work in self.works) / 1e9 for head in HEADS}
+        self.heads["serial"] += self.outside * self.lanes
+        self.capacity = sum(self.heads.values())
+        """Seconds of lanes that were booked."""
+        begin = min((work.begin for work in self.works), default=0)
+        self.wall = (max((work.end for work in self.works), default=0) - begin) / 1e9
+        self.bound_by_gil = [work for work in self.works if self.held_by_gil(work)]
+        self.sequential = sum(self._alone(work) for work in self.works)
+        self.longest = max(self.functions, key=lambda function: function.longest, default=None)
+
+    def share(self, head: str) -> float:
+        """Of the workers' time."""
+        return self.heads[head] / self.capacity if self.capacity else 0.0
+
+    def seconds(self, *heads: str) -> float:
+        """As if it had kept all lanes at once: of the clock on the wall."""
+        return sum(self.heads[head] for head in heads) / self.lanes
+
+    def _beside(self, work: Work) -> int:
+        return sum(other.lanes for other in self.works if other.begin <= work.begin < other.end or other is work)
+
+    # -- CPUs --------------------------------------------------------------------------------------------------------
+
+    def counter(self, work: Work, name: str) -> Level:
+        return Level(self.recording.counters.get((work.index, name)))
+
+    def busy(self, work: Work) -> float:
+        """Seconds in which any of them ran."""
+        return sum(end - begin for begin, end in work.running.periods()) / 1e9
+
+    def held_by_gil(self, work: Work) -> bool:
+        """Threads that run together and get one CPU."""
+        cpu, busy = self.counter(work, "cpu"), self.busy(work)
+        if work.pool.backend != "threads" or self.cpus < 2 or not cpu or not busy:
+            return False
+        least = GIL_CROWDED if work.heads["stalled"] >= CROWDED * work.ran * 1e9 else GIL_LEAST
+        return work.ran / busy >= TOGETHER and least <= cpu.total() / busy <= GIL_MOST
+
+    def _alone(self, work: Work) -> float:
+        """What its functions would take one after the other. Nobody knows: it is what they took here, without the waits
+        for a CPU; of threads that waited for the GIL, the CPU time.
+        """
+        if work in self.bound_by_gil:
+            return self.counter(work, "cpu").total()
+        return work.heads["function"] / 1e9
+
+    # -- the limit ---------------------------------------------------------------------------------------------------
+
+    @property
+    def speedup(self) -> float:
+        return self.sequential / self.wall if self.wall else 1.0
+
+    def limit(self) -> tuple[float, str]:
+        """How many times as fast this work can be here at most, and why no more."""
+        cpu = sum(self.counter(work, "cpu").total() for work in self.works)
+        bounds = [
+            (self.sequential / self.lanes, "there are no more workers"),
+            (cpu / self.cpus, "the CPUs are busy then"),
+        ]
+        if self.longest:
+            bounds.append((self.longest.longest, "its longest task takes as long as that"))
+        alone = self._alone_on_main()
+        bound, why = max(bounds)
+        if alone > bound:
+            why = "the program computes so long by itself"
+        return (self.sequential / (bound + alone) if bound + alone else 1.0), why
+
+    def _alone_on_main(self) -> float:
+        """Seconds in which the main thread computed and nothing ran."""
+        total = 0.0
+        for work in self.works:
+            at = work.begin
+            for begin, end in [*work.running.periods(), (work.end, work.end)]:
+                if begin > at:
+                    total += (begin - at) * work.busy(at, begin)
+                at = max(at, end)
+        return total / 1e9
+
+
+def functions(recording: Recording) -> list[Function]:
+    """Of each that has run, in their order."""
+    runs: dict[int, list[int]] = {}
+    sums: dict[int, list[int]] = {}
+    longest: dict[int, tuple[int, int]] = {}
+    names = ("function", "outcome", "started", "ended", "bytes_in", "bytes_out", "pickle", "load", "dump")
+    columns = zip(*(recording.columns[name] for name in names), strict=True)
+    for row, (function, outcome, started, ended, *rest) in enumerate(columns):
+        if not started or ended < started or outcome in FAILED:
+            continue
+        if function not in runs:
+            runs[function], sums[function], longest[function] = [], [0] * 5, (-1, row)
+        run = ended - started
+        runs[function].append(run)
+        if run > longest[function][0]:
+            longest[function] = run, row
+        if any(rest):
+            sums[function] = [a + b for a, b in zip(sums[function], rest, strict=True)]
+    found = []
+    for function, times in sorted(runs.items()):
+        bytes_in, bytes_out, pickle, load, dump = sums[function]
+        most, row = longest[function]
+        name = recording.functions[function] if 0 <= function < len(recording.functions) else "?"
+        middle, total = median(times) / 1e9, sum(times) / 1e9
+        codec = (load + dump) / 1e9
+        found.append(
+            Function(name, len(times), total, middle, most / 1e9, row, bytes_in, bytes_out, pickle / 1e9, codec)
+        )
+    return found
