@@ -5,8 +5,11 @@ from itertools import repeat
 import pytest
 
 from procession import Pool, SpinOff
+from tests import warm
 from tests.failures import tasks
 from tests.failures.kit import Gate, Notes, write_fifo
+
+kept_zygote = warm.keep()
 
 BACKENDS = ["processes", "threads"]
 

@@ -8,8 +8,11 @@ import pytest
 
 from procession import Full, PoisonTask, SpinOff, WorkerDied, spinoff
 from procession import pool as pools
+from tests import warm
 from tests.failures import tasks
 from tests.failures.kit import Gate, Notes, seeded, wait_until
+
+kept_zygote = warm.keep()
 
 # ----------------------------------------------------------------------------------------- what a batch's function does
 

@@ -8,7 +8,10 @@ from concurrent.futures.process import BrokenProcessPool
 import pytest
 
 from procession import PicklingError, Pool, RemoteError, SpinOff
+from tests import warm
 from tests.failures import tasks
+
+kept_zygote = warm.keep()
 
 
 def full(error: BaseException | None) -> str:

@@ -5,7 +5,10 @@ import traceback
 import pytest
 
 from procession import Failure, Pool, SpinOff
+from tests import warm
 from tests.failures import tasks
+
+kept_zygote = warm.keep()
 
 BACKENDS = ["processes", "threads", "inline"]
 

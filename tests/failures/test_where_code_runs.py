@@ -13,8 +13,11 @@ from typing import Any, NamedTuple
 import pytest
 
 from procession import Failure, Pool, SpinOff, WorkerStartError, state
+from tests import warm
 from tests.failures import tasks
 from tests.failures.kit import Gate, Notes, wait_until
+
+kept_zygote = warm.keep()
 
 
 class Place(NamedTuple):

@@ -15,6 +15,9 @@ import pytest
 
 from procession import Full, Pipeline, Pool, SpinOff, Stage
 from procession.pool_face import PoolFace
+from tests import warm
+
+kept_zygote = warm.keep()
 
 Main = Callable[[], Awaitable[Any]]
 Run = Callable[[Main], Any]
