@@ -24,6 +24,8 @@ from procession.backends.zygote_client import ZygoteClient, close_socket
 
 NAME = "kept_zygote"
 """Of the fixture."""
+SOON = ("procession.worker.filters", "procession.worker.logs")
+"""What workers of a pytest load, whose filters of warnings and levels of loggers are not those of a plain program."""
 
 
 def keep(*modules: str) -> Any:
@@ -46,7 +48,7 @@ def kept(modules: Sequence[str]) -> Iterator[None]:
     with contextlib.ExitStack() as stack:
         client = ZygoteClient.enter(SERVE)
         stack.callback(client.leave)
-        stack.callback(close_socket, client.connect(modules, (1, 2)))
+        stack.callback(close_socket, client.connect((*modules, *SOON), (1, 2)))
         yield
 
 

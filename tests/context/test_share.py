@@ -135,9 +135,15 @@ def nested(workers: int) -> list[int]:
 def test_numpy_uses_the_share(workers: int) -> None:
     share = 8 // workers
     with Pool(workers) as pool:
+        assert not pool.submit(looked).result()
         # OpenBLAS takes no more threads than there are CPUs, whatever the environment says.
         assert pool.submit(blas).result() == [min(share, CPUS)]
         assert pool.submit(nested, 8).result() == [1]
+
+
+def looked() -> bool:
+    """Whoever forked this worker has looked for such libraries."""
+    return share._found is not None
 
 
 @warm.afresh()
@@ -145,6 +151,7 @@ def test_numpy_that_is_there_already() -> None:
     """threadpoolctl tells it: the environment comes too late."""
     with Pool(8, preload=["numpy"]) as pool:
         assert pool.submit(blas).result() == [1]
+        assert pool.submit(looked).result(), "the zygote has, for all its workers"
     with Pool(8, mp_context=multiprocessing.get_context("fork")) as pool:
         assert pool.submit(blas).result() == [1]
 

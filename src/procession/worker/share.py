@@ -2,7 +2,8 @@
 
 n workers that each run a matrix product on all cores are slower than one: n times the threads fight for the same
 cores. So the threads of such libraries are limited to the share of the worker. What is not loaded yet reads the
-environment when it is; what is (`preload`, a forked parent) is told by threadpoolctl, if that is installed.
+environment when it is; what is (`preload`, a forked parent) is told by threadpoolctl, if that is installed. To look for
+such libraries takes it longer than to start a worker takes the zygote, which therefore looks once, after `preload`.
 
 Laws
 1. What the program or its user has set is obeyed: a variable that is set already stays, unless it is what an outer
@@ -16,6 +17,10 @@ import os
 import sys
 
 from procession.sharing import ENVIRONMENT
+
+TYPE_CHECKING = False  # typing costs a worker milliseconds; the checkers know this name
+if TYPE_CHECKING:
+    from typing import Any
 
 INNER = (
     "OMP_NUM_THREADS",
@@ -31,7 +36,21 @@ INNER = (
 _WITH_THREADS = ("numpy", "scipy", "torch", "sklearn")
 """Who is not here has loaded no such library, as a rule."""
 
+_found: Any = None
+"""threadpoolctl's list of the libraries that this process had when `foresee` looked; a fork has the same."""
 _limits: object = None  # threadpoolctl's; it would undo them when it is dropped
+
+
+def foresee() -> None:
+    """In the zygote, when it has preloaded modules: look once for what each of its workers is to limit."""
+    global _found
+    if any(name in sys.modules for name in _WITH_THREADS):
+        try:
+            from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]
+
+            _found = ThreadpoolController()
+        except Exception:
+            pass  # each worker looks for itself, and fails for itself
 
 
 def take(cpus: int) -> None:
@@ -48,7 +67,7 @@ def take(cpus: int) -> None:
 def _limit(cpus: int) -> None:
     global _limits
     try:
-        from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+        from threadpoolctl import threadpool_limits
     except ImportError:
         return
-    _limits = threadpool_limits(cpus)
+    _limits = threadpool_limits(cpus) if _found is None else _found.limit(limits=cpus)

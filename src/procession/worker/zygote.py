@@ -229,11 +229,12 @@ class _Zygote:
     def _preload(self, names: list[str], path: list[str]) -> list[tuple[str, str]]:
         import gc
 
-        from procession.worker import boot, preloading
+        from procession.worker import boot, preloading, share
 
         sys.path[:] = path
         armed = boot.arm(LIFELINE)  # race C
         failed = preloading.load(names)
+        share.foresee()
         if armed is not None:
             os.close(armed)
         gc.freeze()
