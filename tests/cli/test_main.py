@@ -217,6 +217,8 @@ def test_a_difference_ends_with_status_one(monkeypatch: pytest.MonkeyPatch, caps
         return [stdlib.analyse(file) for file in reversed(files)], 1.0, 2
 
     monkeypatch.setattr(stdlib, "parallel", backwards)
+    library = stdlib.library
+    monkeypatch.setattr(stdlib, "library", lambda every: library(20 * every))
     assert main([*QUICK, "--part", "stdlib"]) == 1
     out = capsys.readouterr().out
     assert "FAILED" in out

@@ -38,6 +38,7 @@ def copied(monkeypatch: pytest.MonkeyPatch) -> Any:
 def nothing_is_kept() -> Iterator[None]:
     """After each test no arena is known, open or mapped."""
     gc.collect()
+    gc.freeze()  # each of the others looks at what this test has made, and not at pytest
     before, mapped = len(forksafe.owned()), maps(os.getpid())
     yield
     gc.collect()
@@ -101,7 +102,7 @@ def test_tables(name: str, make: str) -> None:
     def copy(n: int) -> Any:
         return getattr(library, make)(columns)
 
-    for got in Pipeline(Stage(copy), Stage(work.same), Stage(work.same)).run(range(3)):
+    for got in Pipeline(Stage(copy), Stage(work.same)).run(range(3)):
         assert got.equals(table)
 
 

@@ -1,7 +1,7 @@
 """A signal every 0.3 ms that raises in the main thread, while it puts and takes. Prints how often it struck.
 
-Run as `python -m tests.spinoff.storm [key|sticky|unordered|bytes|batch|rate]`; fails when an item or a result was lost,
-or ran twice.
+Run as `python -m tests.spinoff.storm ROUNDS [key|sticky|unordered|bytes|batch|rate]`; fails when an item or a result
+was lost, or ran twice.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ from procession import spinoff
 from procession.driver.threads import ThreadEngine
 
 ITEMS = 1500
-ROUNDS = 8
 PERIOD = 0.0003
 
 WORDS: dict[str, dict[str, Any]] = {
@@ -94,5 +93,5 @@ def main(words: dict[str, Any]) -> int:
 
 if __name__ == "__main__":
     spinoff._make_engine = lambda backend, workers, config: ThreadEngine(workers, config)
-    words = WORDS[sys.argv[1] if len(sys.argv) > 1 else ""]
-    print(sum(main(words) for _ in range(ROUNDS)))
+    words = WORDS[sys.argv[2] if len(sys.argv) > 2 else ""]
+    print(sum(main(words) for _ in range(int(sys.argv[1]))))
