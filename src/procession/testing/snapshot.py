@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import copy
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Collection, Iterable
 from typing import cast
 
 from procession.core.line import Lane, Line
@@ -30,6 +30,7 @@ from procession.core.worker import Worker
 from procession.testing.model import DONE, FAILED, ModelTask, Process
 
 Names = dict[int, int]
+_NOWHERE: Names = {}
 Key = tuple[object, ...]
 
 
@@ -78,10 +79,19 @@ def copy_tasks(tasks: Iterable[object], memo: dict[int, ModelTask]) -> list[Mode
     return copies
 
 
+def _copier(slots: Iterable[str]) -> Callable[[object, object], None]:
+    """A function that copies these attributes of its second argument to its first: a walk copies a million workers."""
+    made: dict[str, Callable[[object, object], None]] = {}
+    exec("def copied(new, old):\n" + "".join(f"    new.{name} = old.{name}\n" for name in slots), made)
+    return made["copied"]
+
+
+_copy_slots = _copier(Worker.__slots__)
+
+
 def _copy_worker(worker: Worker, memo: dict[int, ModelTask]) -> Worker:
     new = Worker.__new__(type(worker))
-    for name in Worker.__slots__:
-        setattr(new, name, getattr(worker, name))
+    _copy_slots(new, worker)
     new.inflight = TaskQueue(copy_tasks(worker.inflight, memo))
     new.open_leases, new.story = worker.open_leases.copy(), worker.story.copy()
     new.unwanted, new.mortal = {}, set()
@@ -90,7 +100,8 @@ def _copy_worker(worker: Worker, memo: dict[int, ModelTask]) -> Worker:
         new.unwanted[id(known)] = known
         if id(each) in worker.mortal:
             new.mortal.add(id(known))
-    new.sentence = copy.copy(worker.sentence)
+    if worker.sentence is not None:
+        new.sentence = copy.copy(worker.sentence)
     return new
 
 
@@ -114,7 +125,7 @@ def core_key(core: PoolCore) -> Key:
 def order(core: PoolCore, processes: dict[int, Process]) -> list[tuple[Key, int]]:
     """The workers, sorted by what can be said of them without naming anything; with that."""
     places = [
-        {wid: place for place, wid in enumerate(index)}
+        {wid: place for place, wid in enumerate(index)} if index else _NOWHERE
         for index in (
             *(core.hungry, core.waking, core.thirsty, core.stealable, core.watched, core.withdrawing),
             *(core.line.bound, core.bereaved),
@@ -188,8 +199,10 @@ def line_key(core: PoolCore, names: Names) -> Key:
     return (tuple(lanes), tasks_key([task for _, _, task in delayed], names), len(core.sweeps))
 
 
-def tasks_key(tasks: Iterable[object], names: Names) -> Key:
+def tasks_key(tasks: Collection[object], names: Names) -> Key:
     """Tasks with what a cancel may ask of them."""
+    if not tasks:
+        return ()
     return tuple(
         [
             (
@@ -204,7 +217,7 @@ def tasks_key(tasks: Iterable[object], names: Names) -> Key:
                 -1 if task.home is None else task.home.first,
                 *[names.setdefault(item, len(names)) for item in task.items],
             )
-            for task in cast("Iterable[ModelTask]", tasks)
+            for task in cast("Collection[ModelTask]", tasks)
         ]
     )
 
@@ -213,6 +226,8 @@ def worker_key(worker: Worker | None, names: Names) -> Key:
     """What a worker has in hand."""
     if worker is None:
         return ()
+    if not worker.unwanted:
+        return (tasks_key(worker.inflight, names), (), ())
     unwanted = [
         [id(task) == each or (task.group is not None and id(task.group) == each) for task in worker.inflight]
         for each in worker.unwanted
@@ -239,9 +254,13 @@ def process_key(process: Process | None, newest: int, modulus: int, names: Names
                 () if frame is None else (age(frame[0]), tuple([tuple(map(name, spec)) for spec in frame[1]]))
                 for frame in process.frames
             ]
-        ),
-        tuple(map(age, process.tokens)),
-        tuple([(kind, name(a), name(b)) if kind in (DONE, FAILED) else (kind, a, b) for kind, a, b in process.results]),
+        )
+        if process.frames
+        else (),
+        tuple(map(age, process.tokens)) if process.tokens else (),
+        tuple([(kind, name(a), name(b)) if kind in (DONE, FAILED) else (kind, a, b) for kind, a, b in process.results])
+        if process.results
+        else (),
         () if current is None else (age(current[0]), tuple([(name(a), name(b)) for a, b in current[1]])),
         process.done,
         -1 if process.held is None else age(process.held),
