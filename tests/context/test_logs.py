@@ -115,6 +115,29 @@ def test_tasks_are_told_apart(kept: Kept) -> None:
     assert all(len(texts) == 2 and texts[0] == texts[1] for texts in by_task.values())
 
 
+def test_a_task_is_one_though_what_lies_behind_it_is_taken_back(kept: Kept, tmp_path: Path) -> None:
+    """Another worker idles while this one waits in the middle of its task, and runs the rest of its lease."""
+    gate = tmp_path / "gate"
+
+    def task(n: int) -> int:
+        log(n)
+        while n == 0 and not gate.exists():
+            time.sleep(0.01)
+        log(n)
+        return n
+
+    with Pool(2) as pool:
+        results = pool.imap(task, range(8), chunksize=4, ordered=False)
+        others = [next(results) for _ in range(7)]
+        gate.touch()
+        assert sorted([*others, *results]) == list(range(8))
+    names = defaultdict(set)
+    for record in kept.records:
+        names[record.getMessage()].add(record.procession_task)  # type: ignore[attr-defined]
+    assert all(len(each) == 1 for each in names.values()), names
+    assert len(set.union(*names.values())) == 8
+
+
 def test_an_exception_travels_with_its_traceback(kept: Kept) -> None:
     def task() -> None:
         try:

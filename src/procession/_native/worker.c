@@ -34,6 +34,7 @@ typedef struct {
     uint64_t at; /* bytes of the task ring that have been read */
     uint64_t began_ns; /* the lease, or 0: between two */
     unsigned items; /* run of the lease */
+    uint32_t item;  /* the number after that of the item that was taken last */
     unsigned mode; /* the last OUT_MODE */
     bool mode_told;
     bool urgent; /* what is being published ends a lease, and is to be decoded */
@@ -351,6 +352,7 @@ static int run_items(worker_ring_t *self, hands_t *hands) {
             put_end(self, &pen);
             return end_out(self, &pen, true);
         }
+        self->item = record->first + i + 1;
         bool ends = record->last && i + 1 == record->count;
         if (self->timed) time_began(self);
         PyObject *value =
@@ -527,9 +529,10 @@ static PyObject *w_times(PyObject *object, PyObject *memory) {
     Py_RETURN_NONE;
 }
 
-/* place() -> the number of the item that this worker is at, or comes to next; no other has the same. */
+/* place() -> the number of the item that this worker is at, or was at last; no other has the same. The claim word would
+ * not do: it moves on when the parent takes back what lies behind this item. */
 static PyObject *w_place(PyObject *object, PyObject *unused) {
-    return PyLong_FromUnsignedLong(forked ? 0 : (uint32_t)ring_place(&((worker_ring_t *)object)->ring));
+    return PyLong_FromUnsignedLong(forked ? 0 : ((worker_ring_t *)object)->item);
 }
 
 /* --------------------------------------------------------------------------------------------------------- the type */
