@@ -155,7 +155,7 @@ BOUNDS = (
     Scenario("turns and a call, smaller", 2, (("turns", 2), ("calls", 1)), sizes=(1,)),
     Scenario("turns, too long, a cancel that kills, cancelled", 1, (("turns", 2),), ("cancel",), **TOO_LONG),
 )
-"""What is walked by default: some forty seconds of one core. Nine of them are in DEEP_BOUNDS with an item, or an event, more."""
+"""What is walked by default: some forty seconds of one core. Nine are in DEEP_BOUNDS with an item or an event more."""
 
 DEEP_BOUNDS = (
     Scenario("a call and a chunk of three, a crash", 2, (("calls", 1), ("chunk", 3)), crashes=1),
