@@ -80,7 +80,6 @@ class Handover(ABC):
         self._head, self._since = -1, 0.0  # the item that finished ones were seen waiting for, and since when
         self.lock = threading.RLock()
         self.bell = Bell()  # for takers
-        self.keen = False  # takers want to hear of each outcome, not only of one whose turn it is
         self._poster = 0  # the thread that pumps, or 0
         self._telling = False
         self._asked = False  # somebody wants a pump since the last look at what may start
@@ -120,7 +119,7 @@ class Handover(ABC):
             self.look_at_head()
         if flow.starts or self.gate is not None:
             self.pump()
-        if self.bell.sleepers and (self.keen or flow.ready or flow.ended):
+        if self.bell.sleepers and (flow.ready or flow.ended):
             self.bell.ring()
 
     def _came(self, index: int, weight: int, start: int = 0, run: list[Any] | None = None) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, Never
 
 from procession import cpu, options
 from procession.backends.unstruck import unstruck
-from procession.observe.progress import Meter, Progress, check_progress
+from procession.observe.progress import Progress, check_progress
 from procession.on_error import check_on_error
 from procession.pipeline_bounds import Keeper, Widths
 from procession.pipeline_passing import join
@@ -185,14 +185,20 @@ class Pipeline(Generic[Item, Result]):
         seed: `rng()` and `np_rng()` give an item at a stage the same random numbers whenever it runs with this seed, by
             its place in the input and among the outputs of stages with `many`. A stage with `batch` has none: calling
             them there is an error.
-        progress: True for a bar (needs the extra "progress"), or a callable `progress(done, total)`, of items.
+        progress: as of `Pool.imap`, of items all that became of which was handed over; a bar has a line for each stage.
         """
         options.refuse_words("run", wrong, RUN_MEANT)
         options.check_iterables("run", (items,))
+        return self._run(items, on_error, live, seed, progress, waits=True)
+
+    def _run(
+        self, items: Iterable[Any], on_error: OnError, live: bool, seed: int | None, progress: Progress, *, waits: bool
+    ) -> PipelineStream[Any]:
         check_on_error(on_error)
         check_progress(progress)
         check_seed(seed)
-        way_out = self._begin(iter(items), on_error, seed, Meter(progress, total_of((items,)), "pipeline"))
+        way_out = self._begin(iter(items), on_error, seed)
+        way_out.conductor.watch(progress, total_of((items,)), waits)
         stream: PipelineStream[Any] = PipelineStream(way_out)  # from here on, what is not returned is closed
         conductor = way_out.conductor
         conductor.source.live = live
@@ -229,13 +235,14 @@ class Pipeline(Generic[Item, Result]):
         """
         options.refuse_words("arun", wrong, RUN_MEANT)
         if not isinstance(items, AsyncIterable):
-            inner = self.run(items, on_error=on_error, live=live, seed=seed, progress=progress)
+            inner = self._run(items, on_error, live, seed, progress, waits=False)
             way_out, inner._exit = inner._exit, None  # type: ignore[assignment]  # taken over
             return AsyncPipelineStream(way_out, None)
         check_on_error(on_error)
         check_progress(progress)
         check_seed(seed)
-        way_out = self._begin(iter(()), on_error, seed, Meter(progress, None, "pipeline"))
+        way_out = self._begin(iter(()), on_error, seed)
+        way_out.conductor.watch(progress, None, waits=False)
         conductor = way_out.conductor
         conductor.source.live = True
         stream: AsyncPipelineStream[Any] = AsyncPipelineStream(way_out, Feed(conductor, aiter(items)))
@@ -266,7 +273,7 @@ class Pipeline(Generic[Item, Result]):
         for work in works:
             work.engine.shutdown(wait=True, cancel=False)
 
-    def _begin(self, items: Iterator[Any], on_error: OnError, seed: int | None, meter: Meter) -> Exit:
+    def _begin(self, items: Iterator[Any], on_error: OnError, seed: int | None) -> Exit:
         own = self._kept is None
         works: Sequence[Work] = self._make_works() if self._kept is None else self._kept
         widths = None
@@ -281,7 +288,7 @@ class Pipeline(Generic[Item, Result]):
             conductor.args = {}
             conductor.context = copy_context()
         self._running.add(conductor)
-        self._latest = Exit(conductor, on_error, meter)
+        self._latest = Exit(conductor, on_error)
         return self._latest
 
     def _make_works(self) -> list[Work]:

@@ -21,9 +21,11 @@ from time import monotonic_ns
 from typing import TYPE_CHECKING, Any
 
 from procession.backends.joinable import JoinableThread
+from procession.backends.saying import say
 from procession.core.journey import Journey
 from procession.core.journey_node import Node, Start
 from procession.core.rules import SECOND
+from procession.observe.progress import OFF, Meter
 from procession.pipeline_bounds import Keeper
 from procession.pipeline_calls import Calls
 from procession.pipeline_source import Source
@@ -34,6 +36,10 @@ from procession.waiting import Bell
 
 if TYPE_CHECKING:
     from _contextvars import Context
+
+    from procession.observe.lines import Sight
+    from procession.observe.progress import Progress
+    from procession.watching import Crew
 
 _NO_WORDS: dict[str, Any] = {}
 
@@ -61,6 +67,10 @@ class Conductor:
         self._cancelled = False  # what was out has been cancelled
         self.seeded: int | None = None
         self.context: Context | None = None  # in which it was begun, where somebody may ask
+        self.meter: Meter = OFF
+        self.total: int | None = None  # so many items there will be, where that is known
+        self.keen = False  # see `observe.progress.Source`
+        self._crew: Crew | None = None
         self._pid = os.getpid()
         self.thread = JoinableThread(self._serve, "procession-pipeline")
 
@@ -90,7 +100,7 @@ class Conductor:
 
     def stirred(self) -> bool:
         """Whether a sleeping taker should look."""
-        return self.ready or self.due()
+        return self.ready or self.due() or self.keen
 
     def poke(self) -> None:
         """Have the conductor look."""
@@ -232,6 +242,38 @@ class Conductor:
         self.seeded = seed
         self._calls.functions = [work.surrounded(seed) for work in self.works]
 
+    # -- progress ----------------------------------------------------------------------------------------------------
+
+    def watch(self, progress: Progress, total: int | None, waits: bool = True) -> None:
+        """Show it from now on, if that is wanted."""
+        if progress is False:
+            return
+        from procession.observe.progress import begin
+        from procession.watching import Crew
+
+        self.total = total
+        self._crew = Crew(self.works)
+        try:
+            self.meter = begin(progress, self, "pipeline", say, waits=waits)
+        except BaseException:  # the making of a bar of another kind
+            self._finish()
+            raise
+
+    def count(self) -> tuple[int, int | None, bool]:
+        """See `observe.progress.Source`: an item is completed when all that became of it was handed over."""
+        journey = self.journey
+        done, admitted, closed = journey.returned, journey.admitted, journey.closed and not journey.cancelled
+        return done, admitted if closed else self.total, closed and done == admitted
+
+    def sight(self) -> Sight:
+        """See `observe.progress.Source`."""
+        assert self._crew is not None
+        return self._crew.sight(self.count(), self.journey.stations)
+
+    def call_taker(self) -> None:
+        """See `observe.progress.Source`."""
+        self.bell.ring()
+
     # -- the end -----------------------------------------------------------------------------------------------------
 
     def close(self) -> None:
@@ -239,6 +281,7 @@ class Conductor:
 
         By the conductor's own (a key function, or the collector in the middle of a step) it is only noted.
         """
+        self.meter.freeze()
         self._closing = True
         if threading.get_ident() != self.thread.ident:
             with self.lock:

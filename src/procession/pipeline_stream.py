@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from procession.core.flow import NOTHING
 from procession.coroutines import Task, beside
-from procession.observe.progress import Meter
 from procession.on_error import no_end
 from procession.pipeline_passing import place_of
 from procession.pipeline_run import Conductor
@@ -29,11 +28,10 @@ class Exit:
     An interrupted taker leaves what it did not return; see `stream_outlet.Outlet`.
     """
 
-    def __init__(self, conductor: Conductor, on_error: OnError, meter: Meter) -> None:
+    def __init__(self, conductor: Conductor, on_error: OnError) -> None:
         self.conductor = conductor
         self.touched = False  # somebody has asked for an output, or closed it
         self._on_error: OnError = on_error
-        self._meter = meter
         self._last: BaseException | None = None  # a failure that ends it, and has not been raised yet
 
     def next(self) -> Any:
@@ -53,8 +51,8 @@ class Exit:
                     conductor.pull()
                 with conductor.lock:
                     node = conductor.journey.take()
-                if self._meter:
-                    self._meter.report(conductor.journey.returned)
+                if conductor.keen:
+                    conductor.meter.report()
                 if node is NOTHING:
                     if conductor.ended:
                         self._end()
@@ -108,7 +106,7 @@ class Exit:
         if self._last is None and not conductor.journey.cancelled:
             self._last, source.error = source.error, None
         error = self._last
-        self._meter.close()
+        conductor.meter.close()
         if error is None:
             conductor.poke()
             raise StopIteration
@@ -124,13 +122,14 @@ class Exit:
         self.touched = True
         self._last = None
         self.conductor.close()
-        self._meter.close()
+        self.conductor.meter.close()
 
     def drop(self, stream: object) -> None:
         """Nobody has the stream any more."""
         if not self.touched:
             text = "a run of a pipeline was never iterated; its work is cancelled"
             warnings.warn(text, RuntimeWarning, stacklevel=3, source=stream)
+        self.conductor.meter.drop()
         self.conductor.abandon()
 
     def stats(self) -> PipelineStats:
@@ -160,8 +159,12 @@ class PipelineStream(Iterator[Result]):
 
     def __next__(self) -> Result:
         way_out = self._exit
-        while (value := way_out.next()) is NOTHING:
-            way_out.conductor.bell.sleep(way_out.conductor.stirred)
+        try:
+            while (value := way_out.next()) is NOTHING:
+                way_out.conductor.bell.sleep(way_out.conductor.stirred)
+        except KeyboardInterrupt:
+            way_out.conductor.meter.interrupt()
+            raise
         return value  # type: ignore[no-any-return]
 
     def stats(self) -> PipelineStats:

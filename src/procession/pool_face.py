@@ -185,7 +185,7 @@ class PoolFace(PoolStreams):
             (the same in each run of a program); or a callable that is given 1, 2, ... and returns seconds. Else none.
         priority: higher first. A point is worth a second of waiting.
         name: what messages, stats and timelines call the tasks.
-        progress: for its map, imap and aimap, see `imap`.
+        progress: for its map, imap, aimap and stream, see `imap`; what they are told themselves goes before.
         seed: as `imap` has it, for its map, imap and aimap; and for its submit and acall, by how many calls were
             submitted through this view before (and through those made of it that say no other seed).
         capture: True: what a task has come to is a `Captured`: the value, and what it has written to stdout and stderr,

@@ -71,6 +71,7 @@ class PoolStreams(Executor, ABC):
         timeout: seconds from this call within which results may be waited for; then TimeoutError.
         chunksize: items a worker is given at once; None: by measured time. It changes nothing but speed.
         buffersize: items taken in and not yet yielded, at most; None: all.
+        Its progress is shown by `options(progress=...)`.
 
         Every item before the first failure comes out; the error is raised at its place and ends the iterator; what
         waits is cancelled then, what runs finishes.
@@ -127,7 +128,12 @@ class PoolStreams(Executor, ABC):
             per second, a hundredth of a second's worth). Further runs count.
         seed: `rng()` and `np_rng()` give an item the same random numbers whenever it runs with this seed, by its place
             in the input, whatever the backend, the workers and the chunks, and after a retry.
-        progress: True for a bar (needs the extra "progress"), or a callable `progress(done, total)`.
+        progress: True for a bar on a terminal (needs the extra "progress"), a line in a notebook, nothing elsewhere:
+            items that are completed, taken or not, how fast, how long it will take, errors, what the workers are at. A
+            class like `tqdm`, what makes one (`partial(tqdm, desc="x")`), or one that is made: it is given the total,
+            updated, and closed at the end, by a thread. Or a callable `progress(done, total)` (total None: not known
+            yet), called by whoever takes, ten times a second at most, and with the last number. What of these raises is
+            logged, and not used any more. See docs/seeing.md.
 
         The iterator has `close()`, and is a context manager that closes it.
         """
@@ -207,6 +213,8 @@ class PoolStreams(Executor, ABC):
         is for its begin. `retries` are further runs from the beginning, that are for the whole stream: what had come
         already is skipped, so it must yield the same again.
 
+        `options(progress=...)` counts the values that it yields.
+
         A pool that is shut down starts no further turn: then RuntimeError comes behind what had been yielded, and the
         generator is closed.
 
@@ -225,7 +233,7 @@ class PoolStreams(Executor, ABC):
                 "a view with a seed has no stream(): a generator has no place among others; begin a random.Random in it"
             )
         options.check_fn(fn)
-        made = stream_generator.stream(self._engine, fn, args, kwargs, self._name, self._rules)
+        made = stream_generator.stream(self._engine, fn, args, kwargs, self._name, self._rules, self._progress)
         return kept_by(made, self._pool())
 
     def _capturing(self, fn: Callable[..., T]) -> Callable[..., T]:
@@ -252,7 +260,8 @@ class PoolStreams(Executor, ABC):
 
             options.check_fn(fn)
             rerun = Rerun(fn, self._name or name_of(fn), self._pool()._config, words["seed"])
-        return streams.Words(progress=progress or self._progress, rules=self._rules, rerun=rerun, **words)
+        shown = self._progress if progress is False else progress
+        return streams.Words(progress=shown, rules=self._rules, rerun=rerun, **words)
 
     def _stream(self, call: str, fn: Callable[..., T], iterables: Iterable[Any], words: Words) -> Stream[T]:
         from procession import streams

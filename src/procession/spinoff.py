@@ -15,11 +15,11 @@ from procession.backends.base import Engine, WorkerConfig
 from procession.core.flow import NOTHING
 from procession.errors import Full
 from procession.handover import SinkFuture
-from procession.observe.progress import Meter, Progress
+from procession.observe.progress import Progress
 from procession.on_error import OnError
 from procession.options import Backend, Overflow
 from procession.policies import rules_of
-from procession.spinoff_core import SpinCore, Words, funnel_of
+from procession.spinoff_core import Words, funnel_of
 from procession.spinoff_outlet import SpinOutlet
 from procession.spinoff_stats import SpinOffStats, stats_of
 
@@ -94,7 +94,7 @@ class SpinOff(Generic[Item, Result]):
         put before it (those that were dropped count).
     setup, initializer, initargs: run once in each worker before its first item; setup's context manager is left when
         the worker ends in order, and what that raises comes out of `join` or the end of the with block.
-    progress: False, a callable `progress(done, total)` (total None until closed), or True for a bar.
+    progress: as of `Pool.imap`; the total is None until it is closed, and a callable is called on one thread of it.
     name: what messages call it.
     timeout, queue_timeout, grace, retries, retry_on, backoff, priority: for each item, see `Pool.options`.
     capture: True: a result is a `Captured`, which has what was written as well; see `Pool.options`. Not with `batch`.
@@ -211,7 +211,7 @@ class SpinOff(Generic[Item, Result]):
         config = spinoff_words.worker_config(setup, initializer, initargs)
         engine = _make_engine(backend, workers, config)
         function = spinoff_gate.function(engine, fn, name, setup is not None, words)
-        self._core = core = SpinCore(engine, function, words, Meter(progress, None, function.name))
+        self._core = core = spinoff_gate.core(engine, function, words, progress)
         spinoff_gate.keep(core, fn, config)
         self._outlet = SpinOutlet(core) if words.iterate else None
         self._funnel = funnel_of(core)

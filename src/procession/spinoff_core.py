@@ -32,7 +32,7 @@ from procession.core.rules import SECOND, Rules
 from procession.errands import Errands
 from procession.errors import TaskTimeout
 from procession.handover import Handover, SinkFuture, Unsent
-from procession.observe.progress import Meter
+from procession.observe.progress import OFF, Meter
 from procession.options import Overflow
 from procession.record import record
 from procession.surroundings import here
@@ -70,7 +70,7 @@ class Words:
 class SpinCore(Handover):
     """See the module."""
 
-    def __init__(self, engine: Engine, function: Function, words: Words, meter: Meter) -> None:
+    def __init__(self, engine: Engine, function: Function, words: Words) -> None:
         passes = not words.iterate and words.on_result is None
         flow = FlowCore(words.maxsize or UNBOUNDED, ordered=words.ordered and not passes)
         bounded = words.buffer_bytes is not None and not passes  # what passes does not wait
@@ -78,7 +78,7 @@ class SpinCore(Handover):
         super().__init__(engine, flow, Ledger(words.buffer_bytes or 1, first) if bounded else None)
         self.function = function
         self.words = words
-        self.meter = meter
+        self.meter: Meter = OFF  # see watching.py
         self.known_as("SpinOff", function.name)
         self.open: dict[int, SinkFuture] = {}
         self.room = Bell()  # for those who put
@@ -166,8 +166,6 @@ class SpinCore(Handover):
             self.errands.post(self.deliver)
         if self.owed:
             self.errands.post(self._tell_owed)
-        if self.meter:
-            self.errands.post(self._report)
         if self.bell.sleepers and (flow.ready or flow.ended):
             self.bell.ring()
         if self.room.sleepers and (flow.room > 0 or flow.closed or idle or self.stalled()):
@@ -187,7 +185,7 @@ class SpinCore(Handover):
     def retire(self) -> None:
         """Everything has its outcome and nothing comes: the workers may go. `stir` has posted all errands."""
         if self.meter:
-            self.errands.post(lambda: self._report(last=True))
+            self.errands.post(self.meter.close)
         self.retired = True
         self.errands.close()
         self.engine.shutdown(wait=False, cancel=False)
@@ -246,14 +244,6 @@ class SpinCore(Handover):
             on_error(failure_of(self, future))
         elif on_error == "raise":
             say(logging.ERROR, "%s failed on item %d", self.function.name, future.index, error=error)
-
-    def _report(self, last: bool = False) -> None:
-        flow = self.flow
-        if flow.closed:
-            self.meter.total = flow.admitted
-        self.meter.report(flow.finished)
-        if last:
-            self.meter.close()
 
     # -- putting ---------------------------------------------------------------------------------------------------
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from procession import options, spinoff_words
 from procession.backends.base import Engine, Function, WorkerConfig
@@ -20,6 +20,9 @@ from procession.streams import check_positive
 from procession.surroundings import here, surrounded
 from procession.worker.chance import check_seed
 from procession.worker.stages import Batch, PickledBatch
+
+if TYPE_CHECKING:
+    from procession.observe.progress import Progress
 
 
 def check(fn: Any, workers: Any, words: Words, progress: Any) -> None:
@@ -61,6 +64,17 @@ def function(engine: Engine, fn: Callable[..., Any], name: str | None, with_stat
         if (around := here(engine)) is not None:
             return cast("Function", surrounded(engine, called, around, name, with_state))
     return engine.function(called, name, with_state=with_state, many=True)
+
+
+def core(engine: Engine, function: Function, words: Words, progress: Progress) -> SpinCore:
+    """What is behind a SpinOff; watched, if its progress is wanted."""
+    if progress is False:
+        return SpinCore(engine, function, words)
+    from procession.watching import WatchedSpin
+
+    watched = WatchedSpin(engine, function, words)
+    watched.watch(progress)
+    return watched
 
 
 def keep(core: SpinCore, fn: Callable[..., Any], config: WorkerConfig) -> None:

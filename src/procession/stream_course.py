@@ -18,18 +18,21 @@ from collections.abc import Callable, Generator, Hashable, Iterator, Sequence
 from concurrent.futures import CancelledError
 from itertools import islice
 from time import perf_counter_ns
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from procession.backends.base import Engine, Function
 from procession.core.flow import NOTHING, UNBOUNDED, FlowCore
 from procession.core.gate import Gate
 from procession.gatekeeper import Gatekeeper
 from procession.handover import StreamChunk, Unsent
-from procession.observe.progress import Meter
+from procession.observe.progress import OFF, Meter
 from procession.pacing import SharedPace, paced
 from procession.stream_bounds import NO_BOUNDS, Bounded, Bounds
 from procession.transport.aside import private
 from procession.types import Raised
+
+if TYPE_CHECKING:
+    from procession.observe.progress import Progress
 
 BLOCK = 1024
 """Items pulled at once at most."""
@@ -90,11 +93,16 @@ class Course(Bounded):
         self.kills = False  # a cancel ends what runs, too
         self.seeded = function.hides  # it takes each item's place as its last argument
         self._quiet = False  # a cancel has been carried out
-        self.meter = Meter(False)
+        self.meter: Meter = OFF
+        self.keen = False  # a taker is to call the meter's `report`
+        self.errors = 0  # that are known, where progress is shown
         self.args: dict[int, tuple[Any, ...]] | None = None  # kept where somebody may ask for them
         self._block = 1
         self._puller = False
         self._runs: dict[bool, StreamRun] = {}
+
+    def watch(self, progress: Progress, total: int | None, waits: bool = True) -> None:
+        """Show its progress: this one has none, see watching.py."""
 
     # -- taking in -------------------------------------------------------------------------------------------------
 
@@ -106,14 +114,7 @@ class Course(Bounded):
 
     def stirred(self) -> bool:
         """See `Handover.stirred`; it may be the sleeper's turn to pull, or to report progress."""
-        if super().stirred() or (self.due and not self._puller):
-            return True
-        return self.keen and self.flow.finished != self.meter.done
-
-    def watch(self, meter: Meter) -> None:
-        """Report progress there."""
-        self.meter = meter
-        self.keen = bool(meter)
+        return super().stirred() or (self.due and not self._puller) or self.keen
 
     def keep(self, rate: float) -> None:
         """Items start one by one, so many a second; before any is pulled. Raises what the engine would, if it ended."""

@@ -6,7 +6,7 @@ import functools
 import types
 import warnings
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from procession.backends.base import Engine
 from procession.backends.functions import name_of
@@ -15,6 +15,9 @@ from procession.core.rules import Rules
 from procession.record import frozen
 from procession.stream_turns import TurnCourse, start
 from procession.surroundings import here
+
+if TYPE_CHECKING:
+    from procession.observe.progress import Progress
 
 R = TypeVar("R", covariant=True)
 
@@ -48,11 +51,19 @@ def stream(
     kwargs: Mapping[str, Any],
     name: str | None,
     rules: Rules | None,
+    progress: Progress = False,
 ) -> GeneratorStream[Any]:
     """Start it, and return its iterator."""
     check_not_async(fn)
     engine.obey()
-    course = TurnCourse(engine, fn, args, kwargs, name or name_of(fn), rules, here(engine))
+    parts = (engine, fn, args, kwargs, name or name_of(fn), rules, here(engine))
+    if progress is False:
+        course = TurnCourse(*parts)
+    else:
+        from procession.watching import WatchedTurns
+
+        course = watched = WatchedTurns(*parts)
+        watched.watch(progress)
     made: GeneratorStream[Any] = GeneratorStream(course)  # from here on, what is not returned is closed
     try:
         start(course)
@@ -163,7 +174,7 @@ class GeneratorStream(Iterator[R], AsyncIterator[R]):
         if not self._touched:
             text = f"a stream of {course.name} was never iterated; its generator is closed"
             warnings.warn(text, RuntimeWarning, stacklevel=2, source=self)
-        course.close()
+        course.drop()
 
 
 __all__ = ["GeneratorStats", "GeneratorStream", "stream"]

@@ -44,7 +44,7 @@ class Outlet:
                     outcome = flow.take()
                     index = flow.place - 1
                 if course.keen:
-                    course.meter.report(flow.finished)
+                    course.meter.report()
                 if outcome is NOTHING:
                     if flow.ended:
                         self._end()
@@ -123,3 +123,10 @@ class Outlet:
         self._last = None
         self._shut()
         self.course.meter.close()
+
+    def drop(self) -> None:
+        """`close`, by a finalizer, in whatever thread that runs."""
+        self.course.meter.drop()
+        self.touched = True
+        self._last = None
+        self._shut()

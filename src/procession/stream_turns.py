@@ -300,6 +300,10 @@ class TurnCourse:
             self._finish()
         self.bell.ring()
 
+    def drop(self) -> None:
+        """The same, by a finalizer."""
+        self.close()
+
     def stop(self) -> None:
         """Have what runs end, and then, or now, the generator."""
         self.unwanted = True

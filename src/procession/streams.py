@@ -19,7 +19,7 @@ from procession.backends.base import Engine, Function
 from procession.backends.unstruck import unstruck
 from procession.core.flow import NOTHING
 from procession.core.rules import Rules
-from procession.observe.progress import Meter, Progress, check_progress
+from procession.observe.progress import Progress, check_progress
 from procession.on_error import OnError, check_on_error
 from procession.pacing import check_rate
 from procession.record import record
@@ -91,10 +91,11 @@ def map_(
     if buffersize is not None and buffersize < 1:
         raise ValueError("buffersize must be None or > 0")
     check_progress(progress)
-    course = Course(engine, function, iterables, bounds=Bounds(window=buffersize, chunksize=chunksize))
+    bounds = Bounds(window=buffersize, chunksize=chunksize)
+    course = _kind_of(progress, goes_on=False)(engine, function, iterables, bounds=bounds)
     course.rules = rules
     course.known_as("map", function.name)
-    course.watch(Meter(progress, total_of(iterables), function.name))
+    course.watch(progress, total_of(iterables))
     try:
         if buffersize is None:
             course.take_all()
@@ -124,15 +125,15 @@ def _results(runs: Generator[list[Any], None, None]) -> Generator[Any, None, Non
 
 def _runs(course: Course, deadline: float | None, *, lazy: bool) -> Generator[list[Any], None, None]:
     """Outcomes in order, some at a time, the last of them first. Whoever meets a Raised throws its error in here."""
-    flow, meter = course.flow, course.meter
+    flow = course.flow
     try:
         while True:
             course.refuse_foreign()
             if course.due:
                 course.fill()
             run = course.next_run(lazy)
-            if meter:
-                meter.report(flow.finished)
+            if course.keen:
+                course.meter.report()
             if run is not None:
                 yield run
             elif flow.ended:
@@ -141,9 +142,21 @@ def _runs(course: Course, deadline: float | None, *, lazy: bool) -> Generator[li
                 raise TimeoutError
         if course.error is not None:
             raise course.error
+    except Exception:
+        course.errors += 1
+        raise
     finally:
         course.cancel()
-        meter.close()
+        course.meter.close()
+
+
+def _kind_of(progress: Progress, *, goes_on: bool) -> type[Course]:
+    """What is behind a stream whose progress is shown, which may go on after an error; and behind any other."""
+    if progress is False:
+        return Course
+    from procession.watching import CountingCourse, WatchedCourse
+
+    return CountingCourse if goes_on else WatchedCourse
 
 
 def total_of(iterables: Sequence[Any]) -> int | None:
@@ -217,12 +230,21 @@ def start(outlet: Outlet, words: Words) -> None:
 
 
 def make_course(
-    engine: Engine, function: Function, iterables: Sequence[Any], words: Words, single: bool | None = None
+    engine: Engine,
+    function: Function,
+    iterables: Sequence[Any],
+    words: Words,
+    single: bool | None = None,
+    waits: bool = True,
 ) -> Course:
-    """What `words` ask for, nothing pulled yet. `single`: an item is one argument, not a tuple of them."""
+    """What `words` ask for, nothing pulled yet.
+
+    single: what is fed is not what stands here, and an item of it is one argument, or a tuple of them. waits: see
+    `observe.progress.begin`.
+    """
     if not iterables:
         raise TypeError("at least one iterable is needed after the function")
-    course = Course(
+    course = _kind_of(words.progress, goes_on=True)(
         engine,
         function,
         iterables,
@@ -238,7 +260,7 @@ def make_course(
         course.keep(words.rate)
     if words.sticky:
         course.stick()
-    course.watch(Meter(words.progress, total_of(iterables), function.name))
+    course.watch(words.progress, total_of(iterables) if single is None else None, waits)
     if callable(words.on_error):
         course.args = {}
         course.rerun = words.rerun
@@ -271,8 +293,12 @@ class Stream(Iterator[R]):
     def __next__(self) -> R:
         outlet = self._outlet
         outlet.course.refuse_foreign()
-        while (value := outlet.next()) is NOTHING:
-            outlet.course.bell.sleep(outlet.course.stirred)
+        try:
+            while (value := outlet.next()) is NOTHING:
+                outlet.course.bell.sleep(outlet.course.stirred)
+        except KeyboardInterrupt:
+            outlet.course.meter.interrupt()
+            raise
         return value  # type: ignore[no-any-return]
 
     def stats(self) -> StreamStats:
@@ -300,4 +326,4 @@ def drop(outlet: Outlet, stream: object) -> None:
     if not outlet.touched and not outlet.course.engine.foreign:
         text = f"an imap of {outlet.course.function.name} was never iterated; its work is cancelled"
         warnings.warn(text, RuntimeWarning, stacklevel=3, source=stream)
-    outlet.close()
+    outlet.drop()

@@ -25,12 +25,11 @@ R = TypeVar("R", covariant=True)
 def aimap(engine: Engine, function: Function, iterables: Sequence[Any], words: Words) -> AsyncStream[Any]:
     """Start a stream and return its async iterator; see the module for who pulls."""
     if not any(isinstance(each, AsyncIterable) for each in iterables):
-        course = make_course(engine, function, iterables, words)
+        course = make_course(engine, function, iterables, words, waits=False)
         stream: AsyncStream[Any] = AsyncStream(course, words.on_error, None)
         start(stream._outlet, words)
         return stream
-    course = make_course(engine, function, [()], words, single=len(iterables) == 1)
-    course.meter.total = None
+    course = make_course(engine, function, [()], words, single=len(iterables) == 1, waits=False)
     feed = Feed(course, [_async_iterator(each) for each in iterables])
     stream = AsyncStream(course, words.on_error, feed)
     if course.gate is not None:

@@ -7,6 +7,7 @@ a task.
 from __future__ import annotations
 
 from _weakref import ref
+from functools import partial
 from itertools import count
 
 TYPE_CHECKING = False  # see `lean`
@@ -54,8 +55,7 @@ _numbers = count()
 def register(engine: Tapped) -> int:
     """This engine is to be told of taps, as long as it lives; returns its number."""
     key = id(engine)
-    # The default argument: at the end of the interpreter the names of this module may be gone before the engine.
-    _engines[key] = ref(engine, lambda _, forget=_engines.pop: forget(key, None))  # type: ignore[misc]
+    _engines[key] = ref(engine, partial(_engines.pop, key))  # C alone: nothing strikes it, and no name need be there
     return next(_numbers)
 
 

@@ -6,6 +6,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,14 @@ FLAGS = (
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Any]:
-    """The driver. Its processes come and go with the pages, so they are none of the test's own: without its mark."""
+    """The driver."""
+    with started() as chrome:
+        yield chrome
+
+
+@contextmanager
+def started() -> Iterator[Any]:
+    """A driver. Its processes come and go with the pages, so they are none of a test's own: without its mark."""
     from selenium.webdriver import Chrome, ChromeOptions
     from selenium.webdriver.chrome.service import Service
 

@@ -60,12 +60,18 @@ def test_a_notebook() -> None:
         "spins off": "with SpinOff(lambda x: x * x, workers=2) as spin:\n    spin.put_many(range(5))\nlist(spin)",
         "awaits": "await pool.acall(f, 5), [x async for x in pool.aimap(f, range(3))]",
         "streams": "def numbers():\n    yield from range(3)\nlist(pool.stream(numbers))",
+        "progress": "sum(pool.imap(abs, range(50), progress=True))",
         "the old class": "pool.submit(lambda: Point(3).x).result()",
     }
     shown = dict(zip(cells, outputs(*cells.values()), strict=True))
     assert shown.pop("fails")["error"] == "in the task"
     warned = shown.pop("warns")["stderr"]
     assert "UserWarning: warned in the task\n" in warned
+    progress = shown.pop("progress")
+    assert progress["result"] == "1225"
+    assert progress["stderr"].startswith("\rabs ━")
+    assert " 50/50 100% " in progress["stderr"]
+    assert progress["stderr"].count("\n") == 1
     assert shown == {
         "begin": {},
         "typed": {"result": "[0, 2, 4, 6]"},

@@ -293,28 +293,26 @@ def test_on_error() -> None:
     assert all(map(in_caller, seen))
 
 
-def test_progress() -> None:
-    """A `progress=` callable: in the thread that takes; what it raises comes out of `next()`, and no result is lost."""
+def test_progress(caplog: pytest.LogCaptureFixture) -> None:
+    """A `progress=` callable: in the thread that takes, or ends the stream. What it raises is logged, once."""
     seen: list[tuple[int, int | None, Place]] = []
 
     def progress(done: int, total: int | None) -> None:
         seen.append((done, total, here()))
-        if len(seen) == 1:
-            raise LookupError("progress itself")
+
+    def raises(done: int, total: int | None) -> None:
+        seen.append((done, total, here()))
+        raise LookupError("progress itself")
 
     with Pool(1) as pool:
-        stream = pool.imap(tasks.double, list(range(10)), progress=progress)
-        got = []
-        while True:
-            try:
-                got.append(next(stream))
-            except LookupError:
-                continue
-            except StopIteration:
-                break
-    assert got == [2 * n for n in range(10)]
+        assert list(pool.imap(tasks.double, list(range(10)), progress=progress)) == [2 * n for n in range(10)]
+        assert seen[-1][:2] == (10, 10)
+        first = len(seen)
+        assert list(pool.imap(tasks.double, list(range(10)), progress=raises)) == [2 * n for n in range(10)]
+    assert len(seen) == first + 1
     assert all(in_caller(place) for _, _, place in seen)
-    assert seen[-1][:2] == (10, 10)
+    wait_until(lambda: any(each.exc_info for each in caplog.records), "the log line")
+    assert [str(each.exc_info[1]) for each in caplog.records if each.exc_info] == ["progress itself"]
 
 
 # ---------------------------------------------------------------------------------------------- callbacks and on_result

@@ -51,7 +51,7 @@ FACE = (
         "replaying",
         "capturing",
     ),
-    *("handover", "waiting", "errands", "arrays", "typed", "typed_streams"),
+    *("handover", "waiting", "errands", "watching", "arrays", "typed", "typed_streams"),
 )
 
 GROUND = (
@@ -124,7 +124,7 @@ STDLIB_FENCE: Mapping[str, tuple[tuple[str, ...], str]] = {
 # package that may be used once a file for it exists.
 DEPENDENCIES: Mapping[str, tuple[str, ...]] = {
     "cloudpickle": ("transport",),
-    "rich": ("observe.progress", "cli"),
+    "rich": ("observe.terminal", "cli"),
     "ray": ("backends.ray",),
     "dask": ("backends.dask", "adapters.dask"),
     "distributed": ("backends.dask", "adapters.dask"),
@@ -394,7 +394,7 @@ GOOD_HOUSE: Mapping[str, str] = {
     "core/task.py": "from procession.core import events\nfrom ..errors import WorkerDied",
     "errors.py": "from concurrent.futures.process import BrokenProcessPool",
     "observe/__init__.py": "",
-    "observe/progress.py": "from ..core.events import deque\ndef bar():\n    from rich.progress import Progress",
+    "observe/terminal.py": "from ..core.events import deque\ndef bar():\n    from rich.live import Live",
     "testing/__init__.py": "from procession.pool import loop",
     "cli/__init__.py": "def main():\n    from procession import pool, Pool",
 }

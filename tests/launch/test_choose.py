@@ -8,6 +8,7 @@ import multiprocessing.context
 import os
 import subprocess
 import sys
+import types
 from collections.abc import Iterator
 from types import SimpleNamespace
 
@@ -50,6 +51,13 @@ def test_a_start_method_of_the_program_is_obeyed(caplog: pytest.LogCaptureFixtur
 def test_a_default_that_multiprocessing_has_fixed_by_itself_is_no_choice() -> None:
     multiprocessing.get_context()
     assert multiprocessing.get_start_method(allow_none=True) is not None
+    assert launch.choose(None).context is None
+
+
+def test_multiprocessing_that_another_thread_is_just_importing_has_chosen_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(sys.modules, "multiprocessing.context", types.ModuleType("multiprocessing.context"))
     assert launch.choose(None).context is None
 
 

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from procession import Pool, trace
 from procession.observe import packing
 from procession.observe.packing import pack
 from procession.observe.page import Finding, Findings, write_html
@@ -173,6 +174,14 @@ def test_the_policy_allows_the_page_s_own_script_and_style_and_nothing_else(tmp_
         r"https?://|\bfetch\(|XMLHttpRequest|innerHTML|\beval\b", page.replace(element(page, "data"), "")
     )
     assert not re.findall(r'<[^>]* (?:style|on\w+)="', page)
+
+
+def test_a_trace_writes_it_by_itself(tmp_path: Path) -> None:
+    with trace(tmp_path / "run.html") as traced, Pool(backend="inline") as pool:
+        assert pool.submit(divmod, 7, 2).result() == (3, 1)
+        assert isinstance(pool.submit(divmod, 7, 0).exception(), ZeroDivisionError)
+    assert len(traced.recording) == 2
+    check_same(traced.recording, (tmp_path / "run.html").read_text("utf-8"))
 
 
 def test_a_path_that_cannot_be_written_is_said(tmp_path: Path) -> None:

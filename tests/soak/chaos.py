@@ -4,7 +4,8 @@
 
 Workers are stopped and go on, and are replaced by number, age and memory; tasks hang, crash and take much memory under
 timeouts, ceilings and retries; cancels come in storms, also of what runs; in the main thread a timer raises; pools are
-asked for dumps; streams are bounded by bytes, spill and have keys; spin-offs drop; pipelines have many stages.
+asked for dumps, and traced; streams are bounded by bytes, spill and have keys; spin-offs drop; pipelines have many
+stages.
 
 Checked: each task starts at most once, or as often as its retries allow; no more of the harmless tasks fail
 (WorkerDied) than kills were made; everything else has the right answer, in order where order was promised, and has
@@ -263,7 +264,7 @@ class Chaos:
         self.out(", ".join(f"{counts[word]} {word}" for word in words))
         words = ("bounded streams", "dropping spin-offs", "spin-offs of batches", "pipelines")
         self.out(", ".join(f"{counts[word]} {word}" for word in words))
-        words = ("generators", "generators that died")
+        words = ("generators", "generators that died", "traces", "traced runs")
         self.out(", ".join(f"{counts[word]} {word}" for word in words))
         self.out(f"{killer.kills} kills, of which {killer.zygotes} rounds hit the zygote; {killer.stops} stops")
 

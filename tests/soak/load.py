@@ -18,7 +18,7 @@ from itertools import repeat
 from typing import Any
 
 from procession import MemoryLimit, Pool, SpinOff, TaskTimeout, WorkerDied
-from tests.soak import flows, live
+from tests.soak import flows, live, traces
 from tests.soak.work import (
     BALLOONS,
     CANCELLED,
@@ -177,7 +177,7 @@ class Load:
         ways = [self.submit, self.submit, self.cancel, self.imap, self.map, self.spin_one, self.spin_many, self.recycle]
         ways += [self.risk, self.storm, self.look]
         named = [(way.__name__, way) for way in ways] + [
-            (way.__name__, partial(way, self)) for way in (*flows.WAYS, *live.WAYS)
+            (way.__name__, partial(way, self)) for way in (*flows.WAYS, *live.WAYS, *traces.WAYS)
         ]
         self.threads = [
             threading.Thread(target=self._run, args=(way, f"{name}-{n}"), name=f"{name}-{n}")

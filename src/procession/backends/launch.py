@@ -187,10 +187,9 @@ def choose(mp_context: BaseContext | None, initargs: Iterable[object] = (), init
 
 def _chosen_method() -> str | None:
     """The start method that the program has set, where it differs from the default; imports nothing."""
-    context = sys.modules.get("multiprocessing.context")
-    if context is None:
+    default = getattr(sys.modules.get("multiprocessing.context"), "_default_context", None)
+    if default is None:  # or another thread is just importing it
         return None
-    default = context._default_context
     actual = default._actual_context
     if actual is None or actual is default._default_context:
         return None

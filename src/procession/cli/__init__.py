@@ -20,6 +20,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     words = parser().parse_args(argv)
     try:
+        if words.command == "report":
+            from procession.cli.report import report
+
+            return report(words.recording, words.output, show=words.open)
         from procession.cli.demo import demo
 
         return demo(words.part, quick=words.quick)
@@ -44,4 +48,16 @@ def parser() -> argparse.ArgumentParser:
     )
     demo.add_argument("--part", choices=PARTS, help="only this part")
     demo.add_argument("--quick", action="store_true", help="a tenth of the seconds, and every tenth file")
+    report = commands.add_parser(
+        "report",
+        help="make a page of a recording: timeline, charts, failures",
+        description="Makes a page of HTML of what procession.trace has recorded, and prints where it is. The page "
+        "needs no network and no other file. Ends with status 1, and says why, if the recording cannot be read or the "
+        "page not be written.",
+    )
+    report.add_argument("recording", help="what procession.trace has written: run.json or run.json.gz")
+    report.add_argument(
+        "-o", "--output", metavar="FILE", help="where the page goes; run.html beside run.json, if not said"
+    )
+    report.add_argument("--open", action="store_true", help="open it in the browser")
     return top

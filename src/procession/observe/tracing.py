@@ -37,7 +37,7 @@ TICK = 0.05
 """Seconds between two samples."""
 MOST = 100_000
 """Happenings that may wait to be made rows of; each is one task at least, and often thousands."""
-FORMATS = (".json", ".json.gz")
+FORMATS = (".json", ".json.gz", ".html")
 
 
 class trace:  # used as a function: `with procession.trace("run.json"):`
@@ -90,9 +90,14 @@ class trace:  # used as a function: `with procession.trace("run.json"):`
 
 def write(recording: Recording, path: Path) -> None:
     """In the form that the path's name asks for."""
-    from procession.observe import chrome
+    if path.name.endswith(".html"):
+        from procession.observe.page import write_html
 
-    chrome.write(recording, path)
+        write_html(recording, path)
+    else:
+        from procession.observe import chrome
+
+        chrome.write(recording, path)
 
 
 class Recorder:

@@ -15,6 +15,20 @@ from procession.streams import Stream
 from procession.streams_async import AsyncStream
 
 
+class Bar:
+    """What is like tqdm's."""
+
+    def __init__(self, total: float | None = None) -> None:
+        self.total = total
+        self.n = 0.0
+
+    def update(self, n: float | None = 1) -> None:
+        self.n += n or 0
+
+    def close(self) -> None:
+        self.total = self.n
+
+
 def calls(pool: Pool) -> None:
     assert_type(pool.submit(label, 1, prefix="Q"), Future[str])
     assert_type(pool.submit(pack, 1, weight=2.0).result(), Parcel)
@@ -45,6 +59,10 @@ def streams(pool: Pool, failures: list[Failure]) -> None:
     assert_type(pool.imap(label, range(3), window=3, key=lambda n: n % 2, sticky=True), Stream[str])
     assert_type(pool.imap(price, range(3), "abc", seed=3, rate=2.5, spill=True, buffer_bytes=3), Stream[float])
     assert_type(pool.imap(label, [1], on_error="skip", progress=True), Stream[str])
+    assert_type(pool.imap(label, [1], progress=Bar), Stream[str])
+    assert_type(pool.imap(label, [1], progress=partial(Bar, total=3)), Stream[str])
+    assert_type(pool.imap(label, [1], progress=Bar()), Stream[str])
+    assert_type(pool.imap(label, [1], progress=lambda done, total: print(done, total)), Stream[str])
     assert_type(pool.imap(label, [1], on_error=failures.append, live=True), Stream[str])
     assert_type(pool.imap(label, [1], on_error="return", ordered=False), Stream[str | BaseException])
     assert_type(pool.imap_unordered(route, [1], ["a"], [True]), Stream[list[str]])

@@ -132,12 +132,19 @@ class Chart {
     const base = new Float64Array(bins);
     for (const { colour, values } of this.layers) {
       context.fillStyle = colour(theme);
-      for (let bin = 0; bin < bins; bin++) {
-        if (!(values[bin] > 0)) continue;
-        const [low, high] = [level(base[bin]), level(base[bin] + values[bin])];
-        context.fillRect(gutter + bin * step, high, step + 0.3, Math.max(low - high, 0.5));
+      context.beginPath();
+      for (let bin = bins - 1; bin >= 0; bin--) {
+        const y = level(base[bin]);
+        context.lineTo(gutter + (bin + 1) * step, y);
+        context.lineTo(gutter + bin * step, y);
         base[bin] += values[bin];
       }
+      for (let bin = 0; bin < bins; bin++) {
+        const y = level(base[bin]);
+        context.lineTo(gutter + bin * step, y);
+        context.lineTo(gutter + (bin + 1) * step, y);
+      }
+      context.fill();
     }
     for (const { colour, values, dashed } of this.lines) {
       context.strokeStyle = colour(theme);
@@ -180,11 +187,10 @@ class Charts {
     Object.assign(this, { run, view, tracks });
     this.byOutcome = false;
     const has = (name) => run.series.some((each) => each.name === name);
-    const whole = (value) => digits(value);
-    this.busy = new Chart("Running workers", 92, whole);
-    this.waiting = has("queued") || has("ready") ? new Chart("Tasks that wait", 52, whole) : null;
+    this.busy = new Chart("Running workers", 92, amount);
+    this.waiting = has("queued") || has("ready") ? new Chart("Tasks that wait", 52, amount) : null;
     this.memory = has("memory") ? new Chart("Memory", 52, bytes) : null;
-    this.cpu = has("cpu") ? new Chart("CPUs in use", 52, whole) : null;
+    this.cpu = has("cpu") ? new Chart(`CPUs in use, of ${run.cpus}`, 52, amount) : null;
     this.switch = make("button", { type: "button", "aria-pressed": "false", click: () => this.turn() }, "By outcome");
     this.busy.head.append(this.switch);
     this.all = [this.busy, this.waiting, this.memory, this.cpu].filter(Boolean);
@@ -218,7 +224,7 @@ class Charts {
     const line = (name, values, dashed, place) =>
       values && { name, values, dashed, colour: (theme) => (place === undefined ? theme.ink : theme.classes[place]) };
     const some = (list) => list.filter(Boolean);
-    this.waiting?.show(tracks, some([layer("handed over", 4, paint("queued"))]), some([line("finished, not taken yet", paint("ready"))]));
+    this.waiting?.show(tracks, some([layer("handed over, not started", 4, paint("queued"))]), some([line("finished, not taken yet", paint("ready"))]));
     const memory = [layer("workers", 2, paint("memory")), layer("program", 3, paint("memory", { program: true }))];
     this.memory?.show(tracks, some(memory), []);
     const cpu = [layer("workers", 2, paint("cpu", { rate: true })), layer("program", 3, paint("cpu", { rate: true, program: true }))];
@@ -229,27 +235,27 @@ class Charts {
   }
 
   showBusy(found, bins) {
-    const { run, view, tracks } = this;
+    const { tracks } = this;
     const named = this.byOutcome
-      ? [{ colour: (theme) => theme.muted }, { colour: (theme) => theme.bad }]
+      ? [{ colour: (theme) => theme.classes[OTHER] }, { colour: (theme) => theme.bad }]
       : found.layers.map((_, place) => ({ colour: (theme) => theme.classes[place] }));
     const layers = named.map((each, place) => ({ ...each, values: found.layers[place] }));
     const sum = new Float64Array(bins);
     for (const { values } of layers) for (let bin = 0; bin < bins; bin++) sum[bin] += values[bin];
-    const alive = quantity(run, "workers", view, bins) ?? this.alive(bins);
+    const alive = this.alive(bins);
     this.busy.say = (bin) => this.sayBusy(bin, sum, alive);
     this.busy.show(tracks, layers, [{ name: "workers", values: alive, colour: (theme) => theme.ink }], 1);
   }
 
-  /** Without samples: from when workers began and ended. */
+  /** How many workers there are, from when they began and ended. */
   alive(bins) {
     const { run, view } = this;
     const made = new Float64Array(bins);
     const scale = bins / view.length;
     for (const [, , , started, ended] of run.workers) {
-      const first = Math.max(0, Math.floor(((started ?? run.low) - view.from) * scale));
-      const last = Math.min(bins, Math.ceil(((ended ?? run.high) - view.from) * scale));
-      for (let bin = first; bin < last; bin++) made[bin] += 1;
+      const first = Math.max(0, ((started ?? run.low) - view.from) * scale);
+      const last = Math.min(bins, ((ended ?? run.high) - view.from) * scale);
+      for (let bin = Math.floor(first); bin < last; bin++) made[bin] += Math.min(bin + 1, last) - Math.max(bin, first);
     }
     return made;
   }
@@ -258,8 +264,10 @@ class Charts {
     const mean = (values) => values.reduce((total, each) => total + each, 0) / values.length;
     const [busy, of] = bin >= 0 ? [sum[bin], alive[bin]] : [mean(sum), mean(alive)];
     const share = of > 0 ? `, ${percent(Math.min(1, busy / of))}` : "";
-    const text = `${digits(busy)} of ${digits(of)} workers${share}${bin < 0 ? " (mean of what is shown)" : ""}`;
-    replaceAll(this.busy.readout, make("span", {}, text));
+    const text = `${amount(busy)} of ${amount(of)} workers${share}${bin < 0 ? " (mean of what is shown)" : ""}`;
+    const colours = this.byOutcome ? [["fine", "other"], ["failed", "red"]] : [];
+    const told = colours.map(([name, kind]) => make("span", {}, make("i", { class: `swatch ${kind}` }), name));
+    replaceAll(this.busy.readout, make("span", {}, text), ...told);
     if (bin < 0) this.busy.canvas.setAttribute("aria-label", `${this.busy.title}: ${text}`);
   }
 

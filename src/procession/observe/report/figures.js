@@ -114,7 +114,8 @@ function tracksOf(run) {
   const width = run.pools.reduce((sum, pool) => sum + pool[2], 0);
   const shared = run.workers.length > Math.max(64, 3 * width);
   const tracks = [];
-  run.pools.forEach((_, pool) => {
+  const pools = [...run.pools.keys()].sort((a, b) => run.pools[a][0] - run.pools[b][0]);
+  pools.forEach((pool) => {
     const mine = [...run.workers.keys()].filter((worker) => run.workers[worker][0] === pool);
     const since = (worker) => run.workers[worker][3] ?? run.begin[run.first[worker]] ?? 0;
     const until = (worker) => run.workers[worker][4] ?? run.high;

@@ -69,6 +69,7 @@ function legend(run, view) {
       make("button", { type: "button", click: find(run.functions[index]), title: "Find its tasks" }, swatchOf(run, index), run.functions[index]),
     ),
     others > 0 ? make("span", {}, make("i", { class: "swatch other" }), plural(others, "other function")) : null,
+    run.rows ? make("span", {}, make("i", { class: "swatch coding" }), "darker ends: decoding, encoding") : null,
     run.failed.length
       ? make("button", { type: "button", click: find("failed"), title: "Find all failures" }, make("i", { class: "swatch flag" }), `failed (${count(run.failed.length)})`)
       : null,
@@ -187,9 +188,9 @@ class Page {
         query.value = "";
         view.find("");
         this.tracks.scroller.focus();
-      } else if (event.key === "Enter" && event.shiftKey) {
+      } else if (event.key === "Enter") {
         event.preventDefault();
-        search(-1);
+        search(event.shiftKey ? -1 : 1);
       }
     });
     byId("search").addEventListener("submit", (event) => {

@@ -82,7 +82,7 @@ function histogram(run, figures, tracks) {
   const canvas = make("canvas", { role: "img", height: 190 });
   const runs = figures.reduce((sum, figure) => sum + figure.runs, 0);
   const middle = percentileOfAll(figures, 0.5);
-  const say = `${plural(runs, "task")}; half of them ran up to ${duration(middle)}, 99 % up to ${duration(percentileOfAll(figures, 0.99))}.`;
+  const say = runs === 1 ? `One task, which ran ${duration(middle)}.` : `${plural(runs, "task")}; half of them ran up to ${duration(middle)}, 99\u00a0% up to ${duration(percentileOfAll(figures, 0.99))}.`;
   canvas.setAttribute("aria-label", `Histogram of task times: ${say}`);
   replaceAll(section, title("times", "Task times"), make("p", { class: "lead" }, say), canvas);
   const paint = () => paintHistogram(canvas, { stacks, low, high, perDecade, middle }, tracks, section.clientWidth);
@@ -142,10 +142,20 @@ function paintHistogram(canvas, { stacks, low, high, perDecade, middle }, { them
   context.fillStyle = theme.muted;
   context.font = "11px system-ui, sans-serif";
   context.textAlign = "center";
-  for (let decade = Math.ceil(low / perDecade); decade * perDecade <= high; decade++) {
-    const x = left + (decade * perDecade - low) * step;
-    context.fillRect(x, height - foot, 1, 4);
-    if (x > left + 4 && x < width - 20) context.fillText(duration(10 ** decade).replace(/\.0+(?= )/, ""), x, height - 6);
+  const few = bins <= 2.5 * perDecade;
+  let written = left - 20;
+  for (let decade = Math.floor(low / perDecade); decade * perDecade <= high; decade++) {
+    for (const part of few ? [1, 2, 5] : [1]) {
+      const time = part * 10 ** decade;
+      const x = left + (Math.log10(time) * perDecade - low) * step;
+      if (x < left || x > width - 20) continue;
+      context.fillRect(x, height - foot, 1, 4);
+      const text = duration(time).replace(/\.0+(?= )/, "");
+      const half = context.measureText(text).width / 2;
+      if (x - half < written + 6) continue;
+      context.fillText(text, x, height - 6);
+      written = x + half;
+    }
   }
   context.textAlign = "right";
   context.fillText(count(most), left - 6, 16);

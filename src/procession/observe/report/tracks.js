@@ -19,7 +19,7 @@ class Theme {
     for (const name of ["paper", "ink", "muted", "line", "track", "bad", "accent", "dim", "soft"]) this[name] = colour(`--${name}`);
     this.classes = [...Array(COLOURS).keys()].map((each) => colour(`--c${each}`));
     this.classes.push(colour("--other"), this.dim);
-    this.inks = this.classes.map((each) => (luminance(each) > 0.34 ? "#101418" : "#ffffff"));
+    this.inks = this.classes.map((each) => (luminance(each) > 0.19 ? "#101418" : "#ffffff"));
     this.words = this.classes.map(word);
   }
 }
@@ -290,7 +290,7 @@ class Tracks {
       context.lineWidth = 1.5;
       context.strokeRect(x + 0.75, y + 0.75, width - 1.5, Math.max(0, height - 1.5));
     }
-    if (width > 44 && height >= 11) {
+    if (kind !== DIM && width > 44 && height >= 11) {
       const again = run.attempt[row] > 1 ? `, run ${run.attempt[row]}` : "";
       const number = run.index[row] >= 0 ? ` #${run.index[row]}` : "";
       const still = run.outcome[row] === RUNNING ? ", still running" : "";
@@ -313,9 +313,10 @@ class Tracks {
   }
 
   paintText(text, x, y, room) {
-    const most = Math.floor(room / 5.6);
-    if (most < 4) return;
-    this.context.fillText(text.length > most ? `${text.slice(0, most - 1)}…` : text, x, y + 0.5);
+    const wide = this.context.measureText(text).width;
+    const most = wide <= room ? text.length : Math.floor((text.length * room) / wide) - 2;
+    if (most < 3) return;
+    this.context.fillText(most < text.length ? `${text.slice(0, most)}…` : text, x, y + 0.5);
   }
 
   /** A small flag: a failure is told by form, not by colour alone. */
@@ -361,7 +362,9 @@ class Tracks {
         context.fillRect(x - 1, this.top + y - scrolled, 2, height);
         if (height >= 11 && track.workers.length === 1) {
           context.font = "10px system-ui, sans-serif";
-          this.paintText(end, x + 4, this.top + y - scrolled + height / 2, this.width - x - 4);
+          const room = this.width - x - 4;
+          context.textAlign = room < 80 ? "right" : "left";
+          this.paintText(end, room < 80 ? x - 4 : x + 4, this.top + y - scrolled + height / 2, Math.max(room, 80));
         }
       }
     }

@@ -11,6 +11,9 @@ function digits(value) {
   return value.toFixed(size >= 10 ? 1 : 2);
 }
 
+/** The same, but a whole number stays whole. */
+const amount = (value) => (Number.isInteger(value) ? count(value) : digits(value));
+
 /** Nanoseconds in words: "12.3 ms". */
 function duration(ns) {
   if (ns === null || ns === undefined || Number.isNaN(ns)) return "?";
@@ -45,8 +48,8 @@ function bytes(value) {
 function percent(share) {
   if (!Number.isFinite(share)) return "?";
   const value = share * 100;
-  if (value > 0 && value < 0.1) return "< 0.1 %";
-  return `${value.toFixed(value < 10 ? 1 : 0)} %`;
+  if (value > 0 && value < 0.1) return "< 0.1\u00a0%";
+  return `${value.toFixed(value < 10 ? 1 : 0)}\u00a0%`;
 }
 
 const plural = (number, one, more = one + "s") => `${count(number)} ${number === 1 ? one : more}`;
