@@ -191,6 +191,78 @@ def test_who_has_kept_a_stand_in_goes_on_writing(tty: Tty, hand: Hand) -> None:
     assert [row.split()[0] for row in tty.rows[-2:]] == ["above", "second"]
 
 
+def test_what_stands_for_a_stream_already_is_left_alone(tty: Tty, hand: Hand) -> None:
+    """As for tasks on threads whose output is captured: it must get what they write."""
+    tty.take()
+
+    class Other:
+        def __init__(self, stream: Any) -> None:
+            self.stream = stream
+            self.seen: list[str] = []
+
+        def write(self, text: str) -> int:
+            self.seen.append(text)
+            return len(text)
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self.stream, name)
+
+    sys.stdout = out = Other(sys.stdout)  # type: ignore[assignment]
+    meter = show(FakeStream(2))
+    hand.turn(1.0)
+    print("captured")
+    assert "".join(out.seen) == "captured\n"
+    assert isinstance(sys.stderr, StandIn)
+    sys.stderr = Other(sys.stderr)  # type: ignore[assignment]
+    assert choosing.current() is meter._watcher.display, "one live display for a terminal, whatever stands for it"
+    meter.close()
+    hand.turn(1.1)
+    sys.stderr = sys.stderr.stream
+    second = show(FakeStream(3), "second")
+    hand.turn(2.0)
+    second.close()
+    hand.turn(2.1)
+    assert sys.stderr is tty.file
+
+
+def test_handlers_of_logging_write_above_it_too(tty: Tty, hand: Hand) -> None:
+    """They were made before there were bars, and have kept the stream: as `logging.basicConfig()` makes them."""
+    tty.take()
+    logger, handler = logging.getLogger("tests.observe.kept"), logging.StreamHandler()
+    logger.addHandler(handler)
+    logger.propagate = False
+    try:
+        assert handler.stream is tty.file
+        meter = show(FakeStream(2))
+        hand.turn(1.0)
+        logger.warning("logged")
+        assert [row.split()[0] for row in tty.rows] == ["logged", "work"]
+        meter.close()
+        hand.turn(1.1)
+        assert handler.stream is tty.file
+        logger.warning("logged again")
+        assert tty.rows[-1] == "logged again"
+    finally:
+        logger.removeHandler(handler)
+
+
+def test_what_is_written_to_the_descriptor_begins_a_line(tty: Tty, hand: Hand) -> None:
+    tty.take()
+    stream = FakeStream(2)
+    show(stream)
+    hand.turn(1.0)
+    os.write(tty.file.fileno(), b"raw\n")
+    stream.done = 5
+    hand.turn(1.2)
+    print("printed")
+    os.write(tty.file.fileno(), b"raw again\n")
+    stream.done = 10
+    hand.turn(1.4)
+    rows = tty.rows
+    assert [row.split()[0][:3] for row in rows] == ["raw", "pri", "raw", "wor"]
+    assert rows[-1].startswith("work ━")
+
+
 def test_a_prompt_is_seen(tty: Tty, hand: Hand) -> None:
     tty.take()
     meter = show(FakeStream(2))
@@ -295,7 +367,7 @@ def test_prints_go_on_when_the_console_fails(tty: Tty, hand: Hand) -> None:
     stand_in: Any = sys.stdout
     stand_in.console = object()
     print("goes on", flush=True)
-    assert "".join(tty.rows).endswith("goes on")
+    assert tty.rows[-1].startswith("goes on")
     hand.end(None, wait=False)
     hand.turn(1.1)
 

@@ -36,9 +36,11 @@ def current() -> Display | None:
     if kind == "dumb":
         return _kept(Dumb, file)
     if kind == "terminal":
-        from procession.observe.terminal import Terminal, behind
+        from procession.observe.terminal import Terminal, same_terminal
 
-        return _kept(Terminal, behind(file))
+        if isinstance(_latest, Terminal) and not _latest.broken and same_terminal(file, _latest_file):
+            return _latest  # whatever stands for it meanwhile
+        return _kept(Terminal, file)
     return None
 
 

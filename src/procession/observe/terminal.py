@@ -3,8 +3,9 @@
 Laws
 1. The cursor is never hidden, so no end of the program leaves it so.
 2. While bars are shown, what is written to `sys.stdout` and `sys.stderr` is printed above them; each of the two only if
-   it is this terminal: what goes to a file still goes there, to the byte. What is written to the descriptor itself, by
-   C code or by a logging handler that has kept the stream, lands beside a bar, which is drawn again below.
+   it is this terminal: what goes to a file still goes there, to the byte. So is what handlers of logging write to them
+   that were there before. What is written to the descriptor itself, by C code or by child processes, begins where the
+   last bar does, since the cursor rests there, and the bar is drawn again below.
 3. They are put back only where they still are what we have put there. One that somebody has kept writes on, to what it
    stands for; so does one in a forked child, without our lock.
 4. A broken pipe is an error like others (rich would turn stdout to /dev/null, and end the program).
@@ -13,6 +14,7 @@ Laws
 from __future__ import annotations
 
 import io
+import logging
 import os
 import sys
 import threading
@@ -46,6 +48,7 @@ class Terminal(Display):
         self._file = file
         self._live: Any = None
         self._stand_ins: dict[str, StandIn] = {}
+        self._handlers: list[tuple[logging.StreamHandler[Any], StandIn]] = []  # those that write to a stand-in now
 
     def paint(self, live: list[Bar], over: list[Bar], now: float) -> None:
         """See `Display`."""
@@ -62,6 +65,7 @@ class Terminal(Display):
                 for text in last:
                     console.print(text, soft_wrap=True)
                 screen.update(Group(*drawn), refresh=True)
+                _rest(console)
         else:
             screen.update(Group(*last), refresh=False)
             self.leave()
@@ -90,10 +94,13 @@ class Terminal(Display):
         screen = self._live = _live(console)
         screen.start()
         for name in ("stdout", "stderr"):
-            stream = getattr(sys, name)
-            if stream is not None and _same_terminal(stream, self._file):
+            stream = behind(getattr(sys, name))
+            if _is_plain(stream) and same_terminal(stream, self._file):
                 stand_in = self._stand_ins[name] = StandIn(stream, console)
                 setattr(sys, name, stand_in)
+                self._handlers += [(each, stand_in) for each in _handlers_of(stream)]
+        for handler, stand_in in self._handlers:
+            handler.stream = stand_in
         return screen
 
     def leave(self) -> None:
@@ -110,7 +117,10 @@ class Terminal(Display):
             if getattr(sys, name) is stand_in:
                 setattr(sys, name, stand_in.stream)
             stand_in.end()
-        self._stand_ins = {}
+        for handler, stand_in in self._handlers:
+            if handler.stream is stand_in:
+                handler.stream = stand_in.stream
+        self._stand_ins, self._handlers = {}, []
 
     def forsake(self) -> None:
         """See `Display`."""
@@ -155,7 +165,9 @@ class StandIn(io.TextIOBase):
 
         console: Any = self.console
         try:
-            console.print(Text.from_ansi(lines), soft_wrap=True, crop=False, highlight=False)
+            with console:
+                console.print(Text.from_ansi(lines), soft_wrap=True, crop=False, highlight=False)
+                _rest(console)
         except Exception:  # whatever is wrong with the terminal is the stream's to say
             self.stream.write(lines + "\n")
 
@@ -204,14 +216,37 @@ class StandIn(io.TextIOBase):
 
 
 def behind(stream: Any) -> Any:
-    """What a stand-in stands for; any other stream itself."""
-    return stream.stream if isinstance(stream, StandIn) else stream
+    """What a stand-in stood for that somebody has put back; any other stream itself."""
+    return stream.stream if isinstance(stream, StandIn) and stream.console is None else stream
 
 
-def _same_terminal(stream: Any, file: Any) -> bool:
+def _is_plain(stream: Any) -> bool:
+    """It is what writes, and nothing that stands for it, as for tasks whose output is captured, or for rich."""
+    return isinstance(stream, io.TextIOBase) and not hasattr(stream, "rich_proxied_file")
+
+
+def _handlers_of(stream: Any) -> list[logging.StreamHandler[Any]]:
+    """The handlers of logging that write to it; each once."""
+    found: dict[logging.StreamHandler[Any], None] = {}
+    for logger in (logging.root, *logging.root.manager.loggerDict.copy().values()):
+        for handler in getattr(logger, "handlers", ()):
+            if isinstance(handler, logging.StreamHandler) and handler.stream is stream:
+                found[handler] = None
+    return list(found)
+
+
+def _rest(console: Any) -> None:
+    """Leave the cursor at the beginning of the last bar."""
+    from rich.control import Control
+    from rich.segment import ControlType
+
+    console.control(Control(ControlType.CARRIAGE_RETURN))
+
+
+def same_terminal(stream: Any, file: Any) -> bool:
     try:
         return bool(stream.isatty()) and os.fstat(stream.fileno()).st_rdev == os.fstat(file.fileno()).st_rdev
-    except Exception:  # one of them has no descriptor
+    except Exception:  # one of them has no descriptor, or is closed
         return stream is file
 
 
@@ -246,4 +281,4 @@ def _live(console: Any) -> Any:
     return Live(console=console, auto_refresh=False, redirect_stdout=False, redirect_stderr=False)
 
 
-__all__ = ["StandIn", "Terminal", "behind"]
+__all__ = ["StandIn", "Terminal", "behind", "same_terminal"]
