@@ -6,8 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from procession.observe.page import Findings, write_html
+from procession.observe.page import write_html
 from procession.observe.recording import Recording
+from procession.observe.verdict import Verdict
 
 PATIENCE = 30.0
 
@@ -30,9 +31,9 @@ class ReportPage:
         self.browser = browser
         self.path = folder / "run.html"
 
-    def open(self, recording: Recording, findings: Findings | None = None) -> ReportPage:
+    def open(self, recording: Recording, said: Verdict | None = None) -> ReportPage:
         """Write it, show it, and wait until all of it is there."""
-        write_html(recording, self.path, findings=findings)
+        write_html(recording, self.path, said=said)
         return self.load()
 
     def load(self) -> ReportPage:

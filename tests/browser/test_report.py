@@ -6,14 +6,17 @@ import os
 import sys
 import time
 from collections import Counter, defaultdict
+from importlib.resources import files
 
 import pytest
 
-from procession.observe.page import Finding, Findings
+from procession.observe import packing
 from procession.observe.recording import CANCELLED, ERROR, OK, OUTCOMES, FailureText, Recording
+from procession.observe.verdict import Finding, Verdict
 from tests.browser.reports import ReportPage
 from tests.observe.made import NONE, Faults, made, repeated
-from tests.observe.test_page import HOSTILE, hostile
+from tests.observe.test_page import HOSTILE, hostile, hostile_verdict
+from tests.observe.unpacked import element, unpacked
 
 pytestmark = pytest.mark.e2e
 
@@ -195,8 +198,39 @@ def test_what_the_tables_say_is_what_was_recorded(page: ReportPage) -> None:
     assert page.text("#slowest tbody tr td:nth-child(2)") in page.until(page.details)
 
 
+def test_the_browser_unpacks_what_was_packed(page: ReportPage, monkeypatch: pytest.MonkeyPatch) -> None:
+    recording = made(500, 3, 2, seed=11)
+    recording.add(worker=1, index=2**45, attempt=65_535, started=recording.since + 2**46, load=2**32 - 1)
+    recording.add(queued=recording.since - 7, outcome=CANCELLED, bytes_in=2**44 + 3)
+    for exact in (200_000, 100):
+        monkeypatch.setattr(packing, "EXACT", exact)
+        page.open(recording)
+        text = page.path.read_text("utf-8")
+        told = page.browser.execute_async_script(
+            (files("procession.observe") / "report" / "columns.js").read_text("utf-8")
+            + """
+            const [about, data, done] = arguments;
+            unpack(JSON.parse(about), data).then(({ columns, series }) => {
+                const lists = Object.entries(columns).map(([name, column]) => [name, [...column]]);
+                done([Object.fromEntries(lists), series.map((each) => [...each.times, ...each.values])]);
+            });
+            """,
+            element(text, "about"),
+            element(text, "data"),
+        )
+        meant = unpacked(text)
+        for name, column in meant.columns.items():
+            since = meant.since if name in packing.TIMES else 0
+            expected = [None if since and not value else value - since for value in column]
+            assert told[0][name] == expected, name
+        assert told[1] == [
+            [time - meant.since for time in each.times] + list(each.values) for each in meant.counters.values()
+        ]
+
+
 def test_light_and_dark(page: ReportPage) -> None:
-    page.open(made(60, 2), Findings("One finding", [Finding("problem", "A title", "A text", "An advice")]))
+    said = [Finding("problem", "A title", "A text", "An advice", "fault")]
+    page.open(made(60, 2), Verdict("One finding", said, {}, {}, "A limit"))
     ground = "return getComputedStyle(document.body).backgroundColor"
     pixel = """
         const canvas = document.getElementById('bars');
@@ -218,7 +252,7 @@ def test_light_and_dark(page: ReportPage) -> None:
 
 
 def test_hostile_texts_stay_texts(page: ReportPage) -> None:
-    page.open(hostile(), Findings(HOSTILE[0], [Finding(*(HOSTILE[0],) * 4)]))
+    page.open(hostile(), hostile_verdict())
     page.search("</script>")
     page.keys("f")
     page.until(page.details)
@@ -278,7 +312,7 @@ def test_a_million_tasks_open_and_stay_usable(page: ReportPage, capfd: pytest.Ca
     # Of five workers: what is repeated is farther away than deflating looks.
     recording = repeated(made(200_000, 5, faults=NONE._replace(failing=0.01)), 5)
     began = time.perf_counter()
-    page.open(recording)
+    page.open(recording, Verdict("A million", [], {}, {}, "What is timed here is the page."))
     wrote = time.perf_counter() - began
     page.load()
     drawn = float(page.script("return document.documentElement.dataset.drawn"))

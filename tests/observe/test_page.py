@@ -16,8 +16,9 @@ from hypothesis import strategies as st
 from procession import Pool, trace
 from procession.observe import packing
 from procession.observe.packing import pack
-from procession.observe.page import Finding, Findings, write_html
+from procession.observe.page import write_html
 from procession.observe.recording import COLUMNS, OK, FailureText, Recording, Samples
+from procession.observe.verdict import Finding, Verdict, verdict
 from tests.observe.made import NONE, made
 from tests.observe.test_made import laws
 from tests.observe.unpacked import about_of, element, unpacked
@@ -32,8 +33,8 @@ HOSTILE = (
 )
 
 
-def page_of(recording: Recording, tmp_path: Path, findings: Findings | None = None) -> str:
-    write_html(recording, tmp_path / "run.html", findings=findings)
+def page_of(recording: Recording, tmp_path: Path, said: Verdict | None = None) -> str:
+    write_html(recording, tmp_path / "run.html", said=said)
     return (tmp_path / "run.html").read_text("utf-8")
 
 
@@ -145,10 +146,21 @@ def hostile() -> Recording:
     return recording
 
 
+def hostile_verdict() -> Verdict:
+    return Verdict(HOSTILE[0], [Finding(*(HOSTILE[0],) * 5)], {}, {HOSTILE[0]: 0.5}, HOSTILE[0])
+
+
+def test_what_is_judged_stands_in_it(tmp_path: Path) -> None:
+    recording = made(300, 4)
+    told, meant = about_of(page_of(recording, tmp_path))["verdict"], verdict(recording)
+    assert (told["headline"], told["limit"], told["numbers"]) == (meant.headline, meant.limit, meant.numbers)
+    assert [tuple(each) for each in told["findings"]] == [each[:4] for each in meant.findings]
+    assert {head: share for head, _, share in told["shares"]} == meant.shares
+
+
 def test_hostile_texts_end_no_element(tmp_path: Path) -> None:
     recording = hostile()
-    findings = Findings(HOSTILE[0], [Finding(*(HOSTILE[0],) * 4)])
-    page = page_of(recording, tmp_path, findings)
+    page = page_of(recording, tmp_path, hostile_verdict())
     check_same(recording, page)
     plain = page_of(Recording(), tmp_path)
     for tag in ("<script", "</script", "<img", "<!--", "onerror=", "<style", "</style"):
@@ -156,7 +168,8 @@ def test_hostile_texts_end_no_element(tmp_path: Path) -> None:
         title = html.escape(HOSTILE[0]).count(tag)
         assert page.count(tag) - element(page, "about").count(tag) - title == plain.count(tag), tag
     assert "<" not in element(page, "about")
-    assert about_of(page)["findings"] == {"headline": HOSTILE[0], "findings": [[HOSTILE[0]] * 4]}
+    assert about_of(page)["verdict"]["headline"] == HOSTILE[0]
+    assert about_of(page)["verdict"]["findings"] == [[HOSTILE[0]] * 4]
 
 
 def test_the_policy_allows_the_page_s_own_script_and_style_and_nothing_else(tmp_path: Path) -> None:

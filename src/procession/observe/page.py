@@ -15,12 +15,12 @@ import hashlib
 import html
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from importlib.resources import files
-from typing import Any, NamedTuple
 
 from procession.observe.packing import pack
 from procession.observe.recording import OUTCOMES, Recording
+from procession.observe.verdict import HEADS, Verdict, verdict
 
 SCRIPTS = (
     *("words.js", "columns.js", "figures.js", "search.js", "view.js", "tracks.js", "charts.js"),
@@ -29,44 +29,28 @@ SCRIPTS = (
 """In the order in which they are joined to one: each uses what stands above it."""
 
 
-class Finding(NamedTuple):
-    """One thing that is to be said of a recording."""
-
-    severity: str
-    """"problem", "hint" or "note"."""
-    title: str
-    text: str
-    advice: str = ""
-
-
-class Findings(NamedTuple):
-    """What is said at the top of the page."""
-
-    headline: str
-    findings: Sequence[Finding] = ()
-
-
-def write_html(recording: Recording, path: str | os.PathLike[str], *, findings: Findings | None = None) -> None:
+def write_html(recording: Recording, path: str | os.PathLike[str], *, said: Verdict | None = None) -> None:
     """Write the report of `recording` to `path`, a page that needs no network and no other file.
 
-    `findings` are shown at its top. Raises OSError where `path` cannot be written.
+    `said` stands at its top; None: the verdict on it. Raises OSError where `path` cannot be written.
     """
-    pieces = list(_pieces(recording, findings))
+    pieces = list(_pieces(recording, said if said is not None else verdict(recording)))
     with open(path, "wb") as file:
         file.writelines(pieces)
 
 
-def _pieces(recording: Recording, findings: Findings | None) -> Iterator[bytes]:
+def _pieces(recording: Recording, said: Verdict) -> Iterator[bytes]:
     """The page, from its beginning to its end."""
     packed = pack(recording)
     script = "\n".join(["(() => {", '"use strict";', *map(_text, SCRIPTS), "})();", ""])
     style = _text("report.css")
+    about = {**packed.about, **_about(recording, packed.order), "verdict": _said(said)}
     rest = _text("report.html")
     for name, value in (
         ("policy", html.escape(_policy(script, style))),
         ("title", html.escape(_title(recording))),
         ("style", style),
-        ("about", _json(_about(recording, packed.about, packed.order, findings))),
+        ("about", _json(about)),
         ("data", base64.b64encode(packed.data).decode("ascii")),
         ("script", script),
     ):
@@ -112,9 +96,18 @@ def _json(value: object) -> str:
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
 
-def _about(
-    recording: Recording, packed: dict[str, Any], order: list[int], findings: Findings | None
-) -> dict[str, object]:
+def _said(said: Verdict) -> dict[str, object]:
+    return {
+        "headline": said.headline,
+        "limit": said.limit,
+        "healthy": said.healthy and bool(said.shares),
+        "numbers": said.numbers,
+        "shares": [(head, HEADS.get(head, head), share) for head, share in said.shares.items()],
+        "findings": [(each.severity, each.title, each.text, each.advice) for each in said.findings],
+    }
+
+
+def _about(recording: Recording, order: list[int]) -> dict[str, object]:
     """All but the rows and the samples. Times are relative to `since`; None: not known."""
 
     def relative(time: int) -> int | None:
@@ -123,7 +116,6 @@ def _about(
     texts: dict[str, int] = {}
     places = {row: place for place, row in enumerate(order) if row in recording.failures}
     return {
-        **packed,
         "since": str(recording.since),
         "until": recording.until - recording.since,
         "outcomes": OUTCOMES,
@@ -143,5 +135,4 @@ def _about(
         ],
         "texts": list(texts),
         "repeats": [(function, *told) for function, told in recording.repeats.items()],
-        "findings": findings and {"headline": findings.headline, "findings": findings.findings},
     }

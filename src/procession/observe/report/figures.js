@@ -207,31 +207,16 @@ function figuresByFunction(run) {
   return made.filter((figure) => figure.count > 0).sort((a, b) => b.total - a.total);
 }
 
-/** Where the workers' time went, in nanoseconds of all workers together. */
-function sharesOfTime(run) {
-  const sums = { load: 0, ran: 0, dump: 0, lost: 0, pickle: 0, waited: 0, way: 0, lived: 0 };
-  let waits = 0;
+/** How long a task waits for its start, on average, and what the program took to encode arguments, in nanoseconds. */
+function waitsOf(run) {
+  let [waited, waits, pickled] = [0, 0, 0];
   for (let row = 0; row < run.rows; row++) {
-    sums.pickle += run.pickle[row];
-    if (!run.started_(row)) continue;
-    const whole = run.over[row] - run.begin[row];
-    if (run.outcome[row] === OK || run.outcome[row] === RUNNING) {
-      sums.load += run.load[row];
-      sums.dump += run.dump[row];
-      sums.ran += run.ran(row);
-    } else sums.lost += whole;
-    if (!Number.isNaN(run.queued[row])) {
-      sums.waited += run.begin[row] - run.queued[row];
-      waits += 1;
-    }
-    if (!Number.isNaN(run.done[row])) sums.way += Math.max(0, run.done[row] - run.over[row]);
+    pickled += run.pickle[row];
+    if (!run.started_(row) || Number.isNaN(run.queued[row])) continue;
+    waited += run.begin[row] - run.queued[row];
+    waits += 1;
   }
-  for (const [, , , started, ended] of run.workers) {
-    sums.lived += Math.max(0, Math.min(ended ?? run.high, run.high) - Math.max(started ?? 0, run.low));
-  }
-  sums.idle = Math.max(0, sums.lived - sums.load - sums.dump - sums.ran - sums.lost);
-  sums.waits = waits;
-  return sums;
+  return [waits ? waited / waits : NaN, pickled];
 }
 
 /** Failures that have the same kind and function, most first; each with its rows in the order of time. */

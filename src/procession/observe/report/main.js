@@ -27,12 +27,14 @@ function head(run) {
 }
 
 function verdict(run) {
-  if (!run.findings) return;
+  const { headline, limit, healthy, findings } = run.verdict;
   byId("verdict").hidden = false;
-  byId("headline").textContent = run.findings.headline;
+  byId("headline").textContent = headline;
+  byId("limit").textContent = limit;
+  const said = healthy ? [...findings, ["good", "Nothing to mend", "", ""]] : findings;
   replaceAll(
     byId("findings"),
-    ...run.findings.findings.map(([severity, name, text, advice]) =>
+    ...said.map(([severity, name, text, advice]) =>
       make(
         "li",
         { class: Object.hasOwn(SEVERITIES, severity) ? severity : "note" },
@@ -45,7 +47,7 @@ function verdict(run) {
 
 function contents(run) {
   const parts = [
-    run.findings && ["verdict", "Verdict"],
+    ["verdict", "Verdict"],
     ["timeline", "Timeline"],
     ["times", "Task times"],
     ["functions", "Functions"],
@@ -54,7 +56,7 @@ function contents(run) {
     ["attempts", "Attempts"],
     ["pools", "Pools"],
   ];
-  replaceAll(byId("contents"), ...parts.filter(Boolean).map(([id, name]) => make("a", { href: `#${id}` }, name)));
+  replaceAll(byId("contents"), ...parts.map(([id, name]) => make("a", { href: `#${id}` }, name)));
 }
 
 function legend(run, view) {
@@ -398,11 +400,10 @@ async function main() {
   await new Promise((shown) => requestAnimationFrame(() => setTimeout(shown)));
   document.documentElement.dataset.drawn = performance.now().toFixed(0);
   const figures = figuresByFunction(run);
-  const shares = sharesOfTime(run);
-  tiles(run, figures, shares);
+  tiles(run, figures);
   const repaint = histogram(run, figures, page.tracks);
   if (repaint) page.repaints.push(repaint);
-  sharesSection(run, shares);
+  sharesSection(run);
   functionsSection(run, figures, page.view);
   failuresSection(run, page.view);
   slowestSection(run, page.view);

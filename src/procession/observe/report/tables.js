@@ -40,18 +40,18 @@ function swatchOf(run, index) {
   return make("i", { class: place < COLOURS ? `swatch c${place}` : "swatch other" });
 }
 
-function tiles(run, figures, shares) {
+function tiles(run, figures) {
   const items = run.rows;
   const failures = run.failed.length;
   const moved = figures.reduce((sum, figure) => [sum[0] + figure.bytesIn, sum[1] + figure.bytesOut], [0, 0]);
-  const busy = shares.lived > 0 ? (shares.lived - shares.idle) / shares.lived : NaN;
+  const { speedup, limit } = run.verdict.numbers;
   const again = run.attempt.reduce((sum, each) => sum + (each > 1), 0);
   const made = [
     ["Lasted", duration(run.until)],
     ["Tasks", count(items), again ? `${plural(again, "further attempt")} among them` : ""],
     ["Failures", count(failures), failures ? percent(failures / items) : "none", failures > 0],
     ["Workers", count(run.workers.length), `on ${plural(run.cpus, "CPU")}`],
-    ["Workers were busy", percent(busy), "of their time"],
+    ["Against one by one", speedup ? `${digits(speedup)} times` : "?", limit > speedup * 1.02 ? `as fast, of ${digits(limit)} possible` : "as fast"],
     ["To the workers", bytes(moved[0])],
     ["Back", bytes(moved[1])],
   ];
@@ -173,45 +173,32 @@ function paintHistogram(canvas, { stacks, low, high, perDecade, middle }, { them
   context.fillText("half", x + (x > width - 60 ? -4 : 4), 14);
 }
 
-/** What the workers did while they lived, as one bar and a table. */
-function sharesSection(run, shares) {
+/** Where the workers' time went, as the verdict books it: one bar and a table, largest first. */
+const KINDS = {
+  ...{ function: "c2", failed: "bad", codec: "c1", stalled: "c3", start: "c5", dispatch: "c0", taker: "c6", head: "c4" },
+  ...{ stragglers: "c7", serial: "other", input: "idle" },
+};
+
+function sharesSection(run) {
   const section = byId("shares");
-  const parts = [
-    ["Running functions", shares.ran, "c2"],
-    ["Decoding arguments", shares.load, "c1"],
-    ["Encoding results", shares.dump, "c3"],
-    ["Runs that failed or were cancelled", shares.lost, "bad"],
-    ["Idle", shares.idle, "idle"],
-  ];
-  const whole = shares.lived || 1;
+  const parts = run.verdict.shares.filter(([, , share]) => share >= 0.0005).sort((a, b) => b[2] - a[2]);
+  const heading = title("shares", "Where the workers' time went");
+  if (!parts.length) return replaceAll(section, heading, make("p", {}, "Nothing ran."));
   const bar = make("div", { class: "bar", "aria-hidden": "true" });
-  for (const [, time, kind] of parts) {
-    const part = make("i", { class: `swatch ${kind}` });
-    part.style.flexGrow = String(time / whole);
-    if (time > 0) bar.append(part);
-  }
-  const lines = parts.map(([name, time, kind]) =>
-    make(
-      "tr",
-      {},
-      make("th", { scope: "row", class: "left" }, make("i", { class: `swatch ${kind}` }), name),
-      make("td", {}, percent(time / whole)),
-      make("td", {}, duration(time)),
-    ),
-  );
-  const mean = shares.waits ? shares.waited / shares.waits : NaN;
+  const lines = parts.map(([head, name, share]) => {
+    const kind = `swatch ${KINDS[head] ?? "other"}`;
+    const part = make("i", { class: kind });
+    part.style.flexGrow = String(share);
+    bar.append(part);
+    return make("tr", {}, make("th", { scope: "row", class: "left" }, make("i", { class: kind }), name), make("td", {}, percent(share)));
+  });
+  const [waited, pickled] = waitsOf(run);
   const beside =
-    `Beside that: the program took ${duration(shares.pickle)} to encode arguments; a task waited ` +
-    `${duration(mean)} on average from being handed over to its start.`;
-  const head = make("thead", {}, make("tr", {}, ...["", "Share", "Time"].map((each) => make("th", { scope: "col" }, each))));
-  replaceAll(
-    section,
-    title("shares", "What the workers did"),
-    make("p", { class: "lead" }, `${plural(run.workers.length, "worker")} lived ${duration(shares.lived)} together.`),
-    bar,
-    make("div", { class: "wide" }, make("table", {}, head, make("tbody", {}, ...lines))),
-    make("p", { class: "faint" }, beside),
-  );
+    `A task waited ${duration(waited)} on average from being handed over to its start. ` +
+    `The program itself took ${duration(pickled)} to encode arguments.`;
+  const caption = make("caption", { class: "unseen" }, "Where the workers' time went");
+  const table = make("table", {}, caption, make("tbody", {}, ...lines));
+  replaceAll(section, heading, bar, make("div", { class: "wide" }, table), make("p", { class: "faint" }, beside));
 }
 
 function functionsSection(run, figures, view) {
@@ -335,6 +322,7 @@ function poolsSection(run) {
     row.lived += Math.max(0, (ended ?? run.high) - (started ?? run.low));
     for (let at = run.first[worker]; at < run.first[worker] + run.rowsOf[worker]; at++) if (run.started_(at)) row.busy += run.over[at] - run.begin[at];
   });
+  rows.sort((a, b) => a.pool[0] - b.pool[0]);
   const number = (name, key) => ({ name, value: (row) => row[key], text: (row) => count(row[key]) });
   const columns = [
     { name: "Pool", left: true, value: (row) => run.poolName(row.index), text: (row) => run.poolName(row.index) },

@@ -362,12 +362,21 @@ class Tracks {
         context.fillRect(x - 1, this.top + y - scrolled, 2, height);
         if (height >= 11 && track.workers.length === 1) {
           context.font = "10px system-ui, sans-serif";
-          const room = this.width - x - 4;
-          context.textAlign = room < 80 ? "right" : "left";
-          this.paintText(end, room < 80 ? x - 4 : x + 4, this.top + y - scrolled + height / 2, Math.max(room, 80));
+          this.paintEnd(end, x, this.top + y - scrolled, height);
         }
       }
     }
+  }
+
+  /** How it ended, beside the mark where there is room; it may lie over bars. */
+  paintEnd(text, x, y, height) {
+    const { context, theme } = this;
+    const wide = context.measureText(text).width;
+    const left = x + 4 + wide > this.width ? x - 4 - wide : x + 4;
+    context.fillStyle = theme.paper;
+    context.fillRect(left - 2, y + 1, wide + 4, height - 2);
+    context.fillStyle = theme.bad;
+    context.fillText(text, left, y + height / 2 + 0.5);
   }
 
   paintNames(seen) {
