@@ -69,6 +69,17 @@ class Dropped(NamedTuple):
     items: int
 
 
+class Streamed(NamedTuple):
+    """A stream of items has begun, which has this number from now on."""
+
+    number: int
+    kind: str
+    """"map", "imap", "SpinOff", "pipeline"."""
+    name: str
+    engine: int
+    """-1: it has many."""
+
+
 class Missed(NamedTuple):
     """Items in a row that never ran: cancelled, or too late, or the pool was lost."""
 
@@ -127,4 +138,5 @@ __all__ = [
     "Opened",
     "Ran",
     "Rows",
+    "Streamed",
 ]

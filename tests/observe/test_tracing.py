@@ -14,7 +14,7 @@ import pytest
 import procession
 from procession import Pool, SpinOff, Stage, tapping
 from procession.backends import tasks
-from procession.observe import tracing
+from procession.observe import hub
 from procession.observe.recording import CANCELLED, DIED, ERROR, OK, RUNNING, TIMEOUT, Recording
 from procession.observe.tracing import trace
 from tests.contract.conftest import Gate, MakePool
@@ -376,8 +376,8 @@ def test_an_error_of_ours_ends_the_telling_alone(
 
 
 def test_what_nobody_takes_in_time_is_dropped_and_counted(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tracing, "MOST", 3)
-    monkeypatch.setattr(tracing, "TICK", 60.0)
+    monkeypatch.setattr(hub, "MOST", 3)
+    monkeypatch.setattr(hub.Listener, "every", 60.0)
     with trace(None) as traced, Pool(1, backend="inline") as pool:
         recorder = traced._recorder
         assert recorder is not None

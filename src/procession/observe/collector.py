@@ -7,7 +7,7 @@ from array import array
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from procession.happenings import Began, Dropped, Gone, Missed, Note, Opened, Ran, Rows
+from procession.happenings import Began, Dropped, Gone, Missed, Note, Opened, Ran, Rows, Streamed
 from procession.observe import recording
 from procession.observe.recording import COLUMNS, FailureText, Pool, Recording, Stream, Worker
 
@@ -23,6 +23,7 @@ class Collector:
         self._pools: dict[int, int] = {}
         self._workers: dict[tuple[int, int], int] = {}
         self._functions: dict[str, int] = {}
+        self._streams: dict[int, int] = {}
         self._prints: dict[tuple[int, int], int] = {}
         self._cumulative: dict[tuple[int, str], dict[int, float]] = {}
         self._takes: dict[type, Callable[[Any], None]] = {
@@ -33,16 +34,12 @@ class Collector:
             Opened: self._opened,
             Began: self._began,
             Gone: self._gone,
+            Streamed: self._streamed,
         }
 
     def take(self, happening: tuple[Any, ...]) -> None:
         """This has happened."""
         self._takes[happening.__class__](happening)
-
-    def stream(self, kind: str, name: str) -> int:
-        """One more stream; its number."""
-        self.recording.streams.append(Stream(kind, name))
-        return len(self.recording.streams) - 1
 
     def sample(self, engine: int, now: int, found: Mapping[str, Any]) -> None:
         """An engine, or -1, the program, is like this; what is told of each worker is added up, over all there were."""
@@ -73,6 +70,14 @@ class Collector:
     def _gone(self, told: Gone) -> None:
         index = self._worker(told.engine, told.wid)
         self.recording.workers[index] = self.recording.workers[index]._replace(ended=told.now, end=told.how)
+
+    def _streamed(self, told: Streamed) -> None:
+        self._streams[told.number] = len(self.recording.streams)
+        self.recording.streams.append(Stream(told.kind, told.name))
+
+    def _stream(self, number: int) -> int:
+        """One of which nobody has told is not known as a stream."""
+        return self._streams.get(number, 0)
 
     def _worker(self, engine: int, wid: int) -> int:
         found = self._workers.get((engine, wid))
@@ -110,7 +115,7 @@ class Collector:
         rows: dict[str, Any] = {
             "worker": self._worker(told.engine, told.wid),
             "function": function,
-            "stream": told.stream,
+            "stream": _each(self._stream, told.stream),
             "index": index,
             "attempt": told.attempt,
             "queued": told.queued,
@@ -139,7 +144,7 @@ class Collector:
         rows = {
             "worker": self._worker(told.engine, told.wid),
             "function": [self._function(name) for name in functions],
-            "stream": streams,
+            "stream": [self._stream(number) for number in streams],
             "index": index,
             "attempt": attempts,
             "outcome": outcomes,
@@ -178,7 +183,7 @@ class Collector:
         for at in range(told.items):
             row = self.recording.add(
                 function=function,
-                stream=told.stream,
+                stream=self._stream(told.stream),
                 index=told.place if told.place < 0 else told.place + at,
                 attempt=told.attempt,
                 outcome=told.outcome,
@@ -200,6 +205,10 @@ class Collector:
         if seen:
             times, size = self.recording.repeats.get(function, (0, 0))
             self.recording.repeats[function] = times + 1, size + note.size
+
+
+def _each(function: Callable[[int], int], value: Any) -> Any:
+    return function(value) if isinstance(value, int) else [function(each) for each in value]
 
 
 def _any(value: Any) -> bool:

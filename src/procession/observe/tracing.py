@@ -1,8 +1,8 @@
 """`procession.trace`: a recording of all that the pools of this process do while a block runs.
 
 Laws
-1. What is told by engines (`push`) is appended to a bounded deque, and that is all that they wait for. A thread of the
-   trace makes rows of it, some times a second. What comes when the deque is full is dropped and counted.
+1. It listens as hub.py has it: engines wait for nothing, and a thread of the trace makes rows of what they tell, some
+   times a second. What comes too fast for that is dropped and counted.
 2. Neither the thread nor the writing of the file ever raises into the work: an error ends the recording and is told by
    the end of the block.
 3. One trace at a time. A forked child has none.
@@ -15,8 +15,6 @@ import sys
 import threading
 import time
 import warnings
-from _weakref import ref
-from collections import deque
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,18 +23,15 @@ from procession._native import accelerated
 from procession._version import __version__
 from procession.cgroups import read
 from procession.cpu import cpu_budget
-from procession.happenings import Dropped, Missed, Ran, Rows
+from procession.happenings import Dropped
 from procession.observe.collector import Collector
+from procession.observe.hub import Listener, hub
 
 if TYPE_CHECKING:
     from types import TracebackType
 
     from procession.observe.recording import Recording
 
-TICK = 0.05
-"""Seconds between two samples."""
-MOST = 100_000
-"""Happenings that may wait to be made rows of; each is one task at least, and often thousands."""
 FORMATS = (".json", ".json.gz", ".html")
 
 
@@ -100,97 +95,64 @@ def write(recording: Recording, path: Path) -> None:
         chrome.write(recording, path)
 
 
-class Recorder:
-    """A tap, and the thread that empties it."""
+class Recorder(Listener):
+    """Makes a recording of what it hears."""
+
+    name = "procession-trace"
 
     def __init__(self) -> None:
+        super().__init__()
         self.collector = Collector()
-        self._told: deque[tuple[Any, ...]] = deque()
-        self._streams: dict[int, Any] = {}
-        self._lock = threading.Lock()  # for `watch`: streams begin on any thread
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="procession-trace", daemon=True)
-        self._dropped = 0
-        self.error: BaseException | None = None
-
-    # -- the tap -----------------------------------------------------------------------------------------------------
-
-    def push(self, happening: tuple[Any, ...]) -> None:
-        """See `tapping.Tap`."""
-        if len(self._told) < MOST:
-            self._told.append(happening)
-        elif isinstance(happening, Ran | Missed):
-            self._dropped += happening.items
-        elif isinstance(happening, Rows):
-            self._dropped += len(happening.rows)
-
-    def watch(self, stream: object, kind: str, name: str) -> int:
-        """See `tapping.Tap`."""
-        with self._lock:
-            number = self.collector.stream(kind, name)
-            self._streams[number] = ref(stream)
-            return number
-
-    # -- the thread --------------------------------------------------------------------------------------------------
+        self.error: Exception | None = None
 
     def begin(self) -> None:
-        """Tap. Raises RuntimeError when somebody does already."""
-        if tapping.tap is not None:
-            raise RuntimeError("a trace is going on already: one at a time")
+        """Record from now on. Raises RuntimeError when somebody does already."""
+        global _going_on
+        with _lock:
+            if _going_on:
+                raise RuntimeError("a trace is going on already: one at a time")
+            _going_on = True
         recording = self.collector.recording
         recording.since = time.perf_counter_ns()
         recording.cpus = cpu_budget().cpus
         recording.about = about()
-        _mind_forks()
-        tapping.turn(self)
-        self._sample()
-        self._thread.start()
+        self.tick()
+        super().begin()
 
     def end(self) -> None:
-        """Tap no more, and have all that was told in the recording."""
-        tapping.turn(None)
-        self._over.set()
-        self._thread.join()
-        if self.error is None:
-            self._empty()
-            self._sample()
-        else:
+        """Record no more; all that was told is in the recording."""
+        global _going_on
+        super().end()
+        _going_on = False
+        if self.error is not None:
             warnings.warn(f"the trace ended early: {self.error!r}", RuntimeWarning, stacklevel=3)
+        self.collector.take(Dropped(self.dropped))
         self.collector.recording.until = time.perf_counter_ns()
 
-    def _run(self) -> None:
-        try:
-            while not self._over.wait(TICK):
-                self._empty()
-                self._sample()
-        except Exception as error:
-            self.error = error
-            tapping.turn(None)
+    def take(self, happening: tuple[Any, ...]) -> None:
+        """See `Listener`."""
+        self.collector.take(happening)
 
-    def _empty(self) -> None:
-        told = self._told
-        for _ in range(len(told)):
-            self.collector.take(told.popleft())
-        if dropped := self._dropped:
-            self._dropped -= dropped
-            self.collector.take(Dropped(dropped))
+    def broke(self, error: Exception) -> None:
+        """See `Listener`."""
+        self.error = error
 
-    def _sample(self) -> None:
+    def tick(self) -> None:
+        """See `Listener`: how all is now."""
         now, sample = time.perf_counter_ns(), self.collector.sample
         for engine in tapping.engines():
             if found := engine.sample():
                 sample(engine.number, now, found)
         sample(-1, now, of_program())
         ready: dict[int, int] = {}
-        for number, each in list(self._streams.items()):
-            stream = each()
-            if stream is None:
-                del self._streams[number]
-                continue
-            whose = -1 if (its := getattr(stream, "engine", None)) is None else its.number
-            ready[whose] = ready.get(whose, 0) + stream.finished_untaken()
-        for whose, count in ready.items():
-            sample(whose, now, {"ready": count})
+        for told, stream in hub.streams():
+            ready[told.engine] = ready.get(told.engine, 0) + stream.finished_untaken()
+        for whose, number in ready.items():
+            sample(whose, now, {"ready": number})
+
+
+_lock = threading.Lock()
+_going_on = False
 
 
 def of_program() -> dict[str, float]:
@@ -224,19 +186,12 @@ def about() -> dict[str, str]:
     }
 
 
-_minded = False
-
-
-def _mind_forks() -> None:
-    """A forked child taps nothing."""
-    global _minded
-    if not _minded:
-        _minded = True
-        os.register_at_fork(after_in_child=_forget)
-
-
 def _forget() -> None:
-    tapping.tap = None
+    """A forked child records nothing."""
+    global _going_on, _lock
+    _lock, _going_on = threading.Lock(), False
 
+
+os.register_at_fork(after_in_child=_forget)
 
 __all__ = ["trace"]

@@ -1,0 +1,182 @@
+"""The tap of this process, to which any number of listeners may listen: a trace, an observer, somebody who looks on.
+
+Laws
+1. The first listener opens the tap, the last one closes it (`tapping.turn`): while nobody listens nobody pays.
+2. Each listener is told what there is when it joins (engines, workers, streams), and from then on all that happens, in
+   the order in which it is told of one engine. If others listened before, that may be a run which ended a moment before
+   it joined. What runs when it leaves it is told as running; the others too, and
+   they hear of the end of that run besides: who counts does not count what runs.
+3. Who tells waits for nobody: `hear` of each listener is an append to a bounded deque (`Listener`). What does not fit
+   is dropped, and counted.
+4. A forked child has no listeners.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from _weakref import ref
+from collections import deque
+from collections.abc import Callable, Iterator
+from itertools import count
+from typing import Any
+
+from procession import tapping
+from procession.happenings import Began, Gone, Missed, Opened, Ran, Rows, Streamed
+
+MOST = 100_000
+"""Happenings that may wait for a listener; each is one run at least, and often thousands."""
+
+
+class Hub:
+    """See the module; there is one."""
+
+    def __init__(self) -> None:
+        self._begin()
+        os.register_at_fork(after_in_child=self._forget)
+
+    def _begin(self) -> None:
+        self._hearers: tuple[Callable[[tuple[Any, ...]], object], ...] = ()
+        self._lock = threading.RLock()
+        self._engines: dict[int, Opened] = {}
+        self._workers: dict[tuple[int, int], Began] = {}
+        self._streams: dict[int, tuple[Any, Streamed]] = {}
+        self._numbers = count(1)
+
+    def join(self, hear: Callable[[tuple[Any, ...]], object]) -> None:
+        """Tell this one, too."""
+        with self._lock:
+            first = not self._hearers
+            for engine in tapping.engines() if not first else ():
+                engine.sample()  # has what lies bound in sheaves told, to the others
+            self._hearers = (*self._hearers, hear)
+            if first:
+                tapping.turn(self)
+                return
+            known = [*self._engines.values(), *self._workers.values(), *(told for _, told in self._streams.values())]
+        for each in known:
+            hear(each)
+
+    def leave(self, hear: Callable[[tuple[Any, ...]], object]) -> None:
+        """Tell it no more; it has been told all that was over, and what runs."""
+        with self._lock:
+            if hear not in self._hearers:
+                return
+            if len(self._hearers) == 1:
+                tapping.turn(None)
+                for known in (self._engines, self._workers, self._streams):
+                    known.clear()
+            else:
+                for engine in tapping.engines():
+                    engine.tell(self)
+            self._hearers = tuple(each for each in self._hearers if each != hear)
+
+    def push(self, happening: tuple[Any, ...]) -> None:
+        """See `tapping.Tap`."""
+        kind = happening.__class__
+        if kind is not Ran and kind is not Rows:
+            self._remember(happening)
+        for hear in self._hearers:
+            hear(happening)
+
+    def _remember(self, told: Any) -> None:
+        if isinstance(told, Opened):
+            self._engines[told.engine] = told
+        elif isinstance(told, Began):
+            self._workers[told.engine, told.wid] = told
+        elif isinstance(told, Gone):
+            self._workers.pop((told.engine, told.wid), None)
+
+    def watch(self, stream: object, kind: str, name: str) -> int:
+        """See `tapping.Tap`."""
+        engine = -1 if (its := getattr(stream, "engine", None)) is None else its.number
+        told = Streamed(next(self._numbers), kind, name, engine)
+        self._streams[told.number] = ref(stream), told
+        for hear in self._hearers:
+            hear(told)
+        return told.number
+
+    def streams(self) -> Iterator[tuple[Streamed, Any]]:
+        """Those that live, and what was told of each."""
+        for number, (found, told) in list(self._streams.items()):
+            stream = found()
+            if stream is None:
+                self._streams.pop(number, None)
+            else:
+                yield told, stream
+
+    def _forget(self) -> None:
+        """In a forked child, which has none of the threads that listen."""
+        self._begin()  # the lock may have been anybody's
+        tapping.turn(None)
+
+
+class Listener:
+    """Who listens on a thread of its own: `take` is given what has happened, some time later, and `tick` called often.
+
+    An error in either ends the listening: `broke` is called with it.
+    """
+
+    name = "procession-listener"
+    every = 0.05
+    """Seconds between two ticks."""
+
+    def __init__(self) -> None:
+        self._heard: deque[tuple[Any, ...]] = deque()
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._run, name=self.name, daemon=True)
+        self.dropped = 0
+        """Runs that were not told, since too many waited."""
+
+    def begin(self) -> None:
+        """Listen from now on."""
+        hub.join(self._hear)
+        self._thread.start()
+
+    def end(self) -> None:
+        """Listen no more; all that was heard has been taken when this returns, unless a `take` calls it."""
+        hub.leave(self._hear)
+        self._over.set()
+        if threading.current_thread() is not self._thread:
+            self._thread.join()
+
+    def take(self, happening: tuple[Any, ...]) -> None:
+        """This has happened."""
+        raise NotImplementedError
+
+    def tick(self) -> None:
+        """Some time has gone by."""
+
+    def broke(self, error: Exception) -> None:
+        """It raised this, and is told nothing more."""
+        raise NotImplementedError
+
+    def _hear(self, happening: tuple[Any, ...]) -> None:
+        if len(self._heard) < MOST:
+            self._heard.append(happening)
+        elif isinstance(happening, Ran | Missed):
+            self.dropped += happening.items
+        elif isinstance(happening, Rows):
+            self.dropped += len(happening.rows)
+
+    def _run(self) -> None:
+        try:
+            while not self._over.wait(self.every):
+                self._empty()
+                self.tick()
+            self._empty()
+            self.tick()
+        except Exception as error:
+            hub.leave(self._hear)
+            self._heard.clear()
+            self.broke(error)
+
+    def _empty(self) -> None:
+        heard = self._heard
+        for _ in range(len(heard)):
+            self.take(heard.popleft())
+
+
+hub = Hub()
+
+__all__ = ["Hub", "Listener", "hub"]
