@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
-from procession import Pool
+from procession import Pool, SpinOff
 
 
 class Program(NamedTuple):
@@ -38,14 +38,15 @@ def rest(seconds: float) -> float:
 
 def small() -> None:
     with Pool(2) as pool:
-        for future in [pool.submit(abs, -n) for n in range(60_000)]:
+        for future in [pool.submit(abs, -n) for n in range(300_000)]:
             future.result()
 
 
 def pickled() -> None:
     with Pool(2) as pool:
         words = [f"word {n}" for n in range(300_000)]
-        pool.map(len, (words[n:] for n in range(30)))
+        for future in [pool.submit(len, words[n:]) for n in range(30)]:
+            future.result()
 
 
 def again() -> None:
@@ -72,7 +73,7 @@ def gil() -> None:
 
 def blas() -> None:
     with Pool(2) as pool:
-        pool.map(multiply, range(24))
+        pool.map(multiply, range(10))
 
 
 def multiply(_n: int) -> float:
@@ -110,8 +111,9 @@ def source() -> None:
             time.sleep(0.04)
             yield 0.02
 
-    with Pool(2) as pool:
-        list(pool.imap(rest, items()))
+    with SpinOff(rest, workers=2) as spin:
+        for item in items():
+            spin.put(item)
 
 
 def failures() -> None:
@@ -164,8 +166,8 @@ def healthy() -> None:
 
 
 PROGRAMS = {
-    "tasks of nothing": Program("small", "60,000 calls of `abs` by `submit`", small),
-    "huge arguments": Program("pickling", "lists of 300,000 strings for `len`", pickled),
+    "tasks of nothing": Program("small", "300,000 calls of `abs` by `submit`", small),
+    "huge arguments": Program("pickling", "30 lists of 300,000 strings, for `len`", pickled),
     "the same again": Program("again", "30 MB, the same for 40 calls", again),
     "straggler last": Program("straggler", "40 tasks of 50 ms, then one of 1.5 s, on 4 workers", straggler),
     "GIL": Program("gil", "Python code on 4 threads", gil),
@@ -173,7 +175,7 @@ PROGRAMS = {
     "too few workers": Program("waits", "60 tasks that wait 50 ms each, on 2 workers", waits),
     "serial parent": Program("serial", "120 ms of its own before each `map` of 60 ms", serial),
     "slow taker": Program("taker", "`imap` with a window of 8, 30 ms for each result", taker),
-    "slow source": Program("input", "an item each 40 ms, 20 ms of work", source),
+    "slow source": Program("input", "a SpinOff of what comes each 40 ms, 20 ms of work", source),
     "failures": Program("failures", "half of the items fail, each three times", failures),
     "head of line": Program("head", "`imap` with a window of 8; each 25th item takes 50 times as long", head),
     "one at a time": Program("alone", "`submit(...).result()` in a loop", alone),

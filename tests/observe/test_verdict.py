@@ -95,6 +95,14 @@ def test_a_healthy_run_is_left_alone() -> None:
     assert str(said).endswith("Nothing to mend.")
 
 
+def test_what_the_program_does_itself_it_would_do_one_after_the_other_too() -> None:
+    """60 of each 100 ms pass with nothing to run; the work is four times 40 ms, in the rest."""
+    said = bursts(0.0).verdict()
+    assert said.numbers["own"] == pytest.approx(1.14, abs=0.01)
+    assert said.numbers["speedup"] == pytest.approx((3.2 + 1.14) / 1.94, abs=0.01)
+    assert "3.2 s of work and 1.1 s of the program itself in 1.9 s" in said.headline
+
+
 def test_nothing_has_run() -> None:
     said = verdict(Recording())
     assert (said.headline, said.findings, said.shares) == ("No task has run.", [], {})
@@ -359,6 +367,15 @@ def test_nobody_takes_the_results() -> None:
     assert windowed(slow=False).faults() == ["taker"]
 
 
+def test_results_that_pile_up_are_no_full_window() -> None:
+    """Nobody takes any, and nobody waits for that: the source is what is slow."""
+    scene = Scene()
+    for start in range(0, 2000, 100):
+        scene.rounds([start], 20, ALL, queued=start)
+    scene.counter("ready", *((at, at / 25) for at in range(0, 2000, 50)))
+    assert scene.faults() == ["input"]
+
+
 def test_a_slow_item_in_front() -> None:
     assert windowed(slow=True).faults() == ["head"]
 
@@ -423,7 +440,9 @@ def test_one_error_among_many_is_no_fault() -> None:
 @pytest.mark.parametrize(("last", "faults"), [(2.0e9, ["memory"]), (1.1e9, []), (0.9e9, [])])
 def test_workers_that_grow(last: float, faults: list[str]) -> None:
     scene = full()
-    scene.counter("memory", (0, 0.2e9), (500, 0.8e9), (1000, 0.8e9 + (last - 0.8e9) / 2), (2000, last))
+    scene.counter(
+        "memory", (0, 0.2e9), *((at, 0.8e9 + (last - 0.8e9) * (at - 400) / 1600) for at in range(400, 2001, 50))
+    )
     assert scene.faults() == faults
 
 
@@ -526,7 +545,7 @@ def test_a_level_is_on_the_line_between_two_samples() -> None:
         recording.sample(0, "cpu", now, value)
     level = Level(recording.counters[0, "cpu"])
     assert [level.at(now) for now in (0, 10, 15, 25, 30, 99)] == [1.0, 1.0, 2.0, 5.0, 5.0, 5.0]
-    assert (level.total(), level.highest()) == (4.0, 5.0)
+    assert (level.total(), level.highest(0, 15), level.highest(0, 20)) == (4.0, 1.0, 5.0)
     assert not Level(None)
     assert Level(None).grown(0, 9) == 0.0
 

@@ -25,8 +25,8 @@ RULES: tuple[rules.Rule, ...] = (
 )
 """In this order: what names a cause comes before what names a symptom."""
 
-NEAR = 0.8
-"""Of what the work allows: nobody gets all."""
+SHOWN = 0.05
+"""Of the work: what the program did itself is told of if it was more than that."""
 
 
 class Verdict(NamedTuple):
@@ -35,7 +35,7 @@ class Verdict(NamedTuple):
     headline: str
     findings: list[Finding]
     numbers: dict[str, float]
-    """"work", "wall", "longest" (seconds), "speedup", "limit", "workers", "cpus", "tasks"."""
+    """"work", "own", "wall", "longest" (seconds), "speedup", "limit", "workers", "cpus", "tasks"."""
     shares: dict[str, float]
     """Of the workers' time, by the names of `HEADS`; together 1, or nothing."""
     limit: str
@@ -68,6 +68,7 @@ def verdict(recording: Recording) -> Verdict:
     limit, why = facts.limit()
     numbers = {
         "work": facts.sequential,
+        "own": facts.own,
         "wall": facts.wall,
         "longest": facts.longest.longest if facts.longest else 0.0,
         "speedup": facts.speedup,
@@ -76,9 +77,10 @@ def verdict(recording: Recording) -> Verdict:
         "cpus": float(facts.cpus),
         "tasks": float(facts.count),
     }
+    own = f" and {long(facts.own)} of the program itself" if facts.own >= SHOWN * facts.sequential else ""
     headline = (
-        f"{pace(facts.speedup)} one after the other: {long(facts.sequential)} of work in {long(facts.wall)}"
-        f" ({many(facts.count, 'task')}, {many(facts.lanes, 'worker')}, {many(facts.cpus, 'CPU')})."
+        f"{pace(facts.speedup)} one after the other: {long(facts.sequential)} of work{own} in {long(facts.wall)} "
+        f"({many(facts.count, 'task')}, {many(facts.lanes, 'worker')}, {many(facts.cpus, 'CPU')})."
     )
     shares = {head: spent / facts.capacity for head, spent in facts.heads.items()} if facts.capacity else {}
     return Verdict(headline, findings, numbers, shares, limited(facts.speedup, numbers["limit"], why))
@@ -93,9 +95,9 @@ def pace(speedup: float) -> str:
 
 def limited(speedup: float, limit: float, why: str) -> str:
     """The limit, and how near it is."""
-    near = speedup / limit if limit else 1.0
-    text = f"This work allows {limit:.1f} times as fast here, as {why}; it came to {percent(near)} of that."
-    return text
+    if limit < 1.05:
+        return f"This work allows no more here, as {why}."
+    return f"This work allows {limit:.1f} times as fast here, as {why}; it came to {percent(speedup / limit)} of that."
 
 
 __all__ = ["HEADS", "RULES", "Finding", "Verdict", "verdict"]

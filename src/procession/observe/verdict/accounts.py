@@ -5,9 +5,9 @@ task is booked by what the task did there; one that does not, by what kept it fr
 
 1. `start`: a task waits, and this lane has no worker yet that has begun one.
 2. `dispatch`: a task waits, and the worker is there.
-3. `taker` or `head`: nothing waits, though the stream had more to come, and it has more items that run or lie there
-   finished than there are lanes: its window is full. It is `head` as far as something runs that takes `LONG` times as
-   long as usual, which the others have to wait for.
+3. `taker` or `head`: nothing waits, though the stream had more to come, and more items run or lie there finished than
+   there are lanes, about as many as ever (`FULL`): its window is full. It is `head` as far as something runs that takes
+   `LONG` times as long as usual, which the others have to wait for.
 4. `stragglers`: nothing comes before all that runs is through, and more lanes have been busy since the last pause.
 5. `serial`: the main thread computes meanwhile, or waits for a CPU. Half is booked where it does so half the time.
 6. `input`: none of these: the program was waiting for something itself.
@@ -24,7 +24,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Iterable
 from itertools import pairwise
-from math import ceil
+from math import ceil, inf
 from statistics import median_low
 from typing import NamedTuple
 
@@ -52,6 +52,8 @@ EXACT = 10_000
 BINS = 4_000
 LONG = 5
 """So many times the median of its stream is a long run, and `LONG_LEAST` at least."""
+FULL = 0.6
+"""Of the most results that ever lay there, and as many were there in the first third of the time."""
 LONG_LEAST = 10_000_000
 
 
@@ -76,8 +78,10 @@ class Work:
         self.pool, self.rows = recording.pools[pool], rows
         self.ran = 0.0
         """Seconds in which its tasks ran, all together."""
-        self.wanted = 0.0
-        """Seconds in which they took a CPU or waited for one; more than `ran`, if they have threads."""
+        self.computed = self.wanted = 0.0
+        """Seconds in which they took a CPU, or also waited for one; more than `ran`, if they have threads."""
+        self.own = 0.0
+        """Seconds in which nothing ran or waited to run, as the program was at something else."""
         self.index = pool
         self.last = recording.until or max((*recording.done, *recording.ended, *recording.started), default=0)
         queued, started, done = recording.queued, recording.started, recording.done
@@ -94,6 +98,7 @@ class Work:
         self.streams = Steps(self._open_streams(recording))
         self.long_runs = Steps(self._long(recording, runs))
         self.ready = Level(recording.counters.get((pool, "ready")))
+        self.most_ready = self._most_ready()
         self.main = Level(recording.counters.get((-1, "main cpu")))
         self.waited = Level(recording.counters.get((-1, "stalled")))
         self.stalled = Level(recording.counters.get((pool, "stalled")))
@@ -121,6 +126,12 @@ class Work:
                 begin, end = open_.get(stream, (at, at))
                 open_[stream] = min(begin, at), max(end, at)
         return open_.values()
+
+    def _most_ready(self) -> float:
+        """So many results have lain there when it was most; infinite where that only grew: there is no window then."""
+        begin, end = self.queued[0], self.queued[-1]
+        most = self.ready.highest(begin, end)
+        return most if self.ready.highest(begin, begin + (end - begin) // 3) >= FULL * max(most, 1.0) else inf
 
     def _long(self, recording: Recording, runs: list[tuple[int, int]]) -> list[tuple[int, int]]:
         by_stream: dict[int, list[tuple[int, int]]] = {}
@@ -165,7 +176,9 @@ class Work:
         if idle <= 0:
             return
         ready = self.ready.at((each.begin + each.end) // 2)
-        if self.streams.at(each.begin) and ready + each.running / each.long >= self.lanes + 0.5:
+        full = ready >= FULL * self.most_ready and ready + each.running / each.long >= self.lanes + 0.5
+        if full and self.streams.at(each.begin):
+            self.own += max(0, each.long - each.running) / 1e9
             slow = self.long_runs.upto(each.end) - self.long_runs.upto(each.begin)
             share = min(1.0, slow / each.long)
             heads["head"] += idle * share
@@ -179,6 +192,7 @@ class Work:
                 heads["stragglers"] += last
                 idle -= last
         busy = self.busy(each.begin, each.end)
+        self.own += min(idle / self.lanes, max(0, each.long - each.running)) / 1e9
         heads["serial"] += idle * busy
         heads["input"] += idle * (1 - busy)
 
@@ -204,8 +218,8 @@ class Work:
             stalled += self.stalled.grown(each.begin, each.end) * part
             cpu += self.cpu.grown(each.begin, each.end) * part
         self.ran = ran / 1e9
-        self.wanted = stalled + cpu
-        stalled = min(stalled * 1e9, ran)
+        self.computed, self.wanted = cpu, stalled + cpu
+        stalled = min(max(0.0, stalled * 1e9), ran)
         heads["failed"] = min(heads["failed"], ran)
         heads["codec"] = min(heads["codec"], ran - heads["failed"])
         heads["function"] = ran - heads["failed"] - heads["codec"]

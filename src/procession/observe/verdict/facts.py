@@ -54,6 +54,8 @@ class Facts:
         self.wall = (max((work.end for work in self.works), default=0) - begin) / 1e9
         self.bound_by_gil = [work for work in self.works if self.held_by_gil(work)]
         self.sequential = sum(self._alone(work) for work in self.works)
+        self.own = sum(work.own for work in self.works)
+        """What the program did itself while nothing ran: it would do that as well if all went one after the other."""
         self.longest = max(self.functions, key=lambda function: function.longest, default=None)
 
     def share(self, head: str) -> float:
@@ -96,33 +98,22 @@ class Facts:
 
     @property
     def speedup(self) -> float:
-        return self.sequential / self.wall if self.wall else 1.0
+        return (self.sequential + self.own) / self.wall if self.wall else 1.0
 
     def limit(self) -> tuple[float, str]:
         """How many times as fast this work can be here at most, and why no more."""
-        cpu = sum(self.counter(work, "cpu").total() for work in self.works)
+        cpu = sum(work.computed for work in self.works)
         bounds = [
             (self.sequential / self.lanes, "there are no more workers"),
             (cpu / self.cpus, "the CPUs are busy then"),
         ]
         if self.longest:
             bounds.append((self.longest.longest, "its longest task takes as long as that"))
-        alone = self._alone_on_main()
         bound, why = max(bounds)
-        if alone > bound:
-            why = "the program computes so long by itself"
-        return (self.sequential / (bound + alone) if bound + alone else 1.0), why
-
-    def _alone_on_main(self) -> float:
-        """Seconds in which the main thread computed and nothing ran."""
-        total = 0.0
-        for work in self.works:
-            at = work.begin
-            for begin, end in [*work.running.periods(), (work.end, work.end)]:
-                if begin > at:
-                    total += (begin - at) * work.busy(at, begin)
-                at = max(at, end)
-        return total / 1e9
+        if self.own > bound:
+            why = "the program is so long at something else"
+        whole = bound + self.own
+        return ((self.sequential + self.own) / whole if whole else 1.0), why
 
 
 def functions(recording: Recording) -> list[Function]:

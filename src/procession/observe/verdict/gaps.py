@@ -7,9 +7,8 @@ from collections.abc import Iterator
 from itertools import pairwise
 
 from ..recording import DIED, MEMORY, OUTCOMES, TIMEOUT
-from .accounts import FAILED, Work
+from .accounts import FAILED
 from .rules import LEAST, Finding, Judge
-from .steps import Level
 from .words import long, many, percent, size
 
 ALONE = 1.05
@@ -104,7 +103,8 @@ def taker(judge: Judge) -> Iterator[Finding]:
         "the workers' time."
     )
     advice = (
-        "The loop that takes them is too slow: do what it does with each result in the task, or in a pipeline's stage."
+        "The loop that takes them is too slow: do what it does with each result in the task, or in a pipeline's stage. "
+        "Or its source is: imap reads it in the same thread, a SpinOff does not."
     )
     yield Finding("problem", "Results wait for their taker", text, advice, "taker")
 
@@ -200,25 +200,22 @@ def failures(judge: Judge) -> Iterator[Finding]:
 
 
 def memory(judge: Judge) -> Iterator[Finding]:
-    """The workers grow as they work. A quarter of the time is left for what they load at first."""
+    """The workers grow from each quarter of the time to the next: the first is left for what they load."""
     facts = judge.facts
     for work in facts.works:
         level = facts.counter(work, "memory")
         if not level:
             continue
-        before, after = level.at(work.begin + work.wall // 4), level.at(work.end)
-        if after - before >= GROWN and after >= 1.5 * before and evenly(level, work):
+        edges = [work.begin + work.wall * part // 4 for part in range(5)]
+        heights = [level.highest(*edge) for edge in pairwise(edges)]
+        before, after = heights[0], heights[-1]
+        evenly = all(earlier < later for earlier, later in pairwise(heights))
+        if after - before >= GROWN and after >= 1.5 * before and evenly:
             text = f"The workers' memory grew from {size(before)} to {size(after)}, and went on growing to the end."
             advice = (
                 "max_tasks_per_child, or max_memory_per_child, replaces workers in time; or the tasks keep something."
             )
             yield Finding("hint", "The workers grow", text, advice, "memory")
-
-
-def evenly(level: Level, work: Work) -> bool:
-    """Is each quarter of the time higher than the one before?"""
-    heights = [level.at(work.begin + work.wall * part // 4) for part in (1, 2, 3, 4)]
-    return all(later > earlier for earlier, later in pairwise(heights))
 
 
 def gone(judge: Judge) -> Iterator[Finding]:

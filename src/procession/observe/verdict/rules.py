@@ -22,6 +22,8 @@ LARGE = 1_000_000
 """Bytes of a task's arguments that take as long to carry as a small task takes."""
 THREADS = 1.1
 """CPUs that a task takes or waits for: more than one, and what samples may be wrong by, is more than one thread."""
+SAMPLED = 1.0
+"""Seconds; what ran for less is only roughly known, by some samples."""
 CROWD = 1.1
 """Of the CPUs there are, what the workers must want together, to be too many."""
 AGAIN = 64_000_000
@@ -82,6 +84,7 @@ def small(judge: Judge) -> Iterator[Finding]:
     if facts.seconds("function") > over / 2:
         return
     judge.claim("dispatch", "serial", "codec", "start", "input", "stragglers", "taker")
+    facts.own = 0.0  # it was handing over
     single = Counter(facts.recording.stream).most_common(1)[0][0] == 0
     slower = facts.sequential < facts.wall
     advice = (
@@ -127,6 +130,7 @@ def pickling(judge: Judge) -> Iterator[Finding]:
         judge.claim("dispatch")
     if pickled >= facts.seconds("serial") / 2:
         judge.claim("serial")
+        facts.own = 0.0  # it was encoding
     took = sum(function.codec for function in facts.functions)
     text = f"The workers decoded arguments and encoded results for {long(took)}"
     if pickled:
@@ -163,10 +167,18 @@ def waits(judge: Judge) -> Iterator[Finding]:
     that compute that much are held by the GIL already.
     """
     facts = judge.facts
+    if "codec" in judge.claimed:  # for what they are sent, then
+        return
     total = sum(facts.counter(work, "cpu").total() for work in facts.works)
     for work in facts.works:
         cpu, ran = facts.counter(work, "cpu"), work.ran
-        if not cpu or not ran or work in facts.bound_by_gil or work.pool.backend == "inline":
+        if (
+            not cpu
+            or not ran
+            or work in facts.bound_by_gil
+            or work.pool.backend == "inline"
+            or "codec" in judge.claimed
+        ):
             continue
         wall = work.wall / 1e9
         line = sum(end - begin for begin, end in work.waiting.periods()) / 1e9
@@ -195,7 +207,7 @@ def stalled(judge: Judge) -> Iterator[Finding]:
     ran, seconds = work.ran, work.heads["stalled"] / 1e9
     each = work.wanted / ran
     text = f"The workers were ready to run, and had no CPU, for {percent(seconds / ran)} of the time of their tasks"
-    if each > THREADS:
+    if each > THREADS and ran >= SAMPLED:
         text += f"; their tasks wanted {each:.1f} CPUs each, {work.lanes} at a time, of {facts.cpus}."
         advice = (
             "The tasks run threads of their own, as BLAS does. Let them have their share of the CPUs: do not set "

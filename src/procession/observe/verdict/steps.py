@@ -71,5 +71,7 @@ class Level:
     def total(self) -> float:
         return self._values[-1] - self._values[0] if self else 0.0
 
-    def highest(self) -> float:
-        return max(self._values, default=0.0)
+    def highest(self, begin: int, end: int) -> float:
+        """Of the samples from `begin` to `end`; 0 if there are none."""
+        first, last = bisect_left(self._times, begin), bisect_right(self._times, end)
+        return max(self._values[first:last], default=0.0)
