@@ -5,8 +5,11 @@ import signal
 import pytest
 
 from procession import Pool, WorkerDied, WorkerStartError
+from tests import warm
 from tests.failures import tasks
 from tests.failures.kit import PURGE, Notes
+
+kept_zygote = warm.keep()
 
 
 @pytest.mark.parametrize("name", ["SIGSEGV", "SIGABRT", "SIGBUS", "SIGFPE"])

@@ -3,9 +3,12 @@
 import pytest
 
 from procession import Pool, SpinOff, WorkerDied, WorkerStartError
+from tests import warm
 from tests.failures import tasks
 from tests.failures.kit import Gate, Notes, gone, kill, quietly_kill, seeded, wait_until
 from tests.failures.test_worker_death import lives_with
+
+kept_zygote = warm.keep()
 
 
 def test_idle_ones() -> None:

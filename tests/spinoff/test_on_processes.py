@@ -14,7 +14,10 @@ import pytest
 
 from procession.errors import WorkerDied
 from procession.spinoff import SpinOff
+from tests import warm
 from tests.spinoff import work
+
+kept_zygote = warm.keep()
 
 
 @pytest.fixture(autouse=True)
