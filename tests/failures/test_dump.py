@@ -151,11 +151,16 @@ def test_a_setup_that_does_not_return(gate: Gate, notes: Notes) -> None:
     with Pool(1, initializer=tasks.held, initargs=(notes.path, gate.path)) as pool:
         future = pool.submit(tasks.double, 4)
         notes.wait()
-        line, stack = section(pool.dump(), "worker 0")
+        line, _ = wait_until(lambda: in_held(pool), "its stack is shown: it has a second for each dump")
         assert ": starting" in line
-        assert "in held" in stack
         gate.open()
         assert future.result() == 8
+
+
+def in_held(pool: Pool) -> tuple[str, str] | None:
+    """What is said of the first worker, if its stack is shown."""
+    line, stack = section(pool.dump(), "worker 0")
+    return (line, stack) if "in held" in stack else None
 
 
 @pytest.mark.parametrize("method", ["fork", "spawn"])

@@ -85,6 +85,7 @@ def test_too_few_descriptors(tmp_path: Path, spare: int) -> None:
     """Row: Too few file descriptors. The pool goes on with fewer workers, or fails at once; either says RLIMIT_NOFILE
     and how to raise it. It never hangs."""
     out = run_program(tmp_path, FEW_DESCRIPTORS, spare)
+    print(out)  # pytest shortens what it shows of an assertion
     assert "RLIMIT_NOFILE" in out or "results True" in out
     if "results True" not in out:
         assert "Error" in out

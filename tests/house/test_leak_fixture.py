@@ -29,6 +29,14 @@ import pytest
 kept = []  # what a test leaves must not be collected behind its back
 pids = []
 
+def until_it_sleeps(pid):
+    '''Until it is the program that the report is to name: a shell forks it first.'''
+    for _ in range(3000):
+        if open(f"/proc/{pid}/cmdline").read().startswith("sleep"):
+            return
+        time.sleep(0.01)
+    raise TimeoutError(pid)
+
 def forked_and_orphaned():
     '''A process that was only forked, left its session, closed its descriptors, and whose parent is gone.'''
     r, w = os.pipe()
@@ -83,14 +91,17 @@ SEEDED: dict[str, tuple[str, str]] = {
         """
         script = "sleep 103 >/dev/null 2>&1 & echo $!"
         pids.append(int(subprocess.check_output(["sh", "-c", script])))
+        until_it_sleeps(pids[-1])
         """,
         "(sleep 103)",
     ),
     "forked_orphan": ("pids.append(forked_and_orphaned())", "process "),
     "grandchild": (
         """
-        kept.append(subprocess.Popen(["sh", "-c", "sleep 104; true"], start_new_session=True))
+        script = "sleep 104 & echo $!; wait"
+        kept.append(subprocess.Popen(["sh", "-c", script], stdout=subprocess.PIPE, start_new_session=True))
         pids.append(kept[-1].pid)
+        until_it_sleeps(int(kept[-1].stdout.readline()))
         """,
         "(sleep 104)",
     ),
@@ -99,6 +110,7 @@ SEEDED: dict[str, tuple[str, str]] = {
         pid = os.fork()
         if pid == 0:
             os._exit(0)
+        os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
         """,
         "a zombie that nobody waited for",
     ),

@@ -618,13 +618,13 @@ def test_a_forked_child_is_refused() -> None:
 def test_the_bottleneck_is_named(apart: str) -> None:
     pipe = Pipeline(
         Stage(work.add, backend=apart, name="quick"),
-        Stage(work.slowly, backend=apart, name="slow"),
+        Stage(work.sleepily, backend=apart, name="slow"),
         Stage(work.double, backend=apart, name="quick too"),
         window=10,
     )
-    outputs = list(pipe.run(range(100)))
+    outputs = list(pipe.run(range(40)))
     stats = pipe.stats()
-    assert len(outputs) == 100
+    assert len(outputs) == 40
     assert stats.bottleneck == "slow"
     quick, slow, last = stats.stages
     assert slow.busy > 0.5
@@ -633,9 +633,9 @@ def test_the_bottleneck_is_named(apart: str) -> None:
     for stage in stats.stages:
         shares = (stage.busy, stage.waiting_for_input, stage.blocked_on_output, stage.held_back)
         assert sum(shares) == pytest.approx(1)
-        assert (stage.came, stage.done, stage.outputs, stage.failed) == (100, 100, 100, 0)
+        assert (stage.came, stage.done, stage.outputs, stage.failed) == (40, 40, 40, 0)
         assert (stage.waiting, stage.out) == (0, 0)
-    assert (stats.pulled, stats.returned, stats.taken, stats.waiting) == (100, 100, 100, 0)
+    assert (stats.pulled, stats.returned, stats.taken, stats.waiting) == (40, 40, 40, 0)
     assert (stats.head, stats.head_stage) == (None, None)
 
 

@@ -132,3 +132,9 @@ def number_of(data: bytes) -> int:
 def slowly(x: int) -> int:
     time.sleep(0.004)
     return x
+
+
+def sleepily(x: int) -> int:
+    """So slow that it shows where everything is ten times as slow."""
+    time.sleep(0.03)
+    return x
