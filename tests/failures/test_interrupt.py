@@ -11,7 +11,7 @@ from procession import Pool
 from procession.worker import resting
 from tests import warm
 from tests.failures import tasks
-from tests.failures.kit import SLACK, Gate, Notes, Program, wait_until
+from tests.failures.kit import SLACK, Gate, Notes, Program, run_program, wait_until
 
 kept_zygote = warm.keep()
 
@@ -210,6 +210,32 @@ SUBPROCESS = """
 
 def test_a_tasks_subprocess_hears_it(tmp_path: Path) -> None:
     """Row: Ctrl-C. A worker's own way not to hear SIGINT is not inherited by the programs that a task starts."""
-    from tests.failures.kit import run_program
-
     assert run_program(tmp_path, SUBPROCESS) == "True\n"
+
+
+STARTING = """
+    import os, signal, sys
+    from multiprocessing import get_context
+    from procession import Pool
+
+    def masked():
+        return sorted(signal.pthread_sigmask(signal.SIG_BLOCK, ()))
+
+    def strike():
+        os.kill(os.getpid(), signal.SIGINT)
+
+    if __name__ != "__main__":
+        strike()
+    else:
+        if sys.argv[1] == "fork":
+            os.register_at_fork(after_in_child=strike)
+        with Pool(1, mp_context=get_context(sys.argv[1])) as pool:
+            print(pool.submit(abs, -3).result(), pool.submit(masked).result(), masked())
+"""
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn"])
+def test_while_a_worker_of_a_context_starts(tmp_path: Path, method: str) -> None:
+    """Row: Ctrl-C. It comes before the worker has a handler: as soon as there was a fork, or while the program's module
+    is imported. It is heard when there is one."""
+    assert run_program(tmp_path, STARTING, method) == "3 [] []\n"

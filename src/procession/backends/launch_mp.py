@@ -19,14 +19,19 @@ With forkserver the code comes through the sentinel, once: when a thread of the 
 moment, one of the two reads it and the other an end of file, for which multiprocessing puts 255. That is None here.
 
 Without pidfd (not Linux) the sentinel speaks for all methods: there, a grandchild delays the news of a death.
+
+A Ctrl-C while a worker starts. It would end what has no handler yet, and soon the pool, whose workers cannot start. So
+fork and spawn start with SIGINT blocked, and `boot` unblocks it when its handler stands. A forkserver is the program's
+as well: what that starts hears SIGINT as multiprocessing has it.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from multiprocessing.context import BaseContext
 from multiprocessing.process import BaseProcess
 from typing import Any
@@ -80,7 +85,7 @@ class MpLauncher:
             daemon=False,
         )
         try:
-            with forksafe.keeping((*given, self._lifeline.read)):
+            with forksafe.keeping((*given, self._lifeline.read)), self._deaf():
                 process.start()
         except OSError as error:
             raise explained(error) from error
@@ -96,6 +101,22 @@ class MpLauncher:
         self._watch(news)
         self._started.append(Started(wid, process.pid))
         os.write(self._bell[1], b".")
+
+    @contextlib.contextmanager
+    def _deaf(self) -> Iterator[None]:
+        """What this thread starts meanwhile hears no SIGINT before it says so."""
+        if self.name == "forkserver":
+            yield
+            return
+        if self.name == "spawn":
+            from multiprocessing import resource_tracker
+
+            resource_tracker.ensure_running()  # which unblocks it in this thread when it starts that
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT,))
+        try:
+            yield
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
     def fds(self) -> Iterable[int]:
         if not self._closed:

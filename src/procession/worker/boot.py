@@ -190,6 +190,7 @@ def _begin(files: WorkerFiles, lifeline: int) -> None:
         os.close(lifeline)
     signal.set_wakeup_fd(-1)
     signal.signal(signal.SIGINT, resting.hear)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGINT,))  # those of a context start without: launch_mp
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     showing.begin(files.page)
     resting.asked[0] = 0
