@@ -22,6 +22,8 @@ DECODER = json.JSONDecoder(parse_float=str)
 
 BEGINNING = '{"displayTimeUnit":"ms","otherData":{'
 END = "]}\n"
+DRAWN, COUNTED = '"cat":"', '"ph":"C"'
+"""What is drawn for the eye has a category, and so have samples; inside of a text these quotes would be escaped."""
 OUTCOME = {name: number for number, name in enumerate(OUTCOMES)}
 
 
@@ -120,13 +122,15 @@ class _Reader:
                 if self._file.read(1):
                     raise ValueError("something follows")
                 return
+            if DRAWN in line and COUNTED not in line:
+                continue
             try:
                 event = DECODER.raw_decode(line)[0]
             except ValueError:
                 if not self._file.readline():
                     raise EOFError from None
                 raise ValueError("no event") from None
-            if event["ph"] in "Xi" and "cat" not in event:
+            if event["ph"] in "Xi":
                 args = event["args"]
                 if "failure" in args:
                     self._recording.failures[row] = FailureText(**args["failure"])
@@ -148,11 +152,22 @@ class _Reader:
             worker, end = told("worker", -1), at
             started, ended = (at - args[word] if word in args else 0 for word in ("run_ns", "ran_ns"))
         return (
-            *(worker, told("function", self._functions.get(event["name"], 0)), told("stream", 0), told("item", -1)),
-            *(told("attempt", 1), OUTCOME[told("outcome", "ok")]),
-            *(at - args[word] if word in args else 0 for word in ("waited_ns", "sent_ns")),
-            *(started, ended, end + args["told_ns"] if "told_ns" in args else 0),
-            *(told(word, 0) for word in ("pickle_ns", "load_ns", "dump_ns", "bytes_in", "bytes_out")),
+            worker,
+            told("function", self._functions.get(event["name"], 0)),
+            told("stream", 0),
+            told("item", -1),
+            told("attempt", 1),
+            OUTCOME[told("outcome", "ok")],
+            at - args["waited_ns"] if "waited_ns" in args else 0,
+            at - args["sent_ns"] if "sent_ns" in args else 0,
+            started,
+            ended,
+            end + args["told_ns"] if "told_ns" in args else 0,
+            told("pickle_ns", 0),
+            told("load_ns", 0),
+            told("dump_ns", 0),
+            told("bytes_in", 0),
+            told("bytes_out", 0),
         )
 
 

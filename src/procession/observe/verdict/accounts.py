@@ -84,14 +84,15 @@ class Work:
         """Seconds in which nothing ran or waited to run, as the program was at something else."""
         self.index = pool
         self.last = recording.until or max((*recording.done, *recording.ended, *recording.started), default=0)
-        queued, started, done = recording.queued, recording.started, recording.done
-        self.ends = [max(started[row], recording.ended[row] or done[row] or self.last) for row in rows]
-        runs = [(started[row], end) for row, end in zip(rows, self.ends, strict=True)]
+        queued, started, ended, done = (_of(recording, name, rows) for name in ("queued", "started", "ended", "done"))
+        last = self.last
+        self.ends = [max(at, end or known or last) for at, end, known in zip(started, ended, done, strict=True)]
+        runs = [*zip(started, self.ends, strict=True)]
         self.running = Steps(runs)
-        self.waiting = Steps((queued[row], started[row]) for row in rows if queued[row])
-        self.queued = sorted(queued[row] or started[row] for row in rows)
-        self.begin = min(self.queued)
-        self.end = max(max(done[row] for row in rows), *self.ends, self.begin)
+        self.waiting = Steps(pair for pair in zip(queued, started, strict=True) if pair[0])
+        self.queued = sorted(at or start for at, start in zip(queued, started, strict=True))
+        self.begin = self.queued[0]
+        self.end = max(max(done), max(self.ends), self.begin)
         self.alive = self._alive(recording)
         most = max((self.alive.at(at) for at in self.alive.starts), default=1)
         self.lanes = max(most, min(self.pool.width, recording.cpus), 1)
@@ -112,19 +113,21 @@ class Work:
     def _alive(self, recording: Recording) -> Steps:
         """Workers, from their first run until their end, or the pool's."""
         first: dict[int, int] = {}
-        for row in self.rows:
-            worker, at = recording.worker[row], recording.started[row]
-            first[worker] = min(at, first.get(worker, at))
+        starts = zip(_of(recording, "worker", self.rows), _of(recording, "started", self.rows), strict=True)
+        for worker, at in starts:
+            if at < first.get(worker, at + 1):
+                first[worker] = at
         known = ((recording.workers[number], at) for number, at in first.items())
         return Steps((at, worker.ended or self.end) for worker, at in known)
 
     def _open_streams(self, recording: Recording) -> Iterable[tuple[int, int]]:
         """Of each stream, from the first item to the last that was handed over."""
         open_: dict[int, tuple[int, int]] = {}
-        for row in self.rows:
-            if (stream := recording.stream[row]) and (at := recording.queued[row]):
+        for stream, at in zip(_of(recording, "stream", self.rows), _of(recording, "queued", self.rows), strict=True):
+            if stream and at:
                 begin, end = open_.get(stream, (at, at))
-                open_[stream] = min(begin, at), max(end, at)
+                if at <= begin or at >= end:
+                    open_[stream] = min(begin, at), max(end, at)
         return open_.values()
 
     def _most_ready(self) -> float:
@@ -135,8 +138,10 @@ class Work:
 
     def _long(self, recording: Recording, runs: list[tuple[int, int]]) -> list[tuple[int, int]]:
         by_stream: dict[int, list[tuple[int, int]]] = {}
-        for row, run in zip(self.rows, runs, strict=True):
-            by_stream.setdefault(recording.stream[row], []).append(run)
+        for stream, run in zip(_of(recording, "stream", self.rows), runs, strict=True):
+            if stream not in by_stream:
+                by_stream[stream] = []
+            by_stream[stream].append(run)
         found = []
         for each in by_stream.values():
             least = max(LONG_LEAST, LONG * median_low(end - start for start, end in each))
@@ -205,12 +210,13 @@ class Work:
         """What the lanes did that ran something. Of the time in which workers waited for a CPU, those that run
         something have as large a part as they are of all that live; it is taken from whatever else they did.
         """
-        outcome, load, dump, started = recording.outcome, recording.load, recording.dump, recording.started
-        for row, end in zip(self.rows, self.ends, strict=True):
-            if outcome[row] in FAILED:
-                heads["failed"] += end - started[row]
-            else:
-                heads["codec"] += min(load[row] + dump[row], end - started[row])
+        failed = codec = 0
+        columns = (_of(recording, name, self.rows) for name in ("outcome", "load", "dump", "started"))
+        for outcome, load, dump, started, end in zip(*columns, self.ends, strict=True):
+            if outcome in FAILED:
+                failed += end - started
+            elif load or dump:
+                codec += min(load + dump, end - started)
         ran = sum(each.running for each in bins)
         stalled = cpu = 0.0
         for each in bins if self.stalled else ():
@@ -220,12 +226,18 @@ class Work:
         self.ran = ran / 1e9
         self.computed, self.wanted = cpu, stalled + cpu
         stalled = min(max(0.0, stalled * 1e9), ran)
-        heads["failed"] = min(heads["failed"], ran)
-        heads["codec"] = min(heads["codec"], ran - heads["failed"])
+        heads["failed"] = min(failed, ran)
+        heads["codec"] = min(codec, ran - heads["failed"])
         heads["function"] = ran - heads["failed"] - heads["codec"]
         heads["stalled"] = stalled
         for head in ("failed", "codec", "function"):
             heads[head] *= 1 - stalled / ran if ran else 1
+
+
+def _of(recording: Recording, name: str, rows: list[int]) -> Iterable[int]:
+    """What a column says of these rows."""
+    column = recording.columns[name]
+    return column if len(rows) == len(column) else [*map(column.__getitem__, rows)]
 
 
 class Periods:

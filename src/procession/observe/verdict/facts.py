@@ -121,10 +121,11 @@ def functions(recording: Recording) -> list[Function]:
     runs: dict[int, list[int]] = {}
     sums: dict[int, list[int]] = {}
     longest: dict[int, tuple[int, int]] = {}
-    names = ("function", "outcome", "started", "ended", "bytes_in", "bytes_out", "pickle", "load", "dump")
+    names = ("worker", "function", "outcome", "started", "ended", "bytes_in", "bytes_out", "pickle", "load", "dump")
     columns = zip(*(recording.columns[name] for name in names), strict=True)
-    for row, (function, outcome, started, ended, *rest) in enumerate(columns):
-        if not started or ended < started or outcome in FAILED:
+    workers = len(recording.workers)
+    for row, (worker, function, outcome, started, ended, *rest) in enumerate(columns):
+        if not started or ended < started or outcome in FAILED or not 0 <= worker < workers:
             continue
         if function not in runs:
             runs[function], sums[function], longest[function] = [], [0] * 5, (-1, row)
