@@ -198,6 +198,29 @@ def test_what_the_tables_say_is_what_was_recorded(page: ReportPage) -> None:
     assert page.text("#slowest tbody tr td:nth-child(2)") in page.until(page.details)
 
 
+def test_what_is_missing_and_what_was_sent_again_is_said(page: ReportPage) -> None:
+    recording = made(40, 2)
+    recording.lost = 1234
+    recording.repeats = {1: (12, 80_000_000)}
+    page.open(recording)
+    assert "1,234 tasks are missing" in page.text("#lost")
+    assert "tokenize: 12 large arguments (80.0 MB) had been sent just so before" in page.text("#functions")
+    page.open(made(40, 2))
+    assert not page.find("#lost").is_displayed()
+
+
+def test_the_legend_finds_and_lets_go(page: ReportPage) -> None:
+    recording = made(200, 2, faults=NONE)
+    page.open(recording)
+    first = page.find("#legend button")
+    function = recording.functions.index(first.text)
+    first.click()
+    expected = list(recording.function).count(function)
+    assert page.until(lambda: page.text("#hits") == f"{expected} found")
+    first.click()
+    assert page.until(lambda: page.text("#hits") == "")
+
+
 def test_the_browser_unpacks_what_was_packed(page: ReportPage, monkeypatch: pytest.MonkeyPatch) -> None:
     recording = made(500, 3, 2, seed=11)
     recording.add(worker=1, index=2**45, attempt=65_535, started=recording.since + 2**46, load=2**32 - 1)

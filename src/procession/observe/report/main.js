@@ -61,8 +61,9 @@ function contents(run) {
 
 function legend(run, view) {
   const find = (name) => () => {
-    byId("query").value = name;
-    view.find(name);
+    const query = byId("query");
+    query.value = query.value === name ? "" : name;
+    view.find(query.value);
   };
   const others = run.byTime.length - run.coloured.length;
   replaceAll(

@@ -147,6 +147,7 @@ class Tracks {
       this.pixels = new Uint32Array(this.image.data.buffer);
       this.bins = new Float32Array(width * CLASSES);
       this.fails = new Uint8Array(width);
+      this.lives = new Uint8Array(width);
     }
     this.pixels.fill(word(this.theme.paper));
     const found = [];
@@ -158,11 +159,13 @@ class Tracks {
       const bottom = Math.max(top + 1, Math.round((place.y - scrolled + place.height - gap) * this.ratio));
       this.bins.fill(0);
       this.fails.fill(0);
+      this.lives.fill(0);
       const wide = [];
       for (const worker of place.track.workers) {
-        this.paintLife(worker, top, bottom, width, height);
+        this.noteLife(worker, width);
         this.gather(worker, width, wide);
       }
+      this.paintLives(top, bottom, width, height);
       this.paintBins(top, bottom, width, height);
       const fails = [];
       for (let x = 0; x < width; x++) if (this.fails[x]) fails.push(x / this.ratio + this.gutter);
@@ -172,16 +175,26 @@ class Tracks {
     return found;
   }
 
-  /** While a worker lived its row has a ground. */
-  paintLife(worker, top, bottom, width, height) {
+  /** Note in which pixels this worker lives. */
+  noteLife(worker, width) {
     const { from, length } = this.view;
     const [, , , started, ended] = this.run.workers[worker];
     const scale = width / length;
     const left = Math.max(0, Math.round(((started ?? this.run.low) - from) * scale));
     const right = Math.min(width, Math.round(((ended ?? this.run.high) - from) * scale));
+    if (right > left) this.lives.fill(1, left, right);
+  }
+
+  /** Where a worker lives its row has a ground. */
+  paintLives(top, bottom, width, height) {
     const ground = word(this.theme.track);
-    if (right <= left) return;
-    for (let y = Math.max(0, top); y < Math.min(height, bottom); y++) this.pixels.fill(ground, y * width + left, y * width + right);
+    for (let left = 0; left < width; left++) {
+      if (!this.lives[left]) continue;
+      let right = left;
+      while (right < width && this.lives[right]) right++;
+      for (let y = Math.max(0, top); y < Math.min(height, bottom); y++) this.pixels.fill(ground, y * width + left, y * width + right);
+      left = right;
+    }
   }
 
   /** Add a worker's narrow tasks to the bins and fails; put the others into `wide`. */
@@ -269,12 +282,7 @@ class Tracks {
         if (!dim && isFailure(run.outcome[row])) fails.push(Math.max(this.gutter + MARK, (left + Math.min(right, left + 12)) / 2));
       }
       const size = Math.min(fails.length > this.plot / 25 ? MARK / 2 : MARK, Math.max(2, height / 2));
-      let last = -MARK;
-      for (const x of fails.sort((a, b) => a - b)) {
-        if (x - last < size) continue;
-        last = x;
-        this.paintMark(x, y, size);
-      }
+      this.paintMarks(fails, y, size);
     }
   }
 
@@ -319,18 +327,23 @@ class Tracks {
     this.context.fillText(most < text.length ? `${text.slice(0, most)}…` : text, x, y + 0.5);
   }
 
-  /** A small flag: a failure is told by form, not by colour alone. */
-  paintMark(x, y, size) {
+  /** Small flags: a failure is told by form, not by colour alone. */
+  paintMarks(places, y, size) {
     const { context, theme } = this;
-    context.fillStyle = theme.bad;
+    context.beginPath();
+    let last = -MARK;
+    for (const x of places.sort((a, b) => a - b)) {
+      if (x - last < size) continue;
+      last = x;
+      context.moveTo(x - size, y);
+      context.lineTo(x + size, y);
+      context.lineTo(x, y + size * 1.4);
+      context.closePath();
+    }
     context.strokeStyle = theme.paper;
     context.lineWidth = 1;
-    context.beginPath();
-    context.moveTo(x - size, y);
-    context.lineTo(x + size, y);
-    context.lineTo(x, y + size * 1.4);
-    context.closePath();
     context.stroke();
+    context.fillStyle = theme.bad;
     context.fill();
   }
 
@@ -354,10 +367,13 @@ class Tracks {
     const scrolled = this.scroller.scrollTop;
     context.textAlign = "left";
     for (const { track, y, height } of seen) {
+      let last = -1;
       for (const worker of track?.workers ?? []) {
         const [, , , , ended, end] = run.workers[worker];
         if (!end || ended === null || ended < this.view.from || ended > this.view.to) continue;
         const x = this.x(ended);
+        if (x - last < 1 && x >= last) continue;
+        last = x;
         context.fillStyle = theme.bad;
         context.fillRect(x - 1, this.top + y - scrolled, 2, height);
         if (height >= 11 && track.workers.length === 1) {
