@@ -30,6 +30,7 @@ if TYPE_CHECKING:
         WorkerDied,
         WorkerStartError,
     )
+    from procession.explaining import explain
     from procession.observe.tracing import trace
     from procession.pipeline import Pipeline, Stage
     from procession.pool import Pool
@@ -54,6 +55,7 @@ _HOME = {
     "checkpoint": "procession.worker.asked",
     "cpu_budget": "procession.cpu",
     "empty": "procession.arrays",
+    "explain": "procession.explaining",
     "PicklingError": "procession.errors",
     "Pipeline": "procession.pipeline",
     "Pool": "procession.pool",
@@ -97,6 +99,7 @@ __all__ = [
     "checkpoint",
     "cpu_budget",
     "empty",
+    "explain",
     "futures",
     "np_rng",
     "rng",

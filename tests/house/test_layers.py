@@ -50,6 +50,7 @@ FACE = (
         "surroundings",
         "replaying",
         "capturing",
+        "explaining",
     ),
     *("handover", "waiting", "errands", "watching", "arrays", "typed", "typed_streams"),
 )

@@ -127,6 +127,9 @@ class Engine(Protocol):
     capabilities: Capabilities
     max_workers: int
 
+    number: int
+    """By which a tap knows it (tapping.py)."""
+
     foreign: bool
     """This is a forked child of the process that made it: there is nobody who would do its work."""
 

@@ -140,6 +140,15 @@ class Listener:
         if threading.current_thread() is not self._thread:
             self._thread.join()
 
+    def catch_up(self, patience: float = 5.0) -> None:
+        """Wait until all that has happened before was taken, or so many seconds."""
+        for engine in tapping.engines():
+            engine.sample()  # what lies bound in sheaves is told
+        caught = threading.Event()
+        self._heard.append((caught,))
+        if self._thread.is_alive() and threading.current_thread() is not self._thread:
+            caught.wait(patience)
+
     def take(self, happening: tuple[Any, ...]) -> None:
         """This has happened."""
         raise NotImplementedError
@@ -174,7 +183,11 @@ class Listener:
     def _empty(self) -> None:
         heard = self._heard
         for _ in range(len(heard)):
-            self.take(heard.popleft())
+            happening = heard.popleft()
+            if happening.__class__ is tuple:  # of `catch_up`
+                happening[0].set()
+            else:
+                self.take(happening)
 
 
 hub = Hub()

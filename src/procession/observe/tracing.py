@@ -15,6 +15,7 @@ import sys
 import threading
 import time
 import warnings
+from _weakref import ref
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -67,11 +68,18 @@ class trace:  # used as a function: `with procession.trace("run.json"):`
             raise RuntimeError("nothing is recorded before the block is entered")
         return self._recorder.collector.recording
 
+    def catch_up(self) -> None:
+        """Wait until all that has ended by now is in `recording`."""
+        if self._recorder is not None:
+            self._recorder.catch_up()
+
     def __enter__(self) -> trace:
         if self._recorder is not None:
             raise RuntimeError("a trace is used once")
+        global _latest
         self._recorder = Recorder()
         self._recorder.begin()
+        _latest = ref(self)
         return self
 
     def __exit__(
@@ -153,6 +161,12 @@ class Recorder(Listener):
 
 _lock = threading.Lock()
 _going_on = False
+_latest: ref[trace] | None = None
+
+
+def latest() -> trace | None:
+    """The one that goes on, or the last one that has, if somebody has kept it."""
+    return None if _latest is None else _latest()
 
 
 def of_program() -> dict[str, float]:
@@ -194,4 +208,4 @@ def _forget() -> None:
 
 os.register_at_fork(after_in_child=_forget)
 
-__all__ = ["trace"]
+__all__ = ["latest", "trace"]
