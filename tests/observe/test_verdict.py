@@ -343,6 +343,29 @@ def test_a_slow_source() -> None:
     assert said.shares["input"] == pytest.approx(0.58, abs=0.02)
 
 
+def piped(kind: str) -> Scene:
+    """Two pools: what the first does in 5 of each 20 ms, takes one worker of the second all of them."""
+    scene = Scene(workers=1)
+    scene.pool(1)
+    scene.recording.streams.append(Stream(kind, ""))
+    scene.recording.functions.append("slow")
+    for start in range(0, 2000, 20):
+        scene.run(0, start, start + 5, queued=start, stream=2)
+        scene.run(1, start + 5, start + 24.9, queued=start + 5, stream=2, function=1)
+    return scene
+
+
+def test_a_stage_that_holds_up_the_others() -> None:
+    said = piped("pipeline").verdict()
+    assert [finding.fault for finding in said.findings] == ["stage"]
+    assert said.findings[0].text.startswith("The 1 worker of slow ran 100 % of the time")
+    assert said.numbers["own"] == pytest.approx(0, abs=0.02)  # while one pool idles, another runs
+
+
+def test_two_pools_that_are_no_pipeline_wait_for_their_input() -> None:
+    assert piped("map").faults() == ["input"]
+
+
 def test_a_program_that_computes_before_it_hands_over_anything() -> None:
     scene = full()
     scene.recording.since = ZERO - 3000 * MS
@@ -458,7 +481,7 @@ def test_every_rule_has_a_test_that_it_fires() -> None:
     """Whoever adds a rule adds its fault to those above."""
     source = Path(__file__).read_text(encoding="utf-8")
     faults = {"small", "again", "pickling", "gil", "waits", "blas", "crowd", "others", "straggler", "serial", "input"}
-    faults |= {"taker", "head", "alone", "start", "dispatch", "failures", "memory", "lost"}
+    faults |= {"taker", "head", "alone", "stage", "start", "dispatch", "failures", "memory", "lost"}
     assert len(verdicts.RULES) == len(faults - {"crowd", "others"})
     assert all(source.count(f'"{fault}"') >= 2 for fault in faults)
 

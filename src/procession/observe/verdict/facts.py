@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from ..recording import Recording
 from .accounts import FAILED, HEADS, Work, outside, works
-from .steps import Level
+from .steps import Level, Steps
 
 GIL_LEAST, GIL_MOST = 0.7, 1.25
 """CPUs that threads get which all need the GIL: one, and a bit more for what runs without it."""
@@ -54,9 +54,13 @@ class Facts:
         self.wall = (max((work.end for work in self.works), default=0) - begin) / 1e9
         self.bound_by_gil = [work for work in self.works if self.held_by_gil(work)]
         self.sequential = sum(self._alone(work) for work in self.works)
-        self.own = sum(work.own for work in self.works)
+        self.own = min(sum(work.own for work in self.works), self._idle() / 1e9)
         """What the program did itself while nothing ran: it would do that as well if all went one after the other."""
         self.longest = max(self.functions, key=lambda function: function.longest, default=None)
+
+    def name(self, function: int) -> str:
+        names = self.recording.functions
+        return names[function] if 0 <= function < len(names) else "?"
 
     def share(self, head: str) -> float:
         """Of the workers' time."""
@@ -65,6 +69,13 @@ class Facts:
     def seconds(self, *heads: str) -> float:
         """As if it had kept all lanes at once: of the clock on the wall."""
         return sum(self.heads[head] for head in heads) / self.lanes
+
+    def _idle(self) -> int:
+        """Nanoseconds in which some pool might have run something, and none did."""
+        spans = [[(work.begin, work.end) for work in self.works]]
+        spans.append([period for work in self.works for period in work.running.periods()])
+        whole, busy = (sum(end - begin for begin, end in Steps(each).periods()) for each in spans)
+        return whole - busy
 
     def _beside(self, work: Work) -> int:
         return sum(other.lanes for other in self.works if other.begin <= work.begin < other.end or other is work)
@@ -111,7 +122,7 @@ class Facts:
             bounds.append((self.longest.longest, "its longest task takes as long as that"))
         bound, why = max(bounds)
         if self.own > bound:
-            why = "the program is so long at something else"
+            why = "the program does so much itself"
         whole = bound + self.own
         return ((self.sequential + self.own) / whole if whole else 1.0), why
 

@@ -15,6 +15,8 @@ ALONE = 1.05
 """So many tasks run at a time, on average, where each is waited for before the next is handed over."""
 FAILING = 0.05
 """A twentieth of the runs: more than that is no accident."""
+BUSY = 0.7
+"""A stage that runs something for so much of the time is what the others wait for."""
 ONCE = 0.2
 """Of the workers' time that they may take to start."""
 GROWN = 256_000_000
@@ -124,6 +126,23 @@ def head(judge: Judge) -> Iterator[Finding]:
     yield Finding("problem", "A slow item holds up the others", text, advice, "head")
 
 
+def stage(judge: Judge) -> Iterator[Finding]:
+    """In a pipeline all wait for the slowest stage: that they have no input is no fault of the source."""
+    facts = judge.facts
+    if len(facts.works) < 2 or not any(stream.kind == "pipeline" for stream in facts.recording.streams):
+        return
+    busiest = max(facts.works, key=lambda work: work.ran / (work.lanes * work.wall or 1))
+    busy = busiest.ran * 1e9 / (busiest.lanes * busiest.wall or 1)
+    if busy < BUSY or not judge.costs("input", "taker", "stragglers"):
+        return
+    judge.claim("input", "taker", "stragglers")
+    functions = Counter(facts.recording.function[row] for row in busiest.rows)
+    name = facts.name(functions.most_common(1)[0][0])
+    text = f"The {many(busiest.lanes, 'worker')} of {name} ran {percent(busy)} of the time; the others waited for that."
+    advice = 'Give that stage more workers, or the workers of the others: widths="auto" does.'
+    yield Finding("hint", "One stage holds up the others", text, advice, "stage")
+
+
 def source(judge: Judge) -> Iterator[Finding]:
     """Nothing to do: the program waited for something itself before it handed over more."""
     facts = judge.facts
@@ -152,10 +171,10 @@ def start(judge: Judge) -> Iterator[Finding]:
         return
     judge.claim("start")
     pools = len(facts.works)
-    text = f"Tasks waited for workers to start for {percent(facts.share('start'))} of the time; there were "
-    text += f"{many(pools, 'pool')} and {many(len(facts.recording.workers), 'worker')}."
+    text = f"Tasks waited for workers to start for {percent(facts.share('start'))} of the time "
+    text += f"({many(pools, 'pool')}, {many(len(facts.recording.workers), 'worker')})."
     advice = (
-        "Make one pool for the whole program, and keep it." if pools > 1 else "Keep the pool for more work than this."
+        "Make one pool for the whole program, and keep it." if pools > 2 else "Keep the pool for more work than this."
     )
     yield Finding("hint", "Workers take longer to start than is worth it", text, advice, "start")
 

@@ -107,8 +107,8 @@ def again(judge: Judge) -> Iterator[Finding]:
     for index, (count, bytes_) in sorted(facts.recording.repeats.items(), key=lambda each: -each[1][1]):
         if count < 3 or bytes_ < AGAIN:
             continue
-        name = facts.recording.functions[index] if index < len(facts.recording.functions) else "?"
-        text = f"{name} was given the same {size(bytes_ / count)} {many(count, 'time')} again: {size(bytes_)} in all."
+        same = f"{size(bytes_ / count)} {many(count, 'time')}"
+        text = f"{facts.name(index)} was given the same {same} again: {size(bytes_)} in all."
         advice = "Send it once: it = pool.share(it), and hand over what that returns."
         yield Finding("problem", "The same large argument is sent each time", text, advice, "again")
 
@@ -192,7 +192,8 @@ def waits(judge: Judge) -> Iterator[Finding]:
             advice = (
                 'More workers: max_workers="auto" finds how many; threads, or coroutines, cost less than processes.'
             )
-            yield Finding("problem", "The workers wait, they do not compute", text, advice, "waits")
+            severity = "problem" if work.lanes <= facts.cpus else "hint"  # more than CPUs: somebody knew that
+            yield Finding(severity, "The workers wait, they do not compute", text, advice, "waits")
 
 
 def stalled(judge: Judge) -> Iterator[Finding]:
