@@ -25,7 +25,9 @@ function facts(run, row) {
     ["result encoded", run.dump[row]],
   ].filter(([, time]) => time > 0);
   if (coding.length) found.push(["Pickling", coding.map(([what, time]) => `${what} in ${duration(time)}`).join(", ")]);
-  found.push(["Bytes", `${bytes(run.bytes_in[row])} to the worker, ${bytes(run.bytes_out[row])} back`]);
+  if (run.bytes_in[row] + run.bytes_out[row] > 0) {
+    found.push(["Bytes", `${bytes(run.bytes_in[row])} to the worker, ${bytes(run.bytes_out[row])} back`]);
+  }
   return found;
 }
 

@@ -1,5 +1,6 @@
 // Puts the page together, and listens to pointer and keys.
 
+/** What weighs most comes first. */
 const SEVERITIES = { problem: "Problem", hint: "Hint", note: "Note", good: "Good" };
 /** After a turn of the wheel elsewhere on the page it goes on scrolling the page so long, in milliseconds. */
 const SCROLLS_ON = 400;
@@ -31,7 +32,9 @@ function verdict(run) {
   byId("verdict").hidden = false;
   byId("headline").textContent = headline;
   byId("limit").textContent = limit;
-  const said = healthy ? [...findings, ["good", "Nothing to mend", "", ""]] : findings;
+  const weights = Object.keys(SEVERITIES);
+  const said = healthy ? [...findings, ["good", "Nothing to mend", "", ""]] : [...findings];
+  said.sort((a, b) => weights.indexOf(a[0]) - weights.indexOf(b[0]));
   replaceAll(
     byId("findings"),
     ...said.map(([severity, name, text, advice]) =>
@@ -417,7 +420,7 @@ main().catch((error) => {
   byId("loading").hidden = false;
   byId("loading").textContent =
     typeof DecompressionStream === "undefined"
-      ? "This browser is too old for this page: it has no DecompressionStream (Chrome 80, Firefox 113 and Safari 16.4 have)."
+      ? "This browser is too old for this page: it has no DecompressionStream (Chrome 93, Firefox 113 and Safari 16.4 have)."
       : `The recording in this page could not be read: ${error}`;
   throw error;
 });
