@@ -115,9 +115,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.progress", description=(__doc__ or "").partition("\n")[0]
     )
-    parser.add_argument("ways", nargs="*", choices=[[], *WAYS], default=list(WAYS), help="all, if none is named")
+    parser.add_argument("ways", nargs="*", metavar="|".join(WAYS), help="all, if none is named")
     parser.add_argument("--repeat", type=int, default=9)
     words = parser.parse_args()
+    if unknown := set(words.ways) - set(WAYS):
+        parser.error(f"there is no {' and no '.join(unknown)}")
     print("accelerated" if accelerated else "pure Python")
     with terminal(), Pool(2) as pool:
         by_imap(pool, 1000, True)  # rich is imported once

@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable
 from functools import partial
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
@@ -349,7 +350,7 @@ def test_what_is_like_tqdm(monkeypatch: pytest.MonkeyPatch) -> None:
     for makes in (tqdm.tqdm, partial(tqdm.tqdm, desc="x"), partial(partial(tqdm.tqdm), desc="x"), FakeTqdm):
         assert makes_tqdm(makes)
         assert not is_tqdm(makes)
-    for call in (print, nothing, partial(print, 1), dict, lambda done, total: None, FakeStream().count):
+    for call in (print, nothing, partial(print, 1), dict, lambda done, total: None, FakeStream().count, Mock()):
         assert not makes_tqdm(call)
         assert not is_tqdm(call)
 

@@ -21,6 +21,7 @@ import logging
 import weakref
 from _thread import allocate_lock
 from collections.abc import Callable
+from functools import partial
 
 from procession.lean import cast
 
@@ -75,13 +76,15 @@ def check_progress(value: Any) -> None:
 
 
 def is_tqdm(value: Any) -> bool:
-    """Whether it is a bar like tqdm's, by what it has."""
-    return all(hasattr(value, each) for each in ("update", "close", "total")) and not isinstance(value, type)
+    """Whether it is a bar like tqdm's, by what it has; what pretends to have anything, as a mock does, is none."""
+    if isinstance(value, type) or not all(hasattr(value, each) for each in ("update", "close", "total")):
+        return False
+    return value.total is None or isinstance(value.total, int | float)
 
 
 def makes_tqdm(value: Any) -> bool:
     """Whether calling it gives such a bar: a class that has its methods, or a `functools.partial` of one."""
-    while not isinstance(value, type) and hasattr(value, "func") and hasattr(value, "keywords"):
+    while isinstance(value, partial):
         value = value.func
     return isinstance(value, type) and all(callable(getattr(value, each, None)) for each in ("update", "close"))
 
@@ -163,7 +166,7 @@ class Told(Meter):
     def lags(self) -> bool:
         """There is something to tell."""
         source = self._source()
-        return source is not None and self._call is not None and source.count()[0] != self._told
+        return source is not None and self._call is not None and source.count()[0] > self._told
 
     def report(self) -> None:
         """See `Meter`; in the thread that takes."""
