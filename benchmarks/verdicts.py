@@ -6,6 +6,7 @@ full; ends with 1 if a fault was not found, or one was found in the program that
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 
@@ -20,39 +21,39 @@ def run(name: str) -> None:
     with trace(None) as tracing:
         PROGRAMS[name].run()
     said = verdict(tracing.recording)
-    print(said)
-    told = [f"{said.numbers['speedup']:.2g}", f"{said.numbers['limit']:.2g}"]
-    told += [f"{each.fault}\x1e{each.severity}\x1e{each.title}" for each in said.findings]
-    print("\x1f".join(["", *told]))
+    print(f"{said}\n\f{json.dumps([finding._asdict() for finding in said.findings])}")
 
 
-def tried(name: str) -> tuple[list[str], str, bool]:
-    """The cells of a row, the whole verdict, and whether it is right."""
+def tried(name: str) -> tuple[str, str, bool]:
+    """A row of the table, the whole verdict, and whether it is right."""
     program = PROGRAMS[name]
     child = [sys.executable, "-m", "benchmarks.verdicts", "--one", name]
-    text, _, told = subprocess.run(child, check=True, capture_output=True, text=True).stdout.rpartition("\n\x1f")
-    speedup, limit, *findings = told.strip("\n").split("\x1f")
-    found = [finding.split("\x1e") for finding in findings]
-    faults = [fault for fault, severity, _ in found if severity != "note"]
-    right = program.fault in faults if program.fault else not faults
-    said = "; ".join(title for _, _, title in found) or "nothing to mend"
-    return [name, program.what, f"{speedup} of {limit}", said if right else f"**{said}**"], text, right
+    text, _, told = subprocess.run(child, check=True, capture_output=True, text=True).stdout.rpartition("\n\f")
+    findings = json.loads(told)
+    meant = [each for each in findings if each["fault"] == program.fault]
+    right = bool(meant) if program.fault else all(each["severity"] == "note" for each in findings)
+    said = [f"**{each['title']}.** {each['text']}" for each in meant]
+    rest = "; ".join(each["title"].lower() for each in findings if each not in meant)
+    said += [f"{'Besides' if meant else 'Only'}: {rest}."] if rest else []
+    cells = (name, program.what, " ".join(said) or "Nothing to mend.")
+    return f"| {' | '.join(cells)} |", text, right
 
 
 def main(names: list[str]) -> int:
     if names[:1] == ["--one"]:
         run(names[1])
         return 0
-    rows, wrong = [], 0
+    rows, wrong = [], []
     for name in names or PROGRAMS:
-        cells, text, right = tried(name)
-        rows.append(cells)
-        wrong += not right
+        row, text, right = tried(name)
+        rows.append(row)
+        if not right:
+            wrong.append(name)
         print(f"== {name}\n{text}\n", file=sys.stderr)
-    print("| program | what it does | times as fast, of | what the verdict said |\n| --- | --- | --- | --- |")
-    for cells in rows:
-        print(f"| {' | '.join(cells)} |")
-    return int(wrong > 0)
+    print("| program | what it does | what the verdict said |\n| --- | --- | --- |", *rows, sep="\n")
+    if wrong:
+        print(f"not found: {', '.join(wrong)}", file=sys.stderr)
+    return int(bool(wrong))
 
 
 if __name__ == "__main__":

@@ -222,8 +222,9 @@ def test_threads_under_the_gil() -> None:
     assert said.numbers["speedup"] == pytest.approx(1.0, abs=0.02)  # and not 4, though all were busy
 
 
-def test_threads_under_the_gil_on_a_busy_machine() -> None:
-    assert threads(0.8, stalled=2.0).faults() == ["gil"]
+@pytest.mark.parametrize(("cpu", "stalled"), [(0.8, 2.0), (0.4, 4.0)])
+def test_threads_under_the_gil_on_a_busy_machine(cpu: float, stalled: float) -> None:
+    assert threads(cpu, stalled).faults() == ["gil"]
 
 
 @pytest.mark.parametrize("cpu", [6.0, 3.0])

@@ -20,7 +20,7 @@ from .words import long, many, percent
 
 RULES: tuple[rules.Rule, ...] = (
     *(rules.small, rules.again, rules.pickling, gaps.alone, rules.gil, rules.waits, rules.stalled),
-    *(gaps.head, gaps.taker, gaps.stage, gaps.stragglers, gaps.serial, gaps.source, gaps.start, gaps.dispatch),
+    *(gaps.head, gaps.taker, gaps.stage, gaps.stragglers, gaps.serial, gaps.start, gaps.source, gaps.dispatch),
     *(gaps.failures, gaps.memory, gaps.gone),
 )
 """In this order: what names a cause comes before what names a symptom."""

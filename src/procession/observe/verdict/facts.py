@@ -95,6 +95,8 @@ class Facts:
         if work.pool.backend != "threads" or self.cpus < 2 or not cpu or not busy:
             return False
         least = GIL_CROWDED if work.heads["stalled"] >= CROWDED * work.ran * 1e9 else GIL_LEAST
+        if least == GIL_CROWDED and work.wanted >= work.ran / 2:
+            least /= 2  # that they compute is known then, whoever has the CPUs
         return work.ran / busy >= TOGETHER and least <= cpu.total() / busy <= GIL_MOST
 
     def _alone(self, work: Work) -> float:

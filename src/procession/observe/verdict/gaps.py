@@ -169,8 +169,8 @@ def start(judge: Judge) -> Iterator[Finding]:
     facts = judge.facts
     if not judge.costs("start") or (facts.share("start") < ONCE and len(facts.works) < 3):
         return
-    judge.claim("start")
     pools = len(facts.works)
+    judge.claim("start", *["input"] * (pools > 2))  # of what takes so long to start, little is under way at a time
     text = f"Tasks waited for workers to start for {percent(facts.share('start'))} of the time "
     text += f"({many(pools, 'pool')}, {many(len(facts.recording.workers), 'worker')})."
     advice = (
