@@ -189,6 +189,8 @@ def test_pickling_in_the_workers() -> None:
     assert finding.fault == "pickling"
     assert "8.0 MB a task" in finding.text
     assert scene.verdict().shares["codec"] == pytest.approx(0.35, abs=0.01)
+    scene.counter("cpu", (0, 0), (2000, 8))
+    assert scene.verdict().numbers["limit"] == pytest.approx(4, abs=0.1)  # of the work, if nothing had to be sent
 
 
 def test_a_little_pickling_is_no_fault() -> None:

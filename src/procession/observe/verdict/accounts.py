@@ -219,7 +219,7 @@ class Work:
                 codec += min(load + dump, end - started)
         ran = sum(each.running for each in bins)
         stalled = cpu = 0.0
-        for each in bins if self.stalled else ():
+        for each in bins if self.stalled or self.cpu else ():
             part = each.running / max(each.alive, each.running, 1)
             stalled += self.stalled.grown(each.begin, each.end) * part
             cpu += self.cpu.grown(each.begin, each.end) * part

@@ -107,6 +107,11 @@ class Facts:
             return self.counter(work, "cpu").total()
         return work.heads["function"] / 1e9
 
+    def _worked(self, work: Work) -> float:
+        """The share of its running that went into the functions, and not into sending or failing."""
+        function, rest = work.heads["function"], work.heads["codec"] + work.heads["failed"]
+        return function / (function + rest) if function else 0.0
+
     # -- the limit ---------------------------------------------------------------------------------------------------
 
     @property
@@ -115,10 +120,10 @@ class Facts:
 
     def limit(self) -> tuple[float, str]:
         """How many times as fast this work can be here at most, and why no more."""
-        cpu = sum(work.computed for work in self.works)
+        cpu = sum(work.computed * self._worked(work) for work in self.works)
         bounds = [
             (self.sequential / self.lanes, "there are no more workers"),
-            (cpu / self.cpus, "the CPUs are busy then"),
+            (cpu / self.cpus, "the CPUs are busy with it"),
         ]
         if self.longest:
             bounds.append((self.longest.longest, "its longest task takes as long as that"))
