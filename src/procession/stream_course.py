@@ -217,10 +217,13 @@ class Course(Bounded):
     def _send(self, items: list[Any] | range) -> None:
         starts = self._chunks(self.flow.admitted, items)
         none: deque[Any] = deque()
+        flow = self.flow  # looked up before `cancelled`: after a cancel there is another, which is to stay empty
+        if self.cancelled:
+            return
         with self.lock:
-            self.flow.admit(len(items))
+            flow.admit(len(items))
             self.pulled = none
-            self.flow.starts += starts
+            flow.starts += starts
         self.pump()
 
     def _send_keyed(self, item: Any, key: Callable[..., Hashable]) -> None:
@@ -235,10 +238,13 @@ class Course(Bounded):
             self.unsendable = True
             if self.args is not None:
                 self.args[index] = (item,) if self.single else item
+        flow = self.flow  # as in `_send`
+        if self.cancelled:
+            return
         with self.lock:
             if isinstance(start, StreamChunk):
                 self.give_home(start, lane)
-            self.flow.admit_keyed(lane, start)
+            flow.admit_keyed(lane, start)
             del self.pulled[0]
 
     # -- bodies ----------------------------------------------------------------------------------------------------

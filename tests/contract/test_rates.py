@@ -381,3 +381,37 @@ def test_words_that_others_say() -> None:
         Stage(abs, rate_limit=1)  # type: ignore[arg-type]
     with Pool(1, backend="inline") as pool, pytest.raises(TypeError, match="use rate"):
         pool.imap(abs, [1], rate_limit=1)  # type: ignore[arg-type]
+
+
+def test_a_source_that_is_pulled_while_its_stream_is_closed() -> None:
+    """What comes of it then is let go, and the thread that starts its items ends."""
+    keyed, go_on, runs, end = (threading.Event() for _ in range(4))
+
+    def key(x: int) -> int:
+        if x == 1:
+            keyed.set()
+            assert go_on.wait(PATIENCE)
+        return x
+
+    def run(x: int) -> int:
+        runs.set()
+        assert end.wait(PATIENCE)
+        return x
+
+    with Pool(backend="inline") as pool:
+        before = set(threading.enumerate())
+        stream = pool.imap(run, [0, 1], live=True, key=key, rate=1000.0, window=5)
+        taker = threading.Thread(target=list, args=(stream,))
+        taker.start()
+        assert runs.wait(PATIENCE), "the first item runs, in the thread that would start the others"
+        assert keyed.wait(PATIENCE), "the second one is asked for its key"
+        stream.close()
+        go_on.set()
+        others = set(threading.enumerate()) - before
+        for each in others:
+            if each.name == "procession-source":
+                each.join(PATIENCE)
+        end.set()
+        for each in others:
+            each.join(PATIENCE)
+            assert not each.is_alive(), each.name
