@@ -141,7 +141,7 @@ class Course(Bounded):
         self.flow.window = UNBOUNDED
         items = self.numbers if self.numbers is not None else list(self.source)
         self.exhausted = True
-        self._send(items)
+        self._send(self.flow, items)
         self.end_input()
 
     def fill(self, at_once: bool = False) -> None:
@@ -195,11 +195,12 @@ class Course(Bounded):
 
     def advance(self) -> None:
         """Admit and send what was pulled; at the end of the input, say so."""
+        flow = self.flow  # looked up before `cancelled`: after a cancel there is another, which stays empty
         while self.pulled and not self.cancelled:
             if self.key is None:
-                self._send(list(self.pulled))
+                self._send(flow, list(self.pulled))
             else:
-                self._send_keyed(self.pulled[0], self.key)
+                self._send_keyed(flow, self.pulled[0], self.key)
         if self.flow.starts:
             self.pump()
         if self.exhausted and not self.flow.closed:
@@ -214,20 +215,17 @@ class Course(Bounded):
         self.bell.ring()
         self.room.ring()
 
-    def _send(self, items: list[Any] | range) -> None:
-        starts = self._chunks(self.flow.admitted, items)
+    def _send(self, flow: FlowCore, items: list[Any] | range) -> None:
+        starts = self._chunks(flow.admitted, items)
         none: deque[Any] = deque()
-        flow = self.flow  # looked up before `cancelled`: after a cancel there is another, which is to stay empty
-        if self.cancelled:
-            return
         with self.lock:
             flow.admit(len(items))
             self.pulled = none
             flow.starts += starts
         self.pump()
 
-    def _send_keyed(self, item: Any, key: Callable[..., Hashable]) -> None:
-        index = self.flow.admitted
+    def _send_keyed(self, flow: FlowCore, item: Any, key: Callable[..., Hashable]) -> None:
+        index = flow.admitted
         lane: Hashable = None
         try:
             lane = key(item) if self.single else key(*item)
@@ -238,9 +236,6 @@ class Course(Bounded):
             self.unsendable = True
             if self.args is not None:
                 self.args[index] = (item,) if self.single else item
-        flow = self.flow  # as in `_send`
-        if self.cancelled:
-            return
         with self.lock:
             if isinstance(start, StreamChunk):
                 self.give_home(start, lane)

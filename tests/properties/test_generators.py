@@ -131,7 +131,6 @@ def check(data: st.DataObject, counts: Counter[str], pool: Pool, folder: str) ->
     for taker in takers:
         taker.stream = None
     gc.collect()
-    gc.freeze()  # the next one need not look again at all that Hypothesis keeps: that was half of the time
     for taker in takers:
         counts["runs"] += taker.check()
     counts["streams"] += len(takers)
