@@ -138,6 +138,7 @@ class WatchedSpin(SpinCore):
     """A SpinOff whose progress is shown or told: how many items there will be is known when it is closed."""
 
     keen = False
+    _called = False
     workers: Workers
 
     def watch(self, progress: Progress) -> None:
@@ -156,8 +157,14 @@ class WatchedSpin(SpinCore):
         return self.workers.sight(self.count(), self.failed)
 
     def call_taker(self) -> None:
-        """See `observe.progress.Source`: what a SpinOff calls, its errands do."""
-        self.errands.post(self.meter.report)
+        """See `observe.progress.Source`: what a SpinOff calls, its errands do; one waits at most."""
+        if not self._called:
+            self._called = True
+            self.errands.post(self._report)
+
+    def _report(self) -> None:
+        self._called = False
+        self.meter.report()
 
 
 class WatchedTurns(TurnCourse):

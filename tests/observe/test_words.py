@@ -177,6 +177,27 @@ def test_of_a_spinoff(backend: Any, words: dict[str, Any], bars: FakeBars) -> No
     assert (sight.done, sight.total, sight.ended) == (20, 20, True)
 
 
+def test_a_slow_on_result_does_not_have_reports_pile_up() -> None:
+    """They come after it, on the same thread; so there is one that waits, however long that takes."""
+    inside, go_on, told = threading.Event(), threading.Event(), []
+
+    def slow(_: int) -> None:
+        inside.set()
+        assert go_on.wait(30)
+
+    words: Any = {"on_result": slow, "progress": lambda *each: told.append(each)}
+    with SpinOff(double, backend="threads", **words) as spin:
+        spin.put_many(range(5))
+        assert inside.wait(30)
+        source: Any = spin._core
+        before = len(source.errands._queue)
+        for _ in range(100):
+            source.call_taker()
+        assert len(source.errands._queue) <= before + 1
+        go_on.set()
+    assert told[-1] == (5, 5)
+
+
 def test_of_a_pipeline(bars: FakeBars) -> None:
     async def arun(pipe: Pipeline[int, int]) -> list[int]:
         return [x async for x in pipe.arun(range(20), progress=True, on_error="skip")]
