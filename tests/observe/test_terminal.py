@@ -129,6 +129,31 @@ def test_two_bars_share_the_bottom_and_the_first_that_ends_goes_above(tty: Tty, 
     assert [row.split()[0] for row in tty.rows] == ["two", "one", "three"]
 
 
+@pytest.mark.parametrize("tty", [{"columns": 30}], indirect=True)
+def test_more_bars_than_rows(tty: Tty, hand: Hand, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What does not fit is not drawn, and spoils nothing; at its end each has its line."""
+    tty.take()
+    monkeypatch.setenv("NO_COLOR", "1")  # a pty that nobody reads holds 4,096 bytes
+    print("before")
+    streams = [FakeStream(n) for n in range(9)]
+    for n, stream in enumerate(streams):
+        show(stream, f"bar{n}")
+    more = [FakeStream(n) for n in range(8)]
+    for n, stream in enumerate(more):
+        show(stream, f"more{n}")
+    for tenth in range(1, 6):
+        streams[0].done = tenth
+        hand.turn(tenth / 10)
+        rows = tty.rows
+    assert [row.split()[0] for row in rows[:9]] == [f"bar{n}" for n in range(9)]
+    assert "..." in rows[11]
+    for stream in more:
+        stream.done = 10
+        hand.turn(0.6)
+        assert len(tty.rows) >= 11
+    assert [row.split()[0] for row in tty.rows[-10:]] == ["more7", *[f"bar{n}" for n in range(9)]]
+
+
 def test_what_is_printed_meanwhile_stands_above(tty: Tty, hand: Hand) -> None:
     tty.take()
     stream = FakeStream(2)
