@@ -385,6 +385,34 @@ def test_a_broken_pipe_stops_the_bars_and_nothing_else(hand: Hand, monkeypatch: 
     meter.close()
 
 
+def test_a_terminal_that_was_stopped_is_not_waited_for(tty: Tty, hand: Hand) -> None:
+    """As by Ctrl-S. What goes on is drawn when it goes on."""
+    tty.take()
+    first, second = FakeStream(2), FakeStream(3)
+    show(first, "first")
+    meter = show(second, "second")
+    hand.turn(1.0)
+    assert len(tty.rows) == 2
+    termios.tcflow(tty.file.fileno(), termios.TCOOFF)
+    first.done = 5
+    hand.turn(1.1)
+    meter.close()
+    hand.turn(1.2)
+    assert "2/10" in tty.rows[0]
+    termios.tcflow(tty.file.fileno(), termios.TCOON)
+    hand.turn(1.3)
+    assert [row.split()[0] for row in tty.rows if "5/10" in row] == ["first"]
+    termios.tcflow(tty.file.fileno(), termios.TCOOFF)
+    first.done = 10
+    hand.turn(1.4)
+    assert not hand.watchers
+    assert sys.stdout is sys.stderr is tty.file
+    termios.tcflow(tty.file.fileno(), termios.TCOON)
+    show(FakeStream(1), "third")
+    hand.turn(1.5)
+    assert tty.rows[-1].startswith("third ")
+
+
 def test_prints_go_on_when_the_console_fails(tty: Tty, hand: Hand) -> None:
     tty.take()
     show(FakeStream(2))

@@ -8,7 +8,9 @@ Laws
    last bar does, since the cursor rests there, and the bar is drawn again below.
 3. They are put back only where they still are what we have put there. One that somebody has kept writes on, to what it
    stands for; so does one in a forked child, without our lock.
-4. A broken pipe is an error like others (rich would turn stdout to /dev/null, and end the program).
+4. A terminal that has been stopped (Ctrl-S) is not written to: who is stuck in that at the end of the program would
+   take it along. What ends meanwhile has no last line.
+5. A broken pipe is an error like others (rich would turn stdout to /dev/null, and end the program).
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ from __future__ import annotations
 import io
 import logging
 import os
+import select
 import sys
 import threading
 
@@ -54,6 +57,11 @@ class Terminal(Display):
         """See `Display`."""
         from rich.console import Group
 
+        if not _has_room(self._file):
+            if not live:  # nobody saw them, and nobody waits until they can be seen
+                self._live = None
+                self._give_back()
+            return
         screen = self._live or self._start()
         console = screen.console
         _measure(console)
@@ -233,6 +241,14 @@ def _handlers_of(stream: Any) -> list[logging.StreamHandler[Any]]:
             if isinstance(handler, logging.StreamHandler) and handler.stream is stream:
                 found[handler] = None
     return list(found)
+
+
+def _has_room(file: TextIO) -> bool:
+    """Writing does not wait."""
+    try:
+        return bool(select.select([], [file.fileno()], [], 0)[1])
+    except (OSError, ValueError):  # it is no descriptor that could be asked
+        return True
 
 
 def _rest(console: Any) -> None:
