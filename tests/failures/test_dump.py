@@ -206,7 +206,7 @@ def test_a_report_of_a_death_after_a_dump(notes: Notes, gate: Gate) -> None:
     with Pool(1) as pool:
         killed = pool.submit(tasks.held, notes.path, gate.path)
         pid = next(iter(pool._processes)) if notes.wait() else 0
-        assert "in held" in pool.dump()
+        wait_until(lambda: "in held" in pool.dump(), "its stack is shown: it has a second for each dump")
         os.kill(pid, signal.SIGKILL)
         error = killed.exception()
         assert isinstance(error, WorkerDied)
@@ -214,7 +214,7 @@ def test_a_report_of_a_death_after_a_dump(notes: Notes, gate: Gate) -> None:
 
         crashed = pool.submit(held_and_dies, notes.path, gate.path)
         notes.wait(2)
-        assert "in held" in pool.dump()
+        wait_until(lambda: "in held" in pool.dump(), "its stack is shown: it has a second for each dump")
         gate.open()
         error = crashed.exception()
         assert isinstance(error, WorkerDied)
