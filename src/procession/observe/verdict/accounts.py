@@ -21,6 +21,7 @@ what is true of each on average.
 
 from __future__ import annotations
 
+from array import array
 from bisect import bisect_right
 from collections.abc import Iterable
 from itertools import pairwise
@@ -74,7 +75,7 @@ class Bin(NamedTuple):
 class Work:
     """What one pool has run, and on what its lanes' time is booked."""
 
-    def __init__(self, recording: Recording, pool: int, rows: list[int]) -> None:
+    def __init__(self, recording: Recording, pool: int, rows: array[int]) -> None:
         self.pool, self.rows = recording.pools[pool], rows
         self.ran = 0.0
         """Seconds in which its tasks ran, all together."""
@@ -86,18 +87,18 @@ class Work:
         self.last = recording.until or max((*recording.done, *recording.ended, *recording.started), default=0)
         queued, started, ended, done = (_of(recording, name, rows) for name in ("queued", "started", "ended", "done"))
         last = self.last
-        self.ends = [max(at, end or known or last) for at, end, known in zip(started, ended, done, strict=True)]
-        runs = [*zip(started, self.ends, strict=True)]
-        self.running = Steps(runs)
+        known = (max(at, end or told or last) for at, end, told in zip(started, ended, done, strict=True))
+        self.ends = array("q", known)
+        self.running = Steps(zip(started, self.ends, strict=True))
         self.waiting = Steps(pair for pair in zip(queued, started, strict=True) if pair[0])
-        self.queued = sorted(at or start for at, start in zip(queued, started, strict=True))
+        self.queued = array("q", sorted(at or start for at, start in zip(queued, started, strict=True)))
         self.begin = self.queued[0]
         self.end = max(max(done), max(self.ends), self.begin)
         self.alive = self._alive(recording)
         most = max((self.alive.at(at) for at in self.alive.starts), default=1)
         self.lanes = max(most, min(self.pool.width, recording.cpus), 1)
         self.streams = Steps(self._open_streams(recording))
-        self.long_runs = Steps(self._long(recording, runs))
+        self.long_runs = Steps(self._long(recording))
         self.ready = Level(recording.counters.get((pool, "ready")))
         self.most_ready = self._most_ready()
         self.main = Level(recording.counters.get((-1, "main cpu")))
@@ -136,17 +137,16 @@ class Work:
         most = self.ready.highest(begin, end)
         return most if self.ready.highest(begin, begin + (end - begin) // 3) >= FULL * max(most, 1.0) else inf
 
-    def _long(self, recording: Recording, runs: list[tuple[int, int]]) -> list[tuple[int, int]]:
-        by_stream: dict[int, list[tuple[int, int]]] = {}
-        for stream, run in zip(_of(recording, "stream", self.rows), runs, strict=True):
-            if stream not in by_stream:
-                by_stream[stream] = []
-            by_stream[stream].append(run)
-        found = []
-        for each in by_stream.values():
-            least = max(LONG_LEAST, LONG * median_low(end - start for start, end in each))
-            found += [run for run in each if run[1] - run[0] >= least]
-        return found
+    def _long(self, recording: Recording) -> Iterable[tuple[int, int]]:
+        streams, started = _of(recording, "stream", self.rows), _of(recording, "started", self.rows)
+        lengths: dict[int, array[int]] = {}
+        for stream, start, end in zip(streams, started, self.ends, strict=True):
+            if stream not in lengths:
+                lengths[stream] = array("q")
+            lengths[stream].append(end - start)
+        least = {stream: max(LONG_LEAST, LONG * median_low(each)) for stream, each in lengths.items()}
+        runs = zip(streams, started, self.ends, strict=True)
+        return ((start, end) for stream, start, end in runs if end - start >= least[stream])
 
     # -- booking -----------------------------------------------------------------------------------------------------
 
@@ -234,10 +234,10 @@ class Work:
             heads[head] *= 1 - stalled / ran if ran else 1
 
 
-def _of(recording: Recording, name: str, rows: list[int]) -> Iterable[int]:
+def _of(recording: Recording, name: str, rows: array[int]) -> array[int]:
     """What a column says of these rows."""
     column = recording.columns[name]
-    return column if len(rows) == len(column) else [*map(column.__getitem__, rows)]
+    return column if len(rows) == len(column) else array(column.typecode, map(column.__getitem__, rows))
 
 
 class Periods:
@@ -262,7 +262,7 @@ class Periods:
 
 def works(recording: Recording) -> list[Work]:
     """What each pool has run, of those that have run anything."""
-    rows: list[list[int]] = [[] for _ in recording.pools]
+    rows = [array("q") for _ in recording.pools]
     pools = [worker.pool for worker in recording.workers]
     started = recording.started
     for row, worker in enumerate(recording.worker):

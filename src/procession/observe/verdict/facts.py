@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from statistics import median
 from typing import NamedTuple
 
@@ -136,7 +137,7 @@ class Facts:
 
 def functions(recording: Recording) -> list[Function]:
     """Of each that has run, in their order."""
-    runs: dict[int, list[int]] = {}
+    runs: dict[int, array[int]] = {}
     sums: dict[int, list[int]] = {}
     longest: dict[int, tuple[int, int]] = {}
     names = ("worker", "function", "outcome", "started", "ended", "bytes_in", "bytes_out", "pickle", "load", "dump")
@@ -146,7 +147,7 @@ def functions(recording: Recording) -> list[Function]:
         if not started or ended < started or outcome in FAILED or not 0 <= worker < workers:
             continue
         if function not in runs:
-            runs[function], sums[function], longest[function] = [], [0] * 5, (-1, row)
+            runs[function], sums[function], longest[function] = array("q"), [0] * 5, (-1, row)
         run = ended - started
         runs[function].append(run)
         if run > longest[function][0]:

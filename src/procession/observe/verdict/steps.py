@@ -5,27 +5,37 @@ A million intervals are sorted once; what lies between two times is then found b
 
 from __future__ import annotations
 
+from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
 from itertools import accumulate
 
 from ..recording import Samples
 
+BLOCK = 256
+"""So many times are summed up beforehand, together: the sum of each would take more memory than all the times."""
+
 
 class Steps:
     """How many of some intervals are open at a time."""
 
     def __init__(self, intervals: Iterable[tuple[int, int]]) -> None:
-        kept = [(start, end) for start, end in intervals if end > start]
-        self.starts = sorted(start for start, _ in kept)
-        self.ends = sorted(end for _, end in kept)
-        self._before_starts = [*accumulate(self.starts, initial=0)]
-        self._before_ends = [*accumulate(self.ends, initial=0)]
+        starts, ends = array("q"), array("q")
+        for start, end in intervals:
+            if end > start:
+                starts.append(start)
+                ends.append(end)
+        self.starts, self.ends = array("q", sorted(starts)), array("q", sorted(ends))
+        self._sums = [[*accumulate(_blocks(times), initial=0)] for times in (self.starts, self.ends)]
 
     def upto(self, now: int) -> int:
         """The sum of what of each interval lies before `now`."""
-        begun, over = bisect_right(self.starts, now), bisect_right(self.ends, now)
-        return (begun * now - self._before_starts[begun]) - (over * now - self._before_ends[over])
+        total = 0
+        for times, sums, sign in ((self.starts, self._sums[0], 1), (self.ends, self._sums[1], -1)):
+            count = bisect_right(times, now)
+            block = count // BLOCK
+            total += sign * (count * now - sums[block] - sum(times[block * BLOCK : count]))
+        return total
 
     def at(self, now: int) -> int:
         """How many are open right behind `now`."""
@@ -42,6 +52,10 @@ class Steps:
             if begun == over:
                 found.append((begin, end))
         return found
+
+
+def _blocks(times: array[int]) -> Iterable[int]:
+    return (sum(times[at : at + BLOCK]) for at in range(0, len(times), BLOCK))
 
 
 class Level:
