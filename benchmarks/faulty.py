@@ -96,7 +96,7 @@ def serial() -> None:
     with Pool(2) as pool:
         for _ in range(8):
             compute(0.12)
-            pool.map(compute, [0.02] * 6)
+            list(pool.map(compute, [0.02] * 6))
 
 
 def taker() -> None:
@@ -173,7 +173,7 @@ PROGRAMS = {
     "GIL": Program("gil", "Python code on 4 threads", gil),
     "BLAS": Program("blas", "products of matrices, the limit of threads lifted in the tasks", blas),
     "too few workers": Program("waits", "60 tasks that wait 50 ms each, on 2 workers", waits),
-    "serial parent": Program("serial", "120 ms of its own before each `map` of 60 ms", serial),
+    "serial parent": Program("serial", "120 ms of its own before each `map`, of 60 ms on two workers", serial),
     "slow taker": Program("taker", "`imap` with a window of 8, 30 ms for each result", taker),
     "slow source": Program("input", "a SpinOff of what comes each 40 ms, 20 ms of work", source),
     "failures": Program("failures", "half of the items fail, each three times", failures),
