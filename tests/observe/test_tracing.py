@@ -1,5 +1,6 @@
 """What a trace has of all that a program does: each task once for each of its runs, on every backend."""
 
+import asyncio
 import logging
 import os
 import signal
@@ -324,6 +325,20 @@ def test_bytes_and_encoding_are_told(make_pool: MakePool) -> None:
     assert times == 2
     assert 2 * array.nbytes <= size <= 2 * array.nbytes + 2000
     keeps_the_laws(traced.recording)
+
+
+@pytest.mark.parametrize("way", ["map", "imap", "submit", "acall"])
+def test_the_first_arguments_of_a_fresh_pool_are_noted(way: str) -> None:
+    with trace(None) as traced, Pool(1) as pool:
+        if way == "submit":
+            assert pool.submit(sum, [1, 2]).result() == 3
+        elif way == "acall":
+            assert asyncio.run(pool.acall(sum, [1, 2])) == 3
+        else:
+            assert list(getattr(pool, way)(sum, [[1, 2]] * 3)) == [3] * 3
+    for row in rows(traced.recording, "sum"):
+        assert 0 < row["bytes_in"] < 200
+        assert row["pickle"] > 0
 
 
 @pytest.mark.parametrize("backend", ["threads", "processes"])

@@ -110,6 +110,8 @@ class Beginning(ProcessLooks, TappedProcesses, Widening):
             "_first", (core, Codec(Profile, supply=Arenas(self.cap or self.max_workers)))
         )
         vars(self).update(core=core, codec=codec, encode=codec.encode)
+        if tapping.tap is not None:
+            self.note_encoding(tapping.tap)
 
     def _start(self) -> Inbox:
         """Start the driver, whole; by this very thread with a context, since `fork` comes before all threads."""

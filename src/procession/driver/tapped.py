@@ -49,7 +49,12 @@ class TappedProcesses(Enrolled):
 
     def track(self, tap: Tap | None) -> None:
         """On the driver's thread, or before that is started."""
-        driver, codec = self._driver, self.codec
+        self.note_encoding(tap)
+        self._driver.track(tap, self.number)
+
+    def note_encoding(self, tap: Tap | None) -> None:
+        """Whether what is found when arguments are encoded is noted from now on."""
+        codec = self.codec
         encode = codec.encode
         if tap is not None:
             from procession.driver.noting import noting
@@ -57,7 +62,6 @@ class TappedProcesses(Enrolled):
             self.stamp()
             encode = noting(encode, codec.supply.arena)
         vars(self)["encode"] = encode
-        driver.track(tap, self.number)
 
     def sample(self) -> dict[str, Any]:
         """See `tapping.Tapped`."""
