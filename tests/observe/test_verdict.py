@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -563,6 +564,9 @@ def test_steps_are_what_they_say(spans: list[tuple[int, int]], one: int, other: 
     periods = steps.periods()
     assert {at for begin, end in periods for at in range(begin, end)} == open_
     assert all(end < begin for (_, end), (begin, _) in pairwise(periods))
+    columns = [array("q", [span[end] for span in spans]) for end in (0, 1)]
+    same = Steps.between(*columns)
+    assert (same.starts, same.ends, same.periods()) == (steps.starts, steps.ends, periods)
 
 
 def test_a_level_is_on_the_line_between_two_samples() -> None:

@@ -24,8 +24,9 @@ from __future__ import annotations
 from array import array
 from bisect import bisect_right
 from collections.abc import Iterable
-from itertools import pairwise
+from itertools import compress, pairwise
 from math import ceil, inf
+from operator import add, gt, not_, sub
 from statistics import median_low
 from typing import NamedTuple
 
@@ -85,13 +86,17 @@ class Work:
         """Seconds in which nothing ran or waited to run, as the program was at something else."""
         self.index = pool
         self.last = recording.until or max((*recording.done, *recording.ended, *recording.started), default=0)
-        queued, started, ended, done = (_of(recording, name, rows) for name in ("queued", "started", "ended", "done"))
-        last = self.last
-        known = (max(at, end or told or last) for at, end, told in zip(started, ended, done, strict=True))
-        self.ends = array("q", known)
-        self.running = Steps(zip(started, self.ends, strict=True))
-        self.waiting = Steps(pair for pair in zip(queued, started, strict=True) if pair[0])
-        self.queued = array("q", sorted(at or start for at, start in zip(queued, started, strict=True)))
+        dense = 5 * len(rows) > len(recording)  # a row that is passed over costs less than one that is looked up
+        self._kept = _mask(rows, len(recording)) if dense else None
+        queued, started, ended, done = (self._of(recording, name) for name in ("queued", "started", "ended", "done"))
+        self.started, self.ends = started, ended
+        for row in compress(range(len(rows)), map(gt, started, ended)):  # nobody has seen its end
+            ended[row] = max(started[row], ended[row] or done[row] or self.last)
+        if 0 in queued:  # nobody has seen that it waited
+            queued = array("q", [at or start for at, start in zip(queued, started, strict=True)])
+        self.running = Steps.between(started, self.ends)
+        self.waiting = Steps.between(queued, started)
+        self.queued = array("q", sorted(queued))
         self.begin = self.queued[0]
         self.end = max(max(done), max(self.ends), self.begin)
         self.alive = self._alive(recording)
@@ -111,11 +116,16 @@ class Work:
     def wall(self) -> int:
         return self.end - self.begin
 
+    def _of(self, recording: Recording, name: str) -> array[int]:
+        """What a column says of its rows."""
+        column = recording.columns[name]
+        kept = map(column.__getitem__, self.rows) if self._kept is None else compress(column, self._kept)
+        return array(column.typecode, kept)
+
     def _alive(self, recording: Recording) -> Steps:
         """Workers, from their first run until their end, or the pool's."""
         first: dict[int, int] = {}
-        starts = zip(_of(recording, "worker", self.rows), _of(recording, "started", self.rows), strict=True)
-        for worker, at in starts:
+        for worker, at in zip(self._of(recording, "worker"), self.started, strict=True):
             if at < first.get(worker, at + 1):
                 first[worker] = at
         known = ((recording.workers[number], at) for number, at in first.items())
@@ -124,7 +134,7 @@ class Work:
     def _open_streams(self, recording: Recording) -> Iterable[tuple[int, int]]:
         """Of each stream, from the first item to the last that was handed over."""
         open_: dict[int, tuple[int, int]] = {}
-        for stream, at in zip(_of(recording, "stream", self.rows), _of(recording, "queued", self.rows), strict=True):
+        for stream, at in zip(self._of(recording, "stream"), self._of(recording, "queued"), strict=True):
             if stream and at:
                 begin, end = open_.get(stream, (at, at))
                 if at <= begin or at >= end:
@@ -138,14 +148,17 @@ class Work:
         return most if self.ready.highest(begin, begin + (end - begin) // 3) >= FULL * max(most, 1.0) else inf
 
     def _long(self, recording: Recording) -> Iterable[tuple[int, int]]:
-        streams, started = _of(recording, "stream", self.rows), _of(recording, "started", self.rows)
+        long = array("q", map(sub, self.ends, self.started))
+        if max(long) < LONG_LEAST:
+            return ()
+        streams = self._of(recording, "stream")
         lengths: dict[int, array[int]] = {}
-        for stream, start, end in zip(streams, started, self.ends, strict=True):
+        for stream, length in zip(streams, long, strict=True):
             if stream not in lengths:
                 lengths[stream] = array("q")
-            lengths[stream].append(end - start)
+            lengths[stream].append(length)
         least = {stream: max(LONG_LEAST, LONG * median_low(each)) for stream, each in lengths.items()}
-        runs = zip(streams, started, self.ends, strict=True)
+        runs = zip(streams, self.started, self.ends, strict=True)
         return ((start, end) for stream, start, end in runs if end - start >= least[stream])
 
     # -- booking -----------------------------------------------------------------------------------------------------
@@ -210,13 +223,13 @@ class Work:
         """What the lanes did that ran something. Of the time in which workers waited for a CPU, those that run
         something have as large a part as they are of all that live; it is taken from whatever else they did.
         """
-        failed = codec = 0
-        columns = (_of(recording, name, self.rows) for name in ("outcome", "load", "dump", "started"))
-        for outcome, load, dump, started, end in zip(*columns, self.ends, strict=True):
-            if outcome in FAILED:
-                failed += end - started
-            elif load or dump:
-                codec += min(load + dump, end - started)
+        outcome, load, dump = (self._of(recording, name) for name in ("outcome", "load", "dump"))
+        failing = [*map(FAILED.__contains__, outcome)]
+        fine = [*map(not_, failing)]
+        lengths = array("q", map(sub, self.ends, self.started))
+        failed = sum(compress(lengths, failing))
+        coded = map(add, compress(load, fine), compress(dump, fine))
+        codec = sum(map(min, coded, compress(lengths, fine)))
         ran = sum(each.running for each in bins)
         stalled = cpu = 0.0
         for each in bins if self.stalled or self.cpu else ():
@@ -234,10 +247,12 @@ class Work:
             heads[head] *= 1 - stalled / ran if ran else 1
 
 
-def _of(recording: Recording, name: str, rows: array[int]) -> array[int]:
-    """What a column says of these rows."""
-    column = recording.columns[name]
-    return column if len(rows) == len(column) else array(column.typecode, map(column.__getitem__, rows))
+def _mask(rows: array[int], of: int) -> bytearray:
+    """Which of so many these are."""
+    mask = bytearray(of)
+    for row in rows:
+        mask[row] = 1
+    return mask
 
 
 class Periods:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from array import array
+from collections.abc import Iterator
+from operator import sub
 from statistics import median
 from typing import NamedTuple
 
@@ -137,31 +139,35 @@ class Facts:
 
 def functions(recording: Recording) -> list[Function]:
     """Of each that has run, in their order."""
-    runs: dict[int, array[int]] = {}
-    sums: dict[int, list[int]] = {}
-    longest: dict[int, tuple[int, int]] = {}
-    names = ("worker", "function", "outcome", "started", "ended", "bytes_in", "bytes_out", "pickle", "load", "dump")
-    columns = zip(*(recording.columns[name] for name in names), strict=True)
+    rows: dict[int, array[int]] = {}
+    columns = [recording.columns[name] for name in ("worker", "function", "outcome", "started", "ended")]
     workers = len(recording.workers)
-    for row, (worker, function, outcome, started, ended, *rest) in enumerate(columns):
+    for row, (worker, function, outcome, started, ended) in enumerate(zip(*columns, strict=True)):
         if not started or ended < started or outcome in FAILED or not 0 <= worker < workers:
             continue
-        if function not in runs:
-            runs[function], sums[function], longest[function] = array("q"), [0] * 5, (-1, row)
-        run = ended - started
-        runs[function].append(run)
-        if run > longest[function][0]:
-            longest[function] = run, row
-        if any(rest):
-            sums[function] = [a + b for a, b in zip(sums[function], rest, strict=True)]
-    found = []
-    for function, times in sorted(runs.items()):
-        bytes_in, bytes_out, pickle, load, dump = sums[function]
-        most, row = longest[function]
-        name = recording.functions[function] if 0 <= function < len(recording.functions) else "?"
-        middle, total = median(times) / 1e9, sum(times) / 1e9
-        codec = (load + dump) / 1e9
-        found.append(
-            Function(name, len(times), total, middle, most / 1e9, row, bytes_in, bytes_out, pickle / 1e9, codec)
-        )
-    return found
+        if function not in rows:
+            rows[function] = array("q")
+        rows[function].append(row)
+    return [_function(recording, function, its) for function, its in sorted(rows.items())]
+
+
+def _function(recording: Recording, function: int, rows: array[int]) -> Function:
+    """What these runs of it were."""
+
+    def of(name: str) -> Iterator[int]:
+        return map(recording.columns[name].__getitem__, rows)
+
+    times = array("q", map(sub, of("ended"), of("started")))
+    most = max(times)
+    return Function(
+        name=recording.functions[function] if 0 <= function < len(recording.functions) else "?",
+        runs=len(times),
+        total=sum(times) / 1e9,
+        median=median(times) / 1e9,
+        longest=most / 1e9,
+        row=rows[times.index(most)],
+        bytes_in=sum(of("bytes_in")),
+        bytes_out=sum(of("bytes_out")),
+        pickle=sum(of("pickle")) / 1e9,
+        codec=(sum(of("load")) + sum(of("dump"))) / 1e9,
+    )

@@ -8,7 +8,8 @@ from __future__ import annotations
 from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
-from itertools import accumulate
+from itertools import accumulate, compress, islice
+from operator import lt
 
 from ..recording import Samples
 
@@ -17,16 +18,28 @@ BLOCK = 256
 
 
 class Steps:
-    """How many of some intervals are open at a time."""
+    """How many of some intervals are open at a time. One that does not end after its start is none."""
 
     def __init__(self, intervals: Iterable[tuple[int, int]]) -> None:
         starts, ends = array("q"), array("q")
         for start, end in intervals:
-            if end > start:
-                starts.append(start)
-                ends.append(end)
-        self.starts, self.ends = array("q", sorted(starts)), array("q", sorted(ends))
-        self._sums = [[*accumulate(_blocks(times), initial=0)] for times in (self.starts, self.ends)]
+            starts.append(start)
+            ends.append(end)
+        self._take(starts, ends)
+
+    @classmethod
+    def between(cls, starts: array[int], ends: array[int]) -> Steps:
+        """Of the intervals that begin at the one and end at the other."""
+        steps = cls(())
+        steps._take(starts, ends)
+        return steps
+
+    def _take(self, starts: array[int], ends: array[int]) -> None:
+        kept = bytes(map(lt, starts, ends))
+        times = (starts, ends) if 0 not in kept else (compress(starts, kept), compress(ends, kept))
+        self.starts, self.ends = (array("q", sorted(each)) for each in times)
+        self._sums = [[*accumulate(_blocks(each), initial=0)] for each in (self.starts, self.ends)]
+        self._periods: list[tuple[int, int]] | None = None
 
     def upto(self, now: int) -> int:
         """The sum of what of each interval lies before `now`."""
@@ -43,15 +56,12 @@ class Steps:
 
     def periods(self) -> list[tuple[int, int]]:
         """The times in which any is open: from the start of the first to the moment when all are over."""
-        found: list[tuple[int, int]] = []
-        begin, begun = 0, 0
-        for over, end in enumerate(self.ends, 1):
-            if over == 1 or begun < over:
-                begin = self.starts[over - 1]
-            begun = bisect_right(self.starts, end, lo=begun)
-            if begun == over:
-                found.append((begin, end))
-        return found
+        if self._periods is None:
+            nexts = islice(self.starts, 1, None)  # all are over after the n-th end, if the next one starts later
+            gaps = [gap for gap in zip(self.ends, nexts, strict=False) if gap[0] < gap[1]]
+            begins = [*self.starts[:1], *(begin for _, begin in gaps)]
+            self._periods = [*zip(begins, [*(end for end, _ in gaps), *self.ends[-1:]], strict=True)]
+        return self._periods
 
 
 def _blocks(times: array[int]) -> Iterable[int]:
