@@ -478,16 +478,93 @@ def test_what_is_missing_is_said() -> None:
     scene.recording.lost = 12
     [finding] = scene.verdict().findings
     assert (finding.fault, finding.severity) == ("lost", "note")
-    assert finding.text.startswith("12 tasks are not in the recording")
+    assert finding.text.startswith("12 tasks could not be recorded")
 
 
 def test_every_rule_has_a_test_that_it_fires() -> None:
     """Whoever adds a rule adds its fault to those above."""
     source = Path(__file__).read_text(encoding="utf-8")
     faults = {"small", "again", "pickling", "gil", "waits", "blas", "crowd", "others", "straggler", "serial", "input"}
-    faults |= {"taker", "head", "alone", "stage", "start", "dispatch", "failures", "memory", "lost"}
-    assert len(verdicts.RULES) == len(faults - {"crowd", "others"})
+    faults |= {"taker", "head", "alone", "stage", "start", "dispatch", "failures", "memory", "lost", "imports"}
+    assert len(verdicts.RULES) == len(faults - {"crowd", "others", "imports"})
     assert all(source.count(f'"{fault}"') >= 2 for fault in faults)
+
+
+# ---------------------------------------------------------------------------------------------- what it must not say
+
+
+def test_what_comes_one_by_one_may_leave_workers_idle() -> None:
+    """A camera, or clients, cannot be told to come faster: that the workers keep up is no fault."""
+    for kind in ("SpinOff", "call"):
+        scene = bursts(0.0)
+        scene.recording.streams[1] = Stream(kind, "")
+        said = scene.verdict()
+        assert [(finding.fault, finding.severity) for finding in said.findings] == [("input", "note")]
+        assert said.healthy
+
+
+def test_one_task_for_four_workers_does_not_wait_for_input() -> None:
+    scene = Scene()
+    scene.run(0, 0, 500)
+    [finding] = scene.verdict().findings
+    assert (finding.title, finding.text) == ("Fewer tasks than workers", "There was 1 task for 4 workers.")
+
+
+def test_many_workers_that_others_take_the_cpus_from_are_not_too_many() -> None:
+    scene = full(cpus=2)
+    scene.counter("cpu", (0, 0), (2000, 2.0))
+    scene.counter("stalled", (0, 0), (2000, 5.9))
+    said = scene.verdict()
+    assert [finding.fault for finding in said.findings] == ["others"]
+    assert "took 1.0 of 2 CPUs meanwhile" in said.findings[0].text
+    assert "one after the other would be on a quiet machine: " in said.headline
+    assert str(said).endswith("Nothing to mend in the program.")
+
+
+def test_on_a_busy_machine_the_gil_is_no_certainty() -> None:
+    assert [finding.severity for finding in threads(0.4, 4.0).verdict().findings] == ["hint"]
+    assert [finding.severity for finding in threads(2.0).verdict().findings] == ["problem"]
+
+
+def test_the_first_task_of_each_worker_imports_what_it_needs() -> None:
+    scene = Scene()
+    scene.rounds([0], 800, ALL, load=780 * MS, bytes_in=1000)
+    scene.rounds(range(800, 2000, 20), 20, ALL, load=MS, bytes_in=1000)
+    [finding] = scene.verdict().findings
+    assert (finding.fault, finding.severity) == ("imports", "hint")
+    assert "took each worker 780 ms" in finding.text
+
+
+def test_the_longest_task_is_no_limit_by_what_sending_it_took() -> None:
+    scene = Scene(workers=2, cpus=2)
+    scene.run(0, 0, 2000, load=1900 * MS)
+    scene.rounds(range(0, 2000, 100), 100, [1])
+    assert scene.verdict().numbers["limit"] == pytest.approx(2, abs=0.1)
+
+
+def test_how_long_workers_take_to_start_says_nothing_of_a_window() -> None:
+    scene = Scene()
+    for start in range(1000, 2000, 100):
+        scene.rounds([start], 15, ALL, queued=start)
+    scene.run(0, 1000, 1005, queued=0)
+    scene.counter("ready", (0, 0), (1014, 0), *((at, 8) for at in range(1016, 2000, 10)))
+    assert scene.verdict().shares["taker"] > 0.35
+
+
+def test_too_little_to_mend_is_said_as_that() -> None:
+    scene = Scene()
+    for worker in ALL:
+        scene.run(worker, 30, 31)
+    assert str(scene.verdict()).endswith("Too little is lost to be worth mending. Most of it: workers starting, 97 %.")
+
+
+def test_one_is_not_many() -> None:
+    scene = full()
+    row = scene.run(0, 2000, 2500, outcome=DIED, attempt=2)
+    scene.recording.failures[row] = FailureText("WorkerDied", "", "")
+    [finding] = [finding for finding in scene.verdict().findings if finding.fault == "failures"]
+    assert "1 run of 401 failed (WorkerDied once). It took 500 ms" in finding.text
+    assert "; further attempts: 1." in finding.text
 
 
 # ---------------------------------------------------------------------------------------------- all is booked once

@@ -20,7 +20,7 @@ from importlib.resources import files
 
 from procession.observe.packing import pack
 from procession.observe.recording import OUTCOMES, Recording
-from procession.observe.verdict import HEADS, Verdict, verdict
+from procession.observe.verdict import HEADS, Verdict, ending, verdict
 
 SCRIPTS = (
     *("words.js", "columns.js", "figures.js", "search.js", "view.js", "tracks.js", "charts.js"),
@@ -100,7 +100,7 @@ def _said(said: Verdict) -> dict[str, object]:
     return {
         "headline": said.headline,
         "limit": said.limit,
-        "healthy": said.healthy and bool(said.shares),
+        "ending": ending(said),
         "numbers": said.numbers,
         "shares": [(head, HEADS.get(head, head), share) for head, share in said.shares.items()],
         "findings": [(each.severity, each.title, each.text, each.advice) for each in said.findings],

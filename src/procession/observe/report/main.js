@@ -28,12 +28,12 @@ function head(run) {
 }
 
 function verdict(run) {
-  const { headline, limit, healthy, findings } = run.verdict;
+  const { headline, limit, ending, findings } = run.verdict;
   byId("verdict").hidden = false;
   byId("headline").textContent = headline;
   byId("limit").textContent = limit;
   const weights = Object.keys(SEVERITIES);
-  const said = healthy ? [...findings, ["good", "Nothing to mend", "", ""]] : [...findings];
+  const said = ending ? [...findings, ["good", ending, "", ""]] : [...findings];
   said.sort((a, b) => weights.indexOf(a[0]) - weights.indexOf(b[0]));
   replaceAll(
     byId("findings"),

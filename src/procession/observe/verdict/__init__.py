@@ -27,6 +27,8 @@ RULES: tuple[rules.Rule, ...] = (
 
 SHOWN = 0.05
 """Of the work: what the program did itself is told of if it was more than that."""
+NEAR = 0.5
+"""Of the limit: who comes so near to it is told no loss that is not worth mending."""
 
 
 class Verdict(NamedTuple):
@@ -54,8 +56,8 @@ class Verdict(NamedTuple):
             lines += [f"{percent(share):>7}  {HEADS[head]}" for head, share in by_size if share >= 0.005]
         for severity, title, text, advice, _ in self.findings:
             lines += ["", f"{severity}: {title}", f"  {text}", *([f"  {advice}"] if advice else [])]
-        if self.shares and self.healthy:
-            lines += ["", "Nothing to mend."]
+        if last := ending(self):
+            lines += ["", last]
         return "\n".join(lines)
 
 
@@ -78,8 +80,11 @@ def verdict(recording: Recording) -> Verdict:
         "tasks": float(facts.count),
     }
     own = f" and {long(facts.own)} of the program itself" if facts.own >= SHOWN * facts.sequential else ""
+    compared = f"{pace(facts.speedup)} one after the other"
+    if any(finding.fault == "others" for finding in findings):
+        compared += " would be on a quiet machine"
     headline = (
-        f"{pace(facts.speedup)} one after the other: {long(facts.sequential)} of work{own} in {long(facts.wall)} "
+        f"{compared}: {long(facts.sequential)} of work{own} in {long(facts.wall)} "
         f"({many(facts.count, 'task')}, {many(facts.lanes, 'worker')}, {many(facts.cpus, 'CPU')})."
     )
     shares = {head: spent / facts.capacity for head, spent in facts.heads.items()} if facts.capacity else {}
@@ -93,6 +98,19 @@ def pace(speedup: float) -> str:
     return f"{1 / speedup:.1f} times slower than" if speedup > 0.001 else "Much slower than"
 
 
+def ending(said: Verdict) -> str:
+    """The last word, where there is nothing to mend."""
+    if not said.healthy or not said.shares:
+        return ""
+    if any(finding.fault == "others" for finding in said.findings):
+        return "Nothing to mend in the program."
+    lost = {head: share for head, share in said.shares.items() if head != "function"}
+    worst = max(lost, key=lambda head: lost[head])
+    if said.numbers["speedup"] >= NEAR * said.numbers["limit"] or lost[worst] < NEAR / 2:
+        return "Nothing to mend."
+    return f"Too little is lost to be worth mending. Most of it: {HEADS[worst]}, {percent(lost[worst])}."
+
+
 def limited(speedup: float, limit: float, why: str) -> str:
     """The limit, and how near it is."""
     if limit < 1.05:
@@ -100,4 +118,4 @@ def limited(speedup: float, limit: float, why: str) -> str:
     return f"This work allows {limit:.1f} times as fast here, as {why}; it came to {percent(speedup / limit)} of that."
 
 
-__all__ = ["HEADS", "RULES", "Finding", "Verdict", "verdict"]
+__all__ = ["HEADS", "RULES", "Finding", "Verdict", "ending", "verdict"]

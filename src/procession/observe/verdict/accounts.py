@@ -142,8 +142,12 @@ class Work:
         return open_.values()
 
     def _most_ready(self) -> float:
-        """So many results have lain there when it was most; infinite where that only grew: there is no window then."""
-        begin, end = self.queued[0], self.queued[-1]
+        """So many results have lain there when it was most; infinite where that only grew: there is no window then.
+
+        It is looked at from the first one on: how long workers take to start says nothing of a window.
+        """
+        end = self.queued[-1]
+        begin = min(self.running.ends[0], end) if self.running.ends else self.queued[0]
         most = self.ready.highest(begin, end)
         return most if self.ready.highest(begin, begin + (end - begin) // 3) >= FULL * max(most, 1.0) else inf
 

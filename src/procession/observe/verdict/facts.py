@@ -83,6 +83,14 @@ class Facts:
     def _beside(self, work: Work) -> int:
         return sum(other.lanes for other in self.works if other.begin <= work.begin < other.end or other is work)
 
+    def first_loads(self) -> list[float]:
+        """What decoding the arguments of its first task took each worker."""
+        columns, first = self.recording.columns, dict[int, tuple[int, int]]()
+        for worker, *known in zip(columns["worker"], columns["started"], columns["load"], strict=True):
+            if known[0] and worker >= 0 and (worker not in first or known[0] < first[worker][0]):
+                first[worker] = known[0], known[1]
+        return [load / 1e9 for _, load in first.values()]
+
     # -- CPUs --------------------------------------------------------------------------------------------------------
 
     def counter(self, work: Work, name: str) -> Level:
@@ -97,10 +105,14 @@ class Facts:
         cpu, busy = self.counter(work, "cpu"), self.busy(work)
         if work.pool.backend != "threads" or self.cpus < 2 or not cpu or not busy:
             return False
-        least = GIL_CROWDED if work.heads["stalled"] >= CROWDED * work.ran * 1e9 else GIL_LEAST
+        least = GIL_CROWDED if self.crowded(work) else GIL_LEAST
         if least == GIL_CROWDED and work.wanted >= work.ran / 2:
             least /= 2  # that they compute is known then, whoever has the CPUs
         return work.ran / busy >= TOGETHER and least <= cpu.total() / busy <= GIL_MOST
+
+    def crowded(self, work: Work) -> bool:
+        """Its workers waited for a CPU for long."""
+        return work.heads["stalled"] >= CROWDED * work.ran * 1e9
 
     def _alone(self, work: Work) -> float:
         """What its functions would take one after the other. Nobody knows: it is what they took here, without the waits
@@ -117,6 +129,16 @@ class Facts:
 
     # -- the limit ---------------------------------------------------------------------------------------------------
 
+    def _longest_alone(self, function: Function) -> float:
+        """What its longest run would take if nothing had to be sent, and as much less than here as all runs would."""
+        columns, row = self.recording.columns, function.row
+        number = self.recording.workers[columns["worker"][row]].pool
+        work = next(each for each in self.works if each.index == number)
+        sent = (columns["load"][row] + columns["dump"][row]) / 1e9
+        free = 1 - min(1.0, work.heads["stalled"] / (work.ran * 1e9)) if work.ran else 1.0
+        ran = work.heads["function"] / free / 1e9 if free else 0.0
+        return max(0.0, function.longest - sent) * (min(1.0, self._alone(work) / ran) if ran else 1.0)
+
     @property
     def speedup(self) -> float:
         return (self.sequential + self.own) / self.wall if self.wall else 1.0
@@ -129,10 +151,10 @@ class Facts:
             (cpu / self.cpus, "the CPUs are busy with it"),
         ]
         if self.longest:
-            bounds.append((self.longest.longest, "its longest task takes as long as that"))
+            bounds.append((self._longest_alone(self.longest), "its longest task takes as long as that"))
         bound, why = max(bounds)
         if self.own > bound:
-            why = "the program does so much itself"
+            why = "the program itself takes so long, at work or waiting"
         whole = bound + self.own
         return ((self.sequential + self.own) / whole if whole else 1.0), why
 

@@ -9,7 +9,7 @@ from itertools import pairwise
 from ..recording import DIED, MEMORY, OUTCOMES, TIMEOUT
 from .accounts import FAILED
 from .rules import LEAST, Finding, Judge
-from .words import long, many, percent, size
+from .words import long, many, percent, size, times
 
 ALONE = 1.05
 """So many tasks run at a time, on average, where each is waited for before the next is handed over."""
@@ -145,17 +145,32 @@ def stage(judge: Judge) -> Iterator[Finding]:
 
 
 def source(judge: Judge) -> Iterator[Finding]:
-    """Nothing to do: the program waited for something itself before it handed over more."""
+    """Nothing to do: the program waited for something itself before it handed over more. Whether that could come
+    faster nobody knows where it comes one by one, as from a camera or from clients: there it is no fault.
+    """
     facts = judge.facts
     if not judge.costs("input"):
         return
     judge.claim("input")
+    if facts.count < facts.lanes:
+        text = f"There {'was' if facts.count == 1 else 'were'} {many(facts.count, 'task')} for {facts.lanes} workers."
+        yield Finding("hint", "Fewer tasks than workers", text, "Make more and smaller tasks.", "input")
+        return
     could = facts.lanes / (facts.sequential / facts.count) if facts.sequential else 0.0
     text = (
         f"The workers had no input for {percent(facts.share('input'))} of their time: {rate(facts.count / facts.wall)} "
         f"came, {rate(could)} could have been done."
     )
+    work = max(facts.works, key=lambda work: work.heads["input"])
+    kinds = Counter(facts.recording.stream[row] for row in work.rows)
+    kind = facts.recording.streams[kinds.most_common(1)[0][0]].kind
+    if kind in ("call", "SpinOff"):
+        advice = "If they cannot come faster, all is well, and fewer workers would do. Else hand over sooner."
+        yield Finding("note", "The workers have time to spare", text, advice, "input")
+        return
     advice = "Read faster (ahead, or from several places at once), or take fewer workers: more will not help."
+    if kind.startswith("imap"):
+        advice += " Who takes the results of an imap reads its source, too: if he is slow, there is no input either."
     yield Finding("problem", "The workers wait for input", text, advice, "input")
 
 
@@ -200,7 +215,7 @@ def failures(judge: Judge) -> Iterator[Finding]:
     recording = facts.recording
     outcomes = Counter(recording.outcome)
     said = Counter(text.kind for text in recording.failures.values())
-    kinds = ", ".join(f"{kind} {count:,} times" for kind, count in said.most_common(3))
+    kinds = ", ".join(f"{kind} {times(count)}" for kind, count in said.most_common(3))
     lost = facts.heads["failed"]
     died = [f"{outcomes[kind]:,} {OUTCOMES[kind]}" for kind in (DIED, TIMEOUT, MEMORY) if outcomes[kind]]
     count = sum(outcomes[kind] for kind in FAILED)
@@ -208,9 +223,9 @@ def failures(judge: Judge) -> Iterator[Finding]:
     dear = facts.share("failed") >= FAILING and facts.seconds("failed") >= LEAST
     if not died and not dear and count < FAILING * len(recording):
         return
-    text = f"{many(count, 'run')} of {len(recording):,} failed ({kinds or 'nothing is known of them'}). They took "
-    text += f"{long(lost)}, {percent(facts.share('failed'))} of the workers' time"
-    text += f"; {many(again, 'further attempt')} were made." if again else "."
+    text = f"{many(count, 'run')} of {len(recording):,} failed ({kinds or 'nothing is known of them'}). "
+    text += f"{'It' if count == 1 else 'They'} took {long(lost)}, {percent(facts.share('failed'))} of the workers' time"
+    text += f"; further attempts: {again:,}." if again else "."
     if died:
         text += f" With their worker ended: {', '.join(died)}."
     advice = "Their stacks are in the report. " + (
@@ -242,5 +257,5 @@ def gone(judge: Judge) -> Iterator[Finding]:
     """What is not in the recording cannot be judged."""
     lost = judge.facts.recording.lost
     if lost:
-        text = f"{many(lost, 'task')} are not in the recording: they came faster than they could be written down."
+        text = f"{many(lost, 'task')} could not be recorded: they came faster than that is done, or were too many."
         yield Finding("note", "The recording is not complete", text, "What is said here holds for the rest.", "lost")

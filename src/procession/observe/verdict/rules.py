@@ -24,8 +24,8 @@ THREADS = 1.1
 """CPUs that a task takes or waits for: more than one, and what samples may be wrong by, is more than one thread."""
 SAMPLED = 1.0
 """Seconds; what ran for less is only roughly known, by some samples."""
-CROWD = 1.1
-"""Of the CPUs there are, what the workers must want together, to be too many."""
+OURS = 0.7
+"""Of the CPUs there are, what the workers must have, for it to be them who are too many."""
 AGAIN = 64_000_000
 """Bytes that were sent again: copying them, there and back, takes some 50 ms."""
 
@@ -131,7 +131,15 @@ def pickling(judge: Judge) -> Iterator[Finding]:
     if pickled >= facts.seconds("serial") / 2:
         judge.claim("serial")
         facts.own = 0.0  # it was encoding
-    took = sum(function.codec for function in facts.functions)
+    first = facts.first_loads()
+    if not here and sum(first) >= sum(function.codec for function in facts.functions) / 2:
+        text = (
+            f"Decoding its first task took each worker {long(sum(first) / len(first))}, as it imports what that needs."
+        )
+        advice = "Pool(preload=[...]) imports modules once, for all worker processes."
+        yield Finding("hint", "Workers import modules with their first task", text, advice, "imports")
+        return
+    took = facts.heads["codec"]
     text = f"The workers decoded arguments and encoded results for {long(took)}"
     if pickled:
         text += f", the program encoded for {long(pickled)} of {long(facts.wall)}"
@@ -158,7 +166,11 @@ def gil(judge: Judge) -> Iterator[Finding]:
         cpus, together = facts.counter(work, "cpu").total() / busy, work.ran / busy
         text = f"{together:.1f} threads ran at a time, and together they got {cpus:.1f} of {facts.cpus} CPUs."
         advice = 'Python code of one process runs one thread at a time: use processes, Pool(backend="processes").'
-        yield Finding("problem", "The threads are held by the GIL", text, advice, "gil")
+        if facts.crowded(work):
+            text += " Other programs had the CPUs as well, so it may be that, or another lock."
+            yield Finding("hint", "The threads may be held by the GIL", text, advice, "gil")
+        else:
+            yield Finding("problem", "The threads are held by the GIL", text, advice, "gil")
 
 
 def waits(judge: Judge) -> Iterator[Finding]:
@@ -215,11 +227,11 @@ def stalled(judge: Judge) -> Iterator[Finding]:
             "OMP_NUM_THREADS or threadpoolctl's limits in the tasks, or set 1; or take fewer workers."
         )
         yield Finding("problem", "Threads inside of tasks fight for the CPUs", text, advice, "blas")
-    elif work.lanes > facts.cpus and work.wanted / facts.busy(work) > facts.cpus * CROWD:
+    elif work.lanes > facts.cpus and work.computed >= OURS * facts.cpus * facts.busy(work):
         text += f": {work.lanes} workers compute on {many(facts.cpus, 'CPU')}."
         advice = f"Take {facts.cpus} workers for work that computes: the others only cost memory and switching."
         yield Finding("hint", "More workers than CPUs", text, advice, "crowd")
     else:
-        text += f", though {work.lanes} workers are not too many for {many(facts.cpus, 'CPU')}."
+        text += f", and took {work.computed / facts.busy(work):.1f} of {many(facts.cpus, 'CPU')} meanwhile."
         advice = "Other programs use the CPUs. Measure again when the machine is quiet."
         yield Finding("note", "The machine had other work", text, advice, "others")

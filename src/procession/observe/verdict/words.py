@@ -28,5 +28,10 @@ def many(count: int, what: str) -> str:
     return f"{count:,} {what}{'s' * (count != 1)}"
 
 
+def times(count: int) -> str:
+    """ "once", "12,345 times"."""
+    return "once" if count == 1 else f"{count:,} times"
+
+
 def percent(share: float) -> str:
     return f"{share * 100:.0f} %"
