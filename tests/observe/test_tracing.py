@@ -303,6 +303,57 @@ def test_a_forked_child_taps_nothing() -> None:
 # --------------------------------------------------------------------------------------------------- what is measured
 
 
+def test_more_attempts_than_can_be_told_count_as_the_most() -> None:
+    from procession import happenings
+    from procession.observe.collector import Collector
+
+    made = Collector()
+    made.take(happenings.Opened(0, "threads", 1, 1))
+    made.take(happenings.Rows(0, 0, [("f", 0, -1, tries, 1, 2, 3, OK, None) for tries in (1, 65_535, 65_536)]))
+    made.take(happenings.Ran(0, 0, 1, "f", 0, -1, 70_000, 1, (), (), None, 9, ()))
+    made.take(happenings.Ran(0, 0, 2, "f", 0, -1, [3, 70_000], 1, (), (), None, 9, ()))
+    made.take(happenings.Missed(0, 1, "f", 0, -1, 70_000, 1, 9, CANCELLED, None))
+    assert list(made.recording.attempt) == [1, 65_535, 65_535, 65_535, 3, 65_535, 65_535]
+
+
+@pytest.mark.parametrize("backend", ["processes"])
+def test_bytes_are_those_of_one_body_whatever_others_encode_meanwhile(
+    make_pool: MakePool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from procession.transport import aside
+
+    pack = aside._pack
+
+    def pack_and_more(*words: Any) -> Any:
+        aside.moved[0] += 1 << 30  # as another thread does
+        return pack(*words)
+
+    monkeypatch.setattr(aside, "_pack", pack_and_more)
+    with trace(None) as traced:
+        pool = make_pool(1)
+        found = [pool.submit(len, b"x" * (1 << 20)).result(), pool.submit(len, ["a" * 10, "b" * 200_000]).result()]
+    assert found == [1 << 20, 2]
+    first, second = traced.recording.bytes_in
+    assert 1 << 20 <= first < (1 << 20) + 500
+    assert 200_000 < second < 200_500
+
+
+@pytest.mark.parametrize("backend", ["processes"])
+def test_a_body_of_which_nothing_can_be_noted_goes_its_way(
+    make_pool: MakePool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from procession.driver import noting
+
+    def full(*_words: object) -> int:
+        raise MemoryError
+
+    monkeypatch.setattr(noting, "_print", full)
+    with trace(None) as traced:
+        pool = make_pool(1)
+        assert pool.submit(len, b"x" * (1 << 20)).result() == 1 << 20
+    assert list(traced.recording.bytes_in) == [0]
+
+
 @pytest.mark.parametrize("backend", ["processes"])
 def test_bytes_and_encoding_are_told(make_pool: MakePool) -> None:
     numpy = pytest.importorskip("numpy")
@@ -388,6 +439,32 @@ def test_an_error_of_ours_ends_the_telling_alone(
     assert "cannot be traced any further" in caplog.text
     assert "step" not in vars(pool._engine.core)  # type: ignore[attr-defined]
     assert len(traced.recording) >= 1
+
+
+def test_a_tap_that_breaks_harms_no_step(
+    backend: str, make_pool: MakePool, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    if backend == "inline":
+        pytest.skip("nothing is decided there")
+    from procession.backends.saying import said
+    from procession.core import events
+
+    def odd(*_words: object) -> None:
+        raise ZeroDivisionError("a fault that was put here")
+
+    with caplog.at_level(logging.ERROR, "procession"), trace(None):
+        pool = make_pool(1)
+        assert pool.submit(square, 2).result() == 4
+        tracker = pool._engine._driver.tracker if backend == "processes" else pool._engine.tracker  # type: ignore[attr-defined]
+        monkeypatch.setattr(type(tracker), "leave", odd)
+        for each in (events.CallsDone, events.LeaseEnded):
+            monkeypatch.setitem(tracker.hears, each, odd)
+        assert list(pool.map(square, range(50))) == [x * x for x in range(50)]
+        assert [pool.submit(square, x).result() for x in range(9)] == [x * x for x in range(9)]
+        monkeypatch.undo()
+    said()
+    assert "cannot be traced any further" in caplog.text
+    assert "step" not in vars(pool._engine.core)  # type: ignore[attr-defined]
 
 
 def test_what_nobody_takes_in_time_is_dropped_and_counted(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,6 +4,8 @@ Laws
 1. `encode` is shadowed only while somebody taps: nobody else pays.
 2. What is noted goes with the body, and with the future that is made of it: a caller who is answered quickly drops the
    body before anybody has looked.
+3. What is noted is of this body alone, whatever other threads encode meanwhile; and where nothing can be noted, the
+   body goes its way.
 """
 
 from __future__ import annotations
@@ -36,23 +38,28 @@ def noting(encode: Callable[..., Any], arena: Callable[[], Arena | None]) -> Cal
     """`encode`, whose bodies bear a note."""
 
     def encode_and_note(function: Any, args: Any, kwargs: Any, around: Any = None) -> Any:
-        began, before = perf_counter_ns(), aside.moved[0]
+        began = perf_counter_ns()
         body = encode(function, args, kwargs, around)
         if body.__class__ is tuple:
             return body  # plain: nothing was encoded yet
         ns = perf_counter_ns() - began
-        moved = aside.moved[0] - before
-        noted = body if body.__class__ is aside.Body else aside.body(body, [], None)
-        size = len(body) + (moved or _lent(noted))
-        noted.note = Note(ns, size, _print(noted, arena) if size >= LARGE else 0)
+        try:
+            noted = body if body.__class__ is aside.Body else aside.body(body, [], None)
+            size = len(body) + _aside(noted)
+            noted.note = Note(ns, size, _print(noted, arena) if size >= LARGE else 0)
+        except Exception:  # no memory is left for that, say
+            return body
         return noted
 
     return encode_and_note
 
 
-def _lent(body: aside.Body) -> int:
-    """Bytes of it that lay in the arena already."""
-    return 0 if body.spec is None else sum(size for _, _, size in body.spec[4])
+def _aside(body: aside.Body) -> int:
+    """Bytes of it that lie in the arena."""
+    if body.spec is None:
+        return 0
+    stream = body.spec[2]
+    return sum(size for _, _, size in body.spec[4]) + (stream[2] if stream.__class__ is tuple else 0)
 
 
 def _print(body: aside.Body, arena: Callable[[], Arena | None]) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 
 from procession import tapping
@@ -19,12 +20,18 @@ class Enrolled:
     """An engine that taps know."""
 
     number = 0
+    _enrolled_by = 0
 
     def enroll(self) -> None:
         """It has been made."""
+        self._enrolled_by = os.getpid()
         self.number = tapping.register(self)  # type: ignore[arg-type]  # see `Tapped`
         if tapping.tap is not None:
             self.stamp()
+
+    def theirs(self) -> bool:
+        """Is this a forked child, where nobody drives it? It may be told of that before it knows itself."""
+        return self._enrolled_by != os.getpid()
 
     def stamp(self) -> None:
         """Tasks are to know when they are made."""
@@ -38,7 +45,7 @@ class TappedProcesses(Enrolled):
 
     def tell(self, tap: Tap | None) -> None:
         """See `tapping.Tapped`."""
-        if self._driver is None:
+        if self._driver is None or self.theirs():
             return
         if threading.current_thread() is self._thread:
             self.track(tap)
@@ -66,7 +73,7 @@ class TappedProcesses(Enrolled):
     def sample(self) -> dict[str, Any]:
         """See `tapping.Tapped`."""
         driver = self._driver
-        if driver is None or driver.closed:
+        if driver is None or driver.closed or self.theirs():
             return {}
         from procession.driver.noting import of_processes
 
@@ -92,7 +99,7 @@ class TappedThreads(Enrolled):
 
     def tell(self, tap: Tap | None) -> None:
         """See `tapping.Tapped`."""
-        if self._driver is None:
+        if self._driver is None or self.theirs():
             return
         if self._must_not_wait():
             self._request((None, lambda: self.track(tap)))
@@ -120,7 +127,7 @@ class TappedThreads(Enrolled):
 
     def sample(self) -> dict[str, Any]:
         """See `tapping.Tapped`."""
-        if self.closed:
+        if self.closed or self.theirs():
             return {}
         if (tracker := self.tracker) is not None:
             tracker.flush()

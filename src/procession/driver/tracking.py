@@ -142,7 +142,10 @@ class Tracker:
         return out
 
     def _fails(self, error: Exception) -> None:
-        self.leave()
+        try:
+            self.leave()
+        except Exception:
+            vars(self.core).pop("step", None)  # it was to be told how far all is, which fails as well
         say(logging.ERROR, "a pool cannot be traced any further", error=error)
 
     # -- workers -----------------------------------------------------------------------------------------------------

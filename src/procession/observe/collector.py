@@ -117,7 +117,7 @@ class Collector:
             "function": function,
             "stream": _each(self._stream, told.stream),
             "index": index,
-            "attempt": told.attempt,
+            "attempt": _each(_attempt, told.attempt),
             "queued": told.queued,
             "sent": _spread(told.sent, count),
             "done": told.done,
@@ -146,7 +146,7 @@ class Collector:
             "function": [self._function(name) for name in functions],
             "stream": [self._stream(number) for number in streams],
             "index": index,
-            "attempt": attempts,
+            "attempt": list(map(_attempt, attempts)),
             "outcome": outcomes,
             "queued": queued,
             "started": started,
@@ -185,7 +185,7 @@ class Collector:
                 function=function,
                 stream=self._stream(told.stream),
                 index=told.place if told.place < 0 else told.place + at,
-                attempt=told.attempt,
+                attempt=_attempt(told.attempt),
                 outcome=told.outcome,
                 queued=told.queued,
                 done=told.done,
@@ -207,6 +207,10 @@ class Collector:
             self.recording.repeats[function] = times + 1, size + note.size
 
 
+def _attempt(number: int) -> int:
+    return min(number, recording.MOST_ATTEMPTS)
+
+
 def _each(function: Callable[[int], int], value: Any) -> Any:
     return function(value) if isinstance(value, int) else [function(each) for each in value]
 
@@ -225,11 +229,11 @@ def text_of(error: BaseException) -> FailureText:
     """What an error says, whatever its class does when it is asked."""
     try:
         message = str(error)[:LONGEST]
-    except Exception as of_it:
+    except BaseException as of_it:
         message = f"<its text cannot be made: {type(of_it).__name__}>"
     try:
         trace = "".join(traceback.format_exception(error))[-LONGEST:]
-    except Exception as of_it:
+    except BaseException as of_it:
         trace = f"<the traceback cannot be made: {type(of_it).__name__}>"
     return FailureText(type(error).__name__, message, trace)
 

@@ -9,6 +9,8 @@ Laws
 3. Who tells waits for nobody: `hear` of each listener is an append to a bounded deque (`Listener`). What does not fit
    is dropped, and counted.
 4. A forked child has no listeners.
+5. Who is struck by a signal while it joins has not joined; and while it leaves, it has left a moment later: the
+   listener's own thread does what is left of that.
 """
 
 from __future__ import annotations
@@ -129,14 +131,21 @@ class Listener:
         """Runs that were not told, since too many waited."""
 
     def begin(self) -> None:
-        """Listen from now on."""
-        hub.join(self._hear)
-        self._thread.start()
+        """Listen from now on. Raises what starting a thread raises; then nobody listens."""
+        try:
+            hub.join(self._hear)
+            self._thread.start()
+        except BaseException:
+            self._over.set()
+            hub.leave(self._hear)
+            raise
 
     def end(self) -> None:
         """Listen no more; all that was heard has been taken when this returns, unless a `take` calls it."""
-        hub.leave(self._hear)
-        self._over.set()
+        try:
+            hub.leave(self._hear)
+        finally:
+            self._over.set()
         if threading.current_thread() is not self._thread:
             self._thread.join()
 
@@ -156,26 +165,25 @@ class Listener:
     def tick(self) -> None:
         """Some time has gone by."""
 
-    def broke(self, error: Exception) -> None:
+    def broke(self, error: BaseException) -> None:
         """It raised this, and is told nothing more."""
         raise NotImplementedError
 
     def _hear(self, happening: tuple[Any, ...]) -> None:
-        if len(self._heard) < MOST:
-            self._heard.append(happening)
-        elif isinstance(happening, Ran | Missed):
-            self.dropped += happening.items
-        elif isinstance(happening, Rows):
-            self.dropped += len(happening.rows)
+        if len(self._heard) < MOST or not isinstance(happening, Ran | Missed | Rows):
+            self._heard.append(happening)  # of pools, workers and streams there are few, and what runs refers to them
+        else:
+            self.dropped += len(happening.rows) if isinstance(happening, Rows) else happening.items
 
     def _run(self) -> None:
         try:
             while not self._over.wait(self.every):
                 self._empty()
                 self.tick()
+            hub.leave(self._hear)
             self._empty()
             self.tick()
-        except Exception as error:
+        except BaseException as error:  # also what an error's own `__str__` raises
             hub.leave(self._hear)
             self._heard.clear()
             self.broke(error)

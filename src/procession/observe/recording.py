@@ -31,13 +31,17 @@ MOST = 5_000_000
 """Rows that are kept."""
 MOST_FAILURES = 1_000
 """Failures of which the text is kept."""
+MOST_ATTEMPTS = 0xFFFF
+"""What comes later counts as that."""
+MOST_SAMPLES = 1 << 17
+"""Of a quantity. When there are as many every other one is let go, and from then on they are taken half as often."""
 
 COLUMNS = {
     "worker": "i",  # index into `workers`; -1: it never had one
     "function": "i",  # index into `functions`
     "stream": "i",  # index into `streams`; 0: a call by itself
     "index": "q",  # place in its stream, from 0; of a call by itself, -1
-    "attempt": "H",
+    "attempt": "H",  # from 1, at most MOST_ATTEMPTS are told
     "outcome": "B",
     "queued": "q",  # handed over by the program
     "sent": "q",  # given to the worker, with others of its lease
@@ -157,6 +161,12 @@ class Recording:
         found = self.counters.get((pool, name))
         if found is None:
             found = self.counters[pool, name] = Samples(array("q"), array("d"))
+        if (taken := len(found.times)) > MOST_SAMPLES // 2:
+            apart = (found.times[-1] - found.times[0]) // taken
+            if taken >= MOST_SAMPLES:
+                found = self.counters[pool, name] = Samples(found.times[::2], found.values[::2])
+            elif 4 * (now - found.times[-1]) < 3 * apart:
+                return  # those that were let go were as near to another
         found.times.append(now)
         found.values.append(value)
 

@@ -3,19 +3,25 @@
 Laws
 1. It listens as hub.py has it: engines wait for nothing, and a thread of the trace makes rows of what they tell, some
    times a second. What comes too fast for that is dropped and counted.
-2. Neither the thread nor the writing of the file ever raises into the work: an error ends the recording and is told by
-   the end of the block.
-3. One trace at a time. A forked child has none.
+2. The thread never raises into the work: an error ends the recording and is told by the end of the block.
+3. One trace at a time. A forked child has none, and writes nothing when it leaves the block.
+4. What the block raises comes out of it as it is. If then the file cannot be written, that is a note of it, and a
+   warning.
+5. The file is whole: it is written beside its place and then put there. What was there before stays if that fails.
+6. A block that is never left ends when the interpreter does, after the pools.
 """
 
 from __future__ import annotations
 
+import atexit
 import os
+import stat
 import sys
 import threading
 import time
 import warnings
 from _weakref import ref
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -49,8 +55,11 @@ class trace:  # used as a function: `with procession.trace("run.json"):`
     `recording` has it all, in columns, also while it goes on. Tasks that run when the block ends are in it as running.
     Workers that exist already are traced from their next batch of tasks on.
 
+    A file that is there already is replaced when the new one is whole. A block that is never left (in a generator, say)
+    ends with the interpreter. A forked child that leaves it writes nothing.
+
     Raises ValueError for a path of another kind, RuntimeError when a trace is going on already, and OSError from the
-    end of the block when the file cannot be written.
+    end of the block when the file cannot be written; if the block raises, too, its error comes out, with a note of it.
     """
 
     def __init__(self, path: str | os.PathLike[str] | None) -> None:
@@ -59,7 +68,9 @@ class trace:  # used as a function: `with procession.trace("run.json"):`
             raise ValueError(f"path must end with one of {', '.join(FORMATS)}; got {os.fspath(self.path)!r}")
         if self.path is not None and not self.path.absolute().parent.is_dir():
             raise ValueError(f"path must be in a folder that exists; got {os.fspath(self.path)!r}")
+        self._place = None if self.path is None else self.path.absolute()  # wherever the program goes meanwhile
         self._recorder: Recorder | None = None
+        self._pid = 0  # whose trace it is, while it goes on
 
     @property
     def recording(self) -> Recording:
@@ -78,21 +89,77 @@ class trace:  # used as a function: `with procession.trace("run.json"):`
             raise RuntimeError("a trace is used once")
         global _latest
         self._recorder = Recorder()
-        self._recorder.begin()
+        self._pid = os.getpid()
+        atexit.register(self._end)
+        try:
+            self._recorder.begin()
+        except BaseException:
+            self._pid = 0
+            atexit.unregister(self._end)
+            raise
         _latest = ref(self)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        assert self._recorder is not None
-        self._recorder.end()
-        if self.path is not None:
-            write(self.recording, self.path)
+        atexit.unregister(self._end)
+        self._end(error)
+
+    def _end(self, error: BaseException | None = None) -> None:
+        """Of the block, which has raised this; or of the interpreter."""
+        recorder = self._recorder
+        if recorder is None or self._pid != os.getpid():
+            return
+        self._pid = 0
+        recorder.end()
+        try:
+            if self._place is not None:
+                write(self.recording, self._place)
+        except Exception as failure:
+            if error is None:
+                raise
+            warn(f"the trace could not be written to {self._place}: {failure!r}", error)
+        if recorder.error is not None:
+            warn(f"the trace ended early: {recorder.error!r}", error)
+
+
+def warn(text: str, error: BaseException | None) -> None:
+    """Of this, at the end of a block that has raised that: whatever comes of the warning, its own error comes out."""
+    if error is None:
+        warnings.warn(text, RuntimeWarning, stacklevel=4)
+        return
+    error.add_note(text)
+    with suppress(RuntimeWarning):
+        warnings.warn(text, RuntimeWarning, stacklevel=4)
 
 
 def write(recording: Recording, path: Path) -> None:
-    """In the form that the path's name asks for."""
+    """In the form that the path's name asks for; what stands there is whole at any time."""
+    place = Path(os.path.realpath(path))
+    kind = next(each for each in FORMATS[::-1] if path.name.endswith(each))
+    beside = place.with_name(f".{os.urandom(6).hex()}{kind}")
+    try:
+        mode = place.stat().st_mode
+    except FileNotFoundError:
+        mode = 0
+    if mode and not (stat.S_ISREG(mode) and os.access(place.parent, os.W_OK)):
+        _write(recording, place)  # a pipe, say; or a folder where nothing can be put beside it
+        return
+    try:
+        _write(recording, beside)
+        if mode:
+            beside.chmod(stat.S_IMODE(mode))
+        beside.replace(place)
+    except BaseException as error:
+        with suppress(OSError):
+            beside.unlink()
+        if isinstance(error, OSError) and error.filename == os.fspath(beside):
+            error.filename = os.fspath(place)
+        raise
+
+
+def _write(recording: Recording, path: Path) -> None:
     if path.name.endswith(".html"):
         from procession.observe.page import write_html
 
@@ -111,15 +178,19 @@ class Recorder(Listener):
     def __init__(self) -> None:
         super().__init__()
         self.collector = Collector()
-        self.error: Exception | None = None
+        self.error: BaseException | None = None
 
     def begin(self) -> None:
         """Record from now on. Raises RuntimeError when somebody does already."""
-        global _going_on
-        with _lock:
-            if _going_on:
-                raise RuntimeError("a trace is going on already: one at a time")
-            _going_on = True
+        if not _going_on.acquire(blocking=False):
+            raise RuntimeError("a trace is going on already: one at a time")
+        try:
+            self._begin()
+        except BaseException:
+            _going_on.release()
+            raise
+
+    def _begin(self) -> None:
         recording = self.collector.recording
         recording.since = time.perf_counter_ns()
         recording.cpus = cpu_budget().cpus
@@ -129,11 +200,10 @@ class Recorder(Listener):
 
     def end(self) -> None:
         """Record no more; all that was told is in the recording."""
-        global _going_on
-        super().end()
-        _going_on = False
-        if self.error is not None:
-            warnings.warn(f"the trace ended early: {self.error!r}", RuntimeWarning, stacklevel=3)
+        try:
+            super().end()
+        finally:
+            _going_on.release()
         self.collector.take(Dropped(self.dropped))
         self.collector.recording.until = time.perf_counter_ns()
 
@@ -141,7 +211,7 @@ class Recorder(Listener):
         """See `Listener`."""
         self.collector.take(happening)
 
-    def broke(self, error: Exception) -> None:
+    def broke(self, error: BaseException) -> None:
         """See `Listener`."""
         self.error = error
 
@@ -159,8 +229,8 @@ class Recorder(Listener):
             sample(whose, now, {"ready": number})
 
 
-_lock = threading.Lock()
-_going_on = False
+_going_on = threading.Lock()
+"""Held by the one that does."""
 _latest: ref[trace] | None = None
 
 
@@ -202,8 +272,8 @@ def about() -> dict[str, str]:
 
 def _forget() -> None:
     """A forked child records nothing."""
-    global _going_on, _lock
-    _lock, _going_on = threading.Lock(), False
+    global _going_on
+    _going_on = threading.Lock()
 
 
 os.register_at_fork(after_in_child=_forget)
