@@ -1,6 +1,7 @@
 """What holds for every test: nothing stays behind (leaks.py), what needs no quiet is done beside (walking.py, apart.py)
 and bytecode is kept (bytecode.py); ^C means what it says."""
 
+import os
 import signal
 
 from hypothesis import HealthCheck, settings
@@ -21,6 +22,10 @@ __all__ = [
 ]
 
 bytecode.keep()
+
+# A thread and a socket that come half a second after a pool's first task, in the middle of any test. What is about them
+# runs programs of its own (tests/top), in which they are on, as everywhere else.
+os.environ.setdefault("PROCESSION_TOP", "0")
 
 # How long an example takes says how crowded the machine is.
 settings.register_profile("procession", deadline=None, suppress_health_check=[HealthCheck.too_slow])

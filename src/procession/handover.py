@@ -92,9 +92,22 @@ class Handover(ABC):
         return self.flow.finished - self.flow.handed
 
     def known_as(self, kind: str, name: str) -> None:
-        """If there is a tap it is to know of this stream."""
-        if tapping.tap is not None:
-            self.stream_number = tapping.tap.watch(self, kind, name)
+        """Whoever looks on is to know of this stream."""
+        self.stream_number = tapping.enter(self, kind, name)
+
+    def seen(self) -> dict[str, Any]:
+        """See `tapping.Streaming`. Read without the lock: numbers that do not quite fit are better than a wait."""
+        flow = self.flow
+        head = None if not flow.ordered or flow.finished <= flow.handed + flow.gone or flow.ready else flow.handed
+        return {
+            "engine": self.engine.number,
+            "taken": flow.handed,
+            "finished": flow.finished,
+            "ready": self.finished_untaken(),
+            "unfinished": flow.admitted - flow.finished,
+            "head": head,
+            "head_for": monotonic() - self._since if head is not None and head == self._head else 0.0,
+        }
 
     def stick(self) -> None:
         """From now on the items of a key go to one worker: `homes` has one for each key that there has been."""

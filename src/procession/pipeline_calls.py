@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 
 _NO_WORDS: dict[str, Any] = {}
 
+PATIENCE = 0.1
+"""Seconds that who looks on waits for the lock."""
+
 
 class Calls:
     """See the module. `ring`: there is something to hear."""
@@ -42,11 +45,25 @@ class Calls:
         self._earlier: dict[Node, tuple[int, Attempts]] = {}  # of what is to start again alone: the runs it has had
         self._homes: dict[tuple[int, Hashable], Home] = {}  # of stages with sticky keys: where the items of a key run
         names = " > ".join(function.name for function in self.functions)
-        self.stream_number = 0 if tapping.tap is None else tapping.tap.watch(self, "pipeline", names)
+        self.stream_number = tapping.enter(self, "pipeline", names)
 
     def finished_untaken(self) -> int:
         """See `tapping.Tap.watch`."""
         return len(self._journey.ready)
+
+    def seen(self) -> dict[str, Any]:
+        """See `tapping.Streaming`."""
+        journey, found = self._journey, dict[str, Any]()
+        if self._lock.acquire(timeout=PATIENCE):
+            try:
+                counts = journey.stats()
+            finally:
+                self._lock.release()
+            found = {"unfinished": counts.admitted - counts.returned}
+            if counts.head is not None:
+                found |= {"head": counts.head.index, "head_at": self._works[counts.head.stage].stage.name}
+        engines = [work.engine.number for work in self._works]
+        return {"engines": engines, "taken": journey.handed, "ready": len(journey.ready), **found}
 
     def settled(self, futures: list[SinkFuture]) -> None:
         """See `tasks.Sink`: by an engine's thread, or by who cancels."""

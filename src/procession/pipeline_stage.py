@@ -225,6 +225,7 @@ class Work:
         config = stage.config
         shared = WorkerConfig(config.initializer, config.initargs, config.setup, beside)
         self.engine: Engine = _make_engine(stage.backend, width, shared)
+        self.engine.role = "stage", stage.name
         self.pace = make_pace(stage.rate)
         self.rules = paced(stage.rules, self.pace)
         self.rules_of_several = rules_of_several(self.rules)

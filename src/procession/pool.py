@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 
-from procession import options
+from procession import attended, options
 from procession.backends.base import AutoStats, WorkerConfig
 from procession.backends.saying import said, say
 from procession.driver import lifecycle
@@ -105,6 +105,7 @@ def make_engine(
 
         engine.stalls = StallWatch(engine, stall_after)
     lifecycle.register(engine)
+    attended.offer()
     made: Engine = engine
     return made
 

@@ -68,6 +68,7 @@ def function(engine: Engine, fn: Callable[..., Any], name: str | None, with_stat
 
 def core(engine: Engine, function: Function, words: Words, progress: Progress) -> SpinCore:
     """What is behind a SpinOff; watched, if its progress is wanted."""
+    engine.role = "SpinOff", function.name
     if progress is False:
         return SpinCore(engine, function, words)
     from procession.watching import WatchedSpin

@@ -41,6 +41,29 @@ if TYPE_CHECKING:
             worker, by a number that is its own."""
             ...
 
+        role: tuple[str, str]
+        """For what it works, and that one's name: ("Pool", ""), ("SpinOff", "resize")."""
+
+        def show(self) -> Mapping[str, Any]:
+            """Its numbers and its workers, one by one (driver/shown.py). Waits a second for it, at most."""
+            ...
+
+        def dump(self) -> str:
+            """See `backends.base.Engine.dump`."""
+            ...
+
+        def bid(self, what: str, number: int) -> str:
+            """Do this for somebody who looks on: "resize" to so many, "drain" or "kill" the worker of that number.
+            Why not, or "" when it is done."""
+            ...
+
+    class Streaming(Protocol):
+        """A stream."""
+
+        def seen(self) -> Mapping[str, Any]:
+            """Its numbers now, see `observe.attending.answers`."""
+            ...
+
 
 tap: Tap | None = None
 """Who wants to know now."""
@@ -48,7 +71,14 @@ tap: Tap | None = None
 switches: list[Callable[[bool], object]] = []
 """Told whether there is a tap, before the engines are."""
 
+greet: Callable[[], object] | None = None
+"""Called when the first engine of this process has begun and when the last that had is over, on a thread of theirs."""
+
+at_work: set[int] = set()
+"""Engines that have begun and are not over, by `id`."""
+
 _engines: dict[int, Any] = {}
+_streams: dict[int, tuple[Any, str, str]] = {}
 _numbers = count()
 
 
@@ -62,6 +92,34 @@ def register(engine: Tapped) -> int:
 def engines() -> list[Tapped]:
     """Those that live."""
     return [engine for each in list(_engines.values()) if (engine := each()) is not None]
+
+
+def begun(engine: object) -> None:
+    """By a thread of the engine: there is work for it. May be called again."""
+    if id(engine) not in at_work:
+        at_work.add(id(engine))
+        if greet is not None:
+            greet()
+
+
+def over(engine: object) -> None:
+    """By a thread of the engine: it has come to its end, if it has begun."""
+    if id(engine) in at_work:
+        at_work.discard(id(engine))
+        if greet is not None and not at_work:
+            greet()
+
+
+def enter(stream: Streaming, kind: str, name: str) -> int:
+    """This stream begins. The number by which the tap knows it; 0 without one. It is not kept alive."""
+    key = id(stream)
+    _streams[key] = ref(stream, partial(_streams.pop, key)), kind, name
+    return 0 if tap is None else tap.watch(stream, kind, name)
+
+
+def streams() -> list[tuple[str, str, Streaming]]:
+    """Those that live, with what they are and are called."""
+    return [(kind, name, it) for each, kind, name in list(_streams.values()) if (it := each()) is not None]
 
 
 def turn(to: Tap | None) -> None:

@@ -52,7 +52,7 @@ FACE = (
         "capturing",
         "explaining",
     ),
-    *("handover", "waiting", "errands", "watching", "arrays", "typed", "typed_streams"),
+    *("attended", "handover", "waiting", "errands", "watching", "arrays", "typed", "typed_streams"),
 )
 
 GROUND = (

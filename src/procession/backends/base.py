@@ -129,6 +129,8 @@ class Engine(Protocol):
 
     number: int
     """By which a tap knows it (tapping.py)."""
+    role: tuple[str, str]
+    """See `tapping.Tapped`."""
 
     foreign: bool
     """This is a forked child of the process that made it: there is nobody who would do its work."""

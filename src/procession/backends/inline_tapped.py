@@ -19,6 +19,7 @@ class TappedInline:
     """The part of `InlineEngine` that is tapped. Its one worker, number 0, is whoever hands something over."""
 
     number = 0
+    role: tuple[str, str] = ("Pool", "")
     _closed: bool
 
     sheaf: Sheaf | None = None
@@ -72,7 +73,18 @@ class TappedInline:
             sheaf.flush()
         return {"running": float(self.stats().in_flight)}
 
+    def show(self) -> dict[str, Any]:
+        """See `tapping.Tapped`."""
+        now = self.stats()
+        return {"backend": "inline", "width": 1, "running": now.in_flight, "done": now.done, "failed": now.failed}
+
+    def bid(self, what: str, number: int) -> str:
+        """See `tapping.Tapped`."""
+        return f"cannot {what}: inline, tasks run in the thread that hands them over, which is the program's own"
+
     if TYPE_CHECKING:
+
+        def dump(self) -> str: ...
 
         def stats(self) -> Any: ...
 

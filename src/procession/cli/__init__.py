@@ -24,6 +24,10 @@ def main(argv: Sequence[str] | None = None) -> int:
             from procession.cli.report import report
 
             return report(words.recording, words.output, show=words.open)
+        if words.command == "top":
+            from procession.cli.top import top
+
+            return top(words.pid, once=words.once, as_json=words.json, interval=words.interval)
         from procession.cli.demo import demo
 
         return demo(words.part, quick=words.quick)
@@ -60,4 +64,42 @@ def parser() -> argparse.ArgumentParser:
         "-o", "--output", metavar="FILE", help="where the page goes; run.html beside run.json, if not said"
     )
     report.add_argument("--open", action="store_true", help="open it in the browser")
+    _add_top(commands)
     return top
+
+
+def _add_top(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    look = commands.add_parser(
+        "top",
+        help="look at a program that runs: pools, workers, tasks, errors",
+        description="Shows what a running program of yours does with procession; dumps stacks, resizes pools, "
+        "drains or kills workers when you press a key (? shows which). The screen needs the extra procession[top]; "
+        "--once and --json do not, and are what is done where there is no terminal. Ends with status 1 when the "
+        "program has ended, or refuses.",
+    )
+    look.add_argument(
+        "pid", nargs="?", type=_pid, metavar="PID", help="the program; if not said, the only one, or a choice"
+    )
+    look.add_argument("--once", action="store_true", help="print one screen as text, and end")
+    look.add_argument(
+        "--json", action="store_true", help="print what there is to be seen as JSON; a line for each program"
+    )
+    look.add_argument(
+        "--interval", type=_seconds, metavar="S", help="seconds between two looks (1); with --json: go on, a line each"
+    )
+
+
+def _pid(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"a process has a number from 1 on; got {text!r}")
+    return int(text)
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not 0.1 <= seconds <= 3600:
+        raise argparse.ArgumentTypeError(f"from 0.1 to 3600 seconds; got {text!r}")
+    return seconds

@@ -60,6 +60,12 @@ class Killing(Verdicts):
             self._offspring[wid] = Offspring(self.pids[wid])
         self.launcher.kill(wid, signum)
 
+    def strike(self, wid: int) -> None:
+        """Who looks on wants it dead: as if it had died by itself, but with the programs that it has started."""
+        assert self.launcher is not None
+        self._offspring[wid] = Offspring(self.pids[wid])
+        self.launcher.kill(wid, SIGKILL)
+
     def end_offspring(self, wid: int) -> None:
         """What it was killed for is over, with the programs that this had started."""
         offspring = self._offspring.pop(wid, None)

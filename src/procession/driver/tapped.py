@@ -6,6 +6,7 @@ import os
 import threading
 
 from procession import tapping
+from procession.driver import lifecycle
 
 TYPE_CHECKING = False  # see `lean`
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ class Enrolled:
 
     number = 0
     _enrolled_by = 0
+    role: tuple[str, str] = ("Pool", "")
 
     def enroll(self) -> None:
         """It has been made."""
@@ -81,6 +83,22 @@ class TappedProcesses(Enrolled):
         found = {"queued": now.pending, "running": now.in_flight, "workers": now.workers}
         return {**found, **of_processes(driver.pids)}
 
+    def show(self) -> dict[str, Any]:
+        """See `tapping.Tapped`."""
+        if self.theirs():
+            return {}
+        from procession.driver import shown
+
+        return shown.of_processes(self, self._driver, self._request)
+
+    def bid(self, what: str, number: int) -> str:
+        """See `tapping.Tapped`."""
+        if self.theirs():
+            return str(lifecycle.foreign())
+        from procession.driver import shown
+
+        return shown.bid_processes(self, self._driver, self._request, what, number)
+
     if TYPE_CHECKING:
         _driver: Any
         _thread: Any
@@ -136,6 +154,22 @@ class TappedThreads(Enrolled):
         now = self.stats()
         found = {"queued": now.pending, "running": now.in_flight, "workers": now.workers}
         return {**found, **of_threads(self.numbers_of_workers())}
+
+    def show(self) -> dict[str, Any]:
+        """See `tapping.Tapped`."""
+        if self.theirs():
+            return {}
+        from procession.driver import shown
+
+        return shown.of_threads(self)
+
+    def bid(self, what: str, number: int) -> str:
+        """See `tapping.Tapped`."""
+        if self.theirs():
+            return str(lifecycle.foreign())
+        from procession.driver import shown
+
+        return shown.bid_threads(self, what, number)
 
     if TYPE_CHECKING:
 

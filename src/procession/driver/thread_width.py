@@ -42,6 +42,16 @@ class MeteredHost(ThreadHost, Widening):
             self.asleep = _Asleep(self.meter)
             self.rings_meter = True
 
+    def mind(self) -> None:
+        """What the driver does whenever it wakes up."""
+        with self.locked():
+            if self.watched:
+                self.look_around()
+            if self.core.ruled:
+                self.keeper.watch()
+            self.measure()
+            self.settle()
+
     def numbers_of_workers(self) -> dict[int, int]:
         """See `metering.Host`."""
         return {wid: worker.native for wid, worker in self.workers.items()}

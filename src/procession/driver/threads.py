@@ -16,6 +16,7 @@ from itertools import repeat
 from queue import Empty
 from typing import Any
 
+from procession import tapping
 from procession.backends import forksafe
 from procession.backends.base import Capabilities, EngineStats, WorkerConfig
 from procession.backends.dumping import Dumps
@@ -268,14 +269,10 @@ class ThreadEngine(MeteredHost, Dumps):
             self.begin_telling()
             while not self.closed:
                 self._wait()
-                with self.locked():
-                    if self.watched:
-                        self.look_around()
-                    if self.core.ruled:
-                        self.keeper.watch()
-                    self.measure()
-                    self.settle()
+                self.mind()
+                tapping.begun(self)
             self.guarded = True
+            tapping.over(self)
             self._sweep()
             self.callbacks.close()
             self.unwatch_stalls()
