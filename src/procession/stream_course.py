@@ -64,6 +64,7 @@ class StreamRun:
     def items_dropped(self, start: int, count: int) -> None:
         """See `Run.items_dropped`. Not asked for by this stream: somebody shut the pool down with cancel."""
         if not self.cancelled:
+            self.course.lost += count
             self.course.arrived(start, [Raised(CancelledError()) for _ in range(count)])
 
 
@@ -96,6 +97,7 @@ class Course(Bounded):
         self.meter: Meter = OFF
         self.keen = False  # a taker is to call the meter's `report`
         self.errors = 0  # that are known, where progress is shown
+        self.lost = 0  # items that never ran, since their pool was shut down
         self.args: dict[int, tuple[Any, ...]] | None = None  # kept where somebody may ask for them
         self._block = 1
         self._puller = False

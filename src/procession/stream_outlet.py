@@ -97,6 +97,7 @@ class Outlet:
     def _end(self) -> NoReturn:
         """Nothing more comes: the failure that has ended it, or its source's error, once; then StopIteration."""
         course = self.course
+        course.meter.freeze()  # while it is known whether its source has failed
         if self._last is None and not course.cancelled:
             self._last, course.error = course.error, None
         error = self._last

@@ -41,7 +41,7 @@ class Workers:
         self._function = function
         self._began = engine.stats()
 
-    def sight(self, count: tuple[int, int | None, bool], errors: int) -> Sight:
+    def sight(self, count: tuple[int, int | None, bool], errors: int, *, dropped: int = 0, cancelled: int = 0) -> Sight:
         """All that is shown."""
         began, now = self._began, self._engine.stats()
         cost_ns = -1.0 if self._function is None else self._function.profile.mean_ns
@@ -51,6 +51,8 @@ class Workers:
             total=total,
             ended=ended,
             errors=errors,
+            dropped=dropped,
+            cancelled=cancelled,
             retries=now.retries - began.retries,
             died=now.died - began.died,
             timeouts=now.timeouts - began.timeouts,
@@ -100,9 +102,10 @@ class WatchedCourse(Course):
     def count(self) -> tuple[int, int | None, bool]:
         """See `observe.progress.Source`."""
         flow = self.flow
-        done, admitted, closed = flow.finished, flow.admitted, flow.closed
-        total = self.total if self.total is not None and not closed else admitted if closed else None
-        return done, total, closed and done == admitted and not self.cancelled
+        lost, done, admitted, closed = self.lost, flow.finished, flow.admitted, flow.closed
+        total = admitted if closed and self.error is None else self.total  # its source, or its pool, may have failed
+        lost += flow.dropped  # refused by a pool that was shut down
+        return max(0, done - lost), total, closed and done == admitted and not self.cancelled
 
     def sight(self) -> Sight:
         """See `observe.progress.Source`."""
@@ -154,7 +157,9 @@ class WatchedSpin(SpinCore):
 
     def sight(self) -> Sight:
         """See `observe.progress.Source`."""
-        return self.workers.sight(self.count(), self.failed)
+        gone = self.dropped + self.refused_new
+        cancelled = self.flow.dropped - self.dropped
+        return self.workers.sight(self.count(), self.failed, dropped=gone, cancelled=cancelled)
 
     def call_taker(self) -> None:
         """See `observe.progress.Source`: what a SpinOff calls, its errands do; one waits at most."""

@@ -11,11 +11,15 @@ import pty
 import struct
 import sys
 import termios
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from typing import Any, TextIO
 
 import pyte
 import pytest
+from rich.console import Console
+from rich.file_proxy import FileProxy
+from rich.live import Live
 
 from procession.observe import choosing, painter
 from procession.observe.display import Dumb, Line
@@ -173,6 +177,59 @@ def test_what_is_printed_meanwhile_stands_above(tty: Tty, hand: Hand) -> None:
     assert rows[:2] == ["printed", "a line that is longer than the terminal is wide: " + "x" * 31]
     assert rows[2:6] == ["x" * 29, "red and [bold]no markup[/bold]", "logged", "in parts"]
     assert [row.split()[0] for row in rows[6:]] == ["work"]
+
+
+def in_a_thread(do: Callable[[], object]) -> None:
+    thread = threading.Thread(target=do)
+    thread.start()
+    thread.join()
+
+
+def test_what_is_printed_while_the_last_bar_goes_waits_for_that(
+    tty: Tty, hand: Hand, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else it would be drawn with the bar, below the last line of that."""
+    tty.take()
+    stream, may_print = FakeStream(3), list[bool]()
+    show(stream)
+    hand.turn(1.0)
+    stand_in: Any = sys.stdout
+    stop = Live.stop
+
+    def stopping(live: Live) -> None:
+        in_a_thread(lambda: may_print.append(stand_in._lock.acquire(blocking=False)))
+        stop(live)
+
+    monkeypatch.setattr(Live, "stop", stopping)
+    stream.done = 10
+    hand.turn(2.0)
+    assert may_print == [False]
+    print("after", file=stand_in, flush=True)
+    assert [row.split()[0] for row in tty.rows] == ["work", "after"]
+
+
+def test_lines_of_threads_are_whole(tty: Tty, hand: Hand) -> None:
+    tty.take()
+    show(FakeStream(3))
+    hand.turn(1.0)
+    sys.stdout.write("one ")
+    in_a_thread(lambda: print("three"))
+    print("line")
+    assert tty.rows[:2] == ["three", "one line"]
+    painter._in_child()
+    assert sys.stdout is tty.file
+
+
+def test_a_forked_child_does_not_wait_for_who_paints(tty: Tty, hand: Hand) -> None:
+    tty.take()
+    show(FakeStream(3))
+    hand.turn(1.0)
+    stand_in: Any = sys.stdout
+    stand_in.write("begun")
+    in_a_thread(stand_in._lock.acquire)  # as it is in a child that was forked meanwhile
+    painter._in_child()
+    print("in the child", flush=True)
+    assert "in the child" in tty.rows[-1]
 
 
 def test_what_goes_to_a_file_goes_there(tty: Tty, hand: Hand, monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
@@ -454,6 +511,20 @@ def test_which_display(monkeypatch: pytest.MonkeyPatch) -> None:
     assert choosing.current() is not first
     monkeypatch.setenv("TERM", "dumb")
     assert isinstance(choosing.current(), Dumb)
+
+
+def test_beside_a_live_display_of_the_program_itself_only_last_lines_are_drawn(
+    tty: Tty, hand: Hand, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rich has put something in the place of stderr, that prints above it: two who move the cursor make a mess."""
+    monkeypatch.setattr(sys, "stderr", FileProxy(Console(file=tty.file), tty.file))
+    stream = FakeStream(3)
+    show(stream)
+    hand.turn(1.0)
+    assert tty.rows == []
+    stream.done = 10
+    hand.turn(2.0)
+    assert tty.rows == ["work ━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━ 10/10 100% 5.0/s 0:02"]
 
 
 # ------------------------------------------------------------------------------------------------------------- notebook

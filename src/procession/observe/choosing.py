@@ -1,7 +1,7 @@
 """Where a bar is drawn: on a terminal by rich (`terminal.py`), in a notebook as one line, and else nowhere.
 
-What stderr is when a stream begins decides. A terminal that cannot move its cursor (TERM=dumb) gets the last line of
-each bar; a file or a pipe gets nothing.
+What stderr is when a stream begins decides. A terminal that cannot move its cursor (TERM=dumb), or on which a live
+display of rich is shown that is the program's own, gets the last line of each bar; a file or a pipe gets nothing.
 """
 
 from __future__ import annotations
@@ -67,4 +67,6 @@ def _kind(file: Any) -> str | None:
             return None
     except Exception:  # it is closed, or no file at all
         return None
+    if hasattr(file, "rich_proxied_file"):  # a live display of the program's own is there: what is printed is above it
+        return "dumb"
     return "dumb" if os.environ.get("TERM", "").lower() in ("dumb", "unknown") else "terminal"

@@ -76,6 +76,7 @@ class Line(Display):
 
 def says_all(file: TextIO) -> bool:
     """Whether it can say what is not ASCII."""
+    file = getattr(file, "rich_proxied_file", file)
     return str(getattr(file, "encoding", None) or "").lower().replace("-", "").startswith("utf")
 
 

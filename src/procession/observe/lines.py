@@ -40,9 +40,13 @@ class Sight:
     total: int | None
     """How many there will be; None: that is not known yet."""
     ended: bool = False
-    """All are completed, and no more will come."""
+    """All have an outcome, and no more will come."""
     errors: int = 0
     """Items that have failed."""
+    dropped: int = 0
+    """Items that an overflow has dropped."""
+    cancelled: int = 0
+    """Items that were cancelled."""
     retries: int = 0
     """Further runs since it began; these and the next two are those of the pool."""
     died: int = 0
@@ -88,7 +92,12 @@ def compose(
         )
         if number
     ]
-    if over and not sight.ended:
+    pieces += [
+        (5, (f"{number:,} {word}", "bad"))
+        for number, word in ((sight.dropped, "dropped"), (sight.cancelled, "cancelled"))
+        if number
+    ]
+    if over and not whole(sight):
         pieces.append((6, ("stopped", "note")))
     if not over and sight.width:
         pieces.append((1, (workers_of(sight), "note")))
@@ -102,6 +111,11 @@ def compose(
     if len(line) == 1:
         line = [(line[0][0][:width], line[0][1])]
     return line
+
+
+def whole(sight: Sight) -> bool:
+    """It has come to its end, and all is completed."""
+    return sight.ended and sight.done == sight.total and not sight.cancelled
 
 
 def joined(line: list[Piece]) -> str:

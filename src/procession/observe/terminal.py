@@ -21,9 +21,10 @@ import os
 import select
 import sys
 import threading
+from _thread import get_ident
 
 from procession.observe.display import Display, says_all
-from procession.observe.lines import spaced
+from procession.observe.lines import spaced, whole
 
 TYPE_CHECKING = False  # see `lean`
 if TYPE_CHECKING:
@@ -52,9 +53,14 @@ class Terminal(Display):
         self._live: Any = None
         self._stand_ins: dict[str, StandIn] = {}
         self._handlers: list[tuple[logging.StreamHandler[Any], StandIn]] = []  # those that write to a stand-in now
+        self._lock = threading.RLock()  # what is printed is not drawn into what is painted
 
     def paint(self, live: list[Bar], over: list[Bar], now: float) -> None:
         """See `Display`."""
+        with self._lock:
+            self._paint(live, over, now)
+
+    def _paint(self, live: list[Bar], over: list[Bar], now: float) -> None:
         from rich.console import Group
 
         if not _has_room(self._file):
@@ -94,7 +100,7 @@ class Terminal(Display):
     @staticmethod
     def _style(kind: str, bar: Bar, over: bool) -> str:
         if kind == "full" and over:
-            return "green" if bar.sight.ended and not bar.sight.errors else "yellow"
+            return "green" if whole(bar.sight) and not bar.sight.errors else "yellow"
         return STYLES[kind]
 
     def _start(self) -> Any:
@@ -104,7 +110,7 @@ class Terminal(Display):
         for name in ("stdout", "stderr"):
             stream = behind(getattr(sys, name))
             if _is_plain(stream) and same_terminal(stream, self._file):
-                stand_in = self._stand_ins[name] = StandIn(stream, console)
+                stand_in = self._stand_ins[name] = StandIn(stream, console, self._lock)
                 setattr(sys, name, stand_in)
                 self._handlers += [(each, stand_in) for each in _handlers_of(stream)]
         for handler, stand_in in self._handlers:
@@ -113,12 +119,13 @@ class Terminal(Display):
 
     def leave(self) -> None:
         """See `Display`."""
-        live, self._live = self._live, None
-        try:
-            if live is not None:
-                live.stop()
-        finally:
-            self._give_back()
+        with self._lock:
+            live, self._live = self._live, None
+            try:
+                if live is not None:
+                    live.stop()
+            finally:
+                self._give_back()
 
     def _give_back(self) -> None:
         for name, stand_in in self._stand_ins.items():
@@ -132,7 +139,7 @@ class Terminal(Display):
 
     def forsake(self) -> None:
         """See `Display`."""
-        self._live = None
+        self._live, self._lock = None, threading.RLock()
         for stand_in in self._stand_ins.values():
             stand_in.forget()
         self._give_back()
@@ -141,11 +148,11 @@ class Terminal(Display):
 class StandIn(io.TextIOBase):
     """What `sys.stdout` or `sys.stderr` is while bars are shown: whole lines are printed above them."""
 
-    def __init__(self, stream: Any, console: Any) -> None:
+    def __init__(self, stream: Any, console: Any, lock: Any) -> None:
         self.stream = stream
         self.console = console
-        self._lock = threading.RLock()
-        self._line = ""
+        self._lock = lock
+        self._begun: dict[int, str] = {}  # lines that are not whole yet, of each thread
 
     def write(self, text: str) -> int:
         """See `io.TextIOBase`."""
@@ -153,8 +160,11 @@ class StandIn(io.TextIOBase):
             return self.stream.write(text)  # type: ignore[no-any-return]
         if not isinstance(text, str):
             raise TypeError(f"write() argument must be str, not {type(text).__name__}")
+        me = get_ident()
         with self._lock:
-            lines, newline, self._line = (self._line + text).rpartition("\n")
+            lines, newline, rest = (self._begun.pop(me, "") + text).rpartition("\n")
+            if rest:
+                self._begun[me] = rest
             if newline:
                 self._print(lines)
         return len(text)
@@ -163,8 +173,7 @@ class StandIn(io.TextIOBase):
         """See `io.TextIOBase`. What is no whole line is made one, as rich does it."""
         if self.console is not None:
             with self._lock:
-                line, self._line = self._line, ""
-                if line:
+                if line := self._begun.pop(get_ident(), ""):
                     self._print(line)
         self.stream.flush()
 
@@ -172,6 +181,9 @@ class StandIn(io.TextIOBase):
         from rich.text import Text
 
         console: Any = self.console
+        if console is None:  # the last bar has gone meanwhile
+            self.stream.write(lines + "\n")
+            return
         try:
             with console:
                 console.print(Text.from_ansi(lines), soft_wrap=True, crop=False, highlight=False)
@@ -181,13 +193,15 @@ class StandIn(io.TextIOBase):
 
     def end(self) -> None:
         """There are no bars any more: what was begun goes where it belongs."""
-        self.console, line, self._line = None, self._line, ""
-        if line:
+        with self._lock:
+            self.console, begun = None, [*self._begun.values()]
+            self._begun.clear()
+        for line in begun:
             self.stream.write(line)
 
     def forget(self) -> None:
         """What was begun is the parent's to write, and so is the lock."""
-        self.console, self._line = None, ""
+        self.console, self._begun, self._lock = None, {}, threading.RLock()
 
     def fileno(self) -> int:
         """See `io.IOBase`."""
