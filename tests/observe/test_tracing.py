@@ -1,9 +1,13 @@
 """What a trace has of all that a program does: each task once for each of its runs, on every backend."""
 
 import asyncio
+import gc
 import logging
 import os
 import signal
+import threading
+import time
+import weakref
 from collections import Counter
 from collections.abc import Iterator
 from itertools import pairwise
@@ -138,6 +142,85 @@ def test_each_attempt_is_a_row(pool: Pool, tmp_path: Path) -> None:
     keeps_the_laws(traced.recording)
 
 
+def test_inline_each_attempt_is_a_row_too(tmp_path: Path) -> None:
+    seen: list[int] = []
+
+    def late(_x: int) -> int:
+        seen.append(1)
+        while len(seen) < 2 and not procession.cancelled():
+            pass
+        return len(seen)
+
+    with trace(None) as traced, Pool(backend="inline") as pool:
+        again = pool.options(retries=2)
+        assert again.submit(fail_once, str(tmp_path / "a")).result() == "well"
+        assert list(again.imap(fail_once, [str(tmp_path / "b")])) == ["well"]
+        hurried = pool.options(retries=50, timeout=0.05, retry_on=procession.TaskTimeout)
+        assert hurried.submit(late, 1).result() >= 2
+    got = sorted((row["index"], row["attempt"], row["outcome"]) for row in rows(traced.recording, "fail_once"))
+    assert got == [(-1, 1, ERROR), (-1, 2, OK), (0, 1, ERROR), (0, 2, OK)]
+    came = [row["outcome"] for row in rows(traced.recording) if row["function"].endswith("late")]
+    assert came == [TIMEOUT] * (len(seen) - 1) + [OK]
+    keeps_the_laws(traced.recording)
+
+
+def test_an_error_holds_what_its_frames_have_no_longer_than_it_would() -> None:
+    class Large:
+        pass
+
+    left: list[weakref.ref[Large]] = []
+
+    def fail(_x: int) -> None:
+        large = Large()
+        left.append(weakref.ref(large))
+        raise KeyError(large)
+
+    def live() -> list[bool]:
+        with Pool(1, backend="threads") as pool, pytest.raises(KeyError):
+            list(pool.map(fail, [1]))
+        return [each() is not None for each in left]
+
+    gc.collect()
+    gc.disable()
+    try:
+        (untraced,) = live()
+        with trace(None):
+            live()
+        traced = left[1]() is not None
+    finally:
+        gc.enable()
+    assert traced <= untraced
+
+
+def test_inline_each_thread_is_a_worker() -> None:
+    both = threading.Barrier(2)
+    with trace(None) as traced, Pool(backend="inline") as pool:
+        others = [threading.Thread(target=lambda: pool.submit(both.wait, 30).result()) for _ in range(2)]
+        for each in others:
+            each.start()
+        for each in others:
+            each.join()
+    assert len(traced.recording.workers) == 2
+    assert sorted(traced.recording.worker) == [0, 1]
+    keeps_the_laws(traced.recording)
+
+
+def test_inline_a_run_ends_before_its_callbacks_and_may_lie_within_another() -> None:
+    when: list[int] = []
+
+    def outer(pool: Pool) -> int:
+        return pool.submit(square, 3).result()
+
+    with trace(None) as traced, Pool(backend="inline") as pool:
+        future = pool.submit(outer, pool)
+        assert future.result() == 9
+        with pool.options() as view:
+            view.submit(square, 4).add_done_callback(lambda _: when.append(time.perf_counter_ns()))
+    inner, around, last = sorted(rows(traced.recording), key=lambda row: row["ended"])
+    assert around["started"] <= inner["started"] <= inner["ended"] <= around["ended"] <= last["started"]
+    assert last["ended"] <= when[0]
+
+
 def test_a_worker_that_dies_leaves_its_run(tmp_path: Path) -> None:
     with trace(None) as traced, Pool(1) as pool:
         assert pool.submit(square, 2).result() == 4
@@ -246,7 +329,7 @@ def test_nothing_is_left_behind(pool: Pool) -> None:
         assert tapping.tap is not None
         assert pool.submit(square, 3).result() == 9
     assert tapping.tap is None
-    assert {name for name in vars(engine) if name != "encode"} <= before | {"tracker", "sheaf"}
+    assert {name for name in vars(engine) if name != "encode"} <= before | {"tracker", "telling"}
     core = getattr(engine, "core", None)
     assert core is None or "step" not in vars(core)
     assert core is None or not hasattr(engine, "codec") or engine.encode == engine.codec.encode
@@ -415,6 +498,40 @@ def test_what_is_sampled(make_pool: MakePool, gate: Gate) -> None:
 # ------------------------------------------------------------------------------------------- it never breaks the work
 
 
+def test_it_is_looked_less_often_where_that_takes_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    from procession.observe import tracing
+
+    class Clock:
+        """Looking takes a millisecond of CPU; so much has gone by between two of them."""
+
+        now, cpu, apart = 0, 0, 5_000_000
+
+        def perf_counter_ns(self) -> int:
+            return self.now
+
+        def thread_time_ns(self) -> int:
+            return self.cpu
+
+    clock, recorder, looks = Clock(), tracing.Recorder(), []
+
+    def look() -> None:
+        looks.append(clock.now)
+        clock.cpu += 1_000_000
+        clock.now += 1_000_000
+
+    monkeypatch.setattr(tracing, "time", clock)
+    monkeypatch.setattr(recorder, "_look", look)
+    for _ in range(100):
+        recorder.tick()
+        clock.now += clock.apart
+    assert len(looks) * 20 <= clock.now / 1_000_000 + 20
+    assert len(looks) > 10
+    recorder._again = clock.now + 1
+    recorder._over.set()
+    recorder.tick()
+    assert looks[-1] == clock.now - 1_000_000, "the last look is taken"
+
+
 def test_an_error_of_ours_ends_the_telling_alone(
     backend: str, make_pool: MakePool, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -475,7 +592,7 @@ def test_what_nobody_takes_in_time_is_dropped_and_counted(monkeypatch: pytest.Mo
         assert recorder is not None
         for _ in range(5):
             pool.submit(square, 2)
-            pool._engine.sheaf.flush()  # type: ignore[attr-defined]
+            pool._engine.flush()  # type: ignore[attr-defined]
     recording = traced.recording
     assert len(recording) + recording.lost == 5
     assert recording.lost > 0

@@ -1,28 +1,37 @@
-"""What an engine that runs inline tells a tap: its own methods are shadowed while somebody taps."""
+"""What an engine that runs inline tells a tap: its own methods are shadowed while somebody taps.
+
+Laws
+1. Each thread that hands something over is a worker of its own: what two of them run at once lies side by side. What a
+   task hands over itself, to the same pool, runs within it.
+2. A run has ended when its function has: callbacks of its future, or the pause before a further attempt, are not in it.
+"""
 
 from __future__ import annotations
 
 import os
+import threading
 from time import perf_counter_ns
 from typing import TYPE_CHECKING, Any
 
 from procession import happenings, tapping
 from procession.backends.whose import Sheaf, index_of, stream_of
+from procession.errors import TaskTimeout
 from procession.happenings import Began, Opened
 from procession.types import Raised
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
     from procession.tapping import Tap
 
 
 class TappedInline:
-    """The part of `InlineEngine` that is tapped. Its one worker, number 0, is whoever hands something over."""
+    """The part of `InlineEngine` that is tapped. Its workers are the threads that hand something over."""
 
     number = 0
     role: tuple[str, str] = ("Pool", "")
+    telling: Telling | None = None
     _closed: bool
-
-    sheaf: Sheaf | None = None
 
     def enroll(self) -> None:
         """It has been made."""
@@ -34,43 +43,26 @@ class TappedInline:
         """See `tapping.Tapped`."""
         for name in ("_run_call", "_run_item"):
             vars(self).pop(name, None)
-        if self.sheaf is not None:
-            self.sheaf.flush()
-            self.sheaf = None
+        vars(self._calls).pop("invoke", None)
+        self.flush()
+        self.telling = None
         if tap is None or self._closed:
             return
-        run_call: Any = getattr(self, "_run_call")  # noqa: B009  # of the class beside this
-        run_item: Any = getattr(self, "_run_item")  # noqa: B009
         from procession.backends import stamps  # noqa: F401
 
-        now = perf_counter_ns()
-        tap.push(Opened(self.number, "inline", 1, now))
-        tap.push(Began(self.number, 0, os.getpid(), now))
-        self.sheaf = Sheaf(tap, self.number, 0)
-        add = self.sheaf.add
+        self.telling = now = Telling(self, tap)
+        vars(self).update(_run_call=now.call, _run_item=now.item)
+        vars(self._calls)["invoke"] = now.invoke
 
-        def call_and_tell(future: Any, failure: Any) -> None:
-            words = future.function.name, stream_of(future), index_of(future), 1, future.born, perf_counter_ns()
-            try:
-                run_call(future, failure)
-            finally:
-                error = future._exception
-                add((*words, perf_counter_ns(), happenings.OK if error is None else happenings.ERROR, error))
-
-        def item_and_tell(run: Any, function: Any, chunk: Any, at: int) -> Any:
-            stream = getattr(getattr(run, "course", None), "stream_number", 0)
-            words = function.name, stream, chunk.start - chunk.low + at, 1, chunk.born, perf_counter_ns()
-            outcome = run_item(run, function, chunk, at)
-            error = outcome.error if outcome.__class__ is Raised else None
-            add((*words, perf_counter_ns(), happenings.OK if error is None else happenings.ERROR, error))
-            return outcome
-
-        vars(self).update(_run_call=call_and_tell, _run_item=item_and_tell)
+    def flush(self) -> None:
+        """Tell what has been run."""
+        if (telling := self.telling) is not None:
+            for sheaf in list(telling.sheaves.values()):
+                sheaf.flush()
 
     def sample(self) -> dict[str, Any]:
         """See `tapping.Tapped`."""
-        if (sheaf := self.sheaf) is not None:
-            sheaf.flush()
+        self.flush()
         return {"running": float(self.stats().in_flight)}
 
     def show(self) -> dict[str, Any]:
@@ -83,10 +75,100 @@ class TappedInline:
         return f"cannot {what}: inline, tasks run in the thread that hands them over, which is the program's own"
 
     if TYPE_CHECKING:
+        _calls: Any
 
         def dump(self) -> str: ...
 
         def stats(self) -> Any: ...
+
+
+class Telling:
+    """What shadows the engine's methods."""
+
+    def __init__(self, engine: Any, tap: Tap) -> None:
+        self._tap = tap
+        self._number = engine.number
+        self._run_call, self._run_item, self._invoke = engine._run_call, engine._run_item, engine._calls.invoke
+        self._runs: dict[int, list[Run] | None] = {}
+        """By thread: how often the function of the item that it is at has run for it."""
+        self.sheaves: dict[int, Sheaf] = {}
+        """By thread."""
+        tap.push(Opened(engine.number, "inline", 1, perf_counter_ns()))
+
+    def call(self, future: Any, failure: Any) -> None:
+        """`_run_call`, told."""
+
+        def run() -> BaseException | None:
+            self._run_call(future, failure)
+            error: BaseException | None = future._exception
+            return error
+
+        self._tell(future.function.name, stream_of(future), index_of(future), future.born, run)
+
+    def item(self, run: Any, function: Any, chunk: Any, at: int) -> Any:
+        """`_run_item`, told."""
+        outcome: Any = None
+
+        def run_it() -> BaseException | None:
+            nonlocal outcome
+            outcome = self._run_item(run, function, chunk, at)
+            return outcome.error if outcome.__class__ is Raised else None
+
+        stream = getattr(getattr(run, "course", None), "stream_number", 0)
+        self._tell(function.name, stream, chunk.start - chunk.low + at, chunk.born, run_it)
+        return outcome
+
+    def invoke(self, *words: Any, **how: Any) -> Any:
+        """`InlineCalls.invoke`, noted."""
+        own, began = self._runs.get(threading.get_ident()), perf_counter_ns()
+        outcome = self._invoke(*words, **how)
+        if own is not None:
+            own.append((began, perf_counter_ns(), outcome.error if outcome.__class__ is Raised else None))
+        return outcome
+
+    def _tell(
+        self, function: str, stream: int, index: int, queued: int, run: Callable[[], BaseException | None]
+    ) -> None:
+        me, own = threading.get_ident(), list[Run]()
+        outer, self._runs[me] = self._runs.get(me), own
+        error: BaseException | None = None
+        try:
+            error = run()
+        except BaseException as struck:
+            error = struck
+            raise
+        finally:
+            self._runs[me] = outer
+            add = self._sheaf(me).add
+            for attempt, (began, ended, came, why) in enumerate(told(own, error), 1):
+                add((function, stream, index, attempt, queued, began, ended, came, why))
+            own.clear()
+            error = why = None  # what holds its own frames stays until a collection
+
+    def _sheaf(self, thread: int) -> Sheaf:
+        if (found := self.sheaves.get(thread)) is None:
+            wid = len(self.sheaves)
+            found = self.sheaves[thread] = Sheaf(self._tap, self._number, wid)
+            self._tap.push(Began(self._number, wid, os.getpid(), perf_counter_ns()))
+        return found
+
+
+Run = tuple[int, int, "BaseException | None"]
+"""When it began, when it ended, what it raised."""
+
+
+def told(own: list[Run], error: BaseException | None) -> Iterator[tuple[int, int, int, BaseException | None]]:
+    """What these runs of one item came to, of which `error` is what remains; what was late is known by what follows."""
+    if not own:
+        now = perf_counter_ns()
+        own = [(now, now, error)]
+    for began, ended, raised in own[:-1]:
+        yield began, ended, happenings.TIMEOUT if raised is None else happenings.ERROR, raised
+    began, ended, raised = own[-1]
+    came = happenings.OK if error is None else happenings.ERROR
+    if error is not None and error is not raised and isinstance(error, TaskTimeout):
+        came = happenings.TIMEOUT
+    yield began, ended, came, error
 
 
 __all__ = ["TappedInline"]

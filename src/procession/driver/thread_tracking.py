@@ -83,6 +83,7 @@ class ThreadTracker(Tracker):
                 ended = perf_counter_ns()
                 if runs.pop(wid, None) is mine and not worker.abandoned:
                     add((*mine, ended, *came))
+                came = WELL  # an error's own frames would hold it otherwise, and all that they have, until a collection
 
         return call_and_tell
 

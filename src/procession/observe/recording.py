@@ -7,7 +7,7 @@ Laws, for a row whose outcome is `OK` or `ERROR`:
 
 1. queued <= sent <= started <= ended <= done, as far as they are known (not 0).
 2. load + dump <= ended - started.
-3. On one worker no two rows overlap between started and ended.
+3. On one worker no two rows overlap between started and ended; inline, one may lie within another that handed it over.
 
 Rows are in no order. What did not fit (`MOST` rows) is counted in `lost`. A run of which the times were overwritten
 before anybody had read them has started and ended 0.

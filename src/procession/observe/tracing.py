@@ -39,6 +39,8 @@ if TYPE_CHECKING:
 
     from procession.observe.recording import Recording
 
+SHARE = 20
+"""Looking how pools are takes a twentieth of a CPU at most."""
 FORMATS = (".json", ".json.gz", ".html")
 
 
@@ -179,6 +181,7 @@ class Recorder(Listener):
         super().__init__()
         self.collector = Collector()
         self.error: BaseException | None = None
+        self._again = 0  # when to look next how all is, at the earliest
 
     def begin(self) -> None:
         """Record from now on. Raises RuntimeError when somebody does already."""
@@ -216,7 +219,14 @@ class Recorder(Listener):
         self.error = error
 
     def tick(self) -> None:
-        """See `Listener`: how all is now."""
+        """See `Listener`: how all is now; less often where there are so many workers that looking takes its time."""
+        if time.perf_counter_ns() < self._again and not self._over.is_set():
+            return
+        began = time.thread_time_ns()
+        self._look()
+        self._again = time.perf_counter_ns() + SHARE * (time.thread_time_ns() - began)
+
+    def _look(self) -> None:
         now, sample = time.perf_counter_ns(), self.collector.sample
         for engine in tapping.engines():
             if found := engine.sample():
