@@ -79,6 +79,28 @@ def test_records_are_handled_here_before_the_result_is_there(pool: Pool, kept: K
     assert sorted(map(int, kept.texts[10:])) == list(range(5, 25))
 
 
+def test_a_caller_waits_for_a_record_that_is_just_being_handled(pool: Pool, kept: Kept) -> None:
+    """One who calls alone looks for the result himself (driver/lane.py)."""
+    returned, early = threading.Event(), []
+
+    class Slow(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            early.append(returned.wait(0.03))
+
+    for _ in range(10):
+        pool.submit(log).result()
+    slow = Slow()
+    LOG.addHandler(slow)
+    try:
+        for n in range(4):
+            returned.clear()
+            pool.submit(log, n).result()
+            returned.set()
+    finally:
+        LOG.removeHandler(slow)
+    assert not any(early)
+
+
 def test_what_a_record_says(pool: Pool, kept: Kept) -> None:
     def task() -> tuple[int, float]:
         began = time.time()

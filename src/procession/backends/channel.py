@@ -321,9 +321,8 @@ class Channel(Timed):
             self.hand_over(mode, outcomes)
 
     def _show(self) -> None:
-        """What was printed or noted before an outcome is shown before that is told."""
-        if self.page.spoke():
-            self._hears.show_output()
+        """What was printed or noted before an outcome is shown before that is told, or a caller takes it (lane.py)."""
+        self.page.show_first(self._hears.show_output)
 
     def hand_over(self, mode: int, outcomes: list[Any]) -> None:
         """Tell of outcomes of this kind."""

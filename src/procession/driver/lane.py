@@ -192,7 +192,7 @@ class Lane:
             pass  # the lane was closed: page and epoll are gone
 
     def _take(self, future: CallFuture[Any], number: int, word: int) -> None:
-        if self.channel.page.words[page.SPOKE]:
+        if self.channel.page.words[page.SPOKE] or self.channel.page.showing:  # in this order
             return  # what was printed is shown first, by the driver
         kind = word & 3
         if kind == page.INTEGER:

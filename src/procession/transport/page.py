@@ -31,6 +31,10 @@ from __future__ import annotations
 import mmap
 import os
 
+TYPE_CHECKING = False  # typing costs a worker milliseconds; the checkers know this name
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 SLOTS = 4096
 PAGE_SIZE = 1 << 18
 TIMES_AT = PAGE_SIZE
@@ -75,9 +79,10 @@ def stacks(fd: int) -> str:
 class OutcomePage:
     """Either side's view of a page."""
 
-    __slots__ = ("_mmap", "_whole", "data", "sent", "words")
+    __slots__ = ("_mmap", "_whole", "data", "sent", "showing", "words")
 
     def __init__(self, fd: int) -> None:
+        self.showing = False  # parent: what was spoken of is being shown
         self.sent = True  # worker: this generation has gone through the pipe
         self._mmap = mmap.mmap(fd, PAGE_SIZE)
         self._whole = memoryview(self._mmap)
@@ -121,6 +126,15 @@ class OutcomePage:
             return False
         words[SPOKE] = 0
         return True
+
+    def show_first(self, show: Callable[[], object]) -> None:
+        """Parent: `show()`, if the worker has spoken. Who looks for outcomes by himself waits for that: `showing`."""
+        self.showing = True
+        try:
+            if self.spoke():
+                show()
+        finally:
+            self.showing = False
 
     def time(self, on: bool) -> None:
         """Parent: let the worker write down when it runs each item, or not."""
