@@ -558,6 +558,32 @@ def test_too_little_to_mend_is_said_as_that() -> None:
     assert str(scene.verdict()).endswith("Too little is lost to be worth mending. Most of it: workers starting, 97 %.")
 
 
+def test_where_all_has_failed_nothing_is_compared() -> None:
+    scene = Scene()
+    scene.rounds(range(0, 2000, 20), 20, ALL, outcome=ERROR)
+    said = scene.verdict()
+    assert (said.headline, said.limit) == ("Nothing came of 400 runs in 2.0 s.", "")
+    assert "failures" in scene.faults()
+
+
+def test_of_some_failures_the_text_is_known() -> None:
+    scene = full()
+    for _ in range(40):
+        row = scene.run(0, 2000, 2000, outcome=ERROR)
+    scene.recording.failures[row] = FailureText("OSError", "", "")
+    [finding] = scene.verdict().findings
+    assert "40 runs of 440 failed (of 1 that are known, OSError once)" in finding.text
+
+
+def test_the_only_task_of_its_function_may_be_the_long_one() -> None:
+    scene = Scene()
+    scene.recording.functions.append("alone")
+    scene.rounds(range(0, 1000, 20), 20, ALL)
+    scene.run(0, 1000, 2000, function=1)
+    [finding] = scene.verdict().findings
+    assert finding.title == "The longest task keeps all waiting"
+
+
 def test_one_is_not_many() -> None:
     scene = full()
     row = scene.run(0, 2000, 2500, outcome=DIED, attempt=2)

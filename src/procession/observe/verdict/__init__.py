@@ -87,8 +87,12 @@ def verdict(recording: Recording) -> Verdict:
         f"{compared}: {long(facts.sequential)} of work{own} in {long(facts.wall)} "
         f"({many(facts.count, 'task')}, {many(facts.lanes, 'worker')}, {many(facts.cpus, 'CPU')})."
     )
+    if not facts.sequential:
+        headline = f"Nothing came of {many(facts.count, 'run')} in {long(facts.wall)}."
     shares = {head: spent / facts.capacity for head, spent in facts.heads.items()} if facts.capacity else {}
-    return Verdict(headline, findings, numbers, shares, limited(facts.speedup, numbers["limit"], why))
+    return Verdict(
+        headline, findings, numbers, shares, limited(facts.speedup, numbers["limit"], why) if facts.sequential else ""
+    )
 
 
 def pace(speedup: float) -> str:

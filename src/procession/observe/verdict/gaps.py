@@ -58,8 +58,8 @@ def stragglers(judge: Judge) -> Iterator[Finding]:
     idle = facts.share("stragglers")
     text = f"Workers had nothing left to do for {percent(idle)} of their time, while others still ran. "
     title = "The last ones keep the others waiting"
-    if worst.longest < 2 * worst.median:
-        text += f"No task is much longer than the others ({long(worst.longest)}, of {many(worst.runs, 'task')})."
+    if worst.longest < 2 * min(worst.median, sum(each.total for each in facts.functions) / facts.count):
+        text += f"No task is much longer than the others ({long(worst.longest)}, of {many(facts.count, 'task')})."
         advice = "Make more and smaller tasks, or as many as there are workers, or a multiple of that."
     else:
         of_wall = worst.longest / facts.wall
@@ -216,6 +216,7 @@ def failures(judge: Judge) -> Iterator[Finding]:
     outcomes = Counter(recording.outcome)
     said = Counter(text.kind for text in recording.failures.values())
     kinds = ", ".join(f"{kind} {times(count)}" for kind, count in said.most_common(3))
+    told = sum(said.values())
     lost = facts.heads["failed"]
     died = [f"{outcomes[kind]:,} {OUTCOMES[kind]}" for kind in (DIED, TIMEOUT, MEMORY) if outcomes[kind]]
     count = sum(outcomes[kind] for kind in FAILED)
@@ -223,6 +224,7 @@ def failures(judge: Judge) -> Iterator[Finding]:
     dear = facts.share("failed") >= FAILING and facts.seconds("failed") >= LEAST
     if not died and not dear and count < FAILING * len(recording):
         return
+    kinds = f"of {told:,} that are known, {kinds}" if 0 < told < count else kinds
     text = f"{many(count, 'run')} of {len(recording):,} failed ({kinds or 'nothing is known of them'}). "
     text += f"{'It' if count == 1 else 'They'} took {long(lost)}, {percent(facts.share('failed'))} of the workers' time"
     text += f"; further attempts: {again:,}." if again else "."

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 
 def long(seconds: float) -> str:
-    """A duration: "12 µs", "3.4 ms", "4.0 s", "2 min 5 s"."""
+    """A duration: "12 µs", "3.4 ms", "4.0 s", "2 min 5 s", "2.5 hours"."""
+    if seconds >= 2 * 86_400:
+        return f"{seconds / 86_400:.1f} days"
+    if seconds >= 2 * 3_600:
+        return f"{seconds / 3_600:.1f} hours"
     if seconds >= 119.5:
         return f"{round(seconds) // 60} min {round(seconds) % 60} s"
     for unit, size in (("s", 1.0), ("ms", 1e-3), ("µs", 1e-6)):
