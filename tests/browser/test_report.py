@@ -287,6 +287,19 @@ def test_hostile_texts_stay_texts(page: ReportPage) -> None:
         assert text in shown
 
 
+def test_a_name_of_ten_thousand_letters_takes_three_lines(page: ReportPage) -> None:
+    page.open(made(100, 2, faults=NONE, functions=("f" * 10_000,)))
+    page.find("#in").click()
+    page.keys("]")
+    page.until(page.details)
+    heights = page.script(
+        "return [...document.querySelectorAll('.legend button, td .link, #details h3')]"
+        ".map((each) => each.getBoundingClientRect().height)"
+    )
+    assert len(heights) > 3
+    assert max(heights) < 120
+
+
 def test_the_page_reaches_no_network(page: ReportPage) -> None:
     page.open(made(40))
     assert page.script("return performance.getEntriesByType('resource').length") == 0
