@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from procession import Pipeline, Pool, SpinOff, Stage, explain, trace
+from procession.observe import recording
 from procession.observe.part import part
 from procession.observe.recording import OK
 from tests.contract.conftest import Gate, MakePool
@@ -121,6 +122,29 @@ def test_a_recording_that_grows_has_columns_of_one_length() -> None:
     rows = len(whole)
     whole.columns["worker"].append(0)  # in the middle of a row
     assert {len(column) for column in part(whole).columns.values()} == {rows}
+
+
+def test_what_begins_while_it_is_copied_is_not_in_it_or_whole() -> None:
+    """A pool, its worker and its samples come at the worst moment: whenever one of the lists has just been copied."""
+    whole = made(50, 2, 1)
+
+    class Growing(list[Any]):
+        def __iter__(self) -> Any:
+            found = iter(list(super().__iter__()))
+            grow()
+            return found
+
+    def grow() -> None:
+        number = len(whole.pools)
+        list.append(whole.pools, recording.Pool(number, "threads", 1))
+        list.append(whole.workers, recording.Worker(number, 0, 1, 1, 0))
+        whole.sample(number, "queued", 1, 1.0)
+
+    whole.pools, whole.workers = Growing(whole.pools), Growing(whole.workers)
+    for pools in (None, {0}):
+        copy = part(whole, pools)
+        assert all(each.pool < len(copy.pools) for each in copy.workers)
+        assert all(pool < len(copy.pools) for pool, _ in copy.counters)
 
 
 def test_failures_find_their_rows() -> None:

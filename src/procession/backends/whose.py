@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from threading import RLock
 from typing import TYPE_CHECKING, Any
 
 from procession.backends.tasks import ChunkTask
@@ -43,9 +44,12 @@ def whose(task: Any) -> tuple[str, int, int]:
 
 
 class Sheaf:
-    """Rows of one worker (`happenings.Rows`), bound together before they are told: by whoever flushes, in one piece."""
+    """Rows of one worker (`happenings.Rows`), bound together before they are told: by whoever flushes, in one piece.
 
-    __slots__ = ("_dropped", "_engine", "_rows", "_tap", "_wid")
+    Who has flushed knows that all that was added before has been told, whoever flushed it.
+    """
+
+    __slots__ = ("_dropped", "_engine", "_lock", "_rows", "_tap", "_wid")
 
     def __init__(self, tap: Tap, engine: int, wid: int) -> None:
         self._tap = tap
@@ -53,6 +57,7 @@ class Sheaf:
         self._wid = wid
         self._rows: deque[tuple[Any, ...]] = deque()
         self._dropped = 0
+        self._lock = RLock()  # a signal handler may flush what is just being flushed
 
     def add(self, row: tuple[Any, ...]) -> None:
         """Its worker, and nobody else."""
@@ -62,13 +67,22 @@ class Sheaf:
             self._dropped += 1
 
     def flush(self) -> None:
-        """Anybody, one at a time."""
-        take = self._rows.popleft
-        if rows := [take() for _ in range(len(self._rows))]:
-            self._tap.push(Rows(self._engine, self._wid, rows))
-        if dropped := self._dropped:
-            self._dropped -= dropped
-            self._tap.push(Dropped(dropped))
+        """Anybody."""
+        with self._lock:
+            if rows := self._taken():
+                self._tap.push(Rows(self._engine, self._wid, rows))
+            if dropped := self._dropped:
+                self._dropped -= dropped
+                self._tap.push(Dropped(dropped))
+
+    def _taken(self) -> list[tuple[Any, ...]]:
+        rows: list[tuple[Any, ...]] = []
+        try:
+            for _ in range(len(self._rows)):
+                rows.append(self._rows.popleft())
+        except IndexError:
+            pass  # a signal handler has had them meanwhile
+        return rows
 
 
 __all__ = ["Sheaf", "born", "index_of", "stream_of", "whose"]

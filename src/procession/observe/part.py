@@ -19,7 +19,8 @@ def part(recording: Recording, pools: Collection[int] | None = None) -> Recordin
     made = Recording()
     made.since, made.until = recording.since, recording.until or perf_counter_ns()
     made.cpus, made.lost, made.about = recording.cpus, recording.lost, dict(recording.about)
-    made.pools, made.workers = list(recording.pools), list(recording.workers)
+    made.workers = list(recording.workers)  # of what refers to others the first, as it grows meanwhile
+    made.pools = list(recording.pools)
     made.functions, made.streams = list(recording.functions), list(recording.streams)
     whole = pools is None or all(pool.number in pools for pool in made.pools)
     kept = [True] * len(made.pools) if whole else [pool.number in (pools or ()) for pool in made.pools]
@@ -29,7 +30,7 @@ def part(recording: Recording, pools: Collection[int] | None = None) -> Recordin
         made.columns[name] = values if rows is None else array(values.typecode, compress(values, rows))
     _copy_failures(recording, made, count, rows)
     for (pool, name), samples in list(recording.counters.items()):
-        if pool < 0 or kept[pool]:
+        if pool < 0 or (pool < len(kept) and kept[pool]):
             length = min(len(samples.times), len(samples.values))
             made.counters[pool, name] = Samples(samples.times[:length], samples.values[:length])
     made.repeats = dict(recording.repeats)
