@@ -37,8 +37,10 @@ def is_free() -> bool:
 
 
 FORKED = """
-import os, sys, procession
+import os, sys, warnings, procession
 from procession.observe import hub  # before the first pool knows that it may be forked
+
+warnings.simplefilter("ignore", DeprecationWarning)  # 3.12 and later warn of a fork beside threads
 
 if __name__ == "__main__":
     backend, leaves = sys.argv[1:]
