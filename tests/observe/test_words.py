@@ -211,6 +211,12 @@ def test_what_never_ran_is_not_completed(bars: FakeBars) -> None:
     assert (bars.last["drops"].done, bars.last["drops"].dropped) == (2, 8)
 
 
+def test_nothing_is_a_last_number_too(pool: Pool) -> None:
+    told: Told = []
+    assert list(pool.imap(double, iter(()), progress=lambda *each: told.append(each))) == []
+    assert told == [(0, 0)]
+
+
 def test_a_slow_on_result_does_not_have_reports_pile_up() -> None:
     """They come after it, on the same thread; so there is one that waits, however long that takes."""
     inside, go_on, told = threading.Event(), threading.Event(), []

@@ -186,6 +186,8 @@ class Told(Meter):
         self.freeze()
         self.over = True
         if self._last is not None:
+            if not self._last[0] + self._told:
+                self._told = -1  # nothing is a number, too
             self._tell(self._last)
 
     def drop(self) -> None:
