@@ -584,6 +584,12 @@ def test_the_only_task_of_its_function_may_be_the_long_one() -> None:
     assert finding.title == "The longest task keeps all waiting"
 
 
+def test_what_is_slower_than_one_after_the_other_has_not_come_to_its_limit() -> None:
+    scene = Scene(workers=1, cpus=1)
+    scene.run(0, 90, 100)
+    assert scene.verdict().limit.endswith("; but it was slower.")
+
+
 def test_one_is_not_many() -> None:
     scene = full()
     row = scene.run(0, 2000, 2500, outcome=DIED, attempt=2)

@@ -117,8 +117,10 @@ def ending(said: Verdict) -> str:
 
 def limited(speedup: float, limit: float, why: str) -> str:
     """The limit, and how near it is."""
-    if limit < 1.05:
+    if limit < 1.05 and speedup >= 0.95:
         return f"This work allows no more here, as {why}."
+    if limit < 1.05:
+        return f"It cannot be faster here than one after the other, as {why}; but it was slower."
     return f"This work allows {limit:.1f} times as fast here, as {why}; it came to {percent(speedup / limit)} of that."
 
 
