@@ -36,6 +36,10 @@ if TYPE_CHECKING:
             to be told to the one before has been told."""
             ...
 
+        def unbind(self) -> None:
+            """Tell what has been run and lies bound in sheaves (backends/whose.py)."""
+            ...
+
         def sample(self) -> Mapping[str, Any]:
             """How it is now: see `observe.recording.COUNTERS`. What is counted since a worker's start is given of each
             worker, by a number that is its own."""

@@ -532,6 +532,19 @@ def test_it_is_looked_less_often_where_that_takes_long(monkeypatch: pytest.Monke
     assert looks[-1] == clock.now - 1_000_000, "the last look is taken"
 
 
+def test_what_is_bound_is_told_though_it_is_not_looked(monkeypatch: pytest.MonkeyPatch) -> None:
+    with trace(None) as traced, Pool(backend="inline") as pool:
+        recorder = traced._recorder
+        assert recorder is not None
+        monkeypatch.setattr(recorder, "_look", lambda: None)
+        recorder._again = time.perf_counter_ns() + 10**15
+        assert pool.submit(square, 2).result() == 4
+        until = time.monotonic() + 30
+        while not len(traced.recording) and time.monotonic() < until:
+            time.sleep(0.01)
+        assert len(traced.recording) == 1
+
+
 def test_an_error_of_ours_ends_the_telling_alone(
     backend: str, make_pool: MakePool, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -592,7 +605,7 @@ def test_what_nobody_takes_in_time_is_dropped_and_counted(monkeypatch: pytest.Mo
         assert recorder is not None
         for _ in range(5):
             pool.submit(square, 2)
-            pool._engine.flush()  # type: ignore[attr-defined]
+            pool._engine.unbind()  # type: ignore[attr-defined]
     recording = traced.recording
     assert len(recording) + recording.lost == 5
     assert recording.lost > 0

@@ -44,7 +44,7 @@ class TappedInline:
         for name in ("_run_call", "_run_item"):
             vars(self).pop(name, None)
         vars(self._calls).pop("invoke", None)
-        self.flush()
+        self.unbind()
         self.telling = None
         if tap is None or self._closed:
             return
@@ -54,15 +54,14 @@ class TappedInline:
         vars(self).update(_run_call=now.call, _run_item=now.item)
         vars(self._calls)["invoke"] = now.invoke
 
-    def flush(self) -> None:
-        """Tell what has been run."""
+    def unbind(self) -> None:
+        """See `tapping.Tapped`."""
         if (telling := self.telling) is not None:
             for sheaf in list(telling.sheaves.values()):
                 sheaf.flush()
 
     def sample(self) -> dict[str, Any]:
         """See `tapping.Tapped`."""
-        self.flush()
         return {"running": float(self.stats().in_flight)}
 
     def show(self) -> dict[str, Any]:

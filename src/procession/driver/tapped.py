@@ -35,6 +35,9 @@ class Enrolled:
         """Is this a forked child, where nobody drives it? It may be told of that before it knows itself."""
         return self._enrolled_by != os.getpid()
 
+    def unbind(self) -> None:
+        """See `tapping.Tapped`."""
+
     def stamp(self) -> None:
         """Tasks are to know when they are made."""
         from procession.backends import stamps  # noqa: F401
@@ -126,6 +129,11 @@ class TappedThreads(Enrolled):
 
             ask(lambda what: self._request((None, what)), lambda: self.track(tap))
 
+    def unbind(self) -> None:
+        """See `tapping.Tapped`."""
+        if (tracker := self.tracker) is not None and not self.theirs():
+            tracker.flush()
+
     def begin_telling(self) -> None:
         """The driver's thread has begun."""
         if tapping.tap is not None:
@@ -147,8 +155,6 @@ class TappedThreads(Enrolled):
         """See `tapping.Tapped`."""
         if self.closed or self.theirs():
             return {}
-        if (tracker := self.tracker) is not None:
-            tracker.flush()
         from procession.driver.noting import of_threads
 
         now = self.stats()

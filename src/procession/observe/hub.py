@@ -50,7 +50,7 @@ class Hub:
         with self._lock:
             first = not self._hearers
             for engine in tapping.engines() if not first else ():
-                engine.sample()  # has what lies bound in sheaves told, to the others
+                engine.unbind()  # to the others
             self._hearers = (*self._hearers, hear)
             if first:
                 tapping.turn(self)
@@ -152,7 +152,7 @@ class Listener:
     def catch_up(self, patience: float = 5.0) -> None:
         """Wait until all that has happened before was taken, or so many seconds."""
         for engine in tapping.engines():
-            engine.sample()  # what lies bound in sheaves is told
+            engine.unbind()
         caught = threading.Event()
         self._heard.append((caught,))
         if self._thread.is_alive() and threading.current_thread() is not self._thread:

@@ -124,7 +124,7 @@ class Answers:
             try:
                 seen = dict(engine.show())
                 if seen and seen["backend"] != "processes":
-                    engine.sample()  # has what it keeps to itself told
+                    engine.unbind()
             except Exception as error:
                 seen = {"backend": "?", "width": 0, "trouble": f"it cannot be looked at: {error!r}"}
             if seen:
