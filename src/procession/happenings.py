@@ -28,7 +28,7 @@ class Note(NamedTuple):
     size: int
     """Bytes, as they travel, those in shared memory too."""
     print: int
-    """Of large ones: the same number for what is, most probably, the same once more; else 0."""
+    """Of large ones: the same number for what is the same once more; 0: it is not large, or new."""
 
 
 class Ran(NamedTuple):

@@ -443,7 +443,7 @@ def test_bytes_and_encoding_are_told(make_pool: MakePool) -> None:
     array = numpy.arange(100_000.0)
     with trace(None) as traced:
         pool = make_pool(1)
-        for _ in range(3):
+        for _ in range(4):
             assert pool.submit(capture, array).result()[0][0].nbytes == array.nbytes
         assert pool.submit(sum, [1, 2, 3]).result() == 6
     for row in rows(traced.recording, "capture"):
@@ -459,6 +459,16 @@ def test_bytes_and_encoding_are_told(make_pool: MakePool) -> None:
     assert times == 2
     assert 2 * array.nbytes <= size <= 2 * array.nbytes + 2000
     keeps_the_laws(traced.recording)
+
+
+def test_what_differs_a_little_is_not_the_same_again() -> None:
+    numpy = pytest.importorskip("numpy")
+    with trace(None) as traced, Pool(1) as pool:
+        for n in range(6):
+            array = numpy.zeros(200_000)
+            array[100_003 + n] = 1.0
+            assert pool.submit(numpy.sum, array).result() == 1.0
+    assert traced.recording.repeats == {}
 
 
 @pytest.mark.parametrize("way", ["map", "imap", "submit", "acall"])

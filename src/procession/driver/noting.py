@@ -29,13 +29,25 @@ PATIENCE = 5.0
 LARGE = 1 << 16
 """Bytes of arguments from which on one looks whether they are the same ones again."""
 SAMPLES, SAMPLE = 64, 64
-"""So many pieces of so many bytes are looked at of each block."""
+"""So many pieces of so many bytes are looked at of each block; of one in which these were seen before, all."""
+MOST = 10_000
+"""So many different ones are remembered."""
 EDGE = 1 << 10
 """So many bytes at the edges of a block are not: there a pickle says what is small, beside a large argument."""
 
 
 def noting(encode: Callable[..., Any], arena: Callable[[], Arena | None]) -> Callable[..., Any]:
     """`encode`, whose bodies bear a note."""
+    seen: set[int] = set()
+
+    def print_of(body: aside.Body) -> int:
+        """0 for what was not met before; else that of the whole: what differs where no sample lies is not the same."""
+        sampled = _print(body, arena, SAMPLES)
+        if sampled in seen:
+            return _print(body, arena, 1)
+        if len(seen) < MOST:
+            seen.add(sampled)
+        return 0
 
     def encode_and_note(function: Any, args: Any, kwargs: Any, around: Any = None) -> Any:
         began = perf_counter_ns()
@@ -46,7 +58,7 @@ def noting(encode: Callable[..., Any], arena: Callable[[], Arena | None]) -> Cal
         try:
             noted = body if body.__class__ is aside.Body else aside.body(body, [], None)
             size = len(body) + _aside(noted)
-            noted.note = Note(ns, size, _print(noted, arena) if size >= LARGE else 0)
+            noted.note = Note(ns, size, print_of(noted) if size >= LARGE else 0)
         except Exception:  # no memory is left for that, say
             return body
         return noted
@@ -62,8 +74,9 @@ def _aside(body: aside.Body) -> int:
     return sum(size for _, _, size in body.spec[4]) + (stream[2] if stream.__class__ is tuple else 0)
 
 
-def _print(body: aside.Body, arena: Callable[[], Arena | None]) -> int:
-    """The same for what is, most probably, the same, whatever small arguments are beside it: edges are left out."""
+def _print(body: aside.Body, arena: Callable[[], Arena | None], samples: int) -> int:
+    """A number of what is large in it, by so many samples of each block, or by all of it (1): the same for the same,
+    whatever small arguments are beside it, since edges are left out."""
     if body.spec is None:
         return crc32(memoryview(body)[EDGE:-EDGE]) or 1
     here = arena()
@@ -74,10 +87,11 @@ def _print(body: aside.Body, arena: Callable[[], Arena | None]) -> int:
     blocks = [place[0] for place in body.spec[3]]
     parts = [*body.spec[4], *((stream,) if stream.__class__ is tuple else ())]
     for number, start, size in parts:
-        begin, step = blocks[number] + start, max(SAMPLE, size // SAMPLES)
+        begin, end = blocks[number] + start + EDGE, blocks[number] + start + size - EDGE
+        step = max(SAMPLE, size // samples)
         found = crc32((size // EDGE).to_bytes(8, "little"), found)
-        for at in range(begin + EDGE, begin + size - EDGE, step):
-            found = crc32(memory[at : min(at + SAMPLE, begin + size)], found)
+        for at in range(begin, end, step):
+            found = crc32(memory[at : min(at + SAMPLE if samples > 1 else end, end)], found)
     return found or 1
 
 

@@ -131,8 +131,7 @@ class Recording:
         self.repeats: dict[int, tuple[int, int]] = {}
         """By function: (how many of its large arguments had been sent before, just the same, and their bytes).
 
-        Of an array the size and 64 places are compared, 4 KiB in all: two that differ elsewhere, as nearly empty ones
-        do, pass for the same.
+        At least so many: the whole of one is looked at from the second on, so it is known from the third on.
         """
         self.since = self.until = 0
         """When recording began and ended."""
