@@ -48,7 +48,9 @@ class Hand:
 
     hot = False
     taken = 0
-    spoke = bool  # nothing was printed
+
+    def show_first(self, _show: object) -> None:
+        """Nothing was printed."""
 
     def __init__(self, size: int) -> None:
         self.fd, self._end = os.pipe()
