@@ -42,6 +42,9 @@ class Heard:
     def lease_ended(self, wid: int, items: int, busy_ns: int) -> None:
         self.told.append("lease ended")
 
+    def show_output(self) -> None:
+        """Nothing was printed."""
+
 
 class Hand:
     """A worker's end of the result pipe; stands for its ring and its page as well."""
