@@ -71,7 +71,10 @@ def bars(monkeypatch: pytest.MonkeyPatch) -> FakeBars:
 @pytest.fixture(params=["processes", "threads", "inline"], scope="module")
 def pool(request: pytest.FixtureRequest) -> Iterator[Pool]:
     workers = 1 if request.param == "inline" else 2
-    with Pool(workers, backend=request.param) as made:
+    words: dict[str, Any] = {}
+    if request.param == "processes":
+        words["max_tasks_per_child"] = 1_000_000  # such a pool lends no worker, which takes descriptors meanwhile
+    with Pool(workers, backend=request.param, **words) as made:
         while made.stats().workers < workers:  # what starts later would seem to be left by a test
             list(made.map(sleeps, [0.05] * 4, chunksize=1))
         yield made
