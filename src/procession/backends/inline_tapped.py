@@ -14,7 +14,7 @@ from time import perf_counter_ns
 from typing import TYPE_CHECKING, Any
 
 from procession import happenings, tapping
-from procession.backends.whose import Sheaf, index_of, stream_of
+from procession.backends.whose import Sheaf, index_of, stream_of, stream_of_run
 from procession.errors import TaskTimeout
 from procession.happenings import Began, Opened
 from procession.types import Raised
@@ -113,8 +113,7 @@ class Telling:
             outcome = self._run_item(run, function, chunk, at)
             return outcome.error if outcome.__class__ is Raised else None
 
-        stream = getattr(getattr(run, "course", None), "stream_number", 0)
-        self._tell(function.name, stream, chunk.start - chunk.low + at, chunk.born, run_it)
+        self._tell(function.name, stream_of_run(run), chunk.start - chunk.low + at, chunk.born, run_it)
         return outcome
 
     def invoke(self, *words: Any, **how: Any) -> Any:

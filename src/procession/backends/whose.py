@@ -28,6 +28,12 @@ def stream_of(call: Any) -> int:
     return 0 if sink is None else getattr(sink, "stream_number", 0)
 
 
+def stream_of_run(run: Any) -> int:
+    """The number of the stream that a run's items are of."""
+    number: int = getattr(getattr(run, "course", None), "stream_number", 0)
+    return number
+
+
 def index_of(task: Any) -> int:
     """Its place in its stream, or that of its first item; -1: it is of none."""
     if isinstance(task, ChunkTask):
@@ -38,8 +44,7 @@ def index_of(task: Any) -> int:
 def whose(task: Any) -> tuple[str, int, int]:
     """Function, stream, and the first item's place there."""
     if isinstance(task, ChunkTask):
-        course = getattr(task.run, "course", None)
-        return task.run.function.name, getattr(course, "stream_number", 0), task.start
+        return task.run.function.name, stream_of_run(task.run), task.start
     return task.function.name, stream_of(task), index_of(task)
 
 
@@ -85,4 +90,4 @@ class Sheaf:
         return rows
 
 
-__all__ = ["Sheaf", "born", "index_of", "stream_of", "whose"]
+__all__ = ["Sheaf", "born", "index_of", "stream_of", "stream_of_run", "whose"]

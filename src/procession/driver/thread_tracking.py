@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from procession import happenings
 from procession.backends.stacks import stack_of
 from procession.backends.threads import Segment, ThreadWorker
-from procession.backends.whose import Sheaf, index_of, stream_of
+from procession.backends.whose import Sheaf, index_of, stream_of, stream_of_run
 from procession.core import commands, events
 from procession.driver.tracking import CAUSES, KINDS, Tracker
 from procession.happenings import Gone, Rows
@@ -65,7 +65,7 @@ class ThreadTracker(Tracker):
     def _telling(self, worker: ThreadWorker, segment: Segment, call: Callable[[Any], Any]) -> Callable[[Any], Any]:
         """`call`, each run of which is told."""
         run: Any = segment.run
-        function, stream = run.function.name, getattr(getattr(run, "course", None), "stream_number", 0)
+        function, stream = run.function.name, stream_of_run(run)
         wid, runs, attempt, queued = worker.wid, self._runs, segment.tries + 1, segment.born
         add, index = self._sheaves[wid].add, segment.start - 1
 

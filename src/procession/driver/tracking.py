@@ -157,9 +157,7 @@ class Tracker:
         self.push(Began(self.number, event.wid, pid, now))
 
     def _lost(self, event: events.Lost, _found: Any) -> None:
-        code = event.exitcode
-        how = "" if not code else f"signal {-code}" if code < 0 else f"exit code {code}"
-        self.push(Gone(self.number, event.wid, perf_counter_ns(), how))
+        self.push(Gone(self.number, event.wid, perf_counter_ns(), ended_by(event.exitcode) if event.exitcode else ""))
 
     # -- what never ran ----------------------------------------------------------------------------------------------
 
@@ -322,8 +320,7 @@ class ProcessTracker(Tracker):
         kind = KINDS.get(command.cause, "WorkerDied")
         if found is None:
             return kind, "its worker is gone", ""
-        code = found.exitcode
-        how = "unknown" if code is None else f"signal {-code}" if code < 0 else f"exit code {code}"
+        how = "unknown" if found.exitcode is None else ended_by(found.exitcode)
         return kind, f"worker process {found.pid}, {how}", found.stack
 
     def _push_run(
@@ -351,6 +348,11 @@ class ProcessTracker(Tracker):
 
 
 # ---------------------------------------------------------------------------------------------------- many as one
+
+
+def ended_by(exitcode: int) -> str:
+    """How a process ended, in short."""
+    return f"signal {-exitcode}" if exitcode < 0 else f"exit code {exitcode}"
 
 
 def same(values: list[Any]) -> Any:
