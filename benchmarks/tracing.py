@@ -17,8 +17,8 @@ from pathlib import Path
 from statistics import median
 
 from procession import Pool, SpinOff, accelerated, trace
-from procession.observe import chrome
-from procession.observe.recording import Recording
+from procession.seeing import chrome
+from procession.seeing.recording import Recording
 
 
 def nothing(n: int) -> int:

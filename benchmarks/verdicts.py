@@ -16,7 +16,7 @@ from benchmarks.faulty import PROGRAMS
 def run(name: str) -> None:
     """In the child: one program, and its verdict in full."""
     from procession import trace
-    from procession.observe.verdict import verdict
+    from procession.seeing.verdict import verdict
 
     with trace(None) as tracing:
         PROGRAMS[name].run()

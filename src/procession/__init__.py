@@ -31,10 +31,10 @@ if TYPE_CHECKING:
         WorkerStartError,
     )
     from procession.explaining import explain
-    from procession.observe.tracing import trace
     from procession.pipeline import Pipeline, Stage
     from procession.pool import Pool
     from procession.pool_shared import shared_pool
+    from procession.seeing.tracing import trace
     from procession.spinoff import SpinOff
     from procession.types import Failure
     from procession.worker.asked import cancelled, checkpoint
@@ -70,7 +70,7 @@ _HOME = {
     "WorkerStartError": "procession.errors",
     "accelerated": "procession._native",
     "state": "procession.worker.state",
-    "trace": "procession.observe.tracing",
+    "trace": "procession.seeing.tracing",
     "zeros": "procession.arrays",
 }
 

@@ -1,4 +1,4 @@
-"""Whether `procession top` can look at this process: a thread that opens the door for it (observe/attending/).
+"""Whether `procession top` can look at this process: a thread that opens the door for it (seeing/attending/).
 
 Laws
 1. Nothing is loaded, and no thread started, before the first engine has begun, and then by that engine's own thread.
@@ -28,7 +28,7 @@ from procession.backends.saying import say
 
 TYPE_CHECKING = False  # see `lean`
 if TYPE_CHECKING:
-    from procession.observe.attending.door import Door
+    from procession.seeing.attending.door import Door
 
 DELAY = 0.5
 LAST = 1.0
@@ -67,7 +67,7 @@ class _Attendance:
             self.through.open()
 
     def _attend(self) -> None:
-        from procession.observe.attending import door, places
+        from procession.seeing.attending import door, places
 
         if not places.possible():
             return

@@ -6,13 +6,13 @@ import os
 import sys
 from typing import TYPE_CHECKING, Any, TextIO
 
-from procession.observe import tracing
-from procession.observe.part import part
-from procession.observe.recording import Recording
-from procession.observe.tracing import trace
-from procession.observe.verdict import verdict
 from procession.pipeline import Pipeline
 from procession.pool_face import PoolFace
+from procession.seeing import tracing
+from procession.seeing.part import part
+from procession.seeing.recording import Recording
+from procession.seeing.tracing import trace
+from procession.seeing.verdict import verdict
 from procession.spinoff import SpinOff
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def _recording(of: Any) -> Recording:
     if isinstance(of, Recording):
         return part(of)
     if isinstance(of, str | os.PathLike):
-        from procession.observe import chrome
+        from procession.seeing import chrome
 
         return chrome.read(of)
     if isinstance(of, trace):

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     """What was raised; or its class, its text and a stack; or nothing."""
 
 OK, ERROR, DIED, TIMEOUT, MEMORY, CANCELLED, RUNNING = range(7)
-"""What a run came to; see `observe.recording.OUTCOMES`."""
+"""What a run came to; see `seeing.recording.OUTCOMES`."""
 
 
 class Note(NamedTuple):

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, Literal, Never
 
 from procession import cpu, options
 from procession.backends.unstruck import unstruck
-from procession.observe.progress import Progress, check_progress
 from procession.on_error import check_on_error
 from procession.pipeline_bounds import Keeper, Widths
 from procession.pipeline_passing import join
@@ -20,6 +19,8 @@ from procession.pipeline_stage import Stage as Stage
 from procession.pipeline_stage import Work
 from procession.pipeline_stats import PipelineStats
 from procession.pipeline_stream import AsyncPipelineStream, Exit, Feed, PipelineStream
+from procession.seeing.progress import check_progress
+from procession.seeing.sources import Progress
 from procession.streams import check_positive, total_of
 from procession.worker.chance import check_seed
 

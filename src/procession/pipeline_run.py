@@ -25,20 +25,20 @@ from procession.backends.saying import say
 from procession.core.journey import Journey
 from procession.core.journey_node import Node, Start
 from procession.core.rules import SECOND
-from procession.observe.progress import OFF, Meter
 from procession.pipeline_bounds import Keeper
 from procession.pipeline_calls import Calls
 from procession.pipeline_source import Source
 from procession.pipeline_stage import Work
 from procession.pipeline_stats import Account
+from procession.seeing.progress import OFF, Meter
 from procession.types import Raised
 from procession.waiting import Bell
 
 if TYPE_CHECKING:
     from _contextvars import Context
 
-    from procession.observe.lines import Sight
-    from procession.observe.progress import Progress
+    from procession.seeing.lines import Sight
+    from procession.seeing.sources import Progress
     from procession.watching import Crew
 
 _NO_WORDS: dict[str, Any] = {}
@@ -69,7 +69,7 @@ class Conductor:
         self.context: Context | None = None  # in which it was begun, where somebody may ask
         self.meter: Meter = OFF
         self.total: int | None = None  # so many items there will be, where that is known
-        self.keen = False  # see `observe.progress.Source`
+        self.keen = False  # see `seeing.sources.Source`
         self._crew: Crew | None = None
         self._pid = os.getpid()
         self.thread = JoinableThread(self._serve, "procession-pipeline")
@@ -248,7 +248,7 @@ class Conductor:
         """Show it from now on, if that is wanted."""
         if progress is False:
             return
-        from procession.observe.progress import begin
+        from procession.seeing.progress import begin
         from procession.watching import Crew
 
         self.total = total
@@ -260,18 +260,18 @@ class Conductor:
             raise
 
     def count(self) -> tuple[int, int | None, bool]:
-        """See `observe.progress.Source`: an item is completed when all that became of it was handed over."""
+        """See `seeing.sources.Source`: an item is completed when all that became of it was handed over."""
         journey = self.journey
         done, admitted, closed = journey.returned, journey.admitted, journey.closed and not journey.cancelled
         return done, admitted if closed else self.total, closed and done == admitted
 
     def sight(self) -> Sight:
-        """See `observe.progress.Source`."""
+        """See `seeing.sources.Source`."""
         assert self._crew is not None
         return self._crew.sight(self.count(), self.journey.stations)
 
     def call_taker(self) -> None:
-        """See `observe.progress.Source`."""
+        """See `seeing.sources.Source`."""
         self.bell.ring()
 
     # -- the end -----------------------------------------------------------------------------------------------------

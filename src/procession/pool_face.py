@@ -19,10 +19,10 @@ if TYPE_CHECKING:
     from typing import Any, Literal, Never, ParamSpec, TypeVar, Unpack
 
     from procession.captured import Captured
-    from procession.observe.progress import Progress
     from procession.policies import Backoff, RetryOn
     from procession.pool import Pool, PoolStats
     from procession.seeding import Seeds
+    from procession.seeing.sources import Progress
     from procession.typed import OptionWords
     from procession.typed_streams import CapturedStreams
     from procession.typed_streams import TypedStreams as PoolStreams
@@ -199,7 +199,7 @@ class PoolFace(PoolStreams):
         if wrong:
             options.refuse_words("options", wrong, options.OPTIONS_MEANT)
         options.check_name(name)
-        from procession.observe.progress import check_progress
+        from procession.seeing.progress import check_progress
 
         if progress is not None:
             check_progress(progress)

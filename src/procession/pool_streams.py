@@ -17,11 +17,11 @@ if TYPE_CHECKING:
     from typing import Any, Never, ParamSpec, TypeVar
 
     from procession.core.rules import Rules
-    from procession.observe.progress import Progress
     from procession.on_error import OnError
     from procession.pool import Pool
     from procession.pool_room import Room
     from procession.seeding import Seeds
+    from procession.seeing.sources import Progress
     from procession.stream_generator import GeneratorStream
     from procession.streams import Stream, Words
     from procession.streams_async import AsyncStream

@@ -15,10 +15,10 @@ from procession.backends.base import Engine, WorkerConfig
 from procession.core.flow import NOTHING
 from procession.errors import Full
 from procession.handover import SinkFuture
-from procession.observe.progress import Progress
 from procession.on_error import OnError
 from procession.options import Backend, Overflow
 from procession.policies import rules_of
+from procession.seeing.sources import Progress
 from procession.spinoff_core import Words, funnel_of
 from procession.spinoff_outlet import SpinOutlet
 from procession.spinoff_stats import SpinOffStats, stats_of

@@ -32,9 +32,9 @@ from procession.core.rules import SECOND, Rules
 from procession.errands import Errands
 from procession.errors import TaskTimeout
 from procession.handover import Handover, SinkFuture, Unsent
-from procession.observe.progress import OFF, Meter
 from procession.options import Overflow
 from procession.record import record
+from procession.seeing.progress import OFF, Meter
 from procession.surroundings import here
 from procession.types import Failure, Raised
 from procession.waiting import Bell

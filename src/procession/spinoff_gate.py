@@ -22,7 +22,7 @@ from procession.worker.chance import check_seed
 from procession.worker.stages import Batch, PickledBatch
 
 if TYPE_CHECKING:
-    from procession.observe.progress import Progress
+    from procession.seeing.sources import Progress
 
 
 def check(fn: Any, workers: Any, words: Words, progress: Any) -> None:

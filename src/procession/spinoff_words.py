@@ -7,8 +7,8 @@ from typing import Any
 
 from procession import options
 from procession.backends.base import WorkerConfig
-from procession.observe.progress import check_progress
 from procession.on_error import check_on_error
+from procession.seeing.progress import check_progress
 from procession.spinoff_core import Words
 from procession.streams import check_positive, check_sticky
 

@@ -25,14 +25,14 @@ from procession.core.flow import NOTHING, UNBOUNDED, FlowCore
 from procession.core.gate import Gate
 from procession.gatekeeper import Gatekeeper
 from procession.handover import StreamChunk, Unsent
-from procession.observe.progress import OFF, Meter
 from procession.pacing import SharedPace, paced
+from procession.seeing.progress import OFF, Meter
 from procession.stream_bounds import NO_BOUNDS, Bounded, Bounds
 from procession.transport.aside import private
 from procession.types import Raised
 
 if TYPE_CHECKING:
-    from procession.observe.progress import Progress
+    from procession.seeing.sources import Progress
 
 BLOCK = 1024
 """Items pulled at once at most."""

@@ -17,7 +17,7 @@ from procession.stream_turns import TurnCourse, start
 from procession.surroundings import here
 
 if TYPE_CHECKING:
-    from procession.observe.progress import Progress
+    from procession.seeing.sources import Progress
 
 R = TypeVar("R", covariant=True)
 

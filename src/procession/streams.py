@@ -19,11 +19,12 @@ from procession.backends.base import Engine, Function
 from procession.backends.unstruck import unstruck
 from procession.core.flow import NOTHING
 from procession.core.rules import Rules
-from procession.observe.progress import Progress, check_progress
 from procession.on_error import OnError, check_on_error
 from procession.pacing import check_rate
 from procession.record import record
 from procession.replaying import Rerun
+from procession.seeing.progress import check_progress
+from procession.seeing.sources import Progress
 from procession.stream_bounds import Bounds
 from procession.stream_course import Course, Puller
 from procession.stream_outlet import Outlet
@@ -240,7 +241,7 @@ def make_course(
     """What `words` ask for, nothing pulled yet.
 
     single: what is fed is not what stands here, and an item of it is one argument, or a tuple of them. waits: see
-    `observe.progress.begin`.
+    `seeing.progress.begin`.
     """
     if not iterables:
         raise TypeError("at least one iterable is needed after the function")

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
             ...
 
         def sample(self) -> Mapping[str, Any]:
-            """How it is now: see `observe.recording.COUNTERS`. What is counted since a worker's start is given of each
+            """How it is now: see `seeing.recording.COUNTERS`. What is counted since a worker's start is given of each
             worker, by a number that is its own."""
             ...
 
@@ -65,7 +65,7 @@ if TYPE_CHECKING:
         """A stream."""
 
         def seen(self) -> Mapping[str, Any]:
-            """Its numbers now, see `observe.attending.answers`."""
+            """Its numbers now, see `seeing.attending.answers`."""
             ...
 
 

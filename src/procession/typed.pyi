@@ -15,9 +15,9 @@ from typing import Any, Generic, Literal, Required, TypedDict
 
 from typing_extensions import TypeVar
 
-from procession.observe.progress import Progress
 from procession.options import Backend, Overflow
 from procession.policies import Backoff, RetryOn
+from procession.seeing.sources import Progress
 from procession.types import Failure
 
 MYPY = False

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 from procession._native import native
 from procession.backends.saying import say
 from procession.handover import Unsent
-from procession.observe.lines import Sight, Stage
-from procession.observe.progress import OFF, Meter, begin
+from procession.seeing.lines import Sight, Stage
+from procession.seeing.progress import OFF, Meter, begin
 from procession.spinoff_core import SpinCore
 from procession.stream_course import Course
 from procession.stream_turns import TurnCourse
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
     from procession.backends.base import Engine, Function
     from procession.core.journey_stage import Station
-    from procession.observe.progress import Progress
     from procession.pipeline_stage import Work
+    from procession.seeing.sources import Progress
 
 
 def cancelled(error: BaseException) -> bool:
@@ -100,7 +100,7 @@ class WatchedCourse(Course):
         self.meter = begin(progress, self, self.function.name, say, waits=waits)
 
     def count(self) -> tuple[int, int | None, bool]:
-        """See `observe.progress.Source`."""
+        """See `seeing.sources.Source`."""
         flow = self.flow
         lost, done, admitted, closed = self.lost, flow.finished, flow.admitted, flow.closed
         total = admitted if closed and self.error is None else self.total  # its source, or its pool, may have failed
@@ -108,11 +108,11 @@ class WatchedCourse(Course):
         return max(0, done - lost), total, closed and done == admitted and not self.cancelled
 
     def sight(self) -> Sight:
-        """See `observe.progress.Source`."""
+        """See `seeing.sources.Source`."""
         return self.workers.sight(self.count(), self.errors)
 
     def call_taker(self) -> None:
-        """See `observe.progress.Source`."""
+        """See `seeing.sources.Source`."""
         self.bell.ring()
 
     def cancel(self) -> None:
@@ -151,18 +151,18 @@ class WatchedSpin(SpinCore):
         self.meter = begin(progress, self, self.function.name, say)
 
     def count(self) -> tuple[int, int | None, bool]:
-        """See `observe.progress.Source`."""
+        """See `seeing.sources.Source`."""
         flow = self.flow
         return flow.finished, flow.admitted if flow.closed else None, flow.closed and flow.finished == flow.admitted
 
     def sight(self) -> Sight:
-        """See `observe.progress.Source`."""
+        """See `seeing.sources.Source`."""
         gone = self.dropped + self.refused_new
         cancelled = self.flow.dropped - self.dropped
         return self.workers.sight(self.count(), self.failed, dropped=gone, cancelled=cancelled)
 
     def call_taker(self) -> None:
-        """See `observe.progress.Source`: what a SpinOff calls, its errands do; one waits at most."""
+        """See `seeing.sources.Source`: what a SpinOff calls, its errands do; one waits at most."""
         if not self._called:
             self._called = True
             self.errands.post(self._report)
@@ -186,17 +186,17 @@ class WatchedTurns(TurnCourse):
         self.meter = begin(progress, self, self.name, say)
 
     def count(self) -> tuple[int, int | None, bool]:
-        """See `observe.progress.Source`."""
+        """See `seeing.sources.Source`."""
         turns = self.turns
         over = turns.over and not turns.closed
         return turns.arrived, turns.arrived if over else None, over
 
     def sight(self) -> Sight:
-        """See `observe.progress.Source`."""
+        """See `seeing.sources.Source`."""
         return self.workers.sight(self.count(), int(self.failed or self.turns.error is not None))
 
     def call_taker(self) -> None:
-        """See `observe.progress.Source`."""
+        """See `seeing.sources.Source`."""
         self.bell.ring()
 
     def stirred(self) -> bool:

@@ -8,7 +8,7 @@ import pytest
 
 from benchmarks import verdicts
 from benchmarks.faulty import PROGRAMS, compute, rest
-from procession.observe.verdict import gaps, rules
+from procession.seeing.verdict import gaps, rules
 
 SOURCE = "".join(Path(str(module.__file__)).read_text(encoding="utf-8") for module in (gaps, rules))
 

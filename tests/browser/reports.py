@@ -6,9 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from procession.observe.page import write_html
-from procession.observe.recording import Recording
-from procession.observe.verdict import Verdict
+from procession.seeing.page import write_html
+from procession.seeing.recording import Recording
+from procession.seeing.verdict import Verdict
 
 PATIENCE = 30.0
 

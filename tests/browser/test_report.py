@@ -10,13 +10,13 @@ from importlib.resources import files
 
 import pytest
 
-from procession.observe import packing
-from procession.observe.recording import CANCELLED, ERROR, OK, OUTCOMES, FailureText, Recording
-from procession.observe.verdict import Finding, Verdict
+from procession.seeing import packing
+from procession.seeing.recording import CANCELLED, ERROR, OK, OUTCOMES, FailureText, Recording
+from procession.seeing.verdict import Finding, Verdict
 from tests.browser.reports import ReportPage
-from tests.observe.made import NONE, Faults, made, repeated
-from tests.observe.test_page import HOSTILE, hostile, hostile_verdict
-from tests.observe.unpacked import element, unpacked
+from tests.seeing.made import NONE, Faults, made, repeated
+from tests.seeing.test_page import HOSTILE, hostile, hostile_verdict
+from tests.seeing.unpacked import element, unpacked
 
 pytestmark = pytest.mark.e2e
 
@@ -230,7 +230,7 @@ def test_the_browser_unpacks_what_was_packed(page: ReportPage, monkeypatch: pyte
         page.open(recording)
         text = page.path.read_text("utf-8")
         told = page.browser.execute_async_script(
-            (files("procession.observe") / "report" / "columns.js").read_text("utf-8")
+            (files("procession.seeing") / "report" / "columns.js").read_text("utf-8")
             + """
             const [about, data, done] = arguments;
             unpack(JSON.parse(about), data).then(({ columns, series }) => {

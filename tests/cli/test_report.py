@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from procession.cli import main
-from procession.observe import chrome
-from tests.observe.made import made
-from tests.observe.test_page import check_same
+from procession.seeing import chrome
+from tests.seeing.made import made
+from tests.seeing.test_page import check_same
 
 
 @pytest.fixture

@@ -89,14 +89,14 @@ class SideRoom:
 
 SIDE_ROOMS: Mapping[str, SideRoom] = {
     # A fold over the core's events, and nothing else.
-    "observe": SideRoom(
+    "seeing": SideRoom(
         imports=("core", *GROUND),
         imported_by=("cli", "adapters", *FACE, "testing"),
     ),
     # The public test kit looks at everything; it is for tests, so nothing looks at it.
     "testing": SideRoom(
         imports=(
-            *(*FACE, "observe"),
+            *(*FACE, "seeing"),
             *("driver", "backends", "journal", "worker", "transport", "core", *GROUND),
         ),
         imported_by=(),
@@ -107,7 +107,7 @@ SIDE_ROOMS: Mapping[str, SideRoom] = {
 WALLS: tuple[tuple[str, tuple[str, ...], str], ...] = (
     ("transport", ("core",), "transport moves bytes and knows no task"),
     ("worker", ("pool", "driver"), "worker/ is all that runs inside a child, and a child has no pool"),
-    ("observe", ("driver", "backends"), "observe reads events only"),
+    ("seeing", ("driver", "backends"), "seeing reads events only"),
 )
 
 # Where the standard library is fenced: the only modules of it that may be imported there, and why.
@@ -125,7 +125,7 @@ STDLIB_FENCE: Mapping[str, tuple[tuple[str, ...], str]] = {
 # package that may be used once a file for it exists.
 DEPENDENCIES: Mapping[str, tuple[str, ...]] = {
     "cloudpickle": ("transport",),
-    "rich": ("observe.terminal", "cli"),
+    "rich": ("seeing.terminal", "cli"),
     "ray": ("backends.ray",),
     "dask": ("backends.dask", "adapters.dask"),
     "distributed": ("backends.dask", "adapters.dask"),
@@ -394,8 +394,8 @@ GOOD_HOUSE: Mapping[str, str] = {
     ),
     "core/task.py": "from procession.core import events\nfrom ..errors import WorkerDied",
     "errors.py": "from concurrent.futures.process import BrokenProcessPool",
-    "observe/__init__.py": "",
-    "observe/terminal.py": "from ..core.events import deque\ndef bar():\n    from rich.live import Live",
+    "seeing/__init__.py": "",
+    "seeing/terminal.py": "from ..core.events import deque\ndef bar():\n    from rich.live import Live",
     "testing/__init__.py": "from procession.pool import loop",
     "cli/__init__.py": "def main():\n    from procession import pool, Pool",
 }
@@ -435,9 +435,9 @@ def test_a_good_house_passes(tmp_path: Path) -> None:
         # rooms and walls
         ("transport/pipe.py", "from procession.core.task import Task", "pipe.py:1: ", "knows no task"),
         ("worker/main.py", "from procession.driver import loop", "worker/main.py:1: ", "a child has no pool"),
-        ("observe/report.py", "from procession.driver import loop", "report.py:1: ", "observe reads events only"),
-        ("observe/report.py", "from procession.transport import codec", "report.py:1: ", "observe may import only"),
-        ("driver/loop.py", "from procession.observe import progress", "loop.py:1: ", "observe is open only to"),
+        ("seeing/report.py", "from procession.driver import loop", "report.py:1: ", "seeing reads events only"),
+        ("seeing/report.py", "from procession.transport import codec", "report.py:1: ", "seeing may import only"),
+        ("driver/loop.py", "from procession.seeing import progress", "loop.py:1: ", "seeing is open only to"),
         ("pool.py", "from procession import testing", "pool.py:1: ", "nobody imports testing"),
         ("adapters/joblib.py", "from ..cli import main", "joblib.py:1: ", "nobody imports cli"),
         ("brandnew.py", "", "brandnew.py:1: ", "has no place in the layers"),

@@ -33,7 +33,7 @@ ZYGOTE = {
 # What a program with a Pool(2) and one submit has no use for.
 NEVER = {
     *("asyncio", "cloudpickle", "concurrent.futures.process", "concurrent.futures.thread", "copy", "ctypes"),
-    *("dataclasses", "hashlib", "inspect", "json", "math", "multiprocessing", "numpy", "procession.observe"),
+    *("dataclasses", "hashlib", "inspect", "json", "math", "multiprocessing", "numpy", "procession.seeing"),
     *("procession.backends.stalls", "procession.driver.threads", "procession.pool_room"),
     *("procession.surroundings", "procession.worker.surroundings"),
     *("procession.spinoff", "procession.streams", "psutil", "queue", "random", "rich", "selectors", "shutil"),

@@ -6,7 +6,7 @@ import warnings
 from typing import TYPE_CHECKING
 
 from procession import trace
-from tests.observe.test_tracing import keeps_the_laws
+from tests.seeing.test_tracing import keeps_the_laws
 
 if TYPE_CHECKING:
     from tests.soak.load import Load

@@ -16,7 +16,7 @@ from pathlib import Path
 import pexpect
 import pyte
 
-from tests.observe.picture import CELL, COLUMNS, LINE, svg
+from tests.seeing.picture import CELL, COLUMNS, LINE, svg
 
 ROWS = 32
 SECONDS = 6.0

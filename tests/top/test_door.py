@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from procession.observe.attending import places, wire
-from procession.observe.attending.door import MOST, Door
+from procession.seeing.attending import places, wire
+from procession.seeing.attending.door import MOST, Door
 
 PATIENCE = 30.0
 

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import pytest
 
 from procession.happenings import CANCELLED, DIED, ERROR, RUNNING, Began, Missed, Ran, Rows
-from procession.observe.attending.lately import ERRORS, TEXT, TIMES, WINDOW, Lately
+from procession.seeing.attending.lately import ERRORS, TEXT, TIMES, WINDOW, Lately
 
 SECOND = 1_000_000_000
 

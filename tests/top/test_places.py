@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from procession.observe.attending import places
+from procession.seeing.attending import places
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ import pytest
 from procession import cli
 from procession.cli import top
 from procession.cli.top_asking import Gone, Program, Refused, find, found
-from procession.observe.attending import places
+from procession.seeing.attending import places
 
 PATIENCE = 30.0
 changes = pytest.mark.leaks("workers of the program that all tests look at are replaced")
@@ -384,7 +384,7 @@ if how == "again":
     while not there.exists():
         time.sleep(0.01)
 if how == "never":
-    print(tapping.greet, "procession.observe" in sys.modules)
+    print(tapping.greet, "procession.seeing" in sys.modules)
 print(there)
 """
 

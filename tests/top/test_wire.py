@@ -5,7 +5,7 @@ import random
 
 import pytest
 
-from procession.observe.attending import wire
+from procession.seeing.attending import wire
 
 RIGHT = [
     {"do": "look"},

@@ -5,8 +5,8 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from procession.observe import chrome
-from procession.observe.page import write_html
+from procession.seeing import chrome
+from procession.seeing.page import write_html
 
 
 def report(recording: str, output: str | None, *, show: bool) -> int:

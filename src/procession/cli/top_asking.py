@@ -7,7 +7,7 @@ from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
-from procession.observe.attending import places, wire
+from procession.seeing.attending import places, wire
 
 PATIENCE = 15.0
 """Seconds that a reply may take; a dump of a pool that hangs takes some."""

@@ -1,0 +1,128 @@
+"""Several listen to one tap: each hears what there is and what happens, and the last one closes it."""
+
+import os
+import threading
+from typing import Any
+
+import pytest
+
+from procession import Pool, SpinOff, happenings, tapping, trace
+from procession.seeing.hub import Listener, hub
+from tests.contract.work import square
+
+
+class Ear(Listener):
+    """Keeps what it hears."""
+
+    every = 0.01
+
+    def __init__(self, breaks: bool = False) -> None:
+        super().__init__()
+        self.heard: list[Any] = []
+        self.breaks = breaks
+        self.broken = threading.Event()
+        self.why: BaseException | None = None
+
+    def take(self, happening: tuple[Any, ...]) -> None:
+        if self.breaks:
+            raise ZeroDivisionError("a fault that was put here")
+        self.heard.append(happening)
+
+    def broke(self, error: BaseException) -> None:
+        self.why = error
+        self.broken.set()
+
+    def of(self, kind: type) -> list[Any]:
+        return [each for each in self.heard if isinstance(each, kind)]
+
+    def runs(self) -> int:
+        """That have ended."""
+        ended = [row for each in self.of(happenings.Rows) for row in each.rows if row[7] != happenings.RUNNING]
+        return len(ended)
+
+
+def test_who_comes_later_is_told_what_there_is() -> None:
+    first, second = Ear(), Ear()
+    with Pool(2, backend="threads") as pool:
+        first.begin()
+        assert list(pool.map(square, range(10))) == [x * x for x in range(10)]
+        with SpinOff(square, backend="threads") as spin:
+            spin.put(1)
+            second.begin()
+            assert list(pool.map(square, range(5))) == [x * x for x in range(5)]
+            first.end()
+            assert tapping.tap is hub
+            assert pool.submit(square, 3).result() == 9
+            second.end()
+    assert tapping.tap is None
+    assert len(second.of(happenings.Opened)) >= 2
+    assert {each.engine for each in second.of(happenings.Began)} == {
+        each.engine for each in second.of(happenings.Opened)
+    }
+    assert second.of(happenings.Streamed)[0].kind in ("map", "SpinOff")
+    assert first.runs() >= 15
+    assert 6 <= second.runs() <= 7
+
+
+def test_a_trace_and_others_hear_the_same() -> None:
+    ear = Ear()
+    ear.begin()
+    with trace(None) as traced, Pool(1, backend="threads") as pool:
+        assert list(pool.map(square, range(20))) == [x * x for x in range(20)]
+    ear.end()
+    assert len(traced.recording) == ear.runs() == 20
+
+
+def test_one_that_raises_hears_no_more_and_the_others_do() -> None:
+    bad, good = Ear(breaks=True), Ear()
+    bad.begin()
+    good.begin()
+    with Pool(1, backend="threads") as pool:
+        assert pool.submit(square, 2).result() == 4
+        assert bad.broken.wait(30)
+        assert pool.submit(square, 3).result() == 9
+    good.end()
+    bad.end()
+    assert isinstance(bad.why, ZeroDivisionError)
+    assert good.runs() == 2
+    assert tapping.tap is None
+
+
+def test_leaving_twice_is_leaving_once() -> None:
+    ear, other = Ear(), Ear()
+    ear.begin()
+    other.begin()
+    ear.end()
+    ear.end()
+    assert tapping.tap is hub
+    other.end()
+    assert tapping.tap is None
+
+
+def test_a_forked_child_has_no_listeners() -> None:
+    ear = Ear()
+    ear.begin()
+    try:
+        pid = os.fork()
+        if not pid:
+            with Pool(1, backend="inline") as pool:
+                right = pool.submit(square, 2).result() == 4 and tapping.tap is None and not hub._hearers
+            os._exit(0 if right else 1)
+        assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+    finally:
+        ear.end()
+
+
+def test_what_does_not_fit_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    from procession.seeing import hub as module
+
+    monkeypatch.setattr(module, "MOST", 2)
+    ear = Ear()
+    ear.every = 60.0
+    ear.begin()
+    for _ in range(5):
+        hub.push(happenings.Rows(0, 0, [("f", 0, -1, 1, 0, 0, 0, 0, None)] * 3))
+    hub.push(happenings.Opened(7, "threads", 1, 5))  # what later runs refer to is never dropped
+    ear.end()
+    assert len(ear.heard) == 3
+    assert ear.dropped == 9
