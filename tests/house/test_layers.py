@@ -126,6 +126,8 @@ STDLIB_FENCE: Mapping[str, tuple[tuple[str, ...], str]] = {
 DEPENDENCIES: Mapping[str, tuple[str, ...]] = {
     "cloudpickle": ("transport",),
     "rich": ("seeing.terminal", "cli"),
+    "starlette": ("cli.web",),
+    "uvicorn": ("cli.web",),
     "ray": ("backends.ray",),
     "dask": ("backends.dask", "adapters.dask"),
     "distributed": ("backends.dask", "adapters.dask"),

@@ -25,8 +25,14 @@ def main(argv: Sequence[str] | None = None) -> int:
 
             return report(words.recording, words.output, show=words.open)
         if words.command == "top":
-            from procession.cli.top import top
+            from procession.cli.top import top, web
 
+            if words.web:
+                if words.once or words.json or words.interval is not None:
+                    parser().error("--web goes with PID and --port only")
+                return web(words.pid, words.port or 0)
+            if words.port is not None:
+                parser().error("--port is the port of --web")
             return top(words.pid, once=words.once, as_json=words.json, interval=words.interval)
         from procession.cli.demo import demo
 
@@ -74,8 +80,9 @@ def _add_top(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
         help="look at a program that runs: pools, workers, tasks, errors",
         description="Shows what a running program of yours does with procession; dumps stacks, resizes pools, "
         "drains or kills workers when you press a key (? shows which). The screen needs the extra procession[top]; "
-        "--once and --json do not, and are what is done where there is no terminal. Ends with status 1 when the "
-        "program has ended, or refuses.",
+        "--once and --json do not, and are what is done where there is no terminal. With --web all of it is shown in a "
+        "browser; that needs the extra procession[dashboard]. Ends with status 1 when the program has ended, or "
+        "refuses.",
     )
     look.add_argument(
         "pid", nargs="?", type=_pid, metavar="PID", help="the program; if not said, the only one, or a choice"
@@ -87,6 +94,16 @@ def _add_top(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
     look.add_argument(
         "--interval", type=_seconds, metavar="S", help="seconds between two looks (1); with --json: go on, a line each"
     )
+    look.add_argument(
+        "--web", action="store_true", help="print an address at which a browser shows it, and serve until the end"
+    )
+    look.add_argument("--port", type=_port, metavar="N", help="with --web: the port at 127.0.0.1 (any that is free)")
+
+
+def _port(text: str) -> int:
+    if not text.isdecimal() or int(text) > 65535:
+        raise argparse.ArgumentTypeError(f"a port has a number from 0 (any that is free) to 65535; got {text!r}")
+    return int(text)
 
 
 def _pid(text: str) -> int:

@@ -40,6 +40,30 @@ def top(pid: int | None, *, once: bool, as_json: bool, interval: float | None) -
         return 1
 
 
+def web(pid: int | None, port: int) -> int:
+    """The same in a browser; returns the exit status."""
+    try:
+        if pid is None:
+            programs = found()
+            if not programs:
+                raise Gone(NOBODY)
+            if len(programs) > 1 and not on_a_screen():
+                raise Gone(
+                    f"which one? {', '.join(str(number) for number, _ in programs)}: say procession top --web PID"
+                )
+            pid = programs[0][0] if len(programs) == 1 else choose()
+            if pid is None:
+                return 0
+        from procession.cli.web.command import served
+
+        with closing(find(pid)) as program:
+            program.ask("count")
+        return served(pid, port)
+    except (Gone, Refused) as gone:
+        print(f"procession top: {gone}", file=sys.stderr)
+        return 1
+
+
 def on_a_screen() -> bool:
     """Whether there is a terminal that can be drawn on."""
     return sys.stdin.isatty() and sys.stdout.isatty() and os.environ.get("TERM", "dumb") != "dumb"
@@ -107,4 +131,4 @@ def watched(pid: int, interval: float) -> int:
     return 0
 
 
-__all__ = ["top"]
+__all__ = ["top", "web"]

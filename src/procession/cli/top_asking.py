@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from contextlib import closing, suppress
 from pathlib import Path
+from socket import SHUT_RDWR
 from typing import Any
 
 from procession.seeing.attending import places, wire
@@ -61,13 +62,18 @@ class Program:
             raise Refused(str(said["error"]))
         return said
 
+    def hang_up(self) -> None:
+        """By any thread: who waits for a reply waits no more, Gone is raised there."""
+        with suppress(OSError):
+            self._socket.shutdown(SHUT_RDWR)
+
     def close(self) -> None:
         """Look on no more."""
         self._socket.close()
 
 
-def find(pid: int) -> Program:
-    """The program of that number. Raises Gone."""
+def find(pid: int, patience: float = PATIENCE) -> Program:
+    """The program of that number, which has so many seconds for each reply. Raises Gone."""
     try:
         uid = os.stat(f"/proc/{pid}").st_uid
     except OSError:
@@ -75,7 +81,7 @@ def find(pid: int) -> Program:
     for each in places.folders(uid if os.geteuid() == 0 else os.geteuid()):
         path = each / f"{pid}.sock"
         if path.exists():
-            return Program(pid, path)
+            return Program(pid, path, patience)
     raise Gone(
         f"program {pid} cannot be looked at: it does not use procession, has done so for less than a second, "
         "has PROCESSION_TOP=0 in its environment, or belongs to somebody else"
@@ -92,7 +98,7 @@ def found() -> list[tuple[int, str]]:
     for pid, path in programs:
         try:
             with closing(Program(pid, path, BRIEFLY)) as program:
-                answering.append((pid, str(program.ask("look")["program"]["command"])))
+                answering.append((pid, str(program.ask("count")["program"]["command"])))
         except (Gone, Refused):
             continue
     return answering

@@ -2,7 +2,8 @@
 
 Laws
 1. While nobody looks on nothing is measured. Who looks for the first time has the tap opened, by a thread of its own,
-   since drivers that hang may be waited for there; when the last has gone it is closed again.
+   since drivers that hang may be waited for there; when the last has gone it is closed again. Who only counts does not
+   look on: he is told what the engines count anyway.
 2. What cannot be had of one pool is said of that pool, and the others are shown.
 3. Requests are answered on the thread of who asks, and wait for no other one's, but for `Lately`, for a moment.
 """
@@ -107,6 +108,8 @@ class Answers:
         try:
             if what == "look":
                 return self.look()
+            if what == "count":
+                return self.numbers()
             engine = next((each for each in tapping.engines() if each.number == request["pool"]), None)
             if engine is None:
                 return {"error": f"there is no pool {request['pool']}"}
@@ -119,17 +122,7 @@ class Answers:
 
     def look(self) -> dict[str, Any]:
         """All there is to be seen now."""
-        found: dict[int, dict[str, Any]] = {}
-        for engine in tapping.engines():
-            try:
-                seen = dict(engine.show())
-                if seen and seen["backend"] != "processes":
-                    engine.unbind()
-            except Exception as error:
-                seen = {"backend": "?", "width": 0, "trouble": f"it cannot be looked at: {error!r}"}
-            if seen:
-                kind, name = engine.role
-                found[engine.number] = {"number": engine.number, "kind": kind, "name": name, **seen}
+        found = pools(unbind=True)
         self.count()
         now = time.perf_counter_ns()
         with self._lock:
@@ -137,8 +130,15 @@ class Answers:
                 lately.keep(set(found))
                 for number, pool in found.items():
                     pool.update(lately.told(number, now))
-        pools = [found[number] for number in sorted(found)]
-        return {"program": self._program(), "at": now / 1e9, "pools": pools, "streams": streams()}
+        return self._told(found, now)
+
+    def numbers(self) -> dict[str, Any]:
+        """The same without rates, times and errors."""
+        return self._told(pools(), time.perf_counter_ns())
+
+    def _told(self, found: dict[int, dict[str, Any]], now: int) -> dict[str, Any]:
+        shown = [found[number] for number in sorted(found)]
+        return {"program": self._program(), "at": now / 1e9, "pools": shown, "streams": streams()}
 
     def _program(self) -> dict[str, Any]:
         mine = of_program()
@@ -153,6 +153,23 @@ class Answers:
             "threads": threading.active_count(),
             "trouble": self._trouble,
         }
+
+
+def pools(unbind: bool = False) -> dict[int, dict[str, Any]]:
+    """Of each engine of this process that is not over what it shows, by its number. `unbind`: also have threads tell
+    whoever listens of what they have run."""
+    found: dict[int, dict[str, Any]] = {}
+    for engine in tapping.engines():
+        try:
+            seen = dict(engine.show())
+            if unbind and seen and seen["backend"] != "processes":
+                engine.unbind()
+        except Exception as error:
+            seen = {"backend": "?", "width": 0, "trouble": f"it cannot be looked at: {error!r}"}
+        if seen:
+            kind, name = engine.role
+            found[engine.number] = {"number": engine.number, "kind": kind, "name": name, **seen}
+    return found
 
 
 def streams() -> list[dict[str, Any]]:
@@ -177,4 +194,4 @@ def age() -> float | None:
         return None
 
 
-__all__ = ["Answers", "age", "streams"]
+__all__ = ["Answers", "age", "pools", "streams"]

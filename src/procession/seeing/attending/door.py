@@ -5,7 +5,8 @@ Laws
    most MOST are here at once: one more is told so.
 2. A request of one visitor is taken at most every PAUSE seconds.
 3. `end` takes the name away and waits for nobody who is in the middle of something.
-4. A forked child closes what it got of this, and is not looked at under its parent's name.
+4. A visitor looks on from his first "look" until he goes. Who only asks for numbers, or has something done, does not.
+5. A forked child closes what it got of this, and is not looked at under its parent's name.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import os
 import select
 import socket
 import threading
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
@@ -130,18 +131,19 @@ class Door:
             visitor.close()
 
     def _attend(self, visitor: socket.socket) -> None:
-        self.answers.come()
-        try:
-            self._converse(visitor)
-        except OSError:
-            pass  # he has gone, or does not read
-        finally:
-            self._inside.discard(visitor)
-            visitor.close()
-            if os.getpid() == self._pid:
-                self.answers.go()
+        with ExitStack() as stay:
+            try:
+                self._converse(visitor, stay)
+            except OSError:
+                pass  # he has gone, or does not read
+            finally:
+                self._inside.discard(visitor)
+                visitor.close()
+                if os.getpid() != self._pid:
+                    stay.pop_all()
 
-    def _converse(self, visitor: socket.socket) -> None:
+    def _converse(self, visitor: socket.socket, stay: ExitStack) -> None:
+        looks = False
         lines = wire.Lines(wire.MOST_REQUEST)
         while not self._over.is_set():
             visitor.settimeout(SILENCE)
@@ -154,6 +156,10 @@ class Door:
                 _send(visitor, wire.error(str(nonsense)))
                 return
             for request in requests:
+                if request["do"] == "look" and not looks:
+                    looks = True
+                    self.answers.come()
+                    stay.callback(self.answers.go)
                 reply: dict[str, Any] = self.answers.answer(request)
                 if "id" in request:
                     reply["id"] = str(request["id"])[:100]

@@ -23,8 +23,9 @@ REQUESTS: Mapping[str, tuple[str, ...]] = {
     "resize": ("pool", "n"),
     "drain": ("pool", "worker"),
     "kill": ("pool", "worker"),
+    "count": (),
 }
-"""What may be asked for, and the numbers that belong to it."""
+"""What may be asked for, and the numbers that belong to it. "count": a look without what is measured for it."""
 
 
 class Nonsense(Exception):
@@ -41,10 +42,10 @@ def error(text: str) -> bytes:
     return line({"error": text})
 
 
-def request(words: bytes) -> dict[str, Any]:
-    """Raises Nonsense."""
+def request(words: bytes, versioned: bool = True) -> dict[str, Any]:
+    """Raises Nonsense. Not `versioned`: it came another way, on which the version is not said."""
     said = _object(words)
-    if said.get("v") != VERSION:
+    if versioned and said.get("v") != VERSION:
         raise Nonsense(f"this program speaks version {VERSION} of the protocol, not {said.get('v')!r}")
     what = said.get("do")
     if not isinstance(what, str) or what not in REQUESTS:
