@@ -73,6 +73,7 @@ POOL_MEANT: Mapping[str, str] = {
     "pre_dispatch": "max_pending",
     "init": "initializer",
     "worker_init": "initializer",
+    **dict.fromkeys(("dashboard_address", "dashboard_port", "web"), "dashboard, which is True or a port"),
     "prefer": "backend",
     "kind": "backend",
 }
@@ -167,6 +168,14 @@ def auto_cap(max_workers: object, cap: object, cpus: int) -> int | None:
             raise ValueError(f"max_workers_cap must be at least 1; got {cap}")
         return cap
     return max(CAP, 4 * cpus) if max_workers == AUTO else None
+
+
+def check_dashboard(value: object) -> None:
+    """Whether there is to be one, or its port."""
+    if not isinstance(value, int):
+        raise TypeError(f"dashboard must be True, False, or an integer: the port at 127.0.0.1; not {kind(value)}")
+    if not isinstance(value, bool) and not 0 < value < 1 << 16:
+        raise ValueError(f"dashboard must be a port from 1 to 65535, or True for any that is free; got {value}")
 
 
 def check_max_tasks(value: object) -> None:

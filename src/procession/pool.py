@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from typing import Any, Literal, NoReturn, Unpack
 
     from procession.backends.base import Engine
+    from procession.dashboard import Dashboard
     from procession.options import Overflow
     from procession.typed import PoolOwn
 
@@ -133,6 +134,8 @@ class Pool(PoolFace):
     preload: modules that are imported once for all worker processes.
     stall_after: when work is there and for so many seconds nothing has come to an end, a `dump` is logged as a warning
         on "procession"; again after twice as long, and so on, until something moves. One long task is such a case, too.
+    dashboard: True shows this program in a browser as long as the pool lives, at an address that is printed and is
+        `pool.dashboard`; an int says the port at 127.0.0.1. Needs the extra procession[dashboard]. Pools share it.
     pickle: (inline) True copies arguments and results as processes would, and refuses functions that could not be sent.
 
     A worker that dies costs the one task that it was running (`WorkerDied`). Initializer or setup that raises breaks
@@ -162,22 +165,17 @@ class Pool(PoolFace):
         overflow: Overflow = "block",
         preload: Sequence[str] = (),
         stall_after: float | None = None,
+        dashboard: bool | int = False,
         **own: Unpack[PoolOwn],
     ) -> None:
         options.check_backend(backend)
         options.check_max_workers(max_workers, auto=True)
         options.check_worker(initializer, initargs, setup)
-        options.check_max_tasks(max_tasks_per_child)
+        recycling = _recycling(max_tasks_per_child, max_memory_per_child, max_age_per_child)
         options.check_pending(max_pending, overflow)
         options.check_preload(preload)
-        options.check_seconds("max_age_per_child", max_age_per_child)
         options.check_seconds("stall_after", stall_after)
-        options.memory_limits(max_memory_per_child)
-        recycling = {
-            "max_tasks_per_child": max_tasks_per_child,
-            "max_memory_per_child": max_memory_per_child,
-            "max_age_per_child": max_age_per_child,
-        }
+        _check_dashboard(dashboard)
         given: dict[str, Any] = {**own, **recycling, "mp_context": mp_context, "preload": tuple(preload)}
         options.check_own(backend, given)
         self._recycles = [word for word, limit in recycling.items() if limit is not None]
@@ -194,6 +192,7 @@ class Pool(PoolFace):
             self._room = Room(self._engine, max_pending, overflow)
         else:
             self._door = getattr(self._engine, "door", None)
+        self._dashboard = _dashboard(self._engine, dashboard) if dashboard else None
         lifecycle.when_dropped(self, self._engine)
 
     def _pool(self) -> Pool:
@@ -233,6 +232,11 @@ class Pool(PoolFace):
         text: str = self._engine.dump()
         return text
 
+    @property
+    def dashboard(self) -> str | None:
+        """The address of its dashboard, token and all; None when there is none, or it has ended."""
+        return None if self._dashboard is None else self._dashboard.address
+
     def __repr__(self) -> str:
         return f"<Pool of at most {self._cap or self._max_workers} {self._backend} at {id(self):#x}>"
 
@@ -249,6 +253,8 @@ class Pool(PoolFace):
         several threads.
         """
         self._engine.shutdown(wait, cancel_futures)
+        if self._dashboard is not None:
+            self._dashboard.over(self._engine, wait)
         if wait:
             said()
 
@@ -257,11 +263,16 @@ class Pool(PoolFace):
 
         Threads cannot be ended: there, what waits is cancelled, and what runs finishes without being waited for.
         """
-        self._engine.kill(lifecycle.SIGTERM)
+        self._kill(lifecycle.SIGTERM)
 
     def kill_workers(self) -> None:
         """`terminate_workers` with SIGKILL (CPython 3.14)."""
-        self._engine.kill(lifecycle.SIGKILL)
+        self._kill(lifecycle.SIGKILL)
+
+    def _kill(self, signum: int) -> None:
+        self._engine.kill(signum)
+        if self._dashboard is not None:
+            self._dashboard.over(self._engine, True)
 
     def __exit__(
         self, exc_type: type[BaseException] | None, exc_val: BaseException | None, exc_tb: TracebackType | None
@@ -341,6 +352,29 @@ def _cpus() -> int:
     from procession import cpu
 
     return cpu.available()
+
+
+def _recycling(
+    max_tasks: int | None, max_memory: int | tuple[int, int] | None, max_age: float | None
+) -> dict[str, Any]:
+    options.check_max_tasks(max_tasks)
+    options.check_seconds("max_age_per_child", max_age)
+    options.memory_limits(max_memory)
+    return {"max_tasks_per_child": max_tasks, "max_memory_per_child": max_memory, "max_age_per_child": max_age}
+
+
+def _check_dashboard(wanted: object) -> None:
+    options.check_dashboard(wanted)
+    if wanted:
+        from procession import dashboard
+
+        dashboard.check()
+
+
+def _dashboard(engine: Engine, wanted: int) -> Dashboard:
+    from procession import dashboard
+
+    return dashboard.hold(engine, wanted)
 
 
 def _widths(backend: str, max_workers: int | str | None, max_workers_cap: int | None) -> tuple[int, int | None]:

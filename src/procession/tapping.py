@@ -78,6 +78,9 @@ switches: list[Callable[[bool], object]] = []
 greet: Callable[[], object] | None = None
 """Called when the first engine of this process has begun and when the last that had is over, on a thread of theirs."""
 
+farewells: list[Callable[[Any], object]] = []
+"""Called with each engine that had begun and is over, on a thread of its."""
+
 at_work: set[int] = set()
 """Engines that have begun and are not over, by `id`."""
 
@@ -112,6 +115,8 @@ def over(engine: object) -> None:
         at_work.discard(id(engine))
         if greet is not None and not at_work:
             greet()
+        for farewell in tuple(farewells):
+            farewell(engine)
 
 
 def enter(stream: Streaming, kind: str, name: str) -> int:

@@ -51,6 +51,7 @@ FACE = (
         "replaying",
         "capturing",
         "explaining",
+        "dashboard",
     ),
     *("attended", "handover", "waiting", "errands", "watching", "arrays", "typed", "typed_streams"),
 )

@@ -8,7 +8,6 @@ from collections.abc import Callable, Sequence
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
-from procession import tapping
 from procession.backends import forksafe
 from procession.backends.arenas import IDLE
 from procession.backends.channel import Channel
@@ -79,7 +78,6 @@ class Driver(Launching):
 
     def run(self) -> None:
         """Until the pool is closed."""
-        tapping.begun(self)  # while everybody waits for the zygote
         while not self.closed:
             self._wait()
             self._read_inbox()
@@ -270,7 +268,6 @@ class Driver(Launching):
 
     def close(self) -> None:
         """The pool is closed: give back every descriptor, and answer whoever still waits."""
-        tapping.over(self)
         if self.launcher is not None:
             self.launcher.close()
         if self.lane is not None:

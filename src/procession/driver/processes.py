@@ -7,7 +7,7 @@ import logging
 import threading
 from collections.abc import Callable, Sequence
 
-from procession import sharing
+from procession import sharing, tapping
 from procession._native import native
 from procession.backends import forksafe
 from procession.backends.base import Capabilities, WorkerConfig
@@ -211,6 +211,7 @@ class ProcessEngine(Beginning):
 
     def _run(self, driver: Driver, inbox: Inbox) -> None:
         self.watch_stalls()
+        tapping.begun(self)  # while everybody waits for the zygote
         try:
             driver.run()
         except BaseException as error:
@@ -219,6 +220,7 @@ class ProcessEngine(Beginning):
         finally:
             self._close_door()
             self.last_words[0].clear()
+            tapping.over(self)
             driver.close()
             driver.config.clear()
             self._config = WorkerConfig()  # initargs are let go now, not when the collector finds them in a cycle

@@ -15,15 +15,10 @@ Laws
 from __future__ import annotations
 
 import hmac
-import re
-import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import parse_qs
 
-VARIABLE = "PROCESSION_DASHBOARD_TOKEN"
-SHORTEST = 16
-_FIT = re.compile(rf"[A-Za-z0-9_.~-]{{{SHORTEST},200}}")
 WHERE = (
     "the address with the token is printed by the program that was started with Pool(dashboard=True), or by procession "
     "top --web"
@@ -41,19 +36,6 @@ HEADERS: Mapping[str, str] = {
     "cache-control": "no-store",
 }
 """Of every answer."""
-
-
-def new_token(environ: Mapping[str, str]) -> str:
-    """What the environment says, or one that nobody has had. Raises ValueError when that is no good token."""
-    said = environ.get(VARIABLE)
-    if said is None:
-        return secrets.token_urlsafe(24)
-    if not _FIT.fullmatch(said):
-        raise ValueError(
-            f"{VARIABLE} must be {SHORTEST} to 200 characters, letters, digits and any of '-._~'; "
-            f"the one in the environment, of {len(said)}, is not"
-        )
-    return said
 
 
 @dataclass(frozen=True)
@@ -127,4 +109,4 @@ class Access:
         return hmac.compare_digest(said.encode("utf-8", "surrogatepass"), self._token)
 
 
-__all__ = ["HEADERS", "SHORTEST", "VARIABLE", "Access", "Enter", "Refused", "new_token"]
+__all__ = ["HEADERS", "Access", "Enter", "Refused"]

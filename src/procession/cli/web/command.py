@@ -6,7 +6,7 @@ import os
 import sys
 
 from procession.cli.top_asking import Gone
-from procession.cli.web import access
+from procession.seeing.attending import address
 
 
 def served(pid: int, port: int) -> int:
@@ -19,14 +19,14 @@ def served(pid: int, port: int) -> int:
     from procession.cli.web import serving
 
     try:
-        token = access.new_token(os.environ)
-        listener = serving.listen(port)
+        token = address.new_token(os.environ)
+        listener = address.listen(port)
     except ValueError as error:
         raise Gone(str(error)) from None
     except OSError as error:
         raise Gone(f"port {port} of 127.0.0.1: {error.strerror or error}") from None
     with listener:
-        print(serving.address(listener.getsockname()[1], token), flush=True)
+        print(address.address(listener.getsockname()[1], token), flush=True)
         if serving.serve(pid, listener, token):
             print(f"procession top: program {pid} has ended", file=sys.stderr)
             return 1

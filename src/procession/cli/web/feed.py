@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Protocol
 
@@ -128,10 +128,12 @@ class Feed:
         """Something was done: look now."""
         self._hurry.set()
 
-    def end(self, text: str) -> None:
-        """It is over, and why. May be called again."""
+    def end(self, text: str, last: Sequence[Mapping[str, Any]] = ()) -> None:
+        """It is over, and why. May be called again. `last`: of pools what has changed since the latest look."""
         if not self.is_over:
             self.is_over = True
+            if self._look is not None and last:
+                self._say(LOOK, with_last(json.loads(self._look.data), last))
             self._say(OVER, {"text": text})
             self._ended.set()
             self._hurry.set()
@@ -187,4 +189,14 @@ class Feed:
         self.changed = asyncio.Event()
 
 
-__all__ = ["INTERVAL", "LOOK", "OVER", "TROUBLE", "Feed", "Lookable", "Said", "Watcher"]
+def with_last(look: dict[str, Any], last: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """As it looks when these pools have ended: with their last numbers, and without work or workers."""
+    ended = {pool["number"]: pool for pool in last}
+    nothing = dict.fromkeys(("workers", "idle", "busy", "starting", "queued", "running"), 0)
+    for pool in look["pools"]:
+        if pool["number"] in ended:
+            pool.update(nothing, rows=[], rate=None, **ended[pool["number"]])
+    return look
+
+
+__all__ = ["INTERVAL", "LOOK", "OVER", "TROUBLE", "Feed", "Lookable", "Said", "Watcher", "with_last"]

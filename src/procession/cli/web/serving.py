@@ -11,6 +11,7 @@ Laws
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import socket
 from collections.abc import Callable
@@ -27,25 +28,6 @@ FINISH = 2
 """Seconds that answers under way have when the server ends."""
 POLL = 1.0
 """Seconds between two looks whether the program is there, where the kernel does not tell."""
-BACKLOG = 128
-
-
-def listen(port: int) -> socket.socket:
-    """At 127.0.0.1; 0: any port that is free. Raises OSError."""
-    made = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-    try:
-        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        made.bind(("127.0.0.1", port))
-        made.listen(BACKLOG)
-    except BaseException:
-        made.close()
-        raise
-    return made
-
-
-def address(port: int, token: str) -> str:
-    """What is to be opened in a browser."""
-    return f"http://127.0.0.1:{port}/?token={token}"
 
 
 def serve(
@@ -79,7 +61,7 @@ class _Serving:
             await asyncio.wait((serving, watching, asking), return_when=asyncio.FIRST_COMPLETED)
             if watching.done() and not serving.done():
                 ended = True
-                self._feed.end(watching.result())
+                self._feed.end(*watching.result())
                 with suppress(TimeoutError):
                     async with asyncio.timeout(LINGER):
                         await self._feed.left()
@@ -96,19 +78,27 @@ class _Serving:
 STOPPED = "the dashboard has been stopped"
 
 
-async def watch(pid: int, orders: int | None = None) -> str:
+Last = list[dict[str, Any]]
+"""Of pools, by their number: what of the latest look is to be replaced, since they have ended."""
+
+
+async def watch(pid: int, orders: int | None = None) -> tuple[str, Last]:
     """Until the program has ended, or says by `orders` that it does not need this any more; what is to be said then."""
     loop = asyncio.get_running_loop()
-    heard: asyncio.Future[str] = loop.create_future()
+    heard: asyncio.Future[tuple[str, Last]] = loop.create_future()
     gone = f"program {pid} has ended"
+    words = bytearray()
 
-    def say(text: str) -> None:
+    def say(text: str, last: Last) -> None:
         if not heard.done():
-            heard.set_result(text)
+            heard.set_result((text, last))
 
     def read() -> None:
         assert orders is not None
-        say(DISMISSED if os.read(orders, 1024).startswith(OVER) else gone)
+        came = os.read(orders, 1 << 16)
+        words.extend(came)
+        if not came:
+            say(*((DISMISSED, json.loads(words[len(OVER) :])) if words.startswith(OVER) else (gone, [])))
 
     with ExitStack() as stack:
         if orders is not None:
@@ -117,18 +107,19 @@ async def watch(pid: int, orders: int | None = None) -> str:
         try:
             pidfd = os.pidfd_open(pid)
         except ProcessLookupError:
-            return gone
+            return gone, []
         except (AttributeError, OSError):  # not this system's, or no descriptor is left
-            _look_after(pid, heard.done, lambda: say(gone))
+            _look_after(pid, heard.done, lambda: say(gone, []))
         else:
             stack.callback(os.close, pidfd)
-            loop.add_reader(pidfd, say, gone)
+            loop.add_reader(pidfd, say, gone, [])
             stack.callback(loop.remove_reader, pidfd)
         return await heard
 
 
-OVER = b"over"
-"""What the program says when its last pool with a dashboard has ended; it closes the pipe then, or when it dies."""
+OVER = b"over "
+"""What the program says when its last pool with a dashboard has ended, and behind it, in JSON, `Last`. It closes the
+pipe then; so does its death."""
 DISMISSED = "the last pool with a dashboard has ended"
 
 
@@ -166,4 +157,4 @@ def _server(app: Any, stop: Callable[[], object], ready: Callable[[], object]) -
     return Server(config)
 
 
-__all__ = ["DISMISSED", "OVER", "address", "listen", "serve", "watch"]
+__all__ = ["DISMISSED", "OVER", "serve", "watch"]
