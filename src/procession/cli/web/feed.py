@@ -83,13 +83,14 @@ class Watcher:
 class Feed:
     """Of one program."""
 
-    def __init__(self, source: Lookable, interval: float = INTERVAL) -> None:
+    def __init__(self, source: Lookable, interval: float = INTERVAL, soon: float = SOON) -> None:
         self.changed = asyncio.Event()
         """Set, and replaced, with each change."""
         self.watchers = 0
         self.is_over = False
         self._source = source
         self._interval = interval
+        self._soon = soon
         self._number = 0
         self._look: Said | None = None
         self._note: Said | None = None
@@ -166,10 +167,10 @@ class Feed:
         except Exception as error:
             trouble = str(error) if isinstance(error, (Gone, Refused)) else f"it cannot be looked at: {error!r}"
             try:  # if it has ended, that is what there is to be said
-                await asyncio.wait_for(self._ended.wait(), SOON)
+                await asyncio.wait_for(self._ended.wait(), self._soon)
             except TimeoutError:
                 self._complain(trouble)
-            return SOON
+            return self._soon
         if not self.is_over and self.watchers:
             self._say(LOOK, now)
         return self._interval
