@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from tests.browser.dashboards import DashboardPage, Server, served
 from tests.browser.reports import ReportPage
 from tests.leaks import VARIABLE
 
@@ -58,7 +59,29 @@ def page(browser: Any, tmp_path: Path) -> Iterator[ReportPage]:
     """A page that is still to be opened. When the test is over, its console must have had no errors."""
     page = ReportPage(browser, tmp_path)
     yield page
-    errors = [entry for entry in page.console() if entry["level"] == "SEVERE"]
+    put_back(browser)
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    """Says to a dashboard what a test wants said."""
+    with served() as server:
+        yield server
+
+
+@pytest.fixture
+def dashboard(browser: Any) -> Iterator[DashboardPage]:
+    """The same for a dashboard; a test that needs a server names it before."""
+    page = DashboardPage(browser)
+    yield page
+    browser.delete_all_cookies()
+    put_back(browser, page.expected)
+
+
+def put_back(browser: Any, expected: str = "") -> None:
+    """An empty window as it was, and no errors in the console but those in which the text `expected` is."""
+    said = [entry for entry in browser.get_log("browser") if entry["level"] == "SEVERE"]
+    errors = [entry for entry in said if not expected or expected not in entry["message"]]
     browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
     browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "", "features": []})
     browser.get("about:blank")

@@ -6,10 +6,10 @@ import { titleOf } from "./model.js";
 
 /** `section(number)` is the section of a pool, undefined when it is gone; `live()`: whether the program answers. */
 export function actions({ section, live }) {
-  async function ask(what, words, done, what_for) {
+  async function ask(what, words, done, refused) {
     const reply = await request({ do: what, ...words });
     if (reply.error === undefined) tell(done);
-    else tell(`${what_for}: ${reply.error}.`, true);
+    else tell(`${refused}: ${reply.error}.`, true);
   }
 
   async function stacks(pool) {
@@ -29,7 +29,8 @@ export function actions({ section, live }) {
     },
     drain(pool, worker) {
       const who = `worker ${worker} of ${titleOf(pool)}`;
-      ask("drain", { pool: pool.number, worker }, `Draining ${who}: another one takes its place.`, `Not draining ${who}`);
+      const done = `Draining ${who}: another one takes its place.`;
+      ask("drain", { pool: pool.number, worker }, done, `Not draining ${who}`);
     },
     kill(pool, worker) {
       const who = `worker ${worker} of ${titleOf(pool)}`;

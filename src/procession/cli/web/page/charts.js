@@ -19,12 +19,12 @@ const KINDS = [
     known: 1,
   },
   {
-    title: "Tasks that wait",
+    title: "Waiting",
     lines: [{ of: (sample) => sample.queued, colour: "--c1", words: count, name: "", area: true }],
     known: 1,
   },
   {
-    title: "Workers that run",
+    title: "Workers at work",
     lines: [
       { of: (sample) => sample.busy, colour: "--c2", words: count, name: "", area: true },
       { of: (sample) => sample.width, colour: "--muted", words: count, name: "of", dashed: true },
@@ -32,7 +32,7 @@ const KINDS = [
     known: 1,
   },
   {
-    title: "Memory of workers",
+    title: "Memory",
     lines: [{ of: (sample) => sample.memory, colour: "--c3", words: bytes, name: "", area: true }],
     known: 1e6,
   },
@@ -49,7 +49,8 @@ class Chart {
     Object.assign(this, { title, lines, known });
     this.readout = make("span", { class: "readout" });
     this.canvas = make("canvas", { height: HEIGHT, role: "img" });
-    this.element = make("figure", {}, make("figcaption", {}, make("strong", {}, title), " ", this.readout), this.canvas);
+    const caption = make("figcaption", {}, make("strong", {}, title), " ", this.readout);
+    this.element = make("figure", {}, caption, this.canvas);
   }
 
   value(sample) {
@@ -121,7 +122,7 @@ class Chart {
     pen.font = "11px system-ui, sans-serif";
     pen.textBaseline = "alphabetic";
     pen.textAlign = "left";
-    pen.fillText(this.lines[0].words(this.peak), 3, 12);
+    pen.fillText(this.lines[0].words(this.peak).replace(/\.0+(?= |$)/, ""), 3, 12);
     const span = until - from;
     pen.fillText(span < 120 ? `${Math.round(span)} s ago` : `${Math.round(span / 60)} min ago`, 0, HEIGHT - 3);
     pen.textAlign = "right";
@@ -189,7 +190,7 @@ export class Charts {
     const at = this.at === null ? null : (samples.find((sample) => sample.at >= this.at) ?? null);
     if (at === null) this.at = null;
     const drawn = { samples, from: until - span, until, span, ratio: devicePixelRatio, colours, at };
-    for (const chart of this.charts) chart.element.hidden = !samples.some((sample) => chart.lines[0].of(sample) !== null);
+    for (const { element, lines } of this.charts) element.hidden = samples.every((each) => lines[0].of(each) === null);
     for (const chart of this.charts) {
       const width = chart.element.clientWidth;
       if (width) chart.show({ ...drawn, width });

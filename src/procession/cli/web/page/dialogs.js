@@ -70,7 +70,8 @@ export function askToKill(title, wid, row, then) {
     const process = now?.pid ? ` (pid ${now.pid})` : "";
     write(byId("kill-title"), `Kill worker ${wid}${process} of ${title}?`);
     const more = now?.hand > 1 ? `, and has ${now.hand - 1} more in hand` : "";
-    write(byId("kill-task"), now ? (said(now.task) ? `It runs ${said(now.task)}${more}.` : `It is ${said(now.state)}.`) : "It has ended.");
+    const does = said(now?.task) ? `It runs ${said(now.task)}${more}.` : `It is ${said(now?.state)}.`;
+    write(byId("kill-task"), now ? does : "It has ended.");
     byId("kill-yes").disabled = !now;
   };
   renew();

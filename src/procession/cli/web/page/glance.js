@@ -31,6 +31,10 @@ export function glance(pool, history, streams, at) {
     const kind = quiet > QUIET ? "warn" : "idle";
     return { kind, word: "Waits", text: `no worker runs anything, though ${waits}` };
   }
+  if (history.grown && quiet < QUIET && pool.rate > 0) {
+    const text = `${rate(pool.rate)} tasks a second; none just now${waits ? `; ${waits}` : ""}`;
+    return { kind: "good", word: "Works", text };
+  }
   const since = quiet >= QUIET ? ` for ${lasting(quiet)}` : "";
   return { kind: "idle", word: "Idle", text: `nothing to do${since}${waits ? `; ${waits}` : ""}` };
 }
@@ -55,7 +59,8 @@ function longest(pool, history) {
   if (!rows.length) return "";
   const row = rows.reduce((one, other) => (other.for > one.for ? other : one));
   const share = history.shares.get(row.wid);
-  const cpu = share === undefined ? "" : share < WAITS ? ", without taking CPU time: it waits" : `, at ${percent(share)} CPU`;
+  const taken = share < WAITS ? ", without taking CPU time: it waits" : `, at ${percent(share)} CPU`;
+  const cpu = share === undefined ? "" : taken;
   return `, worker ${row.wid} for ${duration(row.for)} (${firstLine(row.task, 80) || "?"}${cpu})`;
 }
 
@@ -65,7 +70,8 @@ function waiting(pool, streams) {
   for (const stream of streams) {
     if (typeof stream.head === "number") {
       const since = stream.head_for > 0.5 ? ` for ${duration(stream.head_for)}` : "";
-      parts.push(`${plural(stream.ready ?? 0, "finished item")} wait${since} for item ${stream.head}, which is in front`);
+      const wait = `${plural(stream.ready ?? 0, "finished item")} ${stream.ready === 1 ? "waits" : "wait"}`;
+      parts.push(`${wait}${since} for item ${stream.head}, which is in front`);
     } else if (stream.ready > 0 && !(pool.queued > 0) && !(pool.busy > 0)) {
       parts.push(`${plural(stream.ready, "finished item")} ${stream.ready === 1 ? "has" : "have"} not been taken`);
     }

@@ -1,5 +1,5 @@
-// The keys of `procession top`, beside what the Tab key reaches: j and k go from pool to worker to error, and letters do
-// something to that one. They can be switched off, for whoever speaks to the browser instead of typing.
+// The keys of `procession top`, beside what the Tab key reaches: j and k go from pool to worker to error, and letters
+// do something to that one. They can be switched off, for whoever speaks to the browser instead of typing.
 
 import { showHelp, tell } from "./dialogs.js";
 import { byId } from "./words.js";

@@ -14,7 +14,7 @@ import { Model, titleOf } from "./model.js";
 import { PoolSection } from "./pools.js";
 import { arrange } from "./table.js";
 import { goneTable, streamsTable, withKeys } from "./tables.js";
-import { byId, bytes, count, duration, firstLine, lasting, make, mark, percent, plural, rate, said, write } from "./words.js";
+import { byId, bytes, count, duration, firstLine, lasting, make, mark, rate, said, write } from "./words.js";
 
 /** Seconds without a word after which that is said. */
 const LATE = 5;
@@ -100,8 +100,10 @@ function showProgram(look) {
   write(byId("command"), said(program.command) || "?");
   const rows = look.pools.flatMap((pool) => pool.rows ?? []);
   const memory = rows.reduce((sum, row) => sum + (row.memory || 0), 0);
-  const shares = look.pools.filter((pool) => pool.backend === "processes").map((pool) => [...model.history(pool).shares.values()]);
-  const cpu = model.share === null ? null : shares.flat().reduce((sum, share) => sum + share, model.share);
+  // What threads take is the program's own.
+  const outside = look.pools.filter((pool) => pool.backend === "processes");
+  const shares = outside.flatMap((pool) => [...model.history(pool).shares.values()]);
+  const cpu = model.share === null ? null : shares.reduce((sum, share) => sum + share, model.share);
   const facts = [
     ["pid", said(program.pid)],
     ["up", duration(program.age)],
@@ -117,7 +119,7 @@ function showProgram(look) {
     list.replaceChildren(...facts.map(([name]) => make("div", {}, make("dt", {}, name), make("dd", {}))));
   }
   facts.forEach(([, text], at) => write(list.children[at].lastElementChild, text));
-  write(byId("program-trouble"), said(program.trouble));
+  write(byId("program-trouble"), firstLine(program.trouble));
   byId("program-trouble").hidden = !said(program.trouble);
 }
 

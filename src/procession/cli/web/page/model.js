@@ -1,4 +1,4 @@
-// What has been seen so far: the latest look at the program, and of each pool how its numbers went. Nothing is drawn here.
+// What has been seen so far: the latest look at the program, and how the numbers of each pool went. It draws nothing.
 //
 // Laws
 // 1. Time is the program's (`at` of a look, in seconds). The browser's clock says only how old a look is.
@@ -17,7 +17,7 @@ const sum = (values) => values.reduce((total, value) => total + value, 0);
 
 /** How one pool's numbers went. A sample: at, rate, queued, busy, workers, width, memory, cpu; null: not known. */
 class History {
-  constructor(pool, at) {
+  constructor(at) {
     this.samples = [];
     this.shares = new Map(); // of one CPU, by worker, between the last two looks
     this.ended = null; // items that have come to an end, then
@@ -97,7 +97,7 @@ export class Model {
     this.gone.length = Math.min(this.gone.length, GONE);
     this.first ??= look.at;
     for (const pool of look.pools) {
-      if (!this.histories.has(pool.number)) this.histories.set(pool.number, new History(pool, look.at));
+      if (!this.histories.has(pool.number)) this.histories.set(pool.number, new History(look.at));
       this.histories.get(pool.number).take(pool, look.at);
       this.remember(pool);
     }
@@ -105,7 +105,7 @@ export class Model {
     return ended;
   }
 
-  /** Errors, by what makes each one known again: of several that were told at once, alike in all, the place among them. */
+  /** Errors, by what makes each one known again; of several told at once that are alike in all, by their place. */
   remember(pool) {
     const seen = new Map();
     for (const error of [...(pool.errors ?? [])].reverse()) {

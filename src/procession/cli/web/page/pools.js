@@ -9,17 +9,20 @@ import { bytes, count, duration, firstLine, make, mark, percent, plural, rate, s
 /** Pools beyond that many have their workers folded in at first. */
 const UNFOLDED = 4;
 
+const slowest = (pool) => `99 % up to ${duration(pool.p99)}`;
+const below = (pool) => (pool.failures > 0 ? "listed below" : "");
+
 /** Name, words, and what is below them; those at the end are shown only when they are not nothing. */
 const TILES = [
   { name: "Ended a second", id: "rate", text: (pool) => rate(pool.rate), more: () => "in the last 10 s" },
-  { name: "Done", id: "done", text: (pool) => count(pool.done) },
-  { name: "Waiting", id: "queued", text: (pool) => count(pool.queued) },
-  { name: "In hand", id: "running", text: (pool) => count(pool.running), more: () => "of workers" },
-  { name: "Workers", id: "workers", text: (pool) => `${count(pool.workers)} of ${count(pool.width)}`, more: workersMore },
-  { name: "Half of tasks take", id: "p50", text: (pool) => duration(pool.p50), more: (pool) => `99 % up to ${duration(pool.p99)}` },
+  { name: "Done", id: "done" },
+  { name: "Waiting", id: "queued" },
+  { name: "In hand", id: "running", more: () => "of workers" },
+  { name: "Workers", id: "workers", text: (pool) => `${count(pool.workers)} of ${count(pool.width)}`, more: others },
+  { name: "Half of tasks take", id: "p50", text: (pool) => duration(pool.p50), more: slowest },
   { name: "Memory", id: "memory", text: (_, last) => bytes(last.memory), more: () => "of workers" },
   { name: "CPU", id: "cpu", text: (_, last) => percent(last.cpu), more: () => "of one CPU" },
-  { name: "Errors seen", id: "failures", text: (pool) => count(pool.failures), bad: (pool) => pool.failures > 0 },
+  { name: "Errors seen", id: "failures", more: below, bad: (pool) => pool.failures > 0 },
   { name: "Failed unrun", id: "failed", bad: (pool) => pool.failed > 0, rare: true },
   { name: "Workers died", id: "died", bad: (pool) => pool.died > 0, rare: true },
   { name: "Timeouts", id: "timeouts", bad: (pool) => pool.timeouts > 0, rare: true },
@@ -27,7 +30,8 @@ const TILES = [
   { name: "Threads given up", id: "abandoned", bad: (pool) => pool.abandoned > 0, rare: true },
 ];
 
-function workersMore(pool) {
+/** Workers that do not work. */
+function others(pool) {
   const parts = [];
   if (pool.starting > 0) parts.push(`${count(pool.starting)} start`);
   if (pool.idle > 0) parts.push(`${count(pool.idle)} idle`);
@@ -38,7 +42,8 @@ class Tiles {
   constructor() {
     this.tiles = TILES.map((tile) => {
       const [value, more] = [make("span", {}), make("small", {})];
-      return { ...tile, value, below: more, element: make("div", { "data-tile": tile.id }, make("dt", {}, tile.name), make("dd", {}, value, more)) };
+      const words = [make("dt", {}, tile.name), make("dd", {}, value, more)];
+      return { ...tile, value, below: more, element: make("div", { "data-tile": tile.id }, ...words) };
     });
     this.element = make("dl", { class: "tiles" }, ...this.tiles.map((tile) => tile.element));
   }
@@ -61,7 +66,8 @@ export class PoolSection {
     this.pool = pool;
     const id = `pool-${pool.number}`;
     const perform = (what, wid = -1) => act(what, this.pool, wid);
-    const button = (what, name) => make("button", { type: "button", "data-act": what, click: () => perform(what) }, name);
+    const button = (what, name) =>
+      make("button", { type: "button", "data-act": what, click: () => perform(what) }, name);
     this.name = make("bdi", { class: "name" });
     this.kind = make("span", { class: "faint" });
     this.resize = button("resize", "Resize…");
@@ -111,6 +117,7 @@ export class PoolSection {
 
   showWorkers(pool) {
     const rows = pool.rows ?? [];
+    this.fold.hidden = !rows.length;
     write(this.summary, plural(rows.length, "worker"));
     this.workers.show(rows);
     mark(this.workers.table, "data-threads", pool.backend === "processes" ? null : "");

@@ -2,8 +2,8 @@
 //
 // Laws
 // 1. A row is known by its key: what stays is changed in place, so focus and selection stay where they are.
-// 2. While the pointer is over the rows, or the focus is in one, they keep their order: what is about to be clicked does
-//    not move away. New rows come last then. Another column is obeyed at once.
+// 2. While the pointer is over the rows, or the focus is in one, they keep their order: what is about to be clicked
+//    does not move away. New rows come last then. Another column is obeyed at once.
 // 3. The row that has the focus is never moved, which would take it away; when it ends, its neighbour has it.
 
 import { make, mark, write } from "./words.js";
@@ -17,8 +17,9 @@ export function arrange(parent, wanted) {
   for (const child of [...parent.children]) if (!stay.has(child)) child.remove();
   let next = pivot;
   for (let at = (pivot ? kept : wanted.length) - 1; at >= 0; at--) {
-    if (wanted[at].nextElementSibling !== next || wanted[at].parentNode !== parent) parent.insertBefore(wanted[at], next);
-    next = wanted[at];
+    const each = wanted[at];
+    if (each.nextElementSibling !== next || each.parentNode !== parent) parent.insertBefore(each, next);
+    next = each;
   }
   let before = pivot;
   for (let at = kept + 1; pivot && at < wanted.length; at++) {
@@ -31,7 +32,9 @@ export function arrange(parent, wanted) {
 export class LiveTable {
   /**
    * A column is { id, name, left, text(row), value(row), hint(row) }, or has `cell(row)`, which makes what its cell
-   * holds, and `renew(cell, row)`. `look(line, row)` marks a row. `stops`: rows can be chosen by keys.
+   * holds, and `renew(cell, row)`. One that is `rare` is there only while some row has a text in it. Numbers are sorted
+   * from the largest on, those of a column with `up` from the smallest. `look(line, row)` marks a row. `stops`: rows
+   * can be chosen by keys.
    */
   constructor({ caption, columns, key, look = null, stops = false, sorted = columns[0].id }) {
     Object.assign(this, { columns, key, look, stops });
@@ -53,14 +56,15 @@ export class LiveTable {
   head(column) {
     const classes = [column.left ? "left" : "", `c-${column.id}`].join(" ").trim();
     if (!column.value) return make("th", { scope: "col", class: classes }, make("span", {}, column.name));
-    const button = make("button", { type: "button", title: column.title, click: () => this.sort(column.id) }, column.name);
+    const click = () => this.sort(column.id);
+    const button = make("button", { type: "button", title: column.title, click }, column.name);
     return make("th", { scope: "col", class: classes }, button);
   }
 
   /** By this column; the same again: the other way round. */
   sort(id) {
     const column = this.columns.find((each) => each.id === id);
-    const down = this.order.id === id ? !this.order.down : !column.left && id !== this.columns[0].id;
+    const down = this.order.id === id ? !this.order.down : !column.left && !column.up;
     this.order = { id, down };
     this.resort = true;
     this.tell();
@@ -89,10 +93,16 @@ export class LiveTable {
     const keys = new Set(rows.map(this.key));
     this.leave(keys);
     for (const row of rows) this.renew(row);
+    this.columns.forEach(({ rare, text }, at) => rare && this.showColumn(at, rows.some((row) => text(row) !== "")));
     const held = !this.resort && (this.over || this.body.contains(document.activeElement));
     arrange(this.body, (held ? this.kept(keys) : this.sorted(rows)).map((key) => this.lines.get(key).line));
     this.resort = false;
     this.rove();
+  }
+
+  showColumn(at, shown) {
+    this.heads[at].hidden = !shown;
+    for (const { cells } of this.lines.values()) cells[at].hidden = !shown;
   }
 
   /** Rows that are not there any more. */

@@ -14,13 +14,21 @@ function textColumn(id, name, text, words = {}) {
     id,
     name,
     left: true,
-    value: (row) => text(row),
+    text,
+    value: text,
     cell: () => [make("bdi", { class: "clip" })],
     renew: (cell, row) => write(cell.firstChild, text(row)),
     hint: (row) => said(text(row)).slice(0, 1000),
     ...words,
   };
 }
+
+/** A column of what a row has under that name. */
+function number(id, name, words, title) {
+  return { id, name, title, value: (row) => row[id], text: (row) => known(row[id], words) };
+}
+
+const counted = (id, name) => number(id, name, count);
 
 /** What the row of a worker shows as its state; a sign and a word, not a colour alone. */
 function stateCell(cell, row, pool) {
@@ -31,26 +39,28 @@ function stateCell(cell, row, pool) {
 
 /** `pool()` is the pool as it is now, `shares()` the CPU shares of workers, `act(what, row)` does something to one. */
 export function workersTable(title, { pool, shares, act }) {
-  const buttons = (row) => {
-    const button = (what, name) =>
-      make("button", { type: "button", "data-act": what, "aria-label": `${name} worker ${row.wid}`, click: () => act(what, row.wid) }, name);
+  const buttons = ({ wid }) => {
+    const button = (what, name) => {
+      const words = { type: "button", "data-act": what, "aria-label": `${name} worker ${wid}` };
+      return make("button", { ...words, click: () => act(what, wid) }, name);
+    };
     return [button("drain", "Drain"), button("kill", "Kill")];
   };
   const share = (row) => shares().get(row.wid) ?? null;
   const columns = [
-    { id: "worker", name: "Worker", value: (row) => row.wid, text: (row) => said(row.wid) },
-    { id: "pid", name: "pid", value: (row) => row.pid, text: (row) => (row.pid ? said(row.pid) : "") },
+    { id: "worker", name: "Worker", up: true, value: (row) => row.wid, text: (row) => said(row.wid) },
+    { id: "pid", name: "pid", up: true, value: (row) => row.pid, text: (row) => (row.pid ? said(row.pid) : "") },
     {
       ...{ id: "state", name: "State", left: true, value: (row) => said(row.state), cell: () => [] },
       renew: (cell, row) => stateCell(cell, row, pool()),
     },
-    { id: "for", name: "For", title: "how long it has been at it", value: (row) => row.for, text: (row) => known(row.for, duration) },
+    number("for", "For", duration, "how long it has been at it"),
     textColumn("task", "Task", (row) => said(row.task) + more(row), { title: "what it runs" }),
-    { id: "hand", name: "In hand", title: "items that it has been given", value: (row) => row.hand, text: (row) => known(row.hand, count) },
-    { id: "done", name: "Done", value: (row) => row.done, text: (row) => known(row.done, count) },
-    { id: "cpu", name: "CPU", title: "of one CPU, since the look before", value: share, text: (row) => known(share(row), percent) },
-    { id: "memory", name: "Memory", value: (row) => row.memory, text: (row) => known(row.memory, bytes) },
-    textColumn("note", "Note", (row) => said(row.note)),
+    number("hand", "In hand", count, "items that it has been given"),
+    number("done", "Done", count),
+    { id: "cpu", name: "CPU", title: "of one CPU", value: share, text: (row) => known(share(row), percent) },
+    number("memory", "Memory", bytes),
+    textColumn("note", "Note", (row) => said(row.note), { rare: true }),
     { id: "acts", name: "", cell: buttons },
   ];
   const look = (line, row) => {
@@ -80,17 +90,15 @@ function headOf(stream) {
 }
 
 export function streamsTable(caption) {
-  const number = (id, name, title) => ({
-    ...{ id, name, title, value: (row) => row[id], text: (row) => known(row[id], count) },
-  });
+  const rare = (id, name, title) => ({ ...number(id, name, count, title), rare: true });
   const columns = [
     { id: "kind", name: "Stream", left: true, value: (row) => said(row.kind), text: (row) => said(row.kind) },
     textColumn("name", "Of", (row) => said(row.name)),
-    number("unfinished", "Under way", "items that have no outcome yet"),
-    number("finished", "Finished", "items that have an outcome"),
-    number("taken", "Taken", "results that were handed over"),
-    number("ready", "Not taken", "finished items whose results nobody has taken"),
-    number("dropped", "Dropped", "items that were given up"),
+    rare("unfinished", "Under way", "items that have no outcome yet"),
+    rare("finished", "Finished", "items that have an outcome"),
+    rare("taken", "Taken", "results that were handed over"),
+    rare("ready", "Not taken", "finished items whose results nobody has taken"),
+    rare("dropped", "Dropped", "items that were given up"),
     textColumn("head", "Waits for", headOf, { title: "the item in front that finished ones wait for" }),
   ];
   return new LiveTable({ caption, columns, key: (row) => row.key });
@@ -98,13 +106,12 @@ export function streamsTable(caption) {
 
 /** `now()` is the time of the latest look. */
 export function goneTable(now) {
-  const number = (id, name) => ({ id, name, value: (row) => row[id], text: (row) => known(row[id], count) });
   const columns = [
-    { id: "when", name: "Ended", value: (row) => -row.at, text: (row) => ago(now() - row.at) },
+    { id: "when", name: "Ended", up: true, value: (row) => -row.at, text: (row) => ago(now() - row.at) },
     textColumn("pool", "Pool", (row) => [titleOf(row), said(row.name)].join(" ").trim()),
     { id: "backend", name: "Kind", left: true, value: (row) => said(row.backend), text: (row) => said(row.backend) },
-    ...[number("done", "Done"), number("failures", "Errors seen"), number("failed", "Failed unrun")],
-    ...[number("died", "Workers died"), number("timeouts", "Timeouts"), number("retries", "Retries")],
+    ...[counted("done", "Done"), counted("failures", "Errors seen"), counted("failed", "Failed unrun")],
+    ...[counted("died", "Workers died"), counted("timeouts", "Timeouts"), counted("retries", "Retries")],
   ];
   return new LiveTable({ caption: "Pools that have ended", columns, key: (row) => `${row.number}`, sorted: "when" });
 }

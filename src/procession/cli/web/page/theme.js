@@ -1,5 +1,5 @@
-// Light, dark, or as the system has it. Loaded before anything is drawn. It is remembered in a cookie, since the address
-// has another port each time, and to the browser what another port has stored is another site's.
+// Light, dark, or as the system has it. Loaded before anything is drawn. It is remembered in a cookie, since the
+// address has another port each time, and to the browser what another port has stored is another site's.
 
 (() => {
   const NAME = "procession-theme";
@@ -22,5 +22,6 @@
       set(select.value);
     });
   });
-  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => document.dispatchEvent(new Event("themed")));
+  const system = matchMedia("(prefers-color-scheme: dark)");
+  system.addEventListener("change", () => document.dispatchEvent(new Event("themed")));
 })();
