@@ -25,7 +25,7 @@ import logging
 import os
 import sys
 import weakref
-from _thread import allocate_lock, start_new_thread
+from _thread import RLock, start_new_thread
 from collections import deque
 from functools import partial
 from queue import Empty, SimpleQueue
@@ -98,7 +98,9 @@ class Dashboard:
         try:
             start_new_thread(self._keep, ())
         except RuntimeError:
+            self.ended = True
             self._dispose()
+            self._through.open()
             raise
 
     def hold(self, engine: Any) -> None:
@@ -291,7 +293,7 @@ class Dashboard:
             self._listener.detach()  # it was registered, and is closed by that
 
 
-_lock = allocate_lock()
+_lock = RLock()  # a signal handler may make a pool, too
 _current: Dashboard | None = None
 _hooked = False
 
@@ -332,7 +334,6 @@ def hold(engine: Any, wanted: int) -> Dashboard:
     try:
         made.start()
     except RuntimeError:
-        made.ended = True
         return made  # the interpreter is ending, or the system has no thread left: nobody will look
     _announce(made)
     return made
@@ -366,7 +367,7 @@ def _last() -> None:
 
 def _forked() -> None:
     global _lock, _current
-    _lock = allocate_lock()
+    _lock = RLock()
     now, _current = _current, None
     if now is not None:
         now.forked()

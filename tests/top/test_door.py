@@ -106,6 +106,21 @@ def test_requests_are_answered_in_turn_and_bear_their_ids(opened: Opened) -> Non
             assert [json.loads(file.readline())["id"] for _ in range(2)] == ["1", "b"]
 
 
+def test_who_only_counts_or_acts_does_not_look_on(opened: Opened) -> None:
+    opened.answers.go_on.set()
+    with opened.visit() as visitor:
+        for request in ({"do": "count"}, {"do": "dump", "pool": 0}, {"do": "resize", "pool": 0, "n": 1}):
+            visitor.sendall(wire.line(request))
+            line(visitor)
+        assert opened.answers.came == 0
+        for _ in range(2):
+            visitor.sendall(LOOK)
+            line(visitor)
+        assert (opened.answers.came, opened.answers.here) == (1, 1)
+    with opened.answers.lock:
+        assert opened.answers.lock.wait_for(lambda: opened.answers.here == 0, PATIENCE)
+
+
 @pytest.mark.parametrize(
     "garbage",
     [b"GET / HTTP/1.1\r\n\r\n", b"\xff\x00\n", b"{}\n", b"x" * 1_000_000 + b"\n", b"x" * 1_000_000],

@@ -133,6 +133,8 @@ def made() -> Iterator[Pool]:
     yield Pool("auto", max_workers_cap=8)
     yield Pool(backend="threads", thread_name_prefix="depot", max_pending=3, overflow="drop_oldest")
     yield Pool(setup=load, max_memory_per_child=(1, 2), max_age_per_child=3, stall_after=2.5)
+    yield Pool(dashboard=True)
+    yield Pool(backend="threads", dashboard=8080)
     with Pool() as pool:
         assert_type(pool.submit(label, 1).result(), str)
     with shared_pool(3, backend="threads") as shared:

@@ -81,6 +81,7 @@ def made() -> None:
     Pool(backend="celery")  # arg-type | reportArgumentType
     Pool(overflow="drop")  # arg-type | reportArgumentType
     Pool(initializer=3)  # arg-type | reportArgumentType
+    Pool(dashboard="8080")  # arg-type | reportArgumentType
 
 
 def spins() -> None:

@@ -90,6 +90,12 @@ def families(look: Mapping[str, Any], cpu: Mapping[int, float]) -> Iterator[Fami
         yield Family(name, "gauge", "", about, _known((labels, pool.get(word)) for labels, pool in pools))
     states = [({**labels, "state": state}, pool.get(state)) for labels, pool in pools for state in STATES]
     yield Family("procession_workers", "gauge", "", "Workers by what they are at", _known(states))
+    troubled = [(labels, float(bool(pool.get("trouble")))) for labels, pool in pools]
+    about = "1 while something is wrong with the pool: it is broken, or does not answer"
+    yield Family("procession_pool_troubled", "gauge", "", about, troubled)
+    longest = _known((labels, _longest(pool)) for labels, pool in pools)
+    about = "How long the oldest of the tasks has run that run now"
+    yield Family("procession_task_longest_seconds", "gauge", "seconds", about, longest)
     memory = _known((labels, _memory(pool)) for labels, pool in pools)
     yield Family("procession_workers_memory_bytes", "gauge", "bytes", "Resident memory of worker processes", memory)
     taken = _known((labels, cpu.get(pool["number"])) for labels, pool in pools)
@@ -136,6 +142,12 @@ def _labels(pool: Mapping[str, Any]) -> Labels:
 
 def _known(samples: Iterable[tuple[Labels, float | None]]) -> list[tuple[Labels, float]]:
     return [(labels, value) for labels, value in samples if value is not None]
+
+
+def _longest(pool: Mapping[str, Any]) -> float:
+    return max(
+        (row["for"] for row in pool.get("rows", ()) if row["state"] == "runs" and row["for"] is not None), default=0
+    )
 
 
 def _memory(pool: Mapping[str, Any]) -> int | None:
