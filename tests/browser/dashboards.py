@@ -12,7 +12,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib.resources import files
 from typing import Any
 
-PATIENCE = 20.0
+PATIENCE = 30.0
 KINDS = {"html": "text/html; charset=utf-8", "css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}
 
 
@@ -23,6 +23,7 @@ class DashboardPage:
         self.browser = browser
         self.expected = ""
         """What stands in errors of the console that a test provokes."""
+        self.patience = PATIENCE
 
     def open(self, address: str) -> DashboardPage:
         """Show it, and wait for the first look."""
@@ -44,7 +45,7 @@ class DashboardPage:
         from selenium.webdriver.support.ui import WebDriverWait
 
         ignored = (StaleElementReferenceException,)
-        wait = WebDriverWait(self.browser, PATIENCE, poll_frequency=0.03, ignored_exceptions=ignored)
+        wait = WebDriverWait(self.browser, self.patience, poll_frequency=0.03, ignored_exceptions=ignored)
         return wait.until(lambda _: found(), what)
 
     def find(self, selector: str) -> Any:
@@ -247,7 +248,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _reply(self, status: int, kind: str, content: bytes) -> None:
         self._head(status, kind, len(content))
-        self.wfile.write(content)
+        with suppress(OSError):  # a page that has gone meanwhile
+            self.wfile.write(content)
 
     def log_message(self, *_words: Any) -> None:
         pass

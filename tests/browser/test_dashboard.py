@@ -59,6 +59,7 @@ def test_the_first_glance_says_what_it_waits_for(server: Server, dashboard: Dash
         };
         return [
           say(101, { rate: 12, queued: 5 }),
+          say(101, { rate: 12, rows: [row, { ...row, wid: 8, for: 0.1 }] }),
           say(200, { rows: [row], queued: 1 }),
           say(200, { rows: [row] }, [], { grown: false, shares: new Map([[7, 0.99]]) }),
           say(200, { busy: 0 }),
@@ -73,9 +74,11 @@ def test_the_first_glance_says_what_it_waits_for(server: Server, dashboard: Dash
         """
     )
     slow = "no task has ended {}; 2 of 2 workers run, worker 7 for 90.0 s (parse('a.xml'), {})"
+    idle = ", without taking CPU time: it waits"
     front = "9 finished items wait for 2.5 s for item 60, which is in front"
     assert said == [
         "good Works: 12 tasks a second; 2 of 2 workers run; 5 tasks wait",
+        f"good Works: 12 tasks a second; 2 of 2 workers run, worker 7 for 90.0 s (parse('a.xml'){idle})",
         "warn Slow: " + slow.format("for 1 min 40 s", "without taking CPU time: it waits") + "; 1 task waits",
         "warn Slow: " + slow.format("since this page looks on, 1 min 40 s ago", "at 99 % CPU"),
         "idle Idle: nothing to do for 1 min 40 s",

@@ -5,7 +5,7 @@ import { ago, bytes, count, duration, make, mark, rate, write } from "./words.js
 
 const HEIGHT = 84;
 const FOOT = 16;
-const HEAD = 6;
+const HEAD = 17;
 /** Seconds that are shown at first; later, all that there is, up to LONGEST. */
 const LEAST = 60;
 /** Seconds without a sample where the line is interrupted. */
@@ -122,7 +122,11 @@ class Chart {
     pen.font = "11px system-ui, sans-serif";
     pen.textBaseline = "alphabetic";
     pen.textAlign = "left";
-    pen.fillText(this.lines[0].words(this.peak).replace(/\.0+(?= |$)/, ""), 3, 12);
+    const peak = this.lines[0].words(this.peak).replace(/\.0+(?= |$)/, "");
+    pen.strokeStyle = colours("--track"); // where a line goes through it, it can still be read
+    pen.lineWidth = 3;
+    pen.strokeText(peak, 4, 13);
+    pen.fillText(peak, 4, 13);
     const span = until - from;
     pen.fillText(span < 120 ? `${Math.round(span)} s ago` : `${Math.round(span / 60)} min ago`, 0, HEIGHT - 3);
     pen.textAlign = "right";

@@ -43,13 +43,15 @@ function atWork(pool, history, quiet, waits) {
   const last = history.samples[history.samples.length - 1];
   const runs = `${count(pool.busy)} of ${plural(pool.width, "worker")} ${pool.busy === 1 ? "runs" : "run"}`;
   const rest = waits ? `; ${waits}` : "";
+  const slow = running(pool).some((row) => isLong(row, pool));
   if (quiet < QUIET) {
     const fast = pool.rate ?? last?.rate;
-    return { kind: "good", word: "Works", text: `${fast > 0 ? `${rate(fast)} tasks a second; ` : ""}${runs}${rest}` };
+    const straggler = slow ? longest(pool, history) : "";
+    const text = `${fast > 0 ? `${rate(fast)} tasks a second; ` : ""}${runs}${straggler}${rest}`;
+    return { kind: "good", word: "Works", text };
   }
   const since = history.grown ? `for ${lasting(quiet)}` : `since this page looks on, ${lasting(quiet)} ago`;
   const text = `no task has ended ${since}; ${runs}${longest(pool, history)}${rest}`;
-  const slow = running(pool).some((row) => isLong(row, pool));
   return quiet > LONG || slow ? { kind: "warn", word: "Slow", text } : { kind: "good", word: "Works", text };
 }
 

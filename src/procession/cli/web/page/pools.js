@@ -9,7 +9,7 @@ import { bytes, count, duration, firstLine, make, mark, percent, plural, rate, s
 /** Pools beyond that many have their workers folded in at first. */
 const UNFOLDED = 4;
 
-const slowest = (pool) => `99 % up to ${duration(pool.p99)}`;
+const slowest = (pool) => `99 %: ${duration(pool.p99)}`;
 const below = (pool) => (pool.failures > 0 ? "listed below" : "");
 
 /** Name, words, and what is below them; those at the end are shown only when they are not nothing. */
@@ -19,7 +19,7 @@ const TILES = [
   { name: "Waiting", id: "queued" },
   { name: "In hand", id: "running", more: () => "of workers" },
   { name: "Workers", id: "workers", text: (pool) => `${count(pool.workers)} of ${count(pool.width)}`, more: others },
-  { name: "Half of tasks take", id: "p50", text: (pool) => duration(pool.p50), more: slowest },
+  { name: "Median time", id: "p50", text: (pool) => duration(pool.p50), more: slowest },
   { name: "Memory", id: "memory", text: (_, last) => bytes(last.memory), more: () => "of workers" },
   { name: "CPU", id: "cpu", text: (_, last) => percent(last.cpu), more: () => "of one CPU" },
   { name: "Errors seen", id: "failures", more: below, bad: (pool) => pool.failures > 0 },
