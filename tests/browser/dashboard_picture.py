@@ -73,7 +73,7 @@ def main(target: str) -> None:
                 page.open(address)
                 end = time.monotonic() + SECONDS
                 page.patience = 2 * SECONDS
-                page.until(lambda: time.monotonic() > end and "in front" in page.text("[data-pool='1'] .state"))
+                page.until(lambda: time.monotonic() > end and page.all("tr[data-long]"))
                 browser.save_screenshot(target)
                 browser.get("about:blank")
         finally:
