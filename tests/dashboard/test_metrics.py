@@ -98,7 +98,7 @@ def test_what_is_not_known_is_not_nought() -> None:
         assert "procession_tasks_done" not in found
 
 
-@settings(max_examples=15)
+@settings(max_examples=10)
 @given(st.lists(st.text(max_size=30), min_size=1, max_size=5, unique=True))
 def test_any_name_comes_out_as_it_was(names: list[str]) -> None:
     look = looks.look(*(looks.pool(number, name=name) for number, name in enumerate(names)))

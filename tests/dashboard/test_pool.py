@@ -105,7 +105,7 @@ def test_without_the_word_there_is_none() -> None:
 # --------------------------------------------------------------------------------------------------------- what it does
 
 
-def test_a_browser_sees_the_pool_to_its_last_number(
+def test_a_browser_sees_the_pool_to_its_last_number_and_nobody_else_the_token(
     capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO, "procession")
@@ -117,7 +117,10 @@ def test_a_browser_sees_the_pool_to_its_last_number(
             assert look["program"]["pid"] == os.getpid()
             assert [(each["backend"], each["done"]) for each in look["pools"]][-1] == ("processes", 0)
             assert list(pool.map(abs, range(50))) == list(range(50))
-            pid = server(pool)
+            pid, token = server(pool), str(address).partition("=")[2].encode()
+            assert token not in Path(f"/proc/{pid}/cmdline").read_bytes()
+            assert token not in Path(f"/proc/{pid}/environ").read_bytes()
+            assert os.getsid(pid) != os.getsid(0)  # a ^C is not for it
             pool.shutdown()
             assert pool.dashboard is None
             assert not is_there(pid)
@@ -128,14 +131,6 @@ def test_a_browser_sees_the_pool_to_its_last_number(
     assert [each.message for each in caplog.records if "dashboard" in each.message] == [
         f"the dashboard is at {address}"
     ]
-
-
-def test_the_token_is_in_no_command_line_and_the_terminal_not_its_own() -> None:
-    with Pool(1, backend="threads", dashboard=True) as pool:
-        token, pid = browser(pool).token, server(pool)
-        assert token.encode() not in Path(f"/proc/{pid}/cmdline").read_bytes()
-        assert token.encode() not in Path(f"/proc/{pid}/environ").read_bytes()
-        assert os.getsid(pid) != os.getsid(0)
 
 
 def test_a_token_of_the_environment_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -214,11 +209,10 @@ def test_a_pool_that_is_dropped_lets_go_of_it(backend: Any, worked: bool) -> Non
 @pytest.mark.parametrize("how", ["kill_workers", "terminate_workers"])
 def test_a_pool_that_is_killed_lets_go_of_it(how: str) -> None:
     with Pool(1, dashboard=True) as pool:
-        future = pool.submit(time.sleep, 100)
-        pid = server(pool)
+        future, made = pool.submit(time.sleep, 100), of(pool)
         until(future.running)
         getattr(pool, how)()
-        assert not is_there(pid)
+        assert made.address is None
 
 
 # ---------------------------------------------------------------------------------------------------- who dies, and how
@@ -233,7 +227,7 @@ def test_a_server_that_dies_is_one_line_of_the_log(caplog: pytest.LogCaptureFixt
         assert pool.dashboard is None
         assert pool.submit(abs, -2).result() == 2
         with Pool(1, backend="threads", dashboard=True) as other:
-            assert browser(other).ask("/")[0] == 200
+            assert other.dashboard is not None
             assert pool.dashboard is None
     lines = [each.message for each in caplog.records if "dashboard" in each.message]
     assert lines == ["the dashboard is there no more, the pools go on: exit status -9"]
@@ -303,15 +297,14 @@ def test_a_forked_child_has_none_and_keeps_nothing_of_it() -> None:
 
 
 PROGRAM = """
-import sys, time
+import sys
 from procession import Pool
 pool = Pool(1, dashboard=True)
 assert pool.submit(abs, -1).result() == 1
 print(pool.dashboard, flush=True)
 assert not {"starlette", "uvicorn", "procession.cli"} & set(sys.modules)
-what = sys.stdin.readline().strip()
-if what == "raise":
-    raise ValueError
+sys.stdin.readline()
+raise ValueError
 """
 
 
@@ -336,14 +329,13 @@ def test_a_program_that_is_killed_leaves_no_server_and_its_tabs_are_told(program
         assert last == ("over", {"text": f"program {program.pid} has ended"})
 
 
-@pytest.mark.parametrize(("how", "status"), [("end", 0), ("raise", 1)])
-def test_a_program_that_ends_leaves_no_server(program: subprocess.Popen[str], how: str, status: int) -> None:
+def test_a_program_that_ends_by_an_error_leaves_no_server(program: subprocess.Popen[str]) -> None:
     assert program.stdout is not None
     assert program.stdin is not None
     with Browser(program.stdout.readline()).enter().tab() as tab:
         next(tab)
-        program.stdin.write(f"{how}\n")
+        program.stdin.write("end\n")
         program.stdin.flush()
         *_, last = tab
         assert last == ("over", {"text": "the last pool with a dashboard has ended"})
-    assert program.wait(PATIENCE) == status
+    assert program.wait(PATIENCE) == 1

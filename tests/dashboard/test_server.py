@@ -27,13 +27,11 @@ COMMAND = (sys.executable, "-c", "import sys; from procession.cli import main; s
 
 
 @contextmanager
-def serving(running: Running, *words: str) -> Iterator[tuple[subprocess.Popen[str], Browser]]:
-    """The command, and a browser at the address that it has printed."""
+def serving(running: Running, pid: int = 0) -> Iterator[tuple[subprocess.Popen[str], Browser]]:
+    """The command, for this program or one beside it, and a browser at the address that it has printed."""
     until(running.path.exists)
-    pipe = subprocess.PIPE
-    with subprocess.Popen(
-        [*COMMAND, str(running.pid), *words], env=running.environ, stdout=pipe, stderr=pipe, text=True
-    ) as process:
+    words, pipe = [*COMMAND, str(pid or running.pid), "--port", "0"], subprocess.PIPE
+    with subprocess.Popen(words, env=running.environ, stdout=pipe, stderr=pipe, text=True) as process:
         try:
             assert process.stdout is not None
             yield process, Browser(process.stdout.readline())
@@ -48,20 +46,14 @@ def ended(process: subprocess.Popen[str]) -> tuple[int, str]:
     return process.wait(PATIENCE), process.stderr.read()
 
 
-@contextmanager
-def a_program() -> Iterator[Running]:
+@pytest.fixture(scope="module")
+def running() -> Iterator[Running]:
     with tempfile.TemporaryDirectory(prefix="pweb", dir="/tmp") as name:
         made = Running(Path(name))
         try:
             yield made
         finally:
             made.close()
-
-
-@pytest.fixture(scope="module")
-def running() -> Iterator[Running]:
-    with a_program() as made:
-        yield made
 
 
 @pytest.fixture(scope="module")
@@ -219,33 +211,25 @@ def test_a_signal_ends_it_though_a_tab_is_open(running: Running, number: int, st
         assert [kind for kind, _ in tab if kind != "look"] == ["over"]
 
 
-def test_the_death_of_the_program_is_told_to_a_tab_and_ends_it() -> None:
-    with a_program() as running, serving(running, "--port", "0") as (process, browser), browser.enter().tab() as tab:
-        next(tab)
-        running.process.kill()
-        text = f"program {running.pid} has ended"
-        assert [data for kind, data in tab if kind != "look"] == [{"text": text}]
-        assert ended(process) == (1, f"procession top: {text}\n")
+ONE_POOL = "from procession import Pool\nwith Pool(1) as pool:\n  pool.submit(int).result()\n  input()\ninput()"
 
 
-def test_the_end_of_the_last_pool_is_no_end_of_the_program(running: Running) -> None:
-    script = "from procession import Pool\nwith Pool(1) as pool:\n  pool.submit(int).result()\n  input()\ninput()"
+def test_the_end_of_the_last_pool_is_trouble_and_that_of_the_program_the_end(running: Running) -> None:
     pipe = subprocess.PIPE
-    with subprocess.Popen([sys.executable, "-c", script], env=running.environ, stdin=pipe, text=True) as program:
+    with subprocess.Popen([sys.executable, "-c", ONE_POOL], env=running.environ, stdin=pipe, text=True) as program:
         assert program.stdin is not None
-        other = running.path.with_name(f"{program.pid}.sock")
-        until(other.exists)
-        words = [*COMMAND, str(program.pid)]
-        with subprocess.Popen(words, env=running.environ, stdout=pipe, text=True) as process:
-            assert process.stdout is not None
-            with Browser(process.stdout.readline()).enter().tab() as tab:
-                next(tab)
-                program.stdin.write("\n")
-                program.stdin.flush()
-                assert next(kind for kind, _ in tab if kind != "look") == "trouble"
-                program.stdin.close()
-                assert next(kind for kind, _ in tab if kind == "over")
-            assert process.wait(PATIENCE) == 1
+        until(running.path.with_name(f"{program.pid}.sock").exists)
+        with serving(running, program.pid) as (process, browser), browser.enter().tab() as tab:
+            next(tab)
+            program.stdin.write("\n")
+            program.stdin.flush()
+            assert next(kind for kind, _ in tab if kind != "look") == "trouble"
+            assert browser.ask("/metrics")[0] == 503
+            assert browser.do(do="dump", pool=0)[0] == 410
+            program.kill()
+            text = f"program {program.pid} has ended"
+            assert next(data for kind, data in tab if kind == "over") == {"text": text}
+            assert ended(process) == (1, f"procession top: {text}\n")
 
 
 # --------------------------------------------------------------------------------------------------------------- words
