@@ -31,6 +31,7 @@ if TYPE_CHECKING:
         WorkerStartError,
     )
     from procession.explaining import explain
+    from procession.observing import observe
     from procession.pipeline import Pipeline, Stage
     from procession.pool import Pool
     from procession.pool_shared import shared_pool
@@ -64,6 +65,7 @@ _HOME = {
     "SpinOff": "procession.spinoff",
     "Stage": "procession.pipeline",
     "np_rng": "procession.worker.chance",
+    "observe": "procession.observing",
     "rng": "procession.worker.chance",
     "shared_pool": "procession.pool_shared",
     "WorkerDied": "procession.errors",
@@ -102,6 +104,7 @@ __all__ = [
     "explain",
     "futures",
     "np_rng",
+    "observe",
     "rng",
     "shared_pool",
     "state",

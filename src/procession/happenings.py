@@ -102,6 +102,15 @@ class Opened(NamedTuple):
     backend: str
     width: int
     now: int
+    role: tuple[str, str]
+    """See `tapping.Tapped.role`."""
+
+
+class Closed(NamedTuple):
+    """This engine has come to its end, and tells nothing more."""
+
+    engine: int
+    now: int
 
 
 class Began(NamedTuple):
@@ -131,6 +140,7 @@ __all__ = [
     "RUNNING",
     "TIMEOUT",
     "Began",
+    "Closed",
     "Dropped",
     "Gone",
     "Missed",

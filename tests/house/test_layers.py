@@ -52,12 +52,13 @@ FACE = (
         "capturing",
         "explaining",
         "dashboard",
+        "observing",
     ),
     *("attended", "handover", "waiting", "errands", "watching", "arrays", "typed", "typed_streams"),
 )
 
 GROUND = (
-    *("tapping", "happenings"),
+    *("tapping", "happenings", "events"),
     *("errors", "task_errors", "captured", "options", "cpu", "cgroups", "sharing", "types"),
     *("record", "lean", "weighing", "coroutines"),
     *("_native", "_version"),

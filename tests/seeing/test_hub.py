@@ -122,7 +122,7 @@ def test_what_does_not_fit_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     ear.begin()
     for _ in range(5):
         hub.push(happenings.Rows(0, 0, [("f", 0, -1, 1, 0, 0, 0, 0, None)] * 3))
-    hub.push(happenings.Opened(7, "threads", 1, 5))  # what later runs refer to is never dropped
+    hub.push(happenings.Opened(7, "threads", 1, 5, ("Pool", "")))  # what later runs refer to is never dropped
     ear.end()
     assert len(ear.heard) == 3
     assert ear.dropped == 9

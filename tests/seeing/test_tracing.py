@@ -391,7 +391,7 @@ def test_more_attempts_than_can_be_told_count_as_the_most() -> None:
     from procession.seeing.collector import Collector
 
     made = Collector()
-    made.take(happenings.Opened(0, "threads", 1, 1))
+    made.take(happenings.Opened(0, "threads", 1, 1, ("Pool", "")))
     made.take(happenings.Rows(0, 0, [("f", 0, -1, tries, 1, 2, 3, OK, None) for tries in (1, 65_535, 65_536)]))
     made.take(happenings.Ran(0, 0, 1, "f", 0, -1, 70_000, 1, (), (), None, 9, ()))
     made.take(happenings.Ran(0, 0, 2, "f", 0, -1, [3, 70_000], 1, (), (), None, 9, ()))

@@ -130,7 +130,7 @@ def test_a_signal_at_the_end_of_the_block_leaves_nothing(where: str, monkeypatch
         if where == "turn":
             monkeypatch.setattr(tapping, "turn", turns)
         else:
-            monkeypatch.setattr(recorder._thread, "join", lambda: joins(recorder._thread))
+            monkeypatch.setattr(recorder._thread, "join", lambda _timeout: joins(recorder._thread))
     monkeypatch.undo()
     assert struck == [where]
     recorder._thread.join(30)

@@ -16,7 +16,7 @@ import pytest
 from procession import accelerated
 
 HERE = Path(__file__).parent
-RIGHT = ("work", "pools", "spins", "pipes", "old", "errors")
+RIGHT = ("work", "pools", "spins", "pipes", "old", "errors", "seen")
 
 pytestmark = [
     pytest.mark.slow,

@@ -259,6 +259,7 @@ class InlineEngine(Dumps, LocalScripts, TappedInline):
         except Exception as error:
             self.teardown_errors.append(error)
         finally:
+            self.tell_end()
             self._ended.set()
             self.unwatch_stalls()
 

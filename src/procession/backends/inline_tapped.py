@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import os
 import threading
+from itertools import count
 from time import perf_counter_ns
 from typing import TYPE_CHECKING, Any
 
 from procession import happenings, tapping
 from procession.backends.whose import Sheaf, index_of, stream_of, stream_of_run
 from procession.errors import TaskTimeout
-from procession.happenings import Began, Opened
+from procession.happenings import Began, Closed, Opened
 from procession.types import Raised
 
 if TYPE_CHECKING:
@@ -54,6 +55,12 @@ class TappedInline:
         vars(self).update(_run_call=now.call, _run_item=now.item)
         vars(self._calls)["invoke"] = now.invoke
 
+    def tell_end(self) -> None:
+        """It has come to its end."""
+        if (telling := self.telling) is not None:
+            self.unbind()
+            telling.close()
+
     def unbind(self) -> None:
         """See `tapping.Tapped`."""
         if (telling := self.telling) is not None:
@@ -86,13 +93,18 @@ class Telling:
 
     def __init__(self, engine: Any, tap: Tap) -> None:
         self._tap = tap
-        self._number = engine.number
+        self._engine = engine
         self._run_call, self._run_item, self._invoke = engine._run_call, engine._run_item, engine._calls.invoke
         self._runs: dict[int, list[Run] | None] = {}
         """By thread: how often the function of the item that it is at has run for it."""
         self.sheaves: dict[int, Sheaf] = {}
         """By thread."""
-        tap.push(Opened(engine.number, "inline", 1, perf_counter_ns()))
+        self._wids = count()
+
+    def close(self) -> None:
+        """All is over; of an engine that has run something."""
+        if self.sheaves:
+            self._tap.push(Closed(self._engine.number, perf_counter_ns()))
 
     def call(self, future: Any, failure: Any) -> None:
         """`_run_call`, told."""
@@ -145,9 +157,11 @@ class Telling:
 
     def _sheaf(self, thread: int) -> Sheaf:
         if (found := self.sheaves.get(thread)) is None:
-            wid = len(self.sheaves)
-            found = self.sheaves[thread] = Sheaf(self._tap, self._number, wid)
-            self._tap.push(Began(self._number, wid, os.getpid(), perf_counter_ns()))
+            wid, number, now = next(self._wids), self._engine.number, perf_counter_ns()
+            if not wid:
+                self._tap.push(Opened(number, "inline", 1, now, self._engine.role))
+            found = self.sheaves[thread] = Sheaf(self._tap, number, wid)
+            self._tap.push(Began(number, wid, os.getpid(), now))
         return found
 
 

@@ -184,8 +184,8 @@ class Driver(Launching):
             if not channel.forget(gone):
                 self.await_room(channel)
 
-    def track(self, tap: Tap | None, number: int) -> None:
-        """Tell this one of everything from now on, or nobody; the engine has this number."""
+    def track(self, tap: Tap | None, number: int, role: tuple[str, str]) -> None:
+        """Tell this one of everything from now on, or nobody; the engine has this number, and is this."""
         if self.tracker is not None:
             for channel in list(self.channels.values()):
                 self.receive(channel)
@@ -194,7 +194,7 @@ class Driver(Launching):
         if tap is not None and not self.closed:
             from procession.driver.tracking import ProcessTracker
 
-            self.tracker = ProcessTracker(self, tap, number)
+            self.tracker = ProcessTracker(self, tap, number, role)
 
     # -- what workers say (channel.Hears) --------------------------------------------------------------------------
 
@@ -284,4 +284,6 @@ class Driver(Launching):
         fd = self._epoll.fileno()
         forksafe.disown(fd)
         self._epoll.close()
+        if self.tracker is not None:
+            self.tracker.close()
         self._release_synced()

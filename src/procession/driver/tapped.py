@@ -62,7 +62,7 @@ class TappedProcesses(Enrolled):
     def track(self, tap: Tap | None) -> None:
         """On the driver's thread, or before that is started."""
         self.note_encoding(tap)
-        self._driver.track(tap, self.number)
+        self._driver.track(tap, self.number, self.role)
 
     def note_encoding(self, tap: Tap | None) -> None:
         """Whether what is found when arguments are encoded is noted from now on."""
@@ -149,7 +149,7 @@ class TappedThreads(Enrolled):
             from procession.driver.thread_tracking import ThreadTracker
 
             self.stamp()
-            self.tracker = ThreadTracker(self, tap, self.number)
+            self.tracker = ThreadTracker(self, tap, self.number, self.role)
 
     def sample(self) -> dict[str, Any]:
         """See `tapping.Tapped`."""

@@ -32,9 +32,9 @@ class ThreadTracker(Tracker):
 
     backend = "threads"
 
-    def __init__(self, host: Any, tap: Tap, number: int) -> None:
+    def __init__(self, host: Any, tap: Tap, number: int, role: tuple[str, str]) -> None:
         self.tap = tap
-        super().__init__(host, tap, number)
+        super().__init__(host, tap, number, role)
         self.tells |= {commands.FailItem: self._given_up}
         self._workers: dict[int, ThreadWorker] = host.workers
         self._runs: dict[int, tuple[Any, ...]] = {}
@@ -91,6 +91,11 @@ class ThreadTracker(Tracker):
         """Tell what has been run."""
         for sheaf in list(self._sheaves.values()):
             sheaf.flush()
+
+    def close(self) -> None:
+        """See `Tracker`."""
+        self.flush()
+        super().close()
 
     def leave(self) -> None:
         """See `Tracker`: what runs now is told of as it stands."""

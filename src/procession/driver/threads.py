@@ -276,6 +276,8 @@ class ThreadEngine(MeteredHost, Dumps):
             self._sweep()
             self.callbacks.close()
             self.unwatch_stalls()
+            if self.tracker is not None:
+                self.tracker.close()
 
     def _wait(self) -> None:
         patience = TICK if self.watched else None

@@ -26,7 +26,7 @@ from procession.backends.tasks import CallFuture, ChunkTask
 from procession.backends.whose import born, index_of, stream_of, whose
 from procession.core import commands, events
 from procession.core.rules import Cause
-from procession.happenings import Began, Gone, Missed, Note, Opened, Ran
+from procession.happenings import Began, Closed, Gone, Missed, Note, Opened, Ran
 from procession.types import Raised
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ class Tracker:
 
     backend = ""
 
-    def __init__(self, host: Host, tap: Tap, number: int) -> None:
+    def __init__(self, host: Host, tap: Tap, number: int, role: tuple[str, str]) -> None:
         self.host = host
         self.core = host.core
         self.push = tap.push
@@ -110,7 +110,7 @@ class Tracker:
             commands.FailAll: self._failed,
         }
         now = perf_counter_ns()
-        self.push(Opened(number, self.backend, self.core.max_workers, now))
+        self.push(Opened(number, self.backend, self.core.max_workers, now, role))
         for wid in host.numbers_of_workers():
             self.push(Began(number, wid, host.numbers_of_workers().get(wid, 0), now))
         self.nameless: dict[int, int] = {}  # workers that were ready before it was known what the system calls them
@@ -120,6 +120,10 @@ class Tracker:
     def leave(self) -> None:
         """Nobody taps any more."""
         vars(self.core).pop("step", None)
+
+    def close(self) -> None:
+        """All is over."""
+        self.push(Closed(self.number, perf_counter_ns()))
 
     def step(self, event: events.Event) -> list[commands.Command]:
         """`PoolCore.step`, looked at."""
@@ -182,10 +186,10 @@ class ProcessTracker(Tracker):
 
     backend = "processes"
 
-    def __init__(self, host: Any, tap: Tap, number: int) -> None:
+    def __init__(self, host: Any, tap: Tap, number: int, role: tuple[str, str]) -> None:
         self._channels: dict[int, Channel] = host.channels
         self._sent = {wid: _Sent(worker.items) for wid, worker in host.core.workers.items()}
-        super().__init__(host, tap, number)
+        super().__init__(host, tap, number, role)
         self.sees |= {
             events.CallsDone: self._sees_calls,
             events.ItemsDone: self._sees_items,

@@ -7,7 +7,7 @@ from array import array
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from procession.happenings import Began, Dropped, Gone, Missed, Note, Opened, Ran, Rows, Streamed
+from procession.happenings import Began, Closed, Dropped, Gone, Missed, Note, Opened, Ran, Rows, Streamed
 from procession.seeing import recording
 from procession.seeing.recording import COLUMNS, FailureText, Pool, Recording, Stream, Worker
 
@@ -32,6 +32,7 @@ class Collector:
             Missed: self._missed,
             Dropped: self._dropped,
             Opened: self._opened,
+            Closed: lambda _told: None,
             Began: self._began,
             Gone: self._gone,
             Streamed: self._streamed,
@@ -58,7 +59,7 @@ class Collector:
     def _opened(self, told: Opened) -> None:
         if told.engine not in self._pools:
             self._pools[told.engine] = len(self.recording.pools)
-            self.recording.pools.append(Pool(told.engine, told.backend, told.width))
+            self.recording.pools.append(Pool(told.engine, told.backend, told.width, called(told.role)))
 
     def _began(self, told: Began) -> None:
         if (told.engine, told.wid) in self._workers:
@@ -98,36 +99,17 @@ class Collector:
     # -- tasks -------------------------------------------------------------------------------------------------------
 
     def _ran(self, told: Ran) -> None:
-        into, count, times = self.recording, told.items, told.times
-        if times is not None and not any(times.started) and not _any(told.queued):
-            return  # all of it was over before anybody wanted to know
+        into, count = self.recording, told.items
+        if is_old(told):
+            return
         first = self._room(count)
         if first < 0:
             return
-        function: Any = told.function
-        if isinstance(function, str):
-            function = self._function(function)
-        else:
-            function = [self._function(name) for name in function]
-        index = told.place
-        if isinstance(index, int) and index >= 0:
-            index = range(index, index + count)
-        rows: dict[str, Any] = {
-            "worker": self._worker(told.engine, told.wid),
-            "function": function,
-            "stream": _each(self._stream, told.stream),
-            "index": index,
-            "attempt": _each(_attempt, told.attempt),
-            "queued": told.queued,
-            "sent": _spread(told.sent, count),
-            "done": told.done,
-        }
-        if times is not None:
-            rows |= {"started": times.started, "ended": times.ended, "load": times.load, "dump": times.dump}
-            rows["bytes_out"] = times.out
-        if told.notes:
-            rows["pickle"] = [0 if each is None else each.ns for each in told.notes]
-            rows["bytes_in"] = [0 if each is None else each.size for each in told.notes]
+        rows = unfolded(told)
+        rows["worker"] = self._worker(told.engine, told.wid)
+        rows["function"] = _each(self._function, told.function)
+        rows["stream"] = _each(self._stream, told.stream)
+        rows["attempt"] = _each(_attempt, told.attempt)
         self._extend(rows, count)
         for at, outcome, why in told.failed:
             into.outcome[first + at] = outcome
@@ -207,12 +189,45 @@ class Collector:
             self.recording.repeats[function] = times + 1, size + note.size
 
 
+def is_old(told: Ran) -> bool:
+    """All of it was over before anybody wanted to know."""
+    return told.times is not None and not any(told.times.started) and not _any(told.queued)
+
+
+def unfolded(told: Ran) -> dict[str, Any]:
+    """What it tells of its items, by the name of the column: of each one, or what is the same for all."""
+    index, times = told.place, told.times
+    if isinstance(index, int) and index >= 0:
+        index = range(index, index + told.items)
+    rows = {
+        "function": told.function,
+        "stream": told.stream,
+        "index": index,
+        "attempt": told.attempt,
+        "queued": told.queued,
+        "sent": _spread(told.sent, told.items),
+        "done": told.done,
+    }
+    if times is not None:
+        rows |= {"started": times.started, "ended": times.ended, "load": times.load, "dump": times.dump}
+        rows["bytes_out"] = times.out
+    if told.notes:
+        rows["pickle"] = [0 if each is None else each.ns for each in told.notes]
+        rows["bytes_in"] = [0 if each is None else each.size for each in told.notes]
+    return rows
+
+
+def called(role: tuple[str, str]) -> str:
+    """What a pool is, if it is not one by itself: "SpinOff resize"."""
+    return " ".join(filter(None, role)) if role[0] != "Pool" or role[1] else ""
+
+
 def _attempt(number: int) -> int:
     return min(number, recording.MOST_ATTEMPTS)
 
 
-def _each(function: Callable[[int], int], value: Any) -> Any:
-    return function(value) if isinstance(value, int) else [function(each) for each in value]
+def _each(function: Callable[[Any], int], value: Any) -> Any:
+    return function(value) if isinstance(value, int | str) else [function(each) for each in value]
 
 
 def _any(value: Any) -> bool:
@@ -238,4 +253,4 @@ def text_of(error: BaseException) -> FailureText:
     return FailureText(type(error).__name__, message, trace)
 
 
-__all__ = ["Collector", "text_of"]
+__all__ = ["Collector", "is_old", "text_of", "unfolded"]

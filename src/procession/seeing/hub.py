@@ -6,8 +6,8 @@ Laws
    the order in which it is told of one engine. If others listened before, that may be a run which ended a moment before
    it joined. What runs when it leaves it is told as running; the others too, and
    they hear of the end of that run besides: who counts does not count what runs.
-3. Who tells waits for nobody: `hear` of each listener is an append to a bounded deque (`Listener`). What does not fit
-   is dropped, and counted.
+3. Who tells waits for nobody: `hear` of each listener is an append to a deque (`Listener`). It is bounded by
+   happenings, and by the runs that they tell of, about; what does not fit is dropped, and counted.
 4. A forked child has no listeners.
 5. Who is struck by a signal while it joins has not joined; and while it leaves, it has left a moment later: the
    listener's own thread does what is left of that.
@@ -18,16 +18,20 @@ from __future__ import annotations
 import os
 import threading
 from _weakref import ref
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterator
+from functools import partial
 from itertools import count
 from typing import Any
 
 from procession import tapping
-from procession.happenings import Began, Gone, Missed, Opened, Ran, Rows, Streamed
+from procession.happenings import Began, Closed, Gone, Missed, Opened, Ran, Rows, Streamed
 
 MOST = 100_000
 """Happenings that may wait for a listener; each is one run at least, and often thousands."""
+MOST_RUNS = 2_000_000
+"""Runs that may wait, about."""
 
 
 class Hub:
@@ -88,23 +92,25 @@ class Hub:
             self._workers[told.engine, told.wid] = told
         elif isinstance(told, Gone):
             self._workers.pop((told.engine, told.wid), None)
+        elif isinstance(told, Closed):
+            self._engines.pop(told.engine, None)
+            for each in [key for key in list(self._workers) if key[0] == told.engine]:
+                self._workers.pop(each, None)
 
     def watch(self, stream: object, kind: str, name: str) -> int:
         """See `tapping.Tap`."""
         engine = -1 if (its := getattr(stream, "engine", None)) is None else its.number
         told = Streamed(next(self._numbers), kind, name, engine)
-        self._streams[told.number] = ref(stream), told
+        forget = partial(self._streams.pop, told.number)  # C alone: nothing strikes it, and no name need be there
+        self._streams[told.number] = ref(stream, forget), told
         for hear in self._hearers:
             hear(told)
         return told.number
 
     def streams(self) -> Iterator[tuple[Streamed, Any]]:
         """Those that live, and what was told of each."""
-        for number, (found, told) in list(self._streams.items()):
-            stream = found()
-            if stream is None:
-                self._streams.pop(number, None)
-            else:
+        for found, told in list(self._streams.values()):
+            if (stream := found()) is not None:
                 yield told, stream
 
     def _forget(self) -> None:
@@ -113,7 +119,7 @@ class Hub:
         tapping.turn(None)
 
 
-class Listener:
+class Listener(ABC):
     """Who listens on a thread of its own: `take` is given what has happened, some time later, and `tick` called often.
 
     An error in either ends the listening: `broke` is called with it.
@@ -122,13 +128,21 @@ class Listener:
     name = "procession-listener"
     every = 0.05
     """Seconds between two ticks."""
+    most_runs = MOST_RUNS
 
     def __init__(self) -> None:
         self._heard: deque[tuple[Any, ...]] = deque()
+        self._waiting = 0
+        """Runs in `_heard`, about: of two threads that tell at once one may not count. Right again when it is empty."""
+        self._drops: deque[int] = deque()
+        self._dropped = 0
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._run, name=self.name, daemon=True)
-        self.dropped = 0
+
+    @property
+    def dropped(self) -> int:
         """Runs that were not told, since too many waited."""
+        return self._dropped + sum(self._drops.copy())
 
     def begin(self) -> None:
         """Listen from now on. Raises what starting a thread raises; then nobody listens."""
@@ -140,40 +154,44 @@ class Listener:
             hub.leave(self._hear)
             raise
 
-    def end(self) -> None:
-        """Listen no more; all that was heard has been taken when this returns, unless a `take` calls it."""
+    def end(self, timeout: float | None = None) -> None:
+        """Listen no more; all that was heard has been taken when this returns, unless a `take` calls it, or that takes
+        more than `timeout` seconds."""
         try:
             hub.leave(self._hear)
         finally:
             self._over.set()
         if threading.current_thread() is not self._thread:
-            self._thread.join()
+            self._thread.join(timeout)
 
-    def catch_up(self, patience: float = 5.0) -> None:
-        """Wait until all that has happened before was taken, or so many seconds."""
+    def catch_up(self, patience: float | None = 5.0) -> bool:
+        """Wait until all that has happened before was taken, or so many seconds; whether it was."""
         for engine in tapping.engines():
             engine.unbind()
         caught = threading.Event()
         self._heard.append((caught,))
-        if self._thread.is_alive() and threading.current_thread() is not self._thread:
-            caught.wait(patience)
+        if not self._thread.is_alive():
+            return self._over.is_set()
+        return threading.current_thread() is not self._thread and caught.wait(patience)
 
+    @abstractmethod
     def take(self, happening: tuple[Any, ...]) -> None:
         """This has happened."""
-        raise NotImplementedError
 
-    def tick(self) -> None:
+    def tick(self) -> None:  # noqa: B027  # there may be nothing to do
         """Some time has gone by."""
 
+    @abstractmethod
     def broke(self, error: BaseException) -> None:
         """It raised this, and is told nothing more."""
-        raise NotImplementedError
 
     def _hear(self, happening: tuple[Any, ...]) -> None:
-        if len(self._heard) < MOST or not isinstance(happening, Ran | Missed | Rows):
-            self._heard.append(happening)  # of pools, workers and streams there are few, and what runs refers to them
+        runs = runs_of(happening)  # of pools, workers and streams there are few, and what runs refers to them
+        if runs and (len(self._heard) >= MOST or (self._waiting and self._waiting + runs > self.most_runs)):
+            self._drops.append(runs)
         else:
-            self.dropped += len(happening.rows) if isinstance(happening, Rows) else happening.items
+            self._waiting += runs
+            self._heard.append(happening)
 
     def _run(self) -> None:
         try:
@@ -185,19 +203,42 @@ class Listener:
             self.tick()
         except BaseException as error:  # also what an error's own `__str__` raises
             hub.leave(self._hear)
-            self._heard.clear()
+            self._over.set()
             self.broke(error)
+            self._lose()
 
     def _empty(self) -> None:
-        heard = self._heard
+        heard, drops = self._heard, self._drops
         for _ in range(len(heard)):
             happening = heard.popleft()
             if happening.__class__ is tuple:  # of `catch_up`
                 happening[0].set()
+                continue
+            self._waiting -= runs_of(happening)
+            self.take(happening)
+        for _ in range(len(drops)):
+            self._dropped += drops.popleft()
+        if not heard:
+            self._waiting = 0
+
+    def _lose(self) -> None:
+        """What was heard is not taken any more: it is dropped."""
+        while self._heard:
+            happening = self._heard.popleft()
+            if happening.__class__ is tuple:
+                happening[0].set()
             else:
-                self.take(happening)
+                self._dropped += runs_of(happening)
+
+
+def runs_of(happening: Any) -> int:
+    """How many it tells of."""
+    kind = happening.__class__
+    if kind is Ran or kind is Missed:
+        return int(happening.items)
+    return len(happening.rows) if kind is Rows else 0
 
 
 hub = Hub()
 
-__all__ = ["Hub", "Listener", "hub"]
+__all__ = ["Hub", "Listener", "hub", "runs_of"]

@@ -201,10 +201,10 @@ class Recorder(Listener):
         self.tick()
         super().begin()
 
-    def end(self) -> None:
+    def end(self, timeout: float | None = None) -> None:
         """Record no more; all that was told is in the recording."""
         try:
-            super().end()
+            super().end(timeout)
         finally:
             _going_on.release()
         self.collector.take(Dropped(self.dropped))

@@ -8,8 +8,10 @@ from procession import (
     SpinOff,
     Stage,
     WorkerDied,
+    observe,
 )
 from procession.errors import WorkerDead  # attr-defined | reportAttributeAccessIssue
+from procession.events import TaskEnded, WorkerEnded
 
 procession.Poool  # attr-defined | reportAttributeAccessIssue
 
@@ -114,6 +116,16 @@ def pipes() -> None:
     Pipeline(label).run(["one"])  # list-item | reportArgumentType
     Pipeline(label).run([1], on_error="retrun")  # call-overload | reportArgumentType
     totals: list[int] = list(Pipeline(label).run([1]))  # arg-type | reportAssignmentType
+
+
+def failures_alone(event: TaskEnded) -> None: ...
+
+
+def observed() -> None:
+    observe(failures_alone)  # arg-type | reportArgumentType
+    observe(failures_alone, events=WorkerEnded)  # arg-type | reportArgumentType
+    observe(failures_alone, event=TaskEnded)  # call-overload | reportCallIssue
+    observe(3)  # call-overload | reportArgumentType
 
 
 def errors(error: WorkerDied, scale: Scale, parcel: Parcel) -> None:
