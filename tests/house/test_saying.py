@@ -11,7 +11,9 @@ ALLOWED = (
     "backends/saying.py",
     "backends/notes.py",
     *("worker/loop.py", "worker/surroundings.py"),
-)  # in a worker, the initializer's failure is told by who ran it, and what surroundings cannot be had by the task
+    "seeing/logged.py",
+)  # in a worker, the initializer's failure is told by who ran it, and what surroundings cannot be had by the task; an
+# observer of the user's own logger has a thread of its own
 
 
 def loggers(source: str) -> list[int]:

@@ -178,6 +178,8 @@ class Tracker:
     def _missed(self, tasks: Iterable[Task], outcome: int, why: Why) -> None:
         now = perf_counter_ns()
         for task in tasks:
+            if isinstance(task, CallFuture) and task.done() and not task.cancelled():
+                continue  # the core has heard of it when it had run already (law 4 of locked.py), or twice
             self.push(Missed(self.number, task.size, *whose(task), task.tries + 1, born(task), now, outcome, why))
 
 
