@@ -85,7 +85,7 @@ class WorkerStarted:
 
 @dataclass(frozen=True, slots=True)
 class WorkerEnded:
-    """A worker is no more."""
+    """A worker is no more; one that died before it was ready had not been told as started."""
 
     time: float
     pool: PoolInfo

@@ -69,6 +69,13 @@ def test_a_worker_of_which_the_number_is_not_known_yet_is_told_once() -> None:
     assert [(type(each), each.pid) for each in got] == [(WorkerStarted, 0), (WorkerEnded, 0)]  # type: ignore[union-attr]
 
 
+def test_a_worker_that_never_was_ready_is_told_if_it_was_lost() -> None:
+    assert told(opened(), happenings.Gone(4, 0, 70, ""))[1:] == []
+    assert told(opened(), happenings.Gone(4, 0, 70, "signal 9"))[1:] == [
+        WorkerEnded((70 + OFFSET) / 1e9, POOL, 0, 0, "signal 9")
+    ]
+
+
 def test_workers_that_are_left_end_with_their_pool() -> None:
     got = told(opened(), opened(5), *[happenings.Began(e, w, 70 + w, 60) for e in (4, 5) for w in (0, 1)])
     assert len(got) == 6

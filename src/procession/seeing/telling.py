@@ -105,7 +105,8 @@ class Telling:
         pid, pool = self._pids.pop((told.engine, told.wid), -1), pool or self._pool(told.engine)
         if pid == 0:
             yield WorkerStarted(self._time(told.now), pool, told.wid, pid)
-        yield WorkerEnded(self._time(told.now), pool, told.wid, max(pid, 0), told.how)
+        if pid >= 0 or told.how:  # else it was not needed any more before it was ready
+            yield WorkerEnded(self._time(told.now), pool, told.wid, max(pid, 0), told.how)
 
     def _pool(self, engine: int) -> PoolInfo:
         return self._pools.get(engine, UNKNOWN)
