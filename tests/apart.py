@@ -3,8 +3,9 @@
 Most tests wait for something most of the time, and some need nothing but a core. So beside this session there are
 * a program of low priority that runs what PLACES says, which neither measures anything nor races with anybody;
 * HANDS others of its kind, with which it *shares* the rest: the tests in their order are cut into bundles, this session
-  takes one after the other from the front, the others from the back, until they meet. Who takes a bundle removes the
-  file that stands for it, which one can do and no other; so each test is run once, and whoever is quicker does more.
+  takes one after the other from the front, the others from the back, until they meet. Then this session takes from the
+  back what the program of low priority, which began at the front, has not come to. Who takes a bundle removes the file
+  that stands for it, which one can do and no other; so each test is run once, and whoever is quicker does more.
 
 Each test has the fixtures and the checks that it has anywhere. What there is one of in a session stays here: walks
 (walking.py) and the campaign of tests/conformance, which are waited for at the end. When only a few tests are selected,
@@ -160,15 +161,16 @@ class Apart:
         self._apart = found if len(found) >= LEAST else []
         apart = set(self._apart)
         rest = [each for each in items if not is_ours(each) and each not in apart]
-        self._bundles = bundles_of(rest) if len(rest) >= LEAST and HANDS else []
-        shared = {each for bundle in self._bundles for each in bundle}
-        self._ours = [each for each in items if each not in apart and each not in shared]
+        self._shared = bundles_of(rest) if len(rest) >= LEAST and HANDS else []
+        self._bundles = [*self._shared, *bundles_of(self._apart)]
+        given = {each for bundle in self._bundles for each in bundle}
+        self._ours = [each for each in items if each not in given]
         self._config = config
         self._waits = {each.nodeid: each for each in items}
         self._programs: list[Beside] = []
 
     def __bool__(self) -> bool:
-        return bool(self._apart or self._bundles)
+        return bool(self._bundles)
 
     def begin(self) -> None:
         """Have them run."""
@@ -176,18 +178,17 @@ class Apart:
         self._folder = tempfile.TemporaryDirectory(prefix="tests-")
         self._heap = Heap(self._folder.name)
         self._heap.fill(len(self._bundles))
+        count = len(self._shared)
         if self._apart:
-            self._programs.append(self._program(NICE, [self._apart]))
-        for _ in range(HANDS if self._bundles else 0):
-            self._programs.append(self._program(0, self._bundles))
+            self._programs.append(self._program(NICE, range(count, len(self._bundles))))
+        for _ in range(HANDS if self._shared else 0):
+            self._programs.append(self._program(0, reversed(range(count))))
 
-    def _program(self, nice: int, bundles: list[list[pytest.Item]]) -> Beside:
-        folder = None if nice else self._folder.name
+    def _program(self, nice: int, numbers: Iterable[int]) -> Beside:
+        """It takes those bundles, in that order."""
         words = Path(self._folder.name, f"words-{len(self._programs)}")
-        asked = Asked(
-            nice, self._options(nice), [[each.nodeid for each in some] for some in bundles], folder, str(words)
-        )
-        return Beside(__name__, asked)
+        bundles = {number: [each.nodeid for each in self._bundles[number]] for number in numbers}
+        return Beside(__name__, Asked(nice, self._options(nice), bundles, self._folder.name, str(words)))
 
     def _options(self, nice: int) -> list[str]:
         options = ["-o", f"timeout={LIMIT}"] if nice else []
@@ -212,12 +213,15 @@ class Apart:
                 self._report(session)
         while self._waits and not all(each.ended() for each in self._programs):
             self._look_at_the_time(session)
-            for each in self._programs:
-                each.hurry()
+            self._hurry()
             time.sleep(0.02)  # nothing announces that a program has said something
             self._report(session)
         self._report(session)
         self._miss(session)
+
+    def _hurry(self) -> None:
+        for each in self._programs:
+            each.hurry()
 
     def _look_at_the_time(self, session: pytest.Session) -> None:
         """As pytest-timeout does after each test."""
@@ -237,7 +241,11 @@ class Apart:
 
     def _taken(self) -> Iterator[pytest.Item]:
         """The tests of the bundles that this session takes."""
-        for number, bundle in enumerate(self._bundles):
+        for number, bundle in enumerate(self._shared):
+            if self._heap.take(number):
+                yield from bundle
+        self._hurry()  # there is little else to do, and much of it may be there
+        for number, bundle in reversed([*enumerate(self._bundles)][len(self._shared) :]):
             if self._heap.take(number):
                 yield from bundle
 
@@ -292,10 +300,10 @@ class Asked(NamedTuple):
 
     nice: int
     options: list[str]
-    bundles: list[list[str]]
-    """The tests of each, by their ids."""
-    heap: str | None
-    """Where to take them from; if nowhere, all are its own."""
+    bundles: dict[int, list[str]]
+    """By their numbers, in the order in which to take them: the tests of each, by their ids."""
+    heap: str
+    """Where to take them from."""
     words: str
     """The file for what pytest prints."""
 
@@ -305,7 +313,7 @@ class Hand:
 
     def __init__(self, asked: Asked, say: Say) -> None:
         self._asked = asked
-        self._heap = Heap(asked.heap) if asked.heap else None
+        self._heap = Heap(asked.heap)
         self._say = say
         self._reports: list[Report] = []
 
@@ -314,7 +322,7 @@ class Hand:
 
     @pytest.hookimpl(trylast=True)
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
-        wanted = set(itertools.chain.from_iterable(self._asked.bundles))
+        wanted = set(itertools.chain.from_iterable(self._asked.bundles.values()))
         items[:] = [each for each in items if each.nodeid in wanted]
 
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
@@ -324,10 +332,10 @@ class Hand:
         return True
 
     def _taken(self, found: dict[str, pytest.Item]) -> Iterator[pytest.Item]:
-        """From the back; what it has not found it leaves to others."""
-        for number, ids in reversed([*enumerate(self._asked.bundles)]):
+        """What it has not found it leaves to others."""
+        for number, ids in self._asked.bundles.items():
             tests = [found[each] for each in ids if each in found]
-            if len(tests) == len(ids) and (self._heap is None or self._heap.take(number)):
+            if len(tests) == len(ids) and self._heap.take(number):
                 yield from tests
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
@@ -341,12 +349,12 @@ class Hand:
 def work(asked: Asked, say: Say) -> None:
     """Be such a program."""
     os.nice(asked.nice)
-    if asked.heap is None:
+    if asked.nice:
         gc.disable()  # models are walked there, which make no cycles, and millions of objects that live
     os.environ[VARIABLE] = "1"
     with open(asked.words, "w") as file:
         os.dup2(file.fileno(), 1)
-    files = sorted({each.partition("::")[0] for ids in asked.bundles for each in ids})
+    files = sorted({each.partition("::")[0] for ids in asked.bundles.values() for each in ids})
     pytest.main(["-p", "no:cacheprovider", "-o", "addopts=", *asked.options, *files], [Hand(asked, say)])
     os.dup2(2, 1)
 

@@ -12,16 +12,29 @@ from tests.failures.kit import wait_until
 
 NOTES = Path(os.environ.get("SHARED_NOTES", os.devnull))
 WHAT = os.environ.get("SHARED_WHAT")
-"""What goes wrong in the other session: "fails", "dies", nothing."""
+"""What goes wrong in the other session: "fails", "dies", nothing. Or all of it is for the program of low priority."""
 COUNT = 120
 THERE = apart.VARIABLE in os.environ
+BEGUN = NOTES.with_suffix(".begun")
+if WHAT == "apart":
+    apart.PLACES = (Path(__file__).relative_to(apart.ROOT).as_posix(),)
+
+
+def has_run(where: str) -> bool:
+    """A test there, or here."""
+    return NOTES.exists() and where in NOTES.read_text()
 
 
 @pytest.mark.parametrize("number", range(COUNT))
 def test_one(number: int) -> None:
-    """The first, which this session takes, waits for the other session to take the last ones."""
-    if number == 0 and not THERE:
-        wait_until(lambda: NOTES.exists() and "there" in NOTES.read_text(), "the other session has begun", 60)
+    """The first that this session takes waits for the other session to begin at the other end."""
+    if number == 0 and WHAT == "apart":
+        BEGUN.touch()
+        wait_until(lambda: has_run("here"), "this session goes on with what is left", 60)
+    elif number == 0 and not THERE:
+        wait_until(lambda: has_run("there"), "the other session has begun", 60)
+    elif number == COUNT - apart.BUNDLE and not THERE and WHAT == "apart":
+        wait_until(BEGUN.exists, "the program of low priority has begun", 60)
     with NOTES.open("a") as file:
         file.write(f"{number} {'there' if THERE else 'here'}\n")
     if THERE and WHAT == "dies" and number == COUNT - 3:

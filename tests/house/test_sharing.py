@@ -46,6 +46,15 @@ def test_each_test_is_run_once_and_reported_once(tmp_path: Path) -> None:
     assert 0 not in there
 
 
+def test_what_the_program_of_low_priority_has_not_come_to_is_run_here(tmp_path: Path) -> None:
+    run = Run(tmp_path, what="apart")
+    assert run.code == 0, run.out
+    assert run.count("passed") == COUNT
+    assert sorted(number for number, _ in run.lines) == list(range(COUNT))
+    where = dict(run.lines)
+    assert (where[0], where[COUNT - 1]) == ("there", "here")
+
+
 def test_what_fails_there_fails_here(tmp_path: Path) -> None:
     run = Run(tmp_path, what="fails")
     assert run.code == 1
