@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 START = "import sys; from procession.cli import main; sys.exit(main())"
 QUICK = ("demo", "--quick")
+# The same with fewer files: how much is parsed makes no difference to how it is drawn.
+SMALL = "from procession.cli import stdlib; library = stdlib.library; stdlib.library = lambda every: library(8 * every); "
 # What rich looks at to find out where it writes to.
 DECIDING = ("NO_COLOR", "FORCE_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE", "COLORTERM", "TERM", "COLUMNS", "LINES")
 
@@ -39,13 +41,13 @@ def piped(*words: str, code: str = START, **more: str) -> subprocess.CompletedPr
 class Terminal:
     """The command on a pseudo-terminal of its own: a session leader, as a shell in a window is."""
 
-    def __init__(self, *words: str, **more: str) -> None:
+    def __init__(self, *words: str, code: str = START, **more: str) -> None:
         self.seen = ""
         self.pid, self.fd = pty.fork()
         if self.pid == 0:  # pragma: no cover
             os.execve(
                 sys.executable,
-                [sys.executable, "-c", START, *words],
+                [sys.executable, "-c", code, *words],
                 surroundings(**{"TERM": "xterm-256color", **more}),
             )
 
@@ -69,8 +71,8 @@ class Terminal:
 
 
 @contextlib.contextmanager
-def terminal(*words: str, **more: str) -> Iterator[Terminal]:
-    shown = Terminal(*words, **more)
+def terminal(*words: str, code: str = START, **more: str) -> Iterator[Terminal]:
+    shown = Terminal(*words, code=code, **more)
     try:
         yield shown
     finally:
@@ -140,7 +142,7 @@ def demos() -> Mapping[str, Future[Any]]:
     """All of them at once: they mostly sleep. None is started beside a thread, since a terminal's start is a fork."""
     with contextlib.ExitStack() as stack:
         drawn, grey, dumb = (
-            stack.enter_context(terminal(*QUICK)),
+            stack.enter_context(terminal(*QUICK, code=SMALL + START)),
             stack.enter_context(terminal(*REFERENCE, NO_COLOR="1")),
             stack.enter_context(terminal(*REFERENCE, TERM="dumb")),
         )
