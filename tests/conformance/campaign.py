@@ -186,6 +186,8 @@ def run_group(words: Sequence[str], cases: Sequence[Case]) -> tuple[list[Record]
 def run(interpreter: Interpreter, subject: str, cases: Iterable[Case], jobs: int = 12) -> Results:
     """Run the cases, ``jobs`` groups at once."""
     began = time.monotonic()
+    if subject == "procession":
+        interpreter.make_ready()
     groups: dict[tuple[Start, str], list[Case]] = collections.defaultdict(list)
     for case in cases:
         groups[case.group].append(case)

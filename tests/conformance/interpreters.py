@@ -40,6 +40,12 @@ class Interpreter:
     def own(self) -> bool:
         return self.python == sys.executable
 
+    def make_ready(self) -> None:
+        """For procession to be run in the mode of this interpreter. What lists the tests need not wait for that."""
+        folder = Path(self.path[0], "procession", "_native") if self.path and not self.own else None
+        if accelerated and folder is not None and not any(folder.glob("*.so")):
+            build_extension(self.python, folder)
+
     def __str__(self) -> str:
         return f"Python {self.version}" + ("" if self.own else " (borrowed for its tests)")
 
@@ -83,7 +89,7 @@ def own_path() -> tuple[str, ...]:
 def shared_path(python: str) -> str:
     """A folder with links to what a borrowed interpreter must import, and to nothing else of ours.
 
-    The extension is built for that interpreter, if this one uses it: both are in the same mode then.
+    The extension is yet to be built for that interpreter: `Interpreter.make_ready`.
     """
     folder = Path(tempfile.mkdtemp(prefix="conformance-path-"))
     atexit.register(shutil.rmtree, folder)
@@ -92,20 +98,19 @@ def shared_path(python: str) -> str:
         if spec is not None and spec.submodule_search_locations:
             place = Path(next(iter(spec.submodule_search_locations)))
             if name == "procession" and accelerated:
-                link_with_extension(place, folder / name, python)
+                link_without_extension(place, folder / name)
             else:
                 (folder / name).symlink_to(place, target_is_directory=True)
     return str(folder)
 
 
-def link_with_extension(package: Path, folder: Path, python: str) -> None:
-    """A package of links, but for the extension, which is built."""
+def link_without_extension(package: Path, folder: Path) -> None:
+    """A package of links, but for the extension, of which there are the sources."""
     folder.mkdir()
     for each in package.iterdir():
         if each.name != "_native":
             (folder / each.name).symlink_to(each, target_is_directory=each.is_dir())
     shutil.copytree(package / "_native", folder / "_native", ignore=shutil.ignore_patterns("*.so", "__pycache__"))
-    build_extension(python, folder / "_native")
 
 
 @functools.cache
