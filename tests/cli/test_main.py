@@ -24,7 +24,9 @@ if TYPE_CHECKING:
 START = "import sys; from procession.cli import main; sys.exit(main())"
 QUICK = ("demo", "--quick")
 # The same with fewer files: how much is parsed makes no difference to how it is drawn.
-SMALL = "from procession.cli import stdlib; library = stdlib.library; stdlib.library = lambda every: library(8 * every); "
+SMALL = (
+    "from procession.cli import stdlib; library = stdlib.library; stdlib.library = lambda every: library(8 * every); "
+)
 # What rich looks at to find out where it writes to.
 DECIDING = ("NO_COLOR", "FORCE_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE", "COLORTERM", "TERM", "COLUMNS", "LINES")
 

@@ -172,7 +172,7 @@ def at_random(examples: int, steps: int) -> None:
 
 
 def test_random_interleavings() -> None:
-    at_random(100, 50)
+    at_random(60, 50)
 
 
 @pytest.mark.soak

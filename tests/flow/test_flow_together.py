@@ -147,7 +147,7 @@ def at_random(examples: int, steps: int) -> None:
 
 
 def test_random_interleavings() -> None:
-    at_random(80, 40)
+    at_random(50, 40)
 
 
 @pytest.mark.soak

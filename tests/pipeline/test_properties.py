@@ -99,7 +99,7 @@ def check(data: st.DataObject, backend: str, count: Count, **more: Any) -> None:
     count.add(len(items), len(got))
 
 
-EXAMPLES = {"inline": 150, "threads": 150, "processes": 30}
+EXAMPLES = {"inline": 75, "threads": 75, "processes": 20}
 
 
 @pytest.mark.parametrize("backend", EXAMPLES)
@@ -111,7 +111,7 @@ def test_what_comes_out(backend: str) -> None:
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize("backend", EXAMPLES)
 def test_what_comes_out_of_many(backend: str) -> None:
-    explore(backend, 40 * EXAMPLES[backend])
+    explore(backend, 80 * EXAMPLES[backend])
 
 
 def explore(backend: str, examples: int) -> None:

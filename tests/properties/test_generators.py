@@ -22,7 +22,7 @@ from procession import Pool
 from .deeds import play
 from .model import Walk, told
 
-EXAMPLES = {"inline": 60, "threads": 60, "processes": 25}
+EXAMPLES = {"inline": 30, "threads": 30, "processes": 15}
 PATIENCE = 30.0
 
 Moves = list[str]
@@ -146,7 +146,7 @@ def test_generators(backend: str) -> None:
 @pytest.mark.timeout(3600)
 @pytest.mark.parametrize("backend", EXAMPLES)
 def test_many_generators(backend: str) -> None:
-    explore(backend, 40 * EXAMPLES[backend])
+    explore(backend, 80 * EXAMPLES[backend])
 
 
 def explore(backend: str, examples: int) -> None:

@@ -25,7 +25,7 @@ from tests.failures.kit import PATIENCE
 from .deeds import SIZE, Deed, do, key_of
 from .model import Walk, deeds, look_at_notes, outcome, told
 
-EXAMPLES = {"inline": 60, "threads": 50, "processes": 15}
+EXAMPLES = {"inline": 30, "threads": 25, "processes": 10}
 
 
 class Spun:
@@ -281,4 +281,4 @@ def test_spin_offs(backend: str) -> None:
 @pytest.mark.timeout(3600)
 @pytest.mark.parametrize("backend", EXAMPLES)
 def test_many_spin_offs(backend: str) -> None:
-    Walk()(backend, 40 * EXAMPLES[backend], lambda data, counts: check(data, counts, backend))
+    Walk()(backend, 80 * EXAMPLES[backend], lambda data, counts: check(data, counts, backend))

@@ -23,7 +23,7 @@ from procession.weighing import weigh
 from .deeds import SIZE, Deed, do, key_of
 from .model import Walk, deeds, look_at_notes, outcome, sequential, told
 
-EXAMPLES = {"inline": 60, "threads": 60, "processes": 25}
+EXAMPLES = {"inline": 30, "threads": 30, "processes": 15}
 
 
 class Source:
@@ -249,7 +249,7 @@ def test_streams(backend: str) -> None:
 @pytest.mark.timeout(3600)
 @pytest.mark.parametrize("backend", EXAMPLES)
 def test_many_streams(backend: str) -> None:
-    explore(backend, 40 * EXAMPLES[backend])
+    explore(backend, 80 * EXAMPLES[backend])
 
 
 def explore(backend: str, examples: int) -> None:

@@ -10,7 +10,7 @@ from tests.soak.chaos import Chaos
 @pytest.mark.slow
 @pytest.mark.timeout(180)
 def test_some_seconds_of_chaos() -> None:
-    chaos = Chaos(random.SystemRandom().randrange(1 << 32), 3.0)
+    chaos = Chaos(random.SystemRandom().randrange(1 << 32), 2.0)
     assert chaos.run(), "\n".join(chaos.breaches[:20])
 
 

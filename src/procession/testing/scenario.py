@@ -140,7 +140,7 @@ BOUNDS = (
     Scenario("too old, two workers", 2, (("calls", 2),), dues=1),
     Scenario("too old, too heavy", 1, (("calls", 2),), dues=1, heavies=1),
     Scenario("two items a worker, with heirs, a crash", 1, (("calls", 4),), quota=2, crashes=1),
-    Scenario("smaller, then larger", 2, (("calls", 2),), sizes=(1, 2)),
+    Scenario("smaller, then larger, dear calls", 2, (("calls", 2),), mean_ns=DEAR, sizes=(1, 2)),
     Scenario("smaller, too old", 2, (("calls", 2),), sizes=(1,), dues=1),
     Scenario("all at once, a chunk", 1, (("chunk", 2),), **{**EVERYTHING, "errors": 0}),
     Scenario("keys, a crash", 2, (("key", 2), ("key", 1)), crashes=1),
@@ -155,7 +155,7 @@ BOUNDS = (
     Scenario("turns and a call, smaller", 2, (("turns", 2), ("calls", 1)), sizes=(1,)),
     Scenario("turns, too long, a cancel that kills, cancelled", 1, (("turns", 2),), ("cancel",), **TOO_LONG),
 )
-"""What is walked by default: some forty seconds of one core. Nine are in DEEP_BOUNDS with an item or an event more."""
+"""What is walked by default: half a minute of one core. Ten are in DEEP_BOUNDS with an item or an event more."""
 
 DEEP_BOUNDS = (
     Scenario("a call and a chunk of three, a crash", 2, (("calls", 1), ("chunk", 3)), crashes=1),
