@@ -32,6 +32,8 @@ PLACES = (
     "tests/arena/test_arena.py",
     "tests/conformance/test_harness.py",
     "tests/core/",
+    "tests/dashboard/test_access.py",
+    "tests/dashboard/test_metrics.py",
     "tests/flow/test_flow_",
     "tests/flow/test_imap_interrupts.py",
     "tests/flow/test_ledger.py",

@@ -231,11 +231,14 @@ def test_no_more_is_said_than_that_it_is_over_when_it_ends_while_it_does_not_ans
 
 
 def test_the_last_numbers_are_told_before_the_end() -> None:
-    look = looks.look(looks.pool(3, looks.row(1), done=5), looks.pool(4, looks.row(1), done=6))
+    streams = [{"kind": "imap", "name": "a", "engine": 3}, {"kind": "imap", "name": "b", "engine": 4}]
+    streams.append({"kind": "Pipeline", "name": "c", "engines": [3, 4]})
+    look = looks.look(looks.pool(3, looks.row(1), done=5), looks.pool(4, looks.row(1), done=6), streams=streams)
     ended = with_last(json.loads(json.dumps(look)), [{"number": 3, "done": 9, "failed": 1}])
     first, second = ended["pools"]
     assert (first["done"], first["failed"], first["rows"], first["running"], first["workers"]) == (9, 1, [], 0, 0)
     assert second == look["pools"][1]
+    assert [stream["name"] for stream in ended["streams"]] == ["b", "c"]
 
     class Seen(Program):
         def look(self) -> dict[str, Any]:

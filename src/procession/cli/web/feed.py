@@ -191,12 +191,13 @@ class Feed:
 
 
 def with_last(look: dict[str, Any], last: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """As it looks when these pools have ended: with their last numbers, and without work or workers."""
+    """As it looks when these pools have ended: with their last numbers, and without work, workers or streams."""
     ended = {pool["number"]: pool for pool in last}
     nothing = dict.fromkeys(("workers", "idle", "busy", "starting", "queued", "running"), 0)
     for pool in look["pools"]:
         if pool["number"] in ended:
             pool.update(nothing, rows=[], rate=None, **ended[pool["number"]])
+    look["streams"] = [stream for stream in look["streams"] if stream.get("engine") not in ended]
     return look
 
 
