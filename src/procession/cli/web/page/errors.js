@@ -8,6 +8,7 @@ const SHOWN = 50;
 
 class Line {
   constructor(error) {
+    this.error = error;
     this.when = make("span", { class: "faint when" });
     const where = make("span", { class: "faint" }, `${error.pool}, `, make("bdi", {}, firstLine(error.function, 120)));
     const text = make("bdi", { class: "clip" }, firstLine(error.text));
@@ -40,8 +41,10 @@ export class Errors {
   show(model) {
     const latest = model.latest();
     const shown = latest.slice(0, SHOWN);
+    const among = new Set(shown);
     // One that is being read stays, however many come.
-    shown.push(...latest.slice(SHOWN).filter((error) => this.lines.get(error.key)?.element.open));
+    const read = [...this.lines.values()].filter((line) => line.element.open && !among.has(line.error));
+    shown.push(...read.map((line) => line.error));
     for (const error of shown) if (!this.lines.has(error.key)) this.lines.set(error.key, new Line(error));
     const keys = new Set(shown.map((error) => error.key));
     for (const key of [...this.lines.keys()]) if (!keys.has(key)) this.lines.delete(key);

@@ -14,7 +14,7 @@ import { Model, titleOf } from "./model.js";
 import { PoolSection } from "./pools.js";
 import { arrange } from "./table.js";
 import { goneTable, streamsTable, withKeys } from "./tables.js";
-import { byId, bytes, count, duration, firstLine, lasting, make, mark, rate, said, write } from "./words.js";
+import { byId, bytes, count, duration, firstLine, lasting, make, mark, rate, said, sentence, write } from "./words.js";
 
 /** Seconds without a word after which that is said. */
 const LATE = 5;
@@ -38,7 +38,7 @@ function setState(state, text = "") {
   if (link.state !== state) document.documentElement.dataset.state = link.state = state;
   link.text = text;
   write(byId("state"), STATES[state]);
-  write(byId("trouble"), text);
+  write(byId("trouble"), sentence(text));
   byId("notice").hidden = state === "live" || state === "connecting";
   mark(byId("main"), "aria-disabled", state === "over" || null);
   for (const each of sections.values()) each.element.toggleAttribute("data-old", state !== "live");
@@ -75,6 +75,7 @@ function show() {
   const numbers = new Set(look.pools.map((pool) => pool.number));
   for (const [number, each] of sections) {
     if (numbers.has(number)) continue;
+    if (each.element.contains(document.activeElement)) tell(`${titleOf(each.pool)} has ended.`);
     each.close();
     sections.delete(number);
   }
@@ -142,10 +143,9 @@ listen({
   look(look) {
     link.came = performance.now();
     link.clock = new Date();
-    const ended = model.take(look);
+    model.take(look);
     setState("live");
     show();
-    if (ended.length) tell(`${ended.map(titleOf).join(", ")} ${ended.length === 1 ? "has" : "have"} ended.`);
   },
   trouble: (text) => setState("trouble", text),
   over: (text) => setState("over", text || "The program has ended."),

@@ -82,7 +82,7 @@ export class Model {
     this.first = null;
   }
 
-  /** A look has come. Returns the pools that have ended since the one before. */
+  /** A look has come. */
   take(look) {
     const before = this.look;
     if (before && (before.program?.pid !== look.program?.pid || before.at > look.at)) this.clear();
@@ -102,7 +102,6 @@ export class Model {
       this.remember(pool);
     }
     this.look = look;
-    return ended;
   }
 
   /** Errors, by what makes each one known again; of several told at once that are alike in all, by their place. */

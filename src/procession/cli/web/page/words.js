@@ -68,6 +68,12 @@ export function firstLine(value, most = 500) {
   return line.length > most ? `${line.slice(0, most)}…` : line;
 }
 
+/** As a sentence, with a capital and a full stop. */
+export function sentence(value) {
+  const text = said(value).trim();
+  return text && text[0].toUpperCase() + text.slice(1) + (/[.!?…]$/.test(text) ? "" : ".");
+}
+
 export const byId = (id) => document.getElementById(id);
 
 /** An element with attributes (a function is a listener) and children, of which a string is text. */
