@@ -40,7 +40,7 @@ class Gatekeeper:
         self._queue_ns = queue_ns
         self._bell = Bell()
         self._poked = self._begun = False
-        self._alarm: int | None = None
+        self.alarm: int | None = None  # when time alone lets something start
         self._seen: tuple[int, ...] | None = None  # how it stood when it was last looked at
         self._dropped = 0  # of the flow, when its line was last cleared of what was dropped
         self._broken: BaseException | None = None
@@ -106,7 +106,7 @@ class Gatekeeper:
         widened[self.poke] = None
         try:
             while not self.over:
-                alarm = self._alarm
+                alarm = self.alarm
                 self._bell.sleep(self._called, None if alarm is None else alarm / SECOND)
                 self._step()
         except BaseException as error:  # a bug of ours hangs nobody
@@ -128,7 +128,7 @@ class Gatekeeper:
             now = monotonic_ns()
             with self.owner.lock:
                 self._seen = self._snapshot()
-                self._alarm = None
+                self.alarm = None
                 late, chosen = self._sort_out(now), []
                 if not late:
                     chosen = self._choose(now)
@@ -204,7 +204,7 @@ class Gatekeeper:
 
     def _wake_at(self, at: int | None) -> None:
         if at is not None:
-            self._alarm = at if self._alarm is None else min(self._alarm, at)
+            self.alarm = at if self.alarm is None else min(self.alarm, at)
 
     def _fail(self, late: Sequence[Any]) -> None:
         """These do not start: they could not be sent, or have waited too long."""

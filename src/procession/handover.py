@@ -38,7 +38,9 @@ if TYPE_CHECKING:
     from _contextvars import Context
 
     from procession.gatekeeper import Gatekeeper
+    from procession.happenings import Stood
     from procession.replaying import Rerun
+    from procession.stream_clocks import StreamClocks
 
 
 class Start(Task, Protocol):
@@ -70,6 +72,8 @@ class Unsent:
 class Handover(ABC):
     """A flow, its lock, the bell for those who wait, and the engine on which its items run."""
 
+    clocks: StreamClocks | None = None  # where somebody wants to know what it waits for
+
     def __init__(self, engine: Engine, flow: FlowCore, ledger: Ledger | None = None) -> None:
         self.engine = engine
         self.flow = flow
@@ -91,9 +95,22 @@ class Handover(ABC):
         """Items that have an outcome and were not handed over; see `tapping.Tap.watch`."""
         return self.flow.finished - self.flow.handed
 
-    def known_as(self, kind: str, name: str) -> None:
-        """Whoever looks on is to know of this stream."""
+    def known_as(self, kind: str, name: str, beside: bool = False) -> None:
+        """Whoever looks on is to know of this stream. `beside`: it is not those who take that bring its items in."""
         self.stream_number = tapping.enter(self, kind, name)
+        if self.stream_number:
+            from procession.stream_clocks import clocked
+
+            self.clocks = clocked(self, beside)
+
+    def stood(self, now: int) -> Stood | None:
+        """See `tapping.Streaming`."""
+        return None if self.clocks is None else self.clocks.stood(now)
+
+    def over(self, how: str) -> None:
+        """It has ended like this ("finished", ..., see `happenings.Stood`); what is said first counts."""
+        if self.clocks is not None:
+            self.clocks.over(how)
 
     def seen(self) -> dict[str, Any]:
         """See `tapping.Streaming`. Read without the lock: numbers that do not quite fit are better than a wait."""

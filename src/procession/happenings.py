@@ -6,7 +6,7 @@ result: whoever keeps these keeps no memory of the program's, but for errors, wh
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 TYPE_CHECKING = False  # see `lean`
 if not TYPE_CHECKING:
@@ -80,6 +80,22 @@ class Streamed(NamedTuple):
     """-1: it has many."""
 
 
+class Stood(NamedTuple):
+    """How a stream stands: told when it ends, and to whoever asks before (`tapping.Streaming.stood`)."""
+
+    number: int
+    began: int
+    ended: int
+    """0: it goes on."""
+    how: str
+    """"finished"; "raised": an error came out of it; "closed", by who takes; "cancelled"; "dropped": nobody had it any
+    more."""
+    window: int
+    """Items that it took in at a time, at most so far; 0: no bound."""
+    spent: Mapping[int, Mapping[str, int]]
+    """By engine: what its time went into, in ns so far, by the names of `stream_clocks.SPENT`."""
+
+
 class Missed(NamedTuple):
     """Items in a row that never ran: cancelled, or too late, or the pool was lost."""
 
@@ -148,5 +164,6 @@ __all__ = [
     "Opened",
     "Ran",
     "Rows",
+    "Stood",
     "Streamed",
 ]

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from procession.backends.roles import Attempts
     from procession.core.journey import Journey
     from procession.core.journey_node import Node, Start
+    from procession.happenings import Stood
+    from procession.pipeline_clocks import PipelineClocks
     from procession.pipeline_stage import Work
 
 _NO_WORDS: dict[str, Any] = {}
@@ -33,6 +35,8 @@ PATIENCE = 0.1
 
 class Calls:
     """See the module. `ring`: there is something to hear."""
+
+    clocks: PipelineClocks | None = None  # where somebody wants to know what its stages wait for
 
     def __init__(self, works: Sequence[Work], journey: Journey, lock: RLock, ring: Callable[[], object]) -> None:
         self.arrived: deque[SinkFuture] = deque()
@@ -46,6 +50,10 @@ class Calls:
         self._homes: dict[tuple[int, Hashable], Home] = {}  # of stages with sticky keys: where the items of a key run
         names = " > ".join(function.name for function in self.functions)
         self.stream_number = tapping.enter(self, "pipeline", names)
+
+    def stood(self, now: int) -> Stood | None:
+        """See `tapping.Streaming`."""
+        return None if self.clocks is None else self.clocks.stood(now)
 
     def finished_untaken(self) -> int:
         """See `tapping.Tap.watch`."""

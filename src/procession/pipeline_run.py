@@ -63,6 +63,10 @@ class Conductor:
         self._poked = False
         self._handed = 0  # when it looked
         self._calls = Calls(works, self.journey, self.lock, self._work.ring)
+        if number := self._calls.stream_number:
+            from procession.pipeline_clocks import clocked
+
+            self._calls.clocks = clocked(number, self)
         self._closing = False
         self._cancelled = False  # what was out has been cancelled
         self.seeded: int | None = None
@@ -122,10 +126,14 @@ class Conductor:
                 if source.busy:
                     return
                 source.busy = mine = True
+            if (clocks := self._calls.clocks) is not None:
+                clocks.begin("source")
             source.take_some(self.wanted)
         finally:
             if mine:
                 source.busy = False
+                if self._calls.clocks is not None:
+                    self._calls.clocks.end("source")
             self.poke()
         if self.over or self._closing:
             source.close()
@@ -290,6 +298,11 @@ class Conductor:
         self.poke()
         self.bell.ring()
         self.source.room.ring()
+
+    def ends(self, how: str) -> None:
+        """See `handover.Handover.over`."""
+        if self._calls.clocks is not None:
+            self._calls.clocks.over(how)
 
     def abandon(self) -> None:
         """Nobody has the stream any more; in a forked child it was never ours."""

@@ -106,6 +106,7 @@ class Exit:
         if self._last is None and not conductor.journey.cancelled:
             self._last, source.error = source.error, None
         error = self._last
+        conductor.ends("finished" if error is None else "raised")
         conductor.meter.close()
         if error is None:
             conductor.poke()
@@ -121,6 +122,7 @@ class Exit:
         """Cancel what waits and what runs, close the source, end the iteration."""
         self.touched = True
         self._last = None
+        self.conductor.ends("closed")
         self.conductor.close()
         self.conductor.meter.close()
 
@@ -130,6 +132,7 @@ class Exit:
             text = "a run of a pipeline was never iterated; its work is cancelled"
             warnings.warn(text, RuntimeWarning, stacklevel=3, source=stream)
         self.conductor.meter.drop()
+        self.conductor.ends("dropped")
         self.conductor.abandon()
 
     def stats(self) -> PipelineStats:

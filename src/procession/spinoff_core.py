@@ -79,10 +79,11 @@ class SpinCore(Handover):
         self.function = function
         self.words = words
         self.meter: Meter = OFF  # see watching.py
-        self.known_as("SpinOff", function.name)
         self.open: dict[int, SinkFuture] = {}
         self.room = Bell()  # for those who put
         self.settling = Bell()  # for those who wait for items to finish
+        self.known_as("SpinOff", function.name, beside=True)
+        self.how = "finished"  # it ends, see `happenings.Stood`
         self.errands = Errands(function.name)
         self.passes = passes
         self.owed: deque[SinkFuture] = deque()  # failures that nobody takes and that are to be told
@@ -187,6 +188,7 @@ class SpinCore(Handover):
         if self.meter:
             self.errands.post(self.meter.close)
         self.retired = True
+        self.over(self.how)
         self.errands.close()
         self.engine.shutdown(wait=False, cancel=False)
 
@@ -310,11 +312,14 @@ class SpinCore(Handover):
         """No more in; the rest runs. Any thread, a finalizer included."""
         with self.lock:
             self.flow.close()
+        if self.clocks is not None:
+            self.clocks.dries()
         self.stir()
         self.bell.ring()
 
     def cancel(self) -> int:
         """Close, and cancel what has not started; returns how many items that were."""
+        self.how = "cancelled"
         self.close()
         if self.gate is not None:
             self.gate.cancel()

@@ -115,6 +115,8 @@ def abandon(core: SpinCore) -> None:
     """The SpinOff was dropped: what was put runs, and nobody takes what comes. In a forked child it was never ours."""
     if core.is_ours():
         Lift(core).up()
+        if not core.flow.closed:
+            core.how = "dropped"
         core.close()
 
 

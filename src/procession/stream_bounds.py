@@ -91,6 +91,17 @@ class Bounded(Handover):
         if self.spill is not None and self.ledger is not None and run is not None:
             self.ledger.may_move(index, start, run, index - start)
 
+    def end_input(self) -> None:
+        """Nothing more comes in."""
+        with self.lock:
+            self.flow.close()
+        if self.clocks is not None:
+            self.clocks.dries()
+        if self.gate is not None:
+            self.gate.call()
+        self.bell.ring()
+        self.room.ring()
+
     def expire(self, start: Any) -> None:
         """See `Handover.expire`."""
         limit = 0.0 if self.rules is None else (self.rules.queue_ns or 0) / SECOND

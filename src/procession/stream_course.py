@@ -141,6 +141,8 @@ class Course(Bounded):
     def take_all(self) -> None:
         """Pull all there is, now, in this thread, as one block."""
         self.flow.window = UNBOUNDED
+        if self.clocks is not None:
+            self.clocks.begin("source")
         items = self.numbers if self.numbers is not None else list(self.source)
         self.exhausted = True
         self._send(self.flow, items)
@@ -154,12 +156,16 @@ class Course(Bounded):
                 if self._puller:
                     return
                 self._puller = mine = True
+            if self.clocks is not None:
+                self.clocks.begin("source")
             began = perf_counter_ns()
             while self._more() and (at_once or not self.flow.ready or perf_counter_ns() - began < PATIENCE_NS):
                 pass
         finally:
             if mine:
                 self._puller = False
+                if self.clocks is not None:
+                    self.clocks.end("source")
         if self.cancelled:
             self.close_source()
 
@@ -207,15 +213,6 @@ class Course(Bounded):
             self.pump()
         if self.exhausted and not self.flow.closed:
             self.end_input()
-
-    def end_input(self) -> None:
-        """Nothing more comes in."""
-        with self.lock:
-            self.flow.close()
-        if self.gate is not None:
-            self.gate.call()
-        self.bell.ring()
-        self.room.ring()
 
     def _send(self, flow: FlowCore, items: list[Any] | range) -> None:
         starts = self._chunks(flow.admitted, items)

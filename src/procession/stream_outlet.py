@@ -101,6 +101,7 @@ class Outlet:
         if self._last is None and not course.cancelled:
             self._last, course.error = course.error, None
         error = self._last
+        course.over("finished" if error is None else "raised")
         course.meter.close()
         if course.spill is not None:
             course.spill.close()
@@ -122,6 +123,7 @@ class Outlet:
         """Cancel what waits, close the source, end the iteration."""
         self.touched = True
         self._last = None
+        self.course.over("closed")
         self._shut()
         self.course.meter.close()
 
@@ -130,4 +132,5 @@ class Outlet:
         self.course.meter.drop()
         self.touched = True
         self._last = None
+        self.course.over("dropped")
         self._shut()

@@ -106,6 +106,7 @@ def map_(
             course.low = buffersize
         course.raise_if_refused()
     except BaseException:
+        course.over("raised")
         course.cancel()
         raise
     runs = _runs(course, deadline, lazy=buffersize is not None)
@@ -143,10 +144,13 @@ def _runs(course: Course, deadline: float | None, *, lazy: bool) -> Generator[li
                 raise TimeoutError
         if course.error is not None:
             raise course.error
+        course.over("finished")
     except Exception:
         course.errors += 1
+        course.over("raised")
         raise
     finally:
+        course.over("closed")
         course.cancel()
         course.meter.close()
 
@@ -256,7 +260,7 @@ def make_course(
     if single is not None:
         course.single = single
     course.rules, course.kills = words.rules, True
-    course.known_as("imap", function.name)
+    course.known_as("imap", function.name, beside=words.live)
     if words.rate is not None:
         course.keep(words.rate)
     if words.sticky:

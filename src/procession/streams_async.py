@@ -110,6 +110,8 @@ class Feed:
 
     async def _pull(self) -> None:
         course, parts = self.course, self._parts
+        if course.clocks is not None:
+            course.clocks.begin("source")
         try:
             while len(parts) < len(self._sources):
                 parts.append(await anext(self._sources[len(parts)]))
@@ -121,6 +123,9 @@ class Feed:
         else:
             course.pulled += (parts[0] if course.single else tuple(parts),)
             self._parts = []  # in one step with that
+        finally:
+            if course.clocks is not None:
+                course.clocks.end("source")
         course.advance()
 
 

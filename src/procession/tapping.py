@@ -68,6 +68,10 @@ if TYPE_CHECKING:
             """Its numbers now, see `seeing.attending.answers`."""
             ...
 
+        def stood(self, now: int) -> Any:
+            """How it stands (`happenings.Stood`), if there was a tap when it began; else None."""
+            ...
+
 
 tap: Tap | None = None
 """Who wants to know now."""

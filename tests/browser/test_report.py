@@ -39,6 +39,16 @@ def few() -> Recording:
     return recording
 
 
+def test_each_stream_has_a_line(page: ReportPage) -> None:
+    page.open(made(400))
+    lines = [[cell.text for cell in line.find_elements("css selector", "td")] for line in page.all("#streams tbody tr")]
+    assert [line[0] for line in lines] == ["map of thumbnails", "imap of tokens", "SpinOff of scores"]
+    window, lasted, ended, *waited = lines[1][2:]
+    assert (window, lasted, ended) == ("16", "76.0 ms", "closed")
+    assert waited == ["30.0 ms", "20.0 ms", "10.0 ms"]
+    assert lines[2][2:] == ["", "", "not seen", "", "", ""]
+
+
 def test_the_timeline_is_zoomed_and_moved(page: ReportPage) -> None:
     page.open(made(600, 4))
     whole = page.shown()

@@ -34,7 +34,12 @@ MS = 1_000_000
 US = 1_000
 
 FUNCTIONS = ("app.images.thumbnail", "app.text.tokenize", "app.model.score", "<lambda>", "app.net.fetch")
-STREAMS = (Stream("call", ""), Stream("map", "thumbnails"), Stream("imap", "tokens"), Stream("SpinOff", "scores"))
+STREAMS = (
+    Stream("call", ""),
+    Stream("map", "thumbnails", 0, BEGAN + 3 * MS, BEGAN + 90 * MS, "finished", 2 * MS, 2 * MS),
+    Stream("imap", "tokens", 16, BEGAN + 4 * MS, BEGAN + 80 * MS, "closed", 76 * MS, 30 * MS, 20 * MS, 10 * MS),
+    Stream("SpinOff", "scores"),
+)
 KINDS = ("ValueError", "KeyError", "OSError", "app.errors.TooDark")
 ENDS = {DIED: "SIGSEGV", TIMEOUT: "SIGKILL", MEMORY: "SIGKILL"}
 LOST = {DIED: "WorkerDied", TIMEOUT: "TaskTimeout", MEMORY: "MemoryLimit"}

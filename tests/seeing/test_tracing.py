@@ -154,6 +154,27 @@ def test_what_has_run_is_not_told_as_cancelled_when_the_core_hears_of_it_too_lat
     assert [row["outcome"] for row in rows(traced.recording, "square")] == [OK]
 
 
+def test_a_further_attempt_waits_from_the_end_of_the_one_before(
+    backend: str, make_pool: MakePool, tmp_path: Path
+) -> None:
+    """It is no wait for a worker from the beginning on."""
+    pool = make_pool()
+    again = pool.options(retries=2, backoff=0.01)
+    with trace(None) as traced:
+        assert again.submit(fail_once, str(tmp_path / "a")).result() == "well"
+        assert list(again.imap(fail_once, [str(tmp_path / "b")])) == ["well"]
+        if backend == "processes":
+            died = pool.options(retries=2, retry_on=procession.WorkerDied, backoff=0.01)
+            assert died.submit(die_once, str(tmp_path / "c")).result() == "lived"
+    attempts: dict[tuple[str, int], list[dict[str, Any]]] = {}
+    for row in sorted(rows(traced.recording), key=lambda row: row["attempt"]):
+        attempts.setdefault((row["function"], row["index"]), []).append(row)
+    assert len(attempts) == (3 if backend == "processes" else 2)
+    for first, second in attempts.values():
+        assert first["queued"] <= first["started"] <= first["ended"] <= second["queued"] <= second["started"]
+    keeps_the_laws(traced.recording)
+
+
 def test_inline_each_attempt_is_a_row_too(tmp_path: Path) -> None:
     seen: list[int] = []
 

@@ -39,7 +39,9 @@ def unpacked(page: str) -> Recording:
     for pool, wid, pid, started, ended, end in about["workers"]:
         made.workers.append(Worker(pool, wid, pid, absolute(started), absolute(ended), end))
     made.functions = about["functions"]
-    made.streams = [Stream(*each) for each in about["streams"]]
+    for kind, name, window, began, ended, *rest in about["streams"]:
+        made.streams.append(Stream(kind, name, window, absolute(began), absolute(ended), *rest))
+    del made.streams[0]  # which a recording has from the beginning
     texts = about["texts"]
     made.failures = {row: FailureText(*(texts[part] for part in parts)) for row, *parts in about["failures"]}
     made.repeats = {function: (times, size) for function, times, size in about["repeats"]}

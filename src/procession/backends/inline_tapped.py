@@ -152,6 +152,7 @@ class Telling:
             add = self._sheaf(me).add
             for attempt, (began, ended, came, why) in enumerate(told(own, error), 1):
                 add((function, stream, index, attempt, queued, began, ended, came, why))
+                queued = ended  # the next one
             own.clear()
             error = why = None  # what holds its own frames stays until a collection
 

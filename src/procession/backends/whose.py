@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from threading import RLock
+from time import perf_counter_ns
 from typing import TYPE_CHECKING, Any
 
 from procession.backends.tasks import ChunkTask
@@ -20,6 +21,11 @@ def born(task: Any) -> int:
     """When it was handed over, if that is known."""
     found: int = task.born
     return found
+
+
+def reborn(task: Any) -> None:
+    """Its next run is waited for from now on."""
+    task.born = perf_counter_ns()
 
 
 def stream_of(call: Any) -> int:
@@ -90,4 +96,4 @@ class Sheaf:
         return rows
 
 
-__all__ = ["Sheaf", "born", "index_of", "stream_of", "stream_of_run", "whose"]
+__all__ = ["Sheaf", "born", "index_of", "reborn", "stream_of", "stream_of_run", "whose"]

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from procession import happenings
 from procession.backends.stacks import stack_of
 from procession.backends.threads import Segment, ThreadWorker
-from procession.backends.whose import Sheaf, index_of, stream_of, stream_of_run
+from procession.backends.whose import Sheaf, index_of, reborn, stream_of, stream_of_run
 from procession.core import commands, events
 from procession.driver.tracking import CAUSES, KINDS, Tracker
 from procession.happenings import Gone, Rows
@@ -120,6 +120,8 @@ class ThreadTracker(Tracker):
         why = KINDS.get(command.cause, "WorkerDied"), "its thread has been given up", stack
         self._push(command.wid, (CAUSES.get(command.cause, happenings.DIED), why))
         self.push(Gone(self.number, command.wid, perf_counter_ns(), "given up"))
+        if command.again is not None:
+            reborn(command.again)
 
     def _lost(self, event: events.Lost, found: Any) -> None:
         if (sheaf := self._sheaves.pop(event.wid, None)) is not None:

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from procession import happenings
 from procession.backends.saying import say
 from procession.backends.tasks import CallFuture, ChunkTask
-from procession.backends.whose import born, index_of, stream_of, whose
+from procession.backends.whose import born, index_of, reborn, stream_of, whose
 from procession.core import commands, events
 from procession.core.rules import Cause
 from procession.happenings import Began, Closed, Gone, Missed, Note, Opened, Ran
@@ -108,6 +108,7 @@ class Tracker:
             commands.Drop: self._cancelled,
             commands.Expire: self._expired,
             commands.FailAll: self._failed,
+            commands.TryAgain: self._again,
         }
         now = perf_counter_ns()
         self.push(Opened(number, self.backend, self.core.max_workers, now, role))
@@ -162,6 +163,10 @@ class Tracker:
 
     def _lost(self, event: events.Lost, _found: Any) -> None:
         self.push(Gone(self.number, event.wid, perf_counter_ns(), ended_by(event.exitcode) if event.exitcode else ""))
+
+    def _again(self, command: commands.TryAgain) -> None:
+        """Its next run is waited for from now on."""
+        reborn(command.task)
 
     # -- what never ran ----------------------------------------------------------------------------------------------
 
@@ -319,6 +324,8 @@ class ProcessTracker(Tracker):
             times, sent = None, []
         tries = command.task.tries + 1 - again
         self._push_run(command.wid, command.task, command.start, times, outcome, sent, tries, self._reason(command))
+        if command.again is not None:
+            reborn(command.again)
 
     def _reason(self, command: commands.FailItem) -> tuple[str, str, str]:
         """What is known of the end of its worker."""

@@ -7,12 +7,15 @@ from array import array
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from procession.happenings import Began, Closed, Dropped, Gone, Missed, Note, Opened, Ran, Rows, Streamed
+from procession.happenings import Began, Closed, Dropped, Gone, Missed, Note, Opened, Ran, Rows, Stood, Streamed
 from procession.seeing import recording
 from procession.seeing.recording import COLUMNS, FailureText, Pool, Recording, Stream, Worker
 
 LONGEST = 20_000
 """Characters of a failure's text, and of its traceback, that are kept."""
+
+MOST_OF = ("open", "source", "untaken", "headed")
+"""What is kept of a stream's time, besides what is sampled of all streams of a pool."""
 
 
 class Collector:
@@ -36,7 +39,13 @@ class Collector:
             Began: self._began,
             Gone: self._gone,
             Streamed: self._streamed,
+            Stood: self._stood,
         }
+        self._spent: dict[tuple[int, int], Mapping[str, int]] = {}
+        """By stream and engine: what is known of its time."""
+        self._waits: dict[int, dict[str, int]] = {}
+        """By pool: the same of all its streams together, in ns."""
+        self._waited_at = 0  # when that was sampled last
 
     def take(self, happening: tuple[Any, ...]) -> None:
         """This has happened."""
@@ -75,6 +84,37 @@ class Collector:
     def _streamed(self, told: Streamed) -> None:
         self._streams[told.number] = len(self.recording.streams)
         self.recording.streams.append(Stream(told.kind, told.name))
+
+    def _stood(self, told: Stood) -> None:
+        place = self._streams.get(told.number)
+        if place is None or self.recording.streams[place].ended:
+            return
+        stream, most = self.recording.streams[place], dict.fromkeys(MOST_OF, 0)
+        for engine, spent in told.spent.items():
+            key = told.number, engine
+            before = self._spent.get(key, spent if told.began < self.recording.since else {})
+            self._spent[key] = spent
+            waits = self._waits.setdefault(engine, {})
+            for name, ns in spent.items():
+                waits[name] = waits.get(name, 0) + max(0, ns - before.get(name, 0))
+                if name in most:
+                    most[name] = max(most[name], ns)
+            if told.ended:
+                del self._spent[key]
+        self.recording.streams[place] = Stream(
+            *stream[:2], told.window, told.began, told.ended, told.how, *(most[name] for name in MOST_OF)
+        )
+
+    def sample_waits(self, now: int) -> None:
+        """What streams have waited for so far."""
+        for engine, waits in self._waits.items():
+            pool = self._pools.get(engine, -1)
+            for name, ns in waits.items() if pool >= 0 else ():
+                if ns and (pool, name) not in self.recording.counters and self._waited_at:
+                    self.recording.sample(pool, name, self._waited_at, 0.0)
+                if ns:
+                    self.recording.sample(pool, name, now, ns / 1e9)
+        self._waited_at = now
 
     def _stream(self, number: int) -> int:
         """One of which nobody has told is not known as a stream."""

@@ -128,7 +128,7 @@ def _about(recording: Recording, order: list[int]) -> dict[str, object]:
             for each in recording.workers
         ],
         "functions": recording.functions,
-        "streams": recording.streams,
+        "streams": [(*each[:3], relative(each.began), relative(each.ended), *each[5:]) for each in recording.streams],
         "failures": [
             (places[row], *(texts.setdefault(text, len(texts)) for text in failure))
             for row, failure in recording.failures.items()

@@ -43,7 +43,7 @@ COLUMNS = {
     "index": "q",  # place in its stream, from 0; of a call by itself, -1
     "attempt": "H",  # from 1, at most MOST_ATTEMPTS are told
     "outcome": "B",
-    "queued": "q",  # handed over by the program
+    "queued": "q",  # handed over by the program; a further attempt: when the one before had ended
     "sent": "q",  # given to the worker, with others of its lease
     "started": "q",  # taken by the worker
     "ended": "q",  # through there, its result encoded
@@ -82,11 +82,26 @@ class Worker(NamedTuple):
 
 
 class Stream(NamedTuple):
-    """What its items belong to."""
+    """What its items belong to. All but the first two are known of those that began while this was recorded."""
 
     kind: str
     """"map", "imap", "SpinOff", "pipeline", ..."""
     name: str
+    window: int = 0
+    """Items that it took in at a time; the most, where it finds that itself. 0: no bound."""
+    began: int = 0
+    ended: int = 0
+    """0: it went on, or that is not known."""
+    end: str = ""
+    """"finished", "raised" (an error came out of it), "closed" by who takes, "cancelled", "dropped"."""
+    open: int = 0
+    """ns until nothing more was to come in; of a pipeline this and the next are of the stage where it is most."""
+    source: int = 0
+    """Of these, ns in which its source was asked, or nothing was put though there was room."""
+    untaken: int = 0
+    """ns in which nothing came in, as results were not taken."""
+    headed: int = 0
+    """ns in which workers idled behind an item in front, the window being full."""
 
 
 class FailureText(NamedTuple):
@@ -111,6 +126,8 @@ COUNTERS = ("queued", "running", "ready", "workers", "memory", "cpu", "stalled")
 workers; resident bytes of the workers; CPU seconds of the workers since their start; seconds that workers have waited,
 ready to run, for a CPU.
 """
+STREAM_COUNTERS = ("open", "source", "untaken", "headed", "keyed", "paced", "gathered")
+"""Also of each pool, since the beginning: seconds of its streams, see `stream_clocks`."""
 PROGRAM_COUNTERS = ("memory", "cpu", "main cpu", "stalled")
 """The same of the program's process itself (pool -1); "main cpu": of its main thread alone."""
 
@@ -187,6 +204,7 @@ __all__ = [
     "OUTCOMES",
     "PROGRAM_COUNTERS",
     "RUNNING",
+    "STREAM_COUNTERS",
     "TIMEOUT",
     "FailureText",
     "Pool",

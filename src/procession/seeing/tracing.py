@@ -208,7 +208,8 @@ class Recorder(Listener):
         finally:
             _going_on.release()
         self.collector.take(Dropped(self.dropped))
-        self.collector.recording.until = time.perf_counter_ns()
+        self.collector.recording.until = now = time.perf_counter_ns()
+        self.collector.sample_waits(now)
 
     def take(self, happening: tuple[Any, ...]) -> None:
         """See `Listener`."""
@@ -237,8 +238,11 @@ class Recorder(Listener):
         ready: dict[int, int] = {}
         for told, stream in hub.streams():
             ready[told.engine] = ready.get(told.engine, 0) + stream.finished_untaken()
+            if (stood := stream.stood(now)) is not None:
+                self.collector.take(stood)
         for whose, number in ready.items():
             sample(whose, now, {"ready": number})
+        self.collector.sample_waits(now)
 
 
 _going_on = threading.Lock()

@@ -11,7 +11,7 @@ from itertools import chain, islice
 from math import isfinite
 from typing import IO
 
-from ..recording import DIED, ERROR, MEMORY, OUTCOMES, TIMEOUT, Recording
+from ..recording import DIED, ERROR, MEMORY, OUTCOMES, STREAM_COUNTERS, TIMEOUT, Recording
 from .arrows import ARROWS, LONG, arrow, chosen, got_back, handed_over
 from .tracks import FORM, Tracks, micro
 
@@ -20,6 +20,7 @@ __all__ = ["ARROWS", "LONG", "write"]
 INNER = 0.01
 """The share of a run that decoding or encoding must take to be drawn; with more than `ARROWS` rows also `LONG`."""
 UNITS = dict.fromkeys(("queued", "running", "ready"), "tasks") | {"memory": "bytes", "workers": "alive"}
+UNITS |= dict.fromkeys(STREAM_COUNTERS, "seconds")
 UNITS |= dict.fromkeys(("cpu", "main cpu", "stalled"), "seconds")
 """What viewers call the quantity of a counter, behind its name."""
 CHUNK = 4096

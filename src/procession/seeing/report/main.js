@@ -58,6 +58,7 @@ function contents(run) {
     ["slowest", "Slowest"],
     ["attempts", "Attempts"],
     ["pools", "Pools"],
+    ["streams", "Streams"],
   ];
   replaceAll(byId("contents"), ...parts.map(([id, name]) => make("a", { href: `#${id}` }, name)));
 }
@@ -413,6 +414,7 @@ async function main() {
   slowestSection(run, page.view);
   attemptsSection(run);
   poolsSection(run);
+  streamsSection(run);
   document.documentElement.dataset.complete = performance.now().toFixed(0);
 }
 

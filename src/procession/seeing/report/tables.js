@@ -334,3 +334,30 @@ function poolsSection(run) {
   ];
   replaceAll(byId("pools"), title("pools", "Pools"), rows.length ? sortableTable("Pools", columns, rows) : make("p", {}, "No pool was used."));
 }
+
+const MOST_STREAMS = 200;
+
+/** Maps, imaps, SpinOffs and pipelines: how each ended, and what it waited for before its last item was in. */
+function streamsSection(run) {
+  const items = new Map();
+  for (const stream of run.stream) items.set(stream, (items.get(stream) ?? 0) + 1);
+  const all = run.streams.map(([kind, name, window, began, ended, end, open, source, untaken, headed], index) => {
+    const long = began === null ? null : (ended ?? run.until) - began;
+    return { name: name ? `${kind} of ${name}` : kind, window, end, long, open, source, untaken, headed, items: items.get(index) ?? 0 };
+  });
+  const rows = all.slice(1).sort((a, b) => (b.long ?? 0) - (a.long ?? 0)).slice(0, MOST_STREAMS);
+  const number = (name, key) => ({ name, value: (row) => row[key], text: (row) => count(row[key]) });
+  const time = (name, key) => ({ name, value: (row) => row[key] ?? -1, text: (row) => (row[key] ? duration(row[key]) : "") });
+  const columns = [
+    { name: "Stream", left: true, value: (row) => row.name, text: (row) => row.name },
+    number("Tasks", "items"),
+    { name: "Window", value: (row) => row.window, text: (row) => (row.window ? count(row.window) : "") },
+    time("Lasted", "long"),
+    { name: "Ended", left: true, value: (row) => row.end, text: (row) => row.end || "not seen" },
+    time("Waited for its source", "source"),
+    time("Results not taken", "untaken"),
+    time("Behind a slow item", "headed"),
+  ];
+  const said = all.length > rows.length + 1 ? make("p", { class: "lead" }, `The longest ${count(rows.length)} of ${count(all.length - 1)}.`) : null;
+  replaceAll(byId("streams"), title("streams", "Streams"), said, rows.length ? sortableTable("Streams", columns, rows) : make("p", {}, "There was none."));
+}
