@@ -105,15 +105,54 @@ def taker() -> None:
             time.sleep(0.03)
 
 
-def source() -> None:
-    def items() -> Iterator[float]:
-        for _ in range(40):
-            time.sleep(0.04)
-            yield 0.02
+def slowly() -> Iterator[float]:
+    for _ in range(40):
+        time.sleep(0.04)
+        yield 0.02
 
+
+def source() -> None:
     with SpinOff(rest, workers=2) as spin:
-        for item in items():
+        for item in slowly():
             spin.put(item)
+
+
+def pulled() -> None:
+    with Pool(2) as pool:
+        for _ in pool.imap(rest, slowly()):
+            pass
+
+
+def paced() -> None:
+    with Pool(2) as pool:
+        list(pool.imap(rest, [0.02] * 40, rate=20))
+
+
+def keyed() -> None:
+    with Pool(2) as pool:
+        list(pool.imap(rest, [0.03] * 60, key=one_key))
+
+
+def one_key(_seconds: float) -> str:
+    return "all"
+
+
+def backoff() -> None:
+    with Pool(2) as pool:
+        patient = pool.options(retries=1, backoff=0.8)
+        for future in [patient.submit(broken, n) for n in range(20)]:
+            future.exception()
+
+
+def gathered() -> None:
+    with SpinOff(of_several, workers=2, batch=10, max_wait=0.1) as spin:
+        for item in slowly():
+            spin.put(item)
+
+
+def of_several(items: list[float]) -> list[float]:
+    time.sleep(0.02)
+    return items
 
 
 def failures() -> None:
@@ -176,6 +215,11 @@ PROGRAMS = {
     "serial parent": Program("serial", "120 ms of its own before each `map`, of 60 ms on two workers", serial),
     "slow taker": Program("taker", "`imap` with a window of 8, 30 ms for each result", taker),
     "slow source": Program("input", "a SpinOff of what comes each 40 ms, 20 ms of work", source),
+    "slow source of an imap": Program("input", "the same by `imap`, which reads it in the thread that takes", pulled),
+    "rate": Program("rate", "`imap` with `rate=20`, 20 ms of work", paced),
+    "one key": Program("key", "`imap` with a `key=` that is the same for all", keyed),
+    "backoff": Program("backoff", "half of 20 tasks fail, and run again 0.8 s later", backoff),
+    "batch": Program("batch", "a SpinOff with `batch=10`, of what comes each 40 ms", gathered),
     "failures": Program("failures", "half of the items fail, each three times", failures),
     "head of line": Program("head", "`imap` with a window of 8; each 25th item takes 50 times as long", head),
     "one at a time": Program("alone", "`submit(...).result()` in a loop", alone),

@@ -13,7 +13,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from procession.seeing import verdict as verdicts
-from procession.seeing.recording import COLUMNS, DIED, ERROR, FailureText, Pool, Recording, Stream, Worker
+from procession.seeing.recording import (
+    COLUMNS,
+    DIED,
+    ERROR,
+    STREAM_COUNTERS,
+    FailureText,
+    Pool,
+    Recording,
+    Stream,
+    Worker,
+)
 from procession.seeing.verdict import HEADS, Verdict, accounts, verdict
 from procession.seeing.verdict.accounts import works
 from procession.seeing.verdict.steps import Level, Steps
@@ -380,31 +390,116 @@ def test_a_program_that_computes_before_it_hands_over_anything() -> None:
     assert "more than 3.7 times" in finding.text
 
 
-def windowed(slow: bool) -> Scene:
-    """A window that is full for 85 of each 100 ms; while a slow item runs, or nothing."""
+def windowed(reason: str, **stream: int) -> Scene:
+    """For 85 of each 100 ms nothing comes in, for this reason."""
     scene = Scene()
     for start in range(0, 2000, 100):
         for worker in ALL:
-            scene.run(worker, start, start + (98 if slow and worker == 0 else 15), queued=start)
-        scene.counter("ready", (start, 0), (start + 15, 0), (start + 15.1, 6), (start + 99.9, 6))
+            scene.run(worker, start, start + 15, queued=start)
+        spent = start / 100 * 0.085
+        scene.counter(reason, (start, spent), (start + 15, spent), (start + 100, spent + 0.085))
+        scene.counter("open", (start, start / 1000))
+    scene.counter("open", (2000, 2))
+    told = {"window": 8, reason: 1_700 * MS, **stream}
+    scene.recording.streams[1] = Stream("imap", "work", **{k: v for k, v in told.items() if k in Stream._fields})  # type: ignore[arg-type]
     return scene
 
 
 def test_nobody_takes_the_results() -> None:
-    assert windowed(slow=False).faults() == ["taker"]
-
-
-def test_results_that_pile_up_are_no_full_window() -> None:
-    """Nobody takes any, and nobody waits for that: the source is what is slow."""
-    scene = Scene()
-    for start in range(0, 2000, 100):
-        scene.rounds([start], 20, ALL, queued=start)
-    scene.counter("ready", *((at, at / 25) for at in range(0, 2000, 50)))
-    assert scene.faults() == ["input"]
+    scene = windowed("untaken")
+    assert scene.faults() == ["taker"]
+    said = scene.verdict()
+    assert said.shares["taker"] == pytest.approx(0.85, abs=0.02)
+    assert said.numbers["own"] == pytest.approx(1.6, abs=0.05)  # who takes does that one after the other, too
+    assert "(imap of work, with a window of 8: 1.7 s)" in said.findings[0].text
 
 
 def test_a_slow_item_in_front() -> None:
-    assert windowed(slow=True).faults() == ["head"]
+    scene = windowed("headed")
+    assert scene.faults() == ["head"]
+    assert scene.verdict().shares["head"] == pytest.approx(0.85, abs=0.02)
+    assert scene.verdict().findings[0].title == "A slow item holds up the others"
+
+
+def test_a_window_that_is_narrower_than_the_workers() -> None:
+    [finding] = windowed("headed", window=2).verdict().findings
+    assert (finding.fault, finding.title) == ("head", "The window is too narrow")
+    assert "with a window of 2: 1.7 s) is narrower than the 4 workers" in finding.text
+
+
+def test_the_slow_source_of_an_imap_is_no_slow_taker() -> None:
+    scene = windowed("source")
+    assert scene.faults() == ["input"]
+    [finding] = scene.verdict().findings
+    assert "The program waited for its source (imap of work, with a window of 8: 1.7 s)." in finding.text
+    assert "live=True" in finding.advice
+
+
+def test_a_source_that_computes_is_the_program_itself() -> None:
+    scene = windowed("source")
+    scene.counter("main cpu", (0, 0), (2000, 1.95), pool=-1)
+    assert scene.faults() == ["serial"]
+
+
+def test_of_several_reasons_each_has_its_part() -> None:
+    scene = windowed("untaken")
+    scene.counter("headed", (0, 0), (2000, 1.7))
+    shares = scene.verdict().shares
+    assert shares["taker"] + shares["head"] == pytest.approx(0.85, abs=0.02)
+    assert shares["taker"] == pytest.approx(shares["head"], abs=0.1)
+
+
+def test_where_nothing_is_known_of_streams_nobody_is_blamed() -> None:
+    """As in the file of a program that was recorded before that was."""
+    scene = windowed("untaken")
+    del scene.recording.counters[0, "untaken"], scene.recording.counters[0, "open"]
+    scene.recording.streams[1] = Stream("imap", "work")
+    [finding] = scene.verdict().findings
+    assert finding.fault == "input"
+    assert "source (" not in finding.text
+
+
+HELD = [("keyed", "key", "hint"), ("paced", "rate", "note"), ("gathered", "batch", "hint")]
+
+
+@pytest.mark.parametrize(("reason", "fault", "severity"), HELD)
+def test_what_words_hold_back_is_not_what_is_handed_over_late(reason: str, fault: str, severity: str) -> None:
+    """One worker is busy; the others could be, had they something that may run."""
+    scene = Scene()
+    scene.rounds(range(0, 2000, 20), 20, [0])
+    scene.counter(reason, (0, 0), (2000, 2))
+    said = scene.verdict()
+    assert [(finding.fault, finding.severity) for finding in said.findings] == [(fault, severity)]
+    assert said.shares[fault] == pytest.approx(0.74, abs=0.02)
+    assert said.shares["dispatch"] + said.shares["start"] == pytest.approx(0, abs=0.001)
+    assert str(said).endswith("Nothing to mend.") == (severity == "note")
+
+
+@pytest.mark.parametrize(("reason", "fault", "severity"), HELD)
+def test_in_a_pipeline_what_is_held_back_was_never_handed_over(reason: str, fault: str, severity: str) -> None:
+    scene = windowed(reason)
+    assert [(finding.fault, finding.severity) for finding in scene.verdict().findings] == [(fault, severity)]
+
+
+def test_what_waits_for_a_further_attempt() -> None:
+    """Each tenth of a second four runs fail, and run again 80 ms later."""
+    scene = Scene()
+    for start in range(0, 2000, 100):
+        for worker in ALL:
+            scene.run(worker, start, start + 5, queued=start)
+            scene.run(worker, start + 85, start + 99, queued=start + 5, sent=ZERO + (start + 85) * MS, attempt=2)
+    [finding] = scene.verdict().findings
+    assert (finding.fault, finding.severity) == ("backoff", "hint")
+    assert scene.verdict().shares["backoff"] == pytest.approx(0.8, abs=0.02)
+
+
+def test_other_tasks_that_wait_meanwhile_are_handed_over_late() -> None:
+    scene = Scene()
+    for start in range(0, 2000, 100):
+        for worker in ALL:
+            scene.run(worker, start, start + 5, queued=start)
+            scene.run(worker, start + 85, start + 99, queued=start + 5)
+    assert scene.faults() == ["dispatch"]
 
 
 def test_results_that_lie_there_are_no_fault_while_workers_are_busy() -> None:
@@ -485,8 +580,9 @@ def test_every_rule_has_a_test_that_it_fires() -> None:
     """Whoever adds a rule adds its fault to those above."""
     source = Path(__file__).read_text(encoding="utf-8")
     faults = {"small", "again", "pickling", "gil", "waits", "blas", "crowd", "others", "straggler", "serial", "input"}
+    faults |= {"key", "rate", "batch", "backoff"}
     faults |= {"taker", "head", "alone", "stage", "start", "dispatch", "failures", "memory", "lost", "imports"}
-    assert len(verdicts.RULES) == len(faults - {"crowd", "others", "imports"})
+    assert len(verdicts.RULES) == len(faults - {"crowd", "others", "imports", "rate", "batch", "backoff"})
     assert all(source.count(f'"{fault}"') >= 2 for fault in faults)
 
 
@@ -540,15 +636,6 @@ def test_the_longest_task_is_no_limit_by_what_sending_it_took() -> None:
     scene.run(0, 0, 2000, load=1900 * MS)
     scene.rounds(range(0, 2000, 100), 100, [1])
     assert scene.verdict().numbers["limit"] == pytest.approx(2, abs=0.1)
-
-
-def test_how_long_workers_take_to_start_says_nothing_of_a_window() -> None:
-    scene = Scene()
-    for start in range(1000, 2000, 100):
-        scene.rounds([start], 15, ALL, queued=start)
-    scene.run(0, 1000, 1005, queued=0)
-    scene.counter("ready", (0, 0), (1014, 0), *((at, 8) for at in range(1016, 2000, 10)))
-    assert scene.verdict().shares["taker"] > 0.35
 
 
 def test_too_little_to_mend_is_said_as_that() -> None:
@@ -639,7 +726,9 @@ ROW = st.fixed_dictionaries(
     | {"worker": st.integers(-1, 3), "function": st.integers(-1, 2), "stream": st.integers(0, 2)}
     | {"outcome": st.integers(0, 6), "attempt": st.integers(1, 3), "index": st.integers(-1, 5)}
 )
-SAMPLE = st.tuples(st.integers(-1, 1), st.sampled_from(("ready", "cpu", "main cpu", "stalled", "memory")), TIME)
+SAMPLE = st.tuples(
+    st.integers(-1, 1), st.sampled_from(("cpu", "main cpu", "stalled", "memory", *STREAM_COUNTERS)), TIME
+)
 
 
 @given(st.lists(ROW, max_size=12), st.lists(st.tuples(SAMPLE, st.floats(0, 1e10)), max_size=12))

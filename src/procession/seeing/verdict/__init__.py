@@ -20,7 +20,17 @@ from .words import long, many, percent
 
 RULES: tuple[rules.Rule, ...] = (
     *(rules.small, rules.again, rules.pickling, gaps.alone, rules.gil, rules.waits, rules.stalled),
-    *(gaps.head, gaps.taker, gaps.stage, gaps.stragglers, gaps.serial, gaps.start, gaps.source, gaps.dispatch),
+    *(
+        gaps.stage,
+        gaps.head,
+        gaps.taker,
+        gaps.held,
+        gaps.stragglers,
+        gaps.serial,
+        gaps.start,
+        gaps.source,
+        gaps.dispatch,
+    ),
     *(gaps.failures, gaps.memory, gaps.gone),
 )
 """In this order: what names a cause comes before what names a symptom."""
@@ -110,6 +120,8 @@ def ending(said: Verdict) -> str:
         return "Nothing to mend in the program."
     lost = {head: share for head, share in said.shares.items() if head != "function"}
     worst = max(lost, key=lambda head: lost[head])
+    if any(finding.fault == worst for finding in said.findings):
+        return "Nothing to mend."
     if said.numbers["speedup"] >= NEAR * said.numbers["limit"] or lost[worst] < NEAR / 2:
         return "Nothing to mend."
     return f"Too little is lost to be worth mending. Most of it: {HEADS[worst]}, {percent(lost[worst])}."

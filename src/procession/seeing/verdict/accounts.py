@@ -3,14 +3,16 @@
 What is booked is *lanes*: the workers that a pool has had at a time, or could have had to use the CPUs. One that runs a
 task is booked by what the task did there; one that does not, by what kept it from that, and the first that fits counts:
 
-1. `start`: a task waits, and this lane has no worker yet that has begun one.
-2. `dispatch`: a task waits, and the worker is there.
-3. `taker` or `head`: nothing waits, though the stream had more to come, and more items run or lie there finished than
-   there are lanes, about as many as ever (`FULL`): its window is full. It is `head` as far as something runs that takes
-   `LONG` times as long as usual, which the others have to wait for.
-4. `stragglers`: nothing comes before all that runs is through, and more lanes have been busy since the last pause.
-5. `serial`: the main thread computes meanwhile, or waits for a CPU. Half is booked where it does so half the time.
-6. `input`: none of these: the program was waiting for something itself.
+1. `backoff`: what waits is a further attempt, whose time has not come.
+2. `key`, `rate`, `batch`: something waits, which the words `key=`, `rate=` or `batch=` hold back.
+3. `start`: a task waits, and this lane has no worker yet that has begun one.
+4. `dispatch`: a task waits, and the worker is there.
+5. `taker` or `head`: nothing waits, though a stream has more to come: nobody takes its results, or its window is full
+   behind a slow item. That is known of each stream (`stream_clocks`); so is for how long its source was asked, which is
+   `serial` or `input`, as below. All idle time while streams were open is one of these, in proportion.
+6. `stragglers`: nothing comes before all that runs is through, and more lanes have been busy since the last pause.
+7. `serial`: the main thread computes meanwhile, or waits for a CPU. Half is booked where it does so half the time.
+8. `input`: none of these: the program was waiting for something itself.
 
 A pool is booked from its first task's hand-over to its last one's end. Of the rest of the recording only what the main
 thread computed is booked, once, for the widest pool: what a program waits for that has handed nothing over, who knows.
@@ -23,14 +25,13 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_right
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from itertools import compress, pairwise
-from math import ceil, inf
+from math import ceil
 from operator import add, gt, not_, sub
-from statistics import median_low
 from typing import NamedTuple
 
-from ..recording import DIED, ERROR, MEMORY, TIMEOUT, Recording
+from ..recording import DIED, ERROR, MEMORY, STREAM_COUNTERS, TIMEOUT, Recording
 from .steps import Level, Steps
 
 FAILED = frozenset((ERROR, DIED, TIMEOUT, MEMORY))
@@ -40,6 +41,10 @@ HEADS = {
     "failed": "runs that failed",
     "codec": "decoding arguments, encoding results",
     "stalled": "waiting for a CPU",
+    "backoff": "waiting for a further attempt's time",
+    "key": "held back by key=",
+    "rate": "held back by rate=",
+    "batch": "waiting for a batch to be full",
     "start": "workers starting",
     "dispatch": "between two tasks, though one waited",
     "taker": "nobody took the results",
@@ -52,11 +57,10 @@ HEADS = {
 
 EXACT = 10_000
 BINS = 4_000
-LONG = 5
-"""So many times the median of its stream is a long run, and `LONG_LEAST` at least."""
-FULL = 0.6
-"""Of the most results that ever lay there, and as many were there in the first third of the time."""
-LONG_LEAST = 10_000_000
+PAUSE = 1_000_000
+"""A further attempt that waited longer was held back before it, in ns."""
+HOLDS = {"key": "keyed", "rate": "paced", "batch": "gathered"}
+"""By the head: the counter of what is held back."""
 
 
 class Bin(NamedTuple):
@@ -102,10 +106,8 @@ class Work:
         self.alive = self._alive(recording)
         most = max((self.alive.at(at) for at in self.alive.starts), default=1)
         self.lanes = max(most, min(self.pool.width, recording.cpus), 1)
-        self.streams = Steps(self._open_streams(recording))
-        self.long_runs = Steps(self._long(recording))
-        self.ready = Level(recording.counters.get((pool, "ready")))
-        self.most_ready = self._most_ready()
+        self.waits = {name: Level(recording.counters.get((pool, name))) for name in STREAM_COUNTERS}
+        self.rests = Steps(self._rests(recording))
         self.main = Level(recording.counters.get((-1, "main cpu")))
         self.waited = Level(recording.counters.get((-1, "stalled")))
         self.stalled = Level(recording.counters.get((pool, "stalled")))
@@ -131,39 +133,15 @@ class Work:
         known = ((recording.workers[number], at) for number, at in first.items())
         return Steps((at, worker.ended or self.end) for worker, at in known)
 
-    def _open_streams(self, recording: Recording) -> Iterable[tuple[int, int]]:
-        """Of each stream, from the first item to the last that was handed over."""
-        open_: dict[int, tuple[int, int]] = {}
-        for stream, at in zip(self._of(recording, "stream"), self._of(recording, "queued"), strict=True):
-            if stream and at:
-                begin, end = open_.get(stream, (at, at))
-                if at <= begin or at >= end:
-                    open_[stream] = min(begin, at), max(end, at)
-        return open_.values()
-
-    def _most_ready(self) -> float:
-        """So many results have lain there when it was most; infinite where that only grew: there is no window then.
-
-        It is looked at from the first one on: how long workers take to start says nothing of a window.
-        """
-        end = self.queued[-1]
-        begin = min(self.running.ends[0], end) if self.running.ends else self.queued[0]
-        most = self.ready.highest(begin, end)
-        return most if self.ready.highest(begin, begin + (end - begin) // 3) >= FULL * max(most, 1.0) else inf
-
-    def _long(self, recording: Recording) -> Iterable[tuple[int, int]]:
-        long = array("q", map(sub, self.ends, self.started))
-        if max(long) < LONG_LEAST:
-            return ()
-        streams = self._of(recording, "stream")
-        lengths: dict[int, array[int]] = {}
-        for stream, length in zip(streams, long, strict=True):
-            if stream not in lengths:
-                lengths[stream] = array("q")
-            lengths[stream].append(length)
-        least = {stream: max(LONG_LEAST, LONG * median_low(each)) for stream, each in lengths.items()}
-        runs = zip(streams, self.started, self.ends, strict=True)
-        return ((start, end) for stream, start, end in runs if end - start >= least[stream])
+    def _rests(self, recording: Recording) -> Iterable[tuple[int, int]]:
+        """The pauses before further attempts."""
+        attempts, *times = (self._of(recording, name) for name in ("attempt", "queued", "sent", "started"))
+        if max(attempts) < 2:
+            return
+        for attempt, queued, sent, started in zip(attempts, *times, strict=True):
+            end = sent or started
+            if attempt > 1 and queued and end - queued >= PAUSE:
+                yield queued, end
 
     # -- booking -----------------------------------------------------------------------------------------------------
 
@@ -185,27 +163,54 @@ class Work:
             periods.see(each)
         for each in bins:
             idle = max(0, self.lanes * each.long - each.running)
-            missing = min(idle, max(0, self.lanes * each.long - max(each.alive, each.running)), each.waiting)
-            late = min(idle - missing, max(0, each.alive - each.running), each.waiting - missing)
+            late = self._book_held(heads, each, min(idle, each.waiting))
+            held = min(idle, each.waiting) - late
+            missing = min(late, max(0, self.lanes * each.long - max(each.alive, each.running)))
+            late = min(late - missing, max(0, each.alive - each.running))
             heads["start"] += missing
             heads["dispatch"] += late
-            self._book_idle(heads, each, idle - missing - late, periods)
+            self._book_idle(heads, each, idle - held - missing - late, periods)
         self._book_runs(heads, recording, bins)
         return heads
+
+    def _book_held(self, heads: dict[str, float], each: Bin, late: float) -> float:
+        """Lanes for which something waits; how many are left, for which it could begin."""
+        if late <= 0:
+            return 0.0
+        rests = self.rests.upto(each.end) - self.rests.upto(each.begin)
+        back = max(0, late - max(0, each.waiting - rests))
+        heads["backoff"] += back
+        held = self._shares(HOLDS, each)
+        whole = sum(held.values())
+        for head, share in held.items():
+            heads[head] += (late - back) * share / max(1.0, whole)
+        return (late - back) * (1 - min(1.0, whole))
+
+    def _shares(self, of: Mapping[str, str], each: Bin) -> dict[str, float]:
+        """Of this time, by these counters."""
+        grown = {head: self.waits[name].grown(each.begin, each.end) * 1e9 / each.long for head, name in of.items()}
+        return {head: min(1.0, max(0.0, share)) for head, share in grown.items()}
+
+    def _book_streams(self, heads: dict[str, float], each: Bin, idle: float) -> tuple[float, float]:
+        """Lanes that idle while a stream has more to come; those for which its source was asked, and all others."""
+        reasons = self._shares({**HOLDS, "taker": "untaken", "head": "headed", "source": "source"}, each)
+        held = min(1.0, sum(reasons[head] for head in HOLDS))
+        reasons["head"] = max(0.0, reasons["head"] - held)
+        part = idle * max(held, self._shares({"open": "open"}, each)["open"])
+        whole = sum(reasons.values())
+        if not part or not whole:
+            return 0.0, idle
+        source = part * reasons.pop("source") / whole
+        for head, share in reasons.items():
+            heads[head] += part * share / whole
+        self.own += part * reasons["taker"] / whole / idle * max(0, each.long - each.running) / 1e9
+        return source, idle - part
 
     def _book_idle(self, heads: dict[str, float], each: Bin, idle: float, periods: Periods) -> None:
         """Lanes for which nothing waited."""
         if idle <= 0:
             return
-        ready = self.ready.at((each.begin + each.end) // 2)
-        full = ready >= FULL * self.most_ready and ready + each.running / each.long >= self.lanes + 0.5
-        if full and self.streams.at(each.begin):
-            self.own += max(0, each.long - each.running) / 1e9
-            slow = self.long_runs.upto(each.end) - self.long_runs.upto(each.begin)
-            share = min(1.0, slow / each.long)
-            heads["head"] += idle * share
-            heads["taker"] += idle * (1 - share)
-            return
+        source, idle = self._book_streams(heads, each, idle)
         end, peak = periods.at(each.begin)
         if each.running and end:
             after = bisect_right(self.queued, each.begin)
@@ -213,6 +218,7 @@ class Work:
                 last = min(idle, max(0.0, peak * each.long - each.running))
                 heads["stragglers"] += last
                 idle -= last
+        idle += source
         busy = self.busy(each.begin, each.end)
         self.own += min(idle / self.lanes, max(0, each.long - each.running)) / 1e9
         heads["serial"] += idle * busy

@@ -8,6 +8,7 @@ from itertools import pairwise
 
 from ..recording import DIED, MEMORY, OUTCOMES, TIMEOUT
 from .accounts import FAILED
+from .facts import Facts
 from .rules import LEAST, Finding, Judge
 from .words import long, many, percent, size, times
 
@@ -102,14 +103,24 @@ def taker(judge: Judge) -> Iterator[Finding]:
         return
     judge.claim("taker")
     text = (
-        f"Finished results waited to be taken, and nothing new began meanwhile, for {percent(facts.share('taker'))} of "
-        "the workers' time."
+        f"Nothing new began for {percent(facts.share('taker'))} of the workers' time, as results were not taken"
+        f"{of_stream(facts, 'untaken')}."
     )
     advice = (
         "The loop that takes them is too slow: do what it does with each result in the task, or in a pipeline's stage. "
-        "Or its source is: imap reads it in the same thread, a SpinOff does not."
+        "A wider window= only helps over short pauses."
     )
     yield Finding("problem", "Results wait for their taker", text, advice, "taker")
+
+
+def of_stream(facts: Facts, what: str) -> str:
+    """Which stream it was most of all, and for how long."""
+    worst = max(facts.recording.streams, key=lambda stream: getattr(stream, what))
+    spent = getattr(worst, what)
+    if not spent:
+        return ""
+    window = f", with a window of {worst.window:,}" if worst.window else ""
+    return f" ({worst.kind} of {worst.name}{window}: {long(spent / 1e9)})"
 
 
 def head(judge: Judge) -> Iterator[Finding]:
@@ -118,13 +129,56 @@ def head(judge: Judge) -> Iterator[Finding]:
     if not judge.costs("head"):
         return
     judge.claim("head")
+    worst = max(facts.recording.streams, key=lambda stream: stream.headed)
+    share = percent(facts.share("head"))
+    if 0 < worst.window < facts.lanes:
+        text = (
+            f"The window{of_stream(facts, 'headed')} is narrower than the {facts.lanes} workers: {share} of their time."
+        )
+        yield Finding("problem", "The window is too narrow", text, f"Take window={2 * facts.lanes}, or none.", "head")
+        return
     longest = f", {long(facts.longest.longest)} at most" if facts.longest else ""
     text = (
         f"Results had to wait for a slow item in front of them{longest}, until no more fitted into the window: "
-        f"{percent(facts.share('head'))} of the workers' time."
+        f"{share} of the workers' time{of_stream(facts, 'headed')}."
     )
     advice = "imap_unordered gives each result when it is there; or take a wider window=."
     yield Finding("problem", "A slow item holds up the others", text, advice, "head")
+
+
+HELD = {
+    "key": (
+        "Items wait for others of their key",
+        "items waited for an earlier one of the same key",
+        "Only one item of a key runs at a time. Finer keys let more run; without key= all do.",
+    ),
+    "rate": (
+        "The rate is the limit",
+        "rate= let nothing begin",
+        "If it has to be, all is well, and fewer workers would do.",
+    ),
+    "backoff": (
+        "Workers wait until failed tasks may run again",
+        "all that waited were further attempts, whose time had not come",
+        "A shorter backoff=, or more tasks beside them. Best is to mend why they fail.",
+    ),
+    "batch": (
+        "Items wait for their batch to be full",
+        "items waited for others to join them",
+        "A shorter max_wait=, or a smaller batch=.",
+    ),
+}
+"""By the head: title, what happened, advice."""
+
+
+def held(judge: Judge) -> Iterator[Finding]:
+    """Something holds tasks back on purpose. That a rate does is what it is for."""
+    facts = judge.facts
+    for fault, (title, what, advice) in HELD.items():
+        if judge.costs(fault):
+            judge.claim(fault)
+            text = f"For {percent(facts.share(fault))} of the workers' time {what}."
+            yield Finding("note" if fault == "rate" else "hint", title, text, advice, fault)
 
 
 def stage(judge: Judge) -> Iterator[Finding]:
@@ -134,9 +188,9 @@ def stage(judge: Judge) -> Iterator[Finding]:
         return
     busiest = max(facts.works, key=lambda work: work.ran / (work.lanes * work.wall or 1))
     busy = busiest.ran * 1e9 / (busiest.lanes * busiest.wall or 1)
-    if busy < BUSY or not judge.costs("input", "taker", "stragglers"):
+    if busy < BUSY or not judge.costs("input", "taker", "head", "stragglers"):
         return
-    judge.claim("input", "taker", "stragglers")
+    judge.claim("input", "taker", "head", "stragglers")
     functions = Counter(facts.recording.function[row] for row in busiest.rows)
     name = facts.name(functions.most_common(1)[0][0])
     text = f"The {many(busiest.lanes, 'worker')} of {name} ran {percent(busy)} of the time; the others waited for that."
@@ -168,9 +222,12 @@ def source(judge: Judge) -> Iterator[Finding]:
         advice = "If they cannot come faster, all is well, and fewer workers would do. Else hand over sooner."
         yield Finding("note", "The workers have time to spare", text, advice, "input")
         return
+    asked = sum(stream.source for stream in facts.recording.streams) / 1e9
+    if asked >= LEAST:
+        text += f" The program waited for its source{of_stream(facts, 'source')}."
     advice = "Read faster (ahead, or from several places at once), or take fewer workers: more will not help."
     if kind.startswith("imap"):
-        advice += " Who takes the results of an imap reads its source, too: if he is slow, there is no input either."
+        advice += " live=True reads the source in a thread of its own, also while results are taken."
     yield Finding("problem", "The workers wait for input", text, advice, "input")
 
 
@@ -202,10 +259,7 @@ def dispatch(judge: Judge) -> Iterator[Finding]:
         return
     judge.claim("dispatch")
     text = f"Workers had nothing to run for {percent(facts.share('dispatch'))} of their time, though tasks waited."
-    advice = (
-        "rate=, backoff= and key= hold tasks back on purpose. Otherwise the program's threads are too busy to hand "
-        "over, or the tasks are too small."
-    )
+    advice = "The program's threads are too busy to hand over, or the tasks are too small."
     yield Finding("hint", "Tasks wait while workers are idle", text, advice, "dispatch")
 
 
