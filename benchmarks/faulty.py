@@ -215,7 +215,7 @@ PROGRAMS = {
     "serial parent": Program("serial", "120 ms of its own before each `map`, of 60 ms on two workers", serial),
     "slow taker": Program("taker", "`imap` with a window of 8, 30 ms for each result", taker),
     "slow source": Program("input", "a SpinOff of what comes each 40 ms, 20 ms of work", source),
-    "slow source of an imap": Program("input", "the same by `imap`, which reads it in the thread that takes", pulled),
+    "slow source of an imap": Program("source", "the same by `imap`, which reads it in the thread that takes", pulled),
     "rate": Program("rate", "`imap` with `rate=20`, 20 ms of work", paced),
     "one key": Program("key", "`imap` with a `key=` that is the same for all", keyed),
     "backoff": Program("backoff", "half of 20 tasks fail, and run again 0.8 s later", backoff),

@@ -228,7 +228,7 @@ def source(judge: Judge) -> Iterator[Finding]:
     advice = "Read faster (ahead, or from several places at once), or take fewer workers: more will not help."
     if kind.startswith("imap"):
         advice += " live=True reads the source in a thread of its own, also while results are taken."
-    yield Finding("problem", "The workers wait for input", text, advice, "input")
+    yield Finding("problem", "The workers wait for input", text, advice, "source" if asked >= LEAST else "input")
 
 
 def rate(each_second: float) -> str:
