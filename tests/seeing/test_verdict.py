@@ -653,6 +653,14 @@ def test_where_all_has_failed_nothing_is_compared() -> None:
     assert "failures" in scene.faults()
 
 
+def test_where_no_task_had_a_cpu_their_values_came_all_the_same() -> None:
+    scene = full()
+    scene.counter("stalled", (0, 0), (2000, 8))
+    said = scene.verdict()
+    assert "in 2.0 s (400 tasks, 4 workers, 4 CPUs)." in said.headline
+    assert said.limit == ""
+
+
 def test_of_some_failures_the_text_is_known() -> None:
     scene = full()
     for _ in range(40):

@@ -97,7 +97,7 @@ def verdict(recording: Recording) -> Verdict:
         f"{compared}: {long(facts.sequential)} of work{own} in {long(facts.wall)} "
         f"({many(facts.count, 'task')}, {many(facts.lanes, 'worker')}, {many(facts.cpus, 'CPU')})."
     )
-    if not facts.sequential:
+    if not facts.functions:
         headline = f"Nothing came of {many(facts.count, 'run')} in {long(facts.wall)}."
     shares = {head: spent / facts.capacity for head, spent in facts.heads.items()} if facts.capacity else {}
     return Verdict(
