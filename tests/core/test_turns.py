@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import copy
+import pickle
 from collections import deque
 from typing import Any
 
@@ -321,8 +321,9 @@ def walk(world: World) -> int:
     while waiting:
         world = waiting.popleft()
         here, moved = world.key(), False
+        frozen = pickle.dumps(world)  # to copy it once for each action costs several times as much
         for action in world.actions():
-            new = copy.deepcopy(world)
+            new = pickle.loads(frozen)
             if not new.act(action) or (key := new.key()) == here:
                 continue
             new.check()
