@@ -43,17 +43,25 @@ SETTINGS = {
 }
 
 
+def measured_by(folder: Path, *words: str) -> "coverage.Coverage":
+    """Run the program there under coverage; what that and its processes have measured."""
+    told = [sys.executable, "-m", "coverage", "run", "--rcfile=rc", "program.py", *words]
+    done = subprocess.run(told, cwd=folder, capture_output=True, text=True, timeout=110)
+    assert done.returncode == 0, done.stdout + done.stderr
+    measured = coverage.Coverage(data_file=folder / ".coverage", config_file=folder / "rc")
+    if (folder / ".coverage").exists():  # one process, and nothing to combine
+        measured.load()
+    else:
+        measured.combine([str(folder)], strict=True)
+    return measured
+
+
 def missing(folder: Path, settings: str, *words: str) -> list[str]:
     """Run the program under coverage; the lines that it says were not run."""
     (folder / "rc").write_text(f"[run]\nsource = .\n{settings}\n")
     (folder / "program.py").write_text(PROGRAM)
     (folder / "work.py").write_text(WORK)
-    for command in (["run", "--rcfile=rc", "program.py", *words], ["combine", "--rcfile=rc"]):
-        told = [sys.executable, "-m", "coverage", *command]
-        done = subprocess.run(told, cwd=folder, capture_output=True, text=True, timeout=110)
-        assert done.returncode == 0 or "No data to combine" in done.stdout, done.stdout + done.stderr
-    measured = coverage.Coverage(data_file=folder / ".coverage", config_file=folder / "rc")
-    measured.load()
+    measured = measured_by(folder, *words)
     lost = {name: measured.analysis2(str(folder / name))[3] for name in ("program.py", "work.py")}
     lines = PROGRAM.splitlines()
     return [*map(WORK.splitlines().__getitem__, [number - 1 for number in lost["work.py"]])] + [
@@ -98,11 +106,7 @@ def test_a_worker_that_is_killed_has_saved_nothing(tmp_path: Path) -> None:
     lines = [line.removeprefix(" " * 8) for line in program.splitlines()]
     (tmp_path / "program.py").write_text("\n".join(lines))
     (tmp_path / "rc").write_text("[run]\nsource = .\npatch = subprocess\n")
-    for command in (["run", "--rcfile=rc", "program.py"], ["combine", "--rcfile=rc"]):
-        told = [sys.executable, "-m", "coverage", *command]
-        subprocess.run(told, cwd=tmp_path, check=True, capture_output=True, timeout=110)
-    measured = coverage.Coverage(data_file=tmp_path / ".coverage", config_file=tmp_path / "rc")
-    measured.load()
+    measured = measured_by(tmp_path)
     lost = measured.analysis2(str(tmp_path / "program.py"))[3]
     assert [lines[number - 1].strip() for number in lost] == ["os.kill(os.getpid(), signal.SIGKILL)"]
 

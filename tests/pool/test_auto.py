@@ -113,13 +113,18 @@ def compute(number: int) -> int:
 
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_tasks_that_compute_do_not(backend: str, auto: MakePool) -> None:
+    """On a crowded machine a pool may have taken more for a while, which it gives back."""
     pool = auto(backend)
-    assert list(pool.imap(compute, range(60))) == list(range(60))
-    found = pool.stats()
-    assert found.auto is not None
-    if backend == "processes":  # of threads on a busy machine it is less clear
-        assert found.max_workers == 2
-        assert found.auto.on_cpu + found.auto.in_line > 0.5
+    end = time.monotonic() + PATIENCE
+    while True:
+        assert list(pool.imap(compute, range(60))) == list(range(60))
+        found = pool.stats()
+        assert found.auto is not None
+        if backend == "threads":  # of these on a busy machine it is less clear
+            break
+        if found.max_workers == 2 and found.auto.on_cpu + found.auto.in_line > 0.5:
+            break
+        assert time.monotonic() < end, found
 
 
 def watch_a_program(arrivals: str, tickets: str) -> None:
