@@ -111,7 +111,7 @@ class TaskEnded:
     stream: StreamInfo | None
     """None: it is a call by itself, or of a stream that began before anybody observed."""
     index: int | None
-    """Its place in its stream, from 0."""
+    """Its place in its stream, from 0; in a pipeline, that of the item it came from."""
     attempt: int
     """From 1."""
     outcome: Outcome

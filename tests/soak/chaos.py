@@ -264,7 +264,7 @@ class Chaos:
         self.out(", ".join(f"{counts[word]} {word}" for word in words))
         words = ("bounded streams", "dropping spin-offs", "spin-offs of batches", "pipelines")
         self.out(", ".join(f"{counts[word]} {word}" for word in words))
-        words = ("generators", "generators that died", "traces", "traced runs")
+        words = ("generators", "generators that died", "traces", "traced runs", "observers", "observed runs")
         self.out(", ".join(f"{counts[word]} {word}" for word in words))
         self.out(f"{killer.kills} kills, of which {killer.zygotes} rounds hit the zygote; {killer.stops} stops")
 
