@@ -6,13 +6,14 @@ import contextlib
 import gc
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from functools import partial
 from typing import Any
 from unittest.mock import Mock
 
 import pytest
 
+from procession import Pool
 from procession.seeing import painter
 from procession.seeing.painter import LONGEST, SHARE, TICK, Bar, Flag, Foreign, Painter
 from procession.seeing.progress import OFF, Meter, Shown, Told, begin, check_progress, is_tqdm, makes_tqdm
@@ -466,6 +467,30 @@ def test_off() -> None:
 def test_bad_words(bad: Any) -> None:
     with pytest.raises(ValueError, match="progress must be True, False, a callable"):
         check_progress(bad)
+
+
+async def tell(done: int, total: int | None) -> None:
+    """Nobody would await it."""
+
+
+async def tell_some(done: int, total: int | None) -> AsyncIterator[int]:
+    yield done
+
+
+class Teller:
+    async def __call__(self, done: int, total: int | None) -> None:
+        """The same."""
+
+    async def tell(self, done: int, total: int | None) -> None:
+        """The same."""
+
+
+@pytest.mark.parametrize("bad", [tell, tell_some, Teller(), Teller().tell, partial(tell), partial(Teller())])
+def test_an_async_callable_is_refused(bad: Any) -> None:
+    with pytest.raises(TypeError, match="plain callable progress"):
+        check_progress(bad)
+    with Pool(backend="inline") as pool, pytest.raises(TypeError, match="nobody awaits"):
+        pool.imap(abs, [1], progress=bad)
 
 
 def test_good_words() -> None:

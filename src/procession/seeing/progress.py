@@ -35,14 +35,30 @@ if TYPE_CHECKING:
 
 
 def check_progress(value: Any) -> None:
-    """Raise ValueError unless `value` is what `progress=` may be; ImportError when its bar cannot be drawn."""
+    """Raise ValueError unless `value` is what `progress=` may be; ImportError when its bar cannot be drawn; TypeError
+    for an async callable."""
     if value is True:
         from procession.seeing import choosing
 
         choosing.check()
-    elif value is not False and not callable(value) and not is_tqdm(value):
+    elif value is False:
+        return
+    elif not callable(value) and not is_tqdm(value):
         text = "progress must be True, False, a callable progress(done, total), or like tqdm (update, close and total)"
         raise ValueError(f"{text}; got {value!r}")
+    elif is_async(value):
+        text = "progress must be a plain callable progress(done, total): what an async one returns nobody awaits"
+        raise TypeError(f"{text}; got {value!r}")
+
+
+def is_async(value: Any) -> bool:
+    """Whether calling it gives a coroutine, or an async generator."""
+    from inspect import isasyncgenfunction, iscoroutinefunction
+
+    while isinstance(value, partial):
+        value = value.func
+    both = value, type(value).__call__ if callable(value) else None
+    return any(test(each) for test in (iscoroutinefunction, isasyncgenfunction) for each in both)
 
 
 def is_tqdm(value: Any) -> bool:
