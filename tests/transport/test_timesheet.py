@@ -1,5 +1,6 @@
 """The sheet on which a worker writes when it ran what: found by number, never half, never an old one's."""
 
+import mmap
 import os
 from collections.abc import Iterator
 
@@ -117,4 +118,20 @@ def test_an_entry_that_is_being_changed_is_nothing(sheets: tuple[TimeSheet, Time
     pen._long, pen._short = views
     pen.began(77)
     assert list(parent.columns(SLOTS, 1).started) == [77]
+    pen.close()
+
+
+@pytest.mark.skipif(not hasattr(mmap, "MADV_REMOVE"), reason="of Linux")
+@pytest.mark.parametrize("first", [0, 7])
+def test_what_is_cleared_is_nothing_and_what_follows_is_whole(sheets: tuple[TimeSheet, TimeSheet], first: int) -> None:
+    parent, worker = sheets
+    pen = Pen(worker, first)
+    pen.began(1)
+    parent.clear()  # while it is run
+    pen.ended(2)
+    pen.began(3)
+    pen.ended(4)
+    found = parent.columns(first, 2)
+    assert (list(found.started), list(found.ended)) == ([0, 3], [0, 4])
+    assert int.from_bytes(parent.memory[:8], "little") == first + 2
     pen.close()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from procession import tapping
 
 TYPE_CHECKING = False  # see `lean`
@@ -28,11 +30,19 @@ class Timed:
 
     def times(self, first: int, count: int) -> Columns:
         """When `count` items were run, those of the outcomes number `first`, `first + 1`, ... Raises OSError."""
+        return self._times_sheet().columns(first, count)
+
+    def _times_sheet(self) -> TimeSheet:
         if self._sheet is None:
             from procession.transport.timesheet import TimeSheet
 
             self._sheet = TimeSheet(self._page_fd)
-        return self._sheet.columns(first, count)
+        return self._sheet
+
+    def drop_times(self) -> None:
+        """Nobody will ask for what is written down now: its memory is given back."""
+        with suppress(OSError):
+            self._times_sheet().clear()
 
     def close_sheet(self) -> None:
         """Nothing is asked any more."""

@@ -16,6 +16,8 @@ Laws
    is there.
 3. The worker never waits. What the parent has not read in time is written over: a number that is not the one asked for
    says so, and so does word 0, read once more behind the copy.
+4. It may become all zero at any time. The worker keeps its own count, so word 0 is right again with the next item; of
+   an item that was just being run its number is missing, or its start, and so nothing is known of it.
 """
 
 from __future__ import annotations
@@ -47,9 +49,9 @@ class Columns:
         numbers = short[7::8]
         self.started, self.ended = long[0::4], long[1::4]
         self.load, self.dump, self.out = short[4::8], short[5::8], short[6::8]
-        if list(numbers) != [(first + i) & MOST for i in range(len(numbers))]:
+        if 0 in self.started or list(numbers) != [(first + i) & MOST for i in range(len(numbers))]:
             for i, number in enumerate(numbers):
-                if number != (first + i) & MOST:
+                if number != (first + i) & MOST or not self.started[i]:
                     self.started[i] = self.ended[i] = self.load[i] = self.dump[i] = self.out[i] = 0
 
 
@@ -75,6 +77,11 @@ class TimeSheet:
         begin = HEAD + at * ENTRY
         raw = self.memory[begin : begin + fits * ENTRY]
         return raw + self.memory[HEAD : HEAD + (count - fits) * ENTRY]
+
+    def clear(self) -> None:
+        """Parent: give its memory back, where the system can do that (Linux); law 4."""
+        if (remove := getattr(mmap, "MADV_REMOVE", None)) is not None:
+            self.memory.madvise(remove)
 
     def close(self) -> None:
         """Give the mapping back."""
