@@ -42,6 +42,41 @@ class Enrolled:
         """Tasks are to know when they are made."""
         from procession.backends import stamps  # noqa: F401
 
+    def sample(self) -> dict[str, Any]:
+        """See `tapping.Tapped`."""
+        if self.theirs() or not self._at_work():
+            return {}
+        now = self.stats()
+        return {"queued": now.pending, "running": now.in_flight, "workers": now.workers, **self._taken()}
+
+    def show(self) -> dict[str, Any]:
+        """See `tapping.Tapped`."""
+        return {} if self.theirs() else self._shown()
+
+    def bid(self, what: str, number: int) -> str:
+        """See `tapping.Tapped`."""
+        return str(lifecycle.foreign()) if self.theirs() else self._bidden(what, number)
+
+    if TYPE_CHECKING:
+
+        def stats(self) -> Any: ...
+
+        def _at_work(self) -> bool:
+            """Has it begun, and not ended?"""
+            ...
+
+        def _taken(self) -> dict[str, Any]:
+            """What its workers take of memory and CPU."""
+            ...
+
+        def _shown(self) -> dict[str, Any]:
+            """`show`, in the process that drives it."""
+            ...
+
+        def _bidden(self, what: str, number: int) -> str:
+            """`bid`, the same."""
+            ...
+
 
 class TappedProcesses(Enrolled):
     """The part of an engine of processes."""
@@ -75,29 +110,21 @@ class TappedProcesses(Enrolled):
             encode = noting(encode, codec.supply.arena)
         vars(self)["encode"] = encode
 
-    def sample(self) -> dict[str, Any]:
-        """See `tapping.Tapped`."""
-        driver = self._driver
-        if driver is None or driver.closed or self.theirs():
-            return {}
+    def _at_work(self) -> bool:
+        return self._driver is not None and not self._driver.closed
+
+    def _taken(self) -> dict[str, Any]:
         from procession.driver.noting import of_processes
 
-        now = self.stats()
-        found = {"queued": now.pending, "running": now.in_flight, "workers": now.workers}
-        return {**found, **of_processes(driver.pids)}
+        driver = self._driver
+        return {} if driver is None else of_processes(driver.pids)
 
-    def show(self) -> dict[str, Any]:
-        """See `tapping.Tapped`."""
-        if self.theirs():
-            return {}
+    def _shown(self) -> dict[str, Any]:
         from procession.driver import shown
 
         return shown.of_processes(self, self._driver, self._request)
 
-    def bid(self, what: str, number: int) -> str:
-        """See `tapping.Tapped`."""
-        if self.theirs():
-            return str(lifecycle.foreign())
+    def _bidden(self, what: str, number: int) -> str:
         from procession.driver import shown
 
         return shown.bid_processes(self, self._driver, self._request, what, number)
@@ -107,8 +134,6 @@ class TappedProcesses(Enrolled):
         _thread: Any
 
         def _request(self, entry: Any) -> bool: ...
-
-        def stats(self) -> Any: ...
 
 
 class TappedThreads(Enrolled):
@@ -151,28 +176,20 @@ class TappedThreads(Enrolled):
             self.stamp()
             self.tracker = ThreadTracker(self, tap, self.number, self.role)
 
-    def sample(self) -> dict[str, Any]:
-        """See `tapping.Tapped`."""
-        if self.closed or self.theirs():
-            return {}
+    def _at_work(self) -> bool:
+        return not self.closed
+
+    def _taken(self) -> dict[str, Any]:
         from procession.driver.noting import of_threads
 
-        now = self.stats()
-        found = {"queued": now.pending, "running": now.in_flight, "workers": now.workers}
-        return {**found, **of_threads(self.numbers_of_workers())}
+        return of_threads(self.numbers_of_workers())
 
-    def show(self) -> dict[str, Any]:
-        """See `tapping.Tapped`."""
-        if self.theirs():
-            return {}
+    def _shown(self) -> dict[str, Any]:
         from procession.driver import shown
 
         return shown.of_threads(self)
 
-    def bid(self, what: str, number: int) -> str:
-        """See `tapping.Tapped`."""
-        if self.theirs():
-            return str(lifecycle.foreign())
+    def _bidden(self, what: str, number: int) -> str:
         from procession.driver import shown
 
         return shown.bid_threads(self, what, number)
@@ -182,8 +199,6 @@ class TappedThreads(Enrolled):
         def _request(self, entry: Any) -> bool: ...
 
         def _must_not_wait(self) -> bool: ...
-
-        def stats(self) -> Any: ...
 
         def locked(self) -> AbstractContextManager[None]: ...
 
