@@ -1,5 +1,5 @@
-"""Traces and observers of the chaos: begun and ended at random. A recording keeps its laws; an observer is told in order,
-of no run twice, and of nothing when it is closed; none breaks off."""
+"""Traces and observers of the chaos: begun and ended at random. A recording keeps its laws; an observer is told in
+order, of no run twice, and of nothing when it is closed; none breaks off."""
 
 import logging
 import random
