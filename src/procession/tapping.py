@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from typing import Any, Protocol
 
+    Push = Callable[[tuple[Any, ...]], object]
+
     class Tap(Protocol):
         """Who wants to know. Called on the threads of engines and of the program: short, no raise."""
 
@@ -34,6 +36,11 @@ if TYPE_CHECKING:
         def tell(self, tap: Tap | None) -> None:
             """From now on, tell this one of everything, or nobody; returns when that is so, and when what there was
             to be told to the one before has been told."""
+            ...
+
+        def part(self, push: Push) -> None:
+            """One of several stops to listen: tell the tap all that was over, and this one what runs, as running.
+            For the others nothing changes."""
             ...
 
         def unbind(self) -> None:

@@ -8,7 +8,8 @@ import pytest
 
 from procession import Pool, SpinOff, happenings, tapping, trace
 from procession.seeing.hub import Listener, hub
-from tests.contract.work import square
+from tests.contract.conftest import Gate, MakePool
+from tests.contract.work import pass_gate, square
 
 
 class Ear(Listener):
@@ -62,6 +63,75 @@ def test_who_comes_later_is_told_what_there_is() -> None:
     assert second.of(happenings.Streamed)[0].kind in ("map", "SpinOff")
     assert first.runs() >= 15
     assert 6 <= second.runs() <= 7
+
+
+@pytest.mark.parametrize("backend", ["threads", "processes"])
+def test_only_who_leaves_is_told_what_runs(make_pool: MakePool, gate: Gate) -> None:
+    first, second = Ear(), Ear()
+    first.begin()
+    pool = make_pool(1)
+    runs = pool.submit(pass_gate, *gate.paths)
+    gate.arrived()
+    second.begin()
+    second.end()
+    gate.open()
+    runs.result()
+    first.end()
+    assert outcomes(second) == [happenings.RUNNING]
+    assert outcomes(first) == [happenings.OK]
+
+
+def outcomes(ear: Ear) -> list[int]:
+    """Of all runs that were told one by one."""
+    rows = [row[7] for each in ear.of(happenings.Rows) for row in each.rows]
+    return rows + [each.failed[0][1] if each.failed else happenings.OK for each in ear.of(happenings.Ran)]
+
+
+def test_what_there_is_stands_before_what_happens_meanwhile(monkeypatch: pytest.MonkeyPatch) -> None:
+    """1. somebody joins; 2. before he is told what there is, a worker ends and a task of another one."""
+    first, second = Ear(), Ear()
+    first.begin()
+    for wid in range(2):
+        hub.push(happenings.Began(7, wid, 70 + wid, 1))
+    gone, rows = happenings.Gone(7, 0, 5, ""), happenings.Rows(7, 1, [("f", 0, -1, 1, 0, 0, 0, 0, None)])
+
+    class Workers(dict[Any, Any]):
+        def values(self) -> Any:
+            found = super().values()
+            hub.push(rows)
+            snapshot = list(found)
+            hub.push(gone)
+            return snapshot
+
+    monkeypatch.setattr(hub, "_workers", Workers(hub._workers))
+    second.begin()
+    second.end()
+    monkeypatch.undo()
+    first.end()
+    assert [each for each in second.heard if each.engine == 7] == [
+        *(happenings.Began(7, wid, 70 + wid, 1) for wid in range(2)),
+        *(rows, gone),
+    ]
+
+
+def test_streams_may_begin_while_somebody_joins(monkeypatch: pytest.MonkeyPatch) -> None:
+    first, second, late = Ear(), Ear(), Ear()
+    first.begin()
+    number = hub.watch(first, "map", "early")
+
+    class Entry(tuple[Any, ...]):
+        __slots__ = ()
+
+        def __iter__(self) -> Any:
+            hub.watch(late, "map", "late")
+            return super().__iter__()
+
+    monkeypatch.setitem(hub._streams, number, Entry(hub._streams[number]))
+    second.begin()
+    second.end()
+    monkeypatch.undo()
+    first.end()
+    assert [each.name for each in second.of(happenings.Streamed)].count("early") == 1
 
 
 def test_a_trace_and_others_hear_the_same() -> None:

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 import procession
-from procession import Pool, SpinOff, Stage, tapping
+from procession import Pool, SpinOff, Stage, tapping, trace
 from procession.events import (
     Event,
     EventsDropped,
@@ -133,6 +133,23 @@ def test_who_comes_later_is_told_what_there_is(backend: str, make_pool: MakePool
         assert isinstance(ear.events[0], PoolOpened)
         assert len(ear.tasks()) == 4
         assert not [each for each in ear.events if isinstance(each, PoolClosed)]
+
+
+def test_what_runs_when_another_one_leaves_is_told_all_the_same(backend: str, make_pool: MakePool, gate: Gate) -> None:
+    pool, ear, taken = make_pool(1), Ear(), list[Any]()
+    with procession.observe(ear, events=TaskEnded):
+        work = threading.Thread(target=lambda: taken.extend(pool.map(pass_gate, *zip(*[gate.paths] * 4, strict=True))))
+        work.start()
+        for _ in range(4):
+            gate.arrived()
+            with procession.observe(Ear()), trace(None):
+                pass
+            gate.open()
+        work.join()
+    assert len(taken) == 4
+    assert [(each.index, each.outcome, each.worker) for each in ear.tasks()] == [(at, "ok", 0) for at in range(4)]
+    assert all(each.seconds for each in ear.tasks())
+    assert [each.sent_ns is None for each in ear.tasks()] == [backend != "processes"] * 4
 
 
 def test_flush_waits_until_all_is_told(backend: str, make_pool: MakePool) -> None:

@@ -23,7 +23,7 @@ from procession.types import Raised
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from procession.tapping import Tap
+    from procession.tapping import Push, Tap
 
 
 class TappedInline:
@@ -54,6 +54,10 @@ class TappedInline:
         self.telling = now = Telling(self, tap)
         vars(self).update(_run_call=now.call, _run_item=now.item)
         vars(self._calls)["invoke"] = now.invoke
+
+    def part(self, push: Push) -> None:
+        """See `tapping.Tapped`; what runs here is told when it has ended."""
+        self.unbind()
 
     def tell_end(self) -> None:
         """It has come to its end."""

@@ -26,7 +26,7 @@ from procession.driver.launching import Launching
 if TYPE_CHECKING:
     from procession.driver.callbacks import Callbacks
     from procession.driver.tracking import ProcessTracker
-    from procession.tapping import Tap
+    from procession.tapping import Push, Tap
     from procession.transport.codec import Codec
 
 PEEK_AFTER = 0.005
@@ -197,6 +197,13 @@ class Driver(Launching):
             from procession.driver.tracking import ProcessTracker
 
             self.tracker = ProcessTracker(self, tap, number, role)
+
+    def part(self, push: Push) -> None:
+        """Tell the tap what has ended by now, and this one what runs."""
+        if self.tracker is not None:
+            for channel in list(self.channels.values()):
+                self.receive(channel)
+            self.tracker.tell_running(push)
 
     # -- what workers say (channel.Hears) --------------------------------------------------------------------------
 

@@ -10,11 +10,12 @@ from procession.driver import lifecycle
 
 TYPE_CHECKING = False  # see `lean`
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from contextlib import AbstractContextManager
     from typing import Any
 
     from procession.driver.thread_tracking import ThreadTracker
-    from procession.tapping import Tap
+    from procession.tapping import Push, Tap
 
 
 class Enrolled:
@@ -85,14 +86,22 @@ class TappedProcesses(Enrolled):
 
     def tell(self, tap: Tap | None) -> None:
         """See `tapping.Tapped`."""
+        self._have(lambda: self.track(tap))
+
+    def part(self, push: Push) -> None:
+        """See `tapping.Tapped`."""
+        self._have(lambda: self._driver.part(push))
+
+    def _have(self, done: Callable[[], object]) -> None:
+        """Done by the driver, when this returns."""
         if self._driver is None or self.theirs():
             return
         if threading.current_thread() is self._thread:
-            self.track(tap)
+            done()
         else:
             from procession.driver.noting import ask
 
-            ask(self._request, lambda: self.track(tap))
+            ask(self._request, done)
 
     def track(self, tap: Tap | None) -> None:
         """On the driver's thread, or before that is started."""
@@ -145,14 +154,27 @@ class TappedThreads(Enrolled):
 
     def tell(self, tap: Tap | None) -> None:
         """See `tapping.Tapped`."""
+        self._have(lambda: self.track(tap))
+
+    def part(self, push: Push) -> None:
+        """See `tapping.Tapped`."""
+        self._have(lambda: self._part(push))
+
+    def _part(self, push: Push) -> None:
+        if self.tracker is not None:
+            self.tracker.flush()
+            self.tracker.tell_running(push)
+
+    def _have(self, done: Callable[[], object]) -> None:
+        """Done where the core may be stepped, when this returns; or soon, if that must not be waited for."""
         if self._driver is None or self.theirs():
             return
         if self._must_not_wait():
-            self._request((None, lambda: self.track(tap)))
+            self._request((None, done))
         else:
             from procession.driver.noting import ask
 
-            ask(lambda what: self._request((None, what)), lambda: self.track(tap))
+            ask(lambda what: self._request((None, what)), done)
 
     def unbind(self) -> None:
         """See `tapping.Tapped`."""

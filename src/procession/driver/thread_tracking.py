@@ -24,7 +24,7 @@ from procession.types import Raised
 
 if TYPE_CHECKING:
     from procession.happenings import Why
-    from procession.tapping import Tap
+    from procession.tapping import Push, Tap
 
 
 class ThreadTracker(Tracker):
@@ -98,7 +98,7 @@ class ThreadTracker(Tracker):
         super().close()
 
     def leave(self) -> None:
-        """See `Tracker`: what runs now is told of as it stands."""
+        """See `Tracker`."""
         super().leave()
         for worker in list(self._workers.values()):
             for name in ("_invoke", "_invoker"):
@@ -106,6 +106,12 @@ class ThreadTracker(Tracker):
         for wid in list(self._runs):
             self._push(wid, (happenings.RUNNING, None))
         self.flush()
+
+    def tell_running(self, push: Push) -> None:
+        """See `Tracker`."""
+        now = perf_counter_ns()
+        for wid, run in list(self._runs.items()):
+            push(Rows(self.number, wid, [(*run, now, happenings.RUNNING, None)]))
 
     def _push(self, wid: int, came: tuple[int, Why]) -> None:
         """What this worker runs has come to this, for us."""

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from procession.core.pool import PoolCore
     from procession.core.task import Task
     from procession.happenings import Why
-    from procession.tapping import Tap
+    from procession.tapping import Push, Tap
     from procession.transport.timesheet import Columns
 
 CAUSES = {Cause.TIMEOUT: happenings.TIMEOUT, Cause.MEMORY: happenings.MEMORY, Cause.CANCEL: happenings.CANCELLED}
@@ -65,6 +65,10 @@ class _Sent:
 
     def add(self, items: int, now: int) -> None:
         self.runs.append([items, now])
+
+    def first(self) -> list[tuple[int, int]]:
+        """The oldest one, which stays."""
+        return [(1, self.runs[0][1])] if self.runs else []
 
     def take(self, count: int) -> list[tuple[int, int]]:
         """The oldest are through."""
@@ -119,8 +123,11 @@ class Tracker:
         vars(self.core)["step"] = self.step
 
     def leave(self) -> None:
-        """Nobody taps any more."""
+        """Nobody taps any more: what runs now is told of as it stands."""
         vars(self.core).pop("step", None)
+
+    def tell_running(self, push: Push) -> None:
+        """Tell this one what runs now, as running; when it has ended it is told of as ever."""
 
     def close(self) -> None:
         """All is over."""
@@ -215,17 +222,22 @@ class ProcessTracker(Tracker):
             channel.time(True)
 
     def leave(self) -> None:
-        """See `Tracker`: what runs now is told of as it stands."""
+        """See `Tracker`."""
         super().leave()
-        for wid, channel in self._channels.items():
+        for channel in self._channels.values():
             channel.time(False)
+        self.tell_running(self.push)
+
+    def tell_running(self, push: Push) -> None:
+        """See `Tracker`."""
+        for wid in self._channels:
             worker = self.core.workers.get(wid)
             if worker is not None and worker.items:
                 times = self._times(wid, worker.finished, 1)
                 if times is not None and times.started[0] and not times.ended[0]:
-                    task = worker.inflight[0]
-                    sent = self._line(wid).take(1)
-                    self._push_run(wid, task, index_of(task), times, happenings.RUNNING, sent, task.tries + 1)
+                    task, sent = worker.inflight[0], self._line(wid).first()
+                    came = happenings.RUNNING, None
+                    push(self._run(wid, task, index_of(task), times, came, sent, task.tries + 1))
 
     def _times(self, wid: int, first: int, count: int) -> Columns | None:
         channel = self._channels.get(wid)
@@ -323,7 +335,8 @@ class ProcessTracker(Tracker):
         if wid != command.wid:
             times, sent = None, []
         tries = command.task.tries + 1 - again
-        self._push_run(command.wid, command.task, command.start, times, outcome, sent, tries, self._reason(command))
+        came = outcome, self._reason(command)
+        self.push(self._run(command.wid, command.task, command.start, times, came, sent, tries))
         if command.again is not None:
             reborn(command.again)
 
@@ -336,17 +349,16 @@ class ProcessTracker(Tracker):
         how = "unknown" if found.exitcode is None else ended_by(found.exitcode)
         return kind, f"worker process {found.pid}, {how}", found.stack
 
-    def _push_run(
+    def _run(
         self,
         wid: int,
         task: Task,
         index: int,
         times: Columns | None,
-        outcome: int,
+        came: tuple[int, Why],
         sent: Sequence[tuple[int, int]],
         attempt: int,
-        why: Why = None,
-    ) -> None:
+    ) -> Ran:
         """One item that did not come to its end by itself."""
         now = perf_counter_ns()
         if times is not None and times.started[0]:
@@ -354,10 +366,8 @@ class ProcessTracker(Tracker):
         function, stream, _ = whose(task)
         index = index if isinstance(task, ChunkTask) else index_of(task)
         notes = () if (note := getattr(task, "note", None)) is None else (note,)
-        failed = ((0, outcome, why),)
-        self.push(
-            Ran(self.number, wid, 1, function, stream, index, attempt, born(task), sent, notes, times, now, failed)
-        )
+        failed = ((0, *came),)
+        return Ran(self.number, wid, 1, function, stream, index, attempt, born(task), sent, notes, times, now, failed)
 
 
 # ---------------------------------------------------------------------------------------------------- many as one

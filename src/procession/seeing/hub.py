@@ -4,8 +4,7 @@ Laws
 1. The first listener opens the tap, the last one closes it (`tapping.turn`): while nobody listens nobody pays.
 2. Each listener is told what there is when it joins (engines, workers, streams), and from then on all that happens, in
    the order in which it is told of one engine. If others listened before, that may be a run which ended a moment before
-   it joined. What runs when it leaves it is told as running; the others too, and
-   they hear of the end of that run besides: who counts does not count what runs.
+   it joined. What runs when it leaves it alone is told as running; for the others nothing changes.
 3. Who tells waits for nobody: `hear` of each listener is an append to a deque (`Listener`). It is bounded by
    happenings, and by the runs that they tell of, about; what does not fit is dropped, and counted.
 4. A forked child has no listeners.
@@ -20,7 +19,7 @@ import threading
 from _weakref import ref
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from itertools import count
 from typing import Any
@@ -28,6 +27,7 @@ from typing import Any
 from procession import tapping
 from procession.happenings import Began, Closed, Gone, Missed, Opened, Ran, Rows, Streamed
 
+Hear = Callable[[tuple[Any, ...]], object]
 MOST = 100_000
 """Happenings that may wait for a listener; each is one run at least, and often thousands."""
 MOST_RUNS = 2_000_000
@@ -42,40 +42,45 @@ class Hub:
         os.register_at_fork(after_in_child=self._forget)
 
     def _begin(self) -> None:
-        self._hearers: tuple[Callable[[tuple[Any, ...]], object], ...] = ()
+        self._hearers: tuple[Hear, ...] = ()
         self._lock = threading.RLock()
         self._engines: dict[int, Opened] = {}
         self._workers: dict[tuple[int, int], Began] = {}
         self._streams: dict[int, tuple[Any, Streamed]] = {}
         self._numbers = count(1)
 
-    def join(self, hear: Callable[[tuple[Any, ...]], object]) -> None:
-        """Tell this one, too."""
+    def join(self, hear: Hear, ahead: Callable[[Sequence[tuple[Any, ...]]], object] | None = None) -> None:
+        """Tell this one, too. `ahead` is given what there is: that belongs in front of all that `hear` has been given
+        by then, since engines and workers may come and go meanwhile."""
         with self._lock:
-            first = not self._hearers
-            for engine in tapping.engines() if not first else ():
-                engine.unbind()  # to the others
-            self._hearers = (*self._hearers, hear)
-            if first:
+            if not self._hearers:
+                self._clear()  # of what was told when the last one had left
+                self._hearers = (hear,)
                 tapping.turn(self)
                 return
-            known = [*self._engines.values(), *self._workers.values(), *(told for _, told in self._streams.values())]
-        for each in known:
-            hear(each)
+            for engine in tapping.engines():
+                engine.unbind()  # to the others
+            self._hearers = (*self._hearers, hear)
+            if ahead is not None:
+                streams = [told for _, told in list(self._streams.values())]
+                ahead([*self._engines.values(), *self._workers.values(), *streams])
 
-    def leave(self, hear: Callable[[tuple[Any, ...]], object]) -> None:
+    def leave(self, hear: Hear) -> None:
         """Tell it no more; it has been told all that was over, and what runs."""
         with self._lock:
             if hear not in self._hearers:
                 return
             if len(self._hearers) == 1:
                 tapping.turn(None)
-                for known in (self._engines, self._workers, self._streams):
-                    known.clear()
+                self._clear()
             else:
                 for engine in tapping.engines():
-                    engine.tell(self)
+                    engine.part(hear)
             self._hearers = tuple(each for each in self._hearers if each != hear)
+
+    def _clear(self) -> None:
+        for known in (self._engines, self._workers, self._streams):
+            known.clear()
 
     def push(self, happening: tuple[Any, ...]) -> None:
         """See `tapping.Tap`."""
@@ -147,7 +152,7 @@ class Listener(ABC):
     def begin(self) -> None:
         """Listen from now on. Raises what starting a thread raises; then nobody listens."""
         try:
-            hub.join(self._hear)
+            hub.join(self._hear, lambda known: self._heard.extendleft(reversed(known)))
             self._thread.start()
         except BaseException:
             self._over.set()

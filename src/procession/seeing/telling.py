@@ -1,6 +1,6 @@
 """From happenings to the events of `procession.events`: a fold, without a clock and without threads.
 
-A run that is told as running, because somebody else has stopped to listen, is no event: it is told when it has ended.
+A run that is told as running, since its listener leaves, is no event.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """What has happened lately while somebody looks on, of each pool: rates, task times, errors. A fold, of bounded size.
 
-It counts what ends: a run that is told as running, because somebody stops to listen, is none that has ended.
+It counts what ends: a run that is told as running, because nobody listens any more, is none that has ended.
 """
 
 from __future__ import annotations
