@@ -17,6 +17,7 @@ import pytest
 
 import procession
 from procession import Pool, SpinOff, Stage, tapping, trace
+from procession.driver.supervisor import Supervisor
 from procession.events import (
     Event,
     EventsDropped,
@@ -187,8 +188,22 @@ def test_a_worker_that_is_lost_is_told(tmp_path: Path) -> None:
         assert pool.options(retries=1).submit(die_once, str(tmp_path / "a")).result() == "lived"
     assert [(each.attempt, each.outcome) for each in ear.tasks()] == [(1, "died"), (2, "ok")]
     lost = [each for each in ear.events if isinstance(each, WorkerEnded) and each.reason]
+    assert ear.events.index(ear.tasks()[0]) < ear.events.index(lost[0])
     assert [each.reason for each in lost] == ["signal 9"]
     assert lost[0].pid in {each.pid for each in ear.events if isinstance(each, WorkerStarted)}
+
+
+def test_a_worker_is_told_before_its_tasks_whoever_hears_of_it_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Supervisor, "numbers_of_workers", lambda _self: {})  # the zygote is late
+    first, second = Ear(), Ear()
+    with Pool(1) as pool:
+        with procession.observe(first):
+            pid = pool.submit(os.getpid).result()
+        with procession.observe(second):
+            pool.submit(os.getpid).result()
+    for ear in first, second:
+        assert [type(each) for each in ear.events[:3]] == [PoolOpened, WorkerStarted, TaskEnded]
+        assert [each.pid for each in ear.events if isinstance(each, WorkerStarted)] == [pid]
 
 
 @pytest.mark.parametrize("backend", ["threads", "processes"])

@@ -289,6 +289,7 @@ class Channel(Timed):
         elif kind == frames.LEASE_END:
             self._hears.lease_ended(self.wid, *frames.LEASE_TALLY.unpack(payload))
         elif kind == frames.READY:
+            self.pid = frames.pid_of(payload)
             self._hears.ready(self.wid)
         elif kind == frames.START_FAILED:
             self._hears.start_failed(self.wid, self._codec.decode_error(payload))

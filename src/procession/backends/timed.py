@@ -18,6 +18,8 @@ class Timed:
     page: OutcomePage
     _page_fd: int
     _sheet: TimeSheet | None = None
+    pid = 0
+    """As the worker has said when it was ready; the launcher may tell it earlier or later."""
 
     def begin_times(self) -> None:
         """Its worker is about to be started."""

@@ -129,10 +129,10 @@ class ThreadTracker(Tracker):
         if command.again is not None:
             reborn(command.again)
 
-    def _lost(self, event: events.Lost, found: Any) -> None:
+    def _lost(self, event: events.Lost) -> None:
         if (sheaf := self._sheaves.pop(event.wid, None)) is not None:
             sheaf.flush()
-        super()._lost(event, found)
+        super()._lost(event)
 
 
 WELL: tuple[int, None] = happenings.OK, None

@@ -106,7 +106,7 @@ class Tracker:
         self.number = number
         self.sees: dict[type, Callable[[Any], object]] = {}
         """What is to be looked at before an event; what is found is given to `hears`."""
-        self.hears: dict[type, Callable[[Any, Any], None]] = {events.WorkerReady: self._ready, events.Lost: self._lost}
+        self.hears: dict[type, Callable[[Any, Any], None]] = {events.WorkerReady: self._ready}
         self.tells: dict[type, Callable[[Any], None]] = {
             commands.Cancel: self._cancelled,
             commands.Drop: self._cancelled,
@@ -116,9 +116,8 @@ class Tracker:
         }
         now = perf_counter_ns()
         self.push(Opened(number, self.backend, self.core.max_workers, now, role))
-        for wid in host.numbers_of_workers():
-            self.push(Began(number, wid, host.numbers_of_workers().get(wid, 0), now))
-        self.nameless: dict[int, int] = {}  # workers that were ready before it was known what the system calls them
+        for wid, its in self.numbers_of_workers().items():
+            self.push(Began(number, wid, its, now))
         self._step = self.core.step
         vars(self.core)["step"] = self.step
 
@@ -149,6 +148,8 @@ class Tracker:
             for command in out:
                 if command.__class__ in self.tells:
                     self.tells[command.__class__](command)
+            if isinstance(event, events.Lost):  # last: what it ran has come to an end before
+                self._lost(event)
         except Exception as error:
             self._fails(error)
         return out
@@ -162,13 +163,14 @@ class Tracker:
 
     # -- workers -----------------------------------------------------------------------------------------------------
 
-    def _ready(self, event: events.WorkerReady, _found: Any) -> None:
-        pid, now = self.host.numbers_of_workers().get(event.wid, 0), perf_counter_ns()
-        if not pid:
-            self.nameless[event.wid] = now
-        self.push(Began(self.number, event.wid, pid, now))
+    def numbers_of_workers(self) -> dict[int, int]:
+        """See `Host`."""
+        return dict(self.host.numbers_of_workers())
 
-    def _lost(self, event: events.Lost, _found: Any) -> None:
+    def _ready(self, event: events.WorkerReady, _found: Any) -> None:
+        self.push(Began(self.number, event.wid, self.numbers_of_workers().get(event.wid, 0), perf_counter_ns()))
+
+    def _lost(self, event: events.Lost) -> None:
         self.push(Gone(self.number, event.wid, perf_counter_ns(), ended_by(event.exitcode) if event.exitcode else ""))
 
     def _again(self, command: commands.TryAgain) -> None:
@@ -238,6 +240,11 @@ class ProcessTracker(Tracker):
                     task, sent = worker.inflight[0], self._line(wid).first()
                     came = happenings.RUNNING, None
                     push(self._run(wid, task, index_of(task), times, came, sent, task.tries + 1))
+
+    def numbers_of_workers(self) -> dict[int, int]:
+        """See `Host`; also of those of whom nobody has heard but what they have said themselves."""
+        said = {wid: channel.pid for wid, channel in self._channels.items() if channel.pid}
+        return said | super().numbers_of_workers()
 
     def _times(self, wid: int, first: int, count: int) -> Columns | None:
         channel = self._channels.get(wid)
@@ -318,8 +325,6 @@ class ProcessTracker(Tracker):
 
     def _ran(self, event: events.CallsDone | events.ItemsDone, found: Ran | None) -> None:
         if found is not None:
-            if event.wid in self.nameless and (pid := self.host.numbers_of_workers().get(event.wid, 0)):
-                self.push(Began(self.number, event.wid, pid, self.nameless.pop(event.wid)))
             sent = self._line(event.wid).take(found.items)
             self.push(found._replace(sent=sent, done=perf_counter_ns()))
 

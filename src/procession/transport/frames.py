@@ -22,7 +22,7 @@ FORGET = 3  # ENTRY_IDs
 STOP = 4  # finish: teardown, exit
 
 # worker to parent
-READY = 16  # initializer and setup are through
+READY = 16  # PID: initializer and setup are through
 START_FAILED = 17  # an encoded exception: initializer or setup raised
 OUTCOMES = 18  # OUTCOMES_HEAD, then a pickled list of outcomes, all plain values
 PACKED_OUTCOMES = 19  # the same, but a tuple (kind, bytes) stands for what is not a plain value
@@ -40,6 +40,7 @@ WHOLE_ITEMS = 2  # items of one chunk, each the one argument itself
 
 ENTRY_ID = Struct("<I")
 LEASE_HEAD = Struct("<B")  # the lease's number modulo 256, which its tokens bear
+PID = Struct("<i")  # of the worker
 LEASE_TALLY = Struct("<IQ")  # items run, nanoseconds they took
 YIELD_HEAD = Struct("<QQB")  # the stream's number, the value's place in it, what the value is (page.VALUE, ...)
 WRITTEN_AT = Struct("<Qii")  # the worker's process, and its descriptors of the files
@@ -52,6 +53,11 @@ LARGE = 1 << 18
 def frame(kind: int, payload: bytes = b"") -> bytes:
     """One frame as bytes."""
     return HEADER.pack(len(payload), kind) + payload
+
+
+def pid_of(payload: bytes) -> int:
+    """Of READY; 0 if it says none."""
+    return int(PID.unpack(payload)[0]) if payload else 0
 
 
 def write_all(fd: int, data: bytes) -> None:

@@ -65,7 +65,7 @@ def serve_by(kind: type[Worker], files: boot.WorkerFiles, config: dict[str, Any]
     except BaseException as error:
         frames.write_all(files.results, frames.frame(frames.START_FAILED, worker.table.encode_error(error)))
         return
-    frames.write_all(files.results, frames.frame(frames.READY))
+    frames.write_all(files.results, frames.frame(frames.READY, frames.PID.pack(os.getpid())))
     try:
         worker.run()
     except BrokenPipeError:
