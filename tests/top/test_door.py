@@ -4,6 +4,8 @@ import contextlib
 import json
 import os
 import socket
+import subprocess
+import sys
 import tempfile
 import threading
 from collections.abc import Iterator
@@ -195,6 +197,39 @@ def test_a_stranger_is_told_and_not_let_in(opened: Opened, monkeypatch: pytest.M
             assert line(visitor)["error"] == "not for the user with the number 12345"
             assert ends(visitor)
         assert opened.answers.came == came
+
+
+LEAVES = """
+import signal, socket, sys, threading
+from pathlib import Path
+from procession.seeing.attending import places, wire
+from procession.seeing.attending.door import Door
+
+class Answers:
+    def come(self): pass
+    def go(self): gone.set()
+    def end(self): pass
+    def count(self): pass
+    def answer(self, request):
+        go_on.wait()
+        return {}
+
+signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+gone, go_on = threading.Event(), threading.Event()
+door = Door(Path(sys.argv[1], "procession", "1.sock"), Answers())
+threading.Thread(target=door.serve).start()
+visitor = places.connect(door.path)
+visitor.sendall(wire.line({"do": "look"}))
+visitor.close()
+go_on.set()
+assert gone.wait(30)
+door.end()
+"""
+
+
+def test_a_visitor_who_leaves_does_not_end_a_program_that_sigpipe_ends() -> None:
+    with tempfile.TemporaryDirectory(prefix="ptop", dir="/tmp") as name:
+        assert subprocess.run([sys.executable, "-c", LEAVES, name], timeout=60, check=False).returncode == 0
 
 
 def test_at_its_end_the_name_is_gone_and_visitors_hear_of_it(opened: Opened) -> None:

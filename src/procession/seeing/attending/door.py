@@ -120,7 +120,7 @@ class Door:
             why = f"too many look on already ({MOST})" if full else f"not for the user with the number {who}"
             with suppress(OSError):
                 visitor.setblocking(False)
-                visitor.send(wire.error(why))
+                visitor.send(wire.error(why), _QUIETLY)
             visitor.close()
             return
         self._inside.add(visitor)
@@ -170,8 +170,11 @@ class Door:
 
 def _send(visitor: socket.socket, said: bytes) -> None:
     visitor.settimeout(PATIENCE)
-    visitor.sendall(said)
+    visitor.sendall(said, _QUIETLY)
 
+
+_QUIETLY = getattr(socket, "MSG_NOSIGNAL", 0)
+"""A program that has SIGPIPE end it, as many a filter does, is not to end because a visitor has gone."""
 
 _doors: set[Door] = set()
 
