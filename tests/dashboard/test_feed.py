@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable
 from queue import SimpleQueue
 from typing import Any
 
+import pytest
+
 from procession.cli.top_asking import Gone
-from procession.cli.web.events import MOST, Events, written
 from procession.cli.web.feed import Feed, Said, Watcher, with_last
 from tests.top import looks
 
@@ -168,6 +169,24 @@ def test_who_comes_while_the_last_leaves_is_told() -> None:
 # ----------------------------------------------------------------------------------------------------- trouble, the end
 
 
+@pytest.mark.parametrize("steps", range(6))
+def test_who_leaves_in_the_moment_of_news_has_left(steps: int) -> None:
+    async def what(feed: Feed, program: Program) -> None:
+        program.answers.put(1)
+        with feed.watcher() as watcher:
+            assert await next_of(watcher) == [("look", 1)]
+            waiting = asyncio.ensure_future(watcher.next(LONG))
+            await asyncio.sleep(0.01)
+            feed.changed.set()
+            for _ in range(steps):
+                await asyncio.sleep(0)
+            if waiting.cancel():
+                with pytest.raises(asyncio.CancelledError):
+                    await waiting
+
+    run(what)
+
+
 def test_trouble_is_told_once_and_ends_with_the_next_look() -> None:
     async def what(feed: Feed, program: Program) -> None:
         with feed.watcher() as watcher:
@@ -260,110 +279,3 @@ def test_the_last_numbers_are_told_before_the_end() -> None:
         await asking
 
     asyncio.run(main())
-
-
-# ------------------------------------------------------------------------------------------------------------- one tab
-
-Message = MutableMapping[str, Any]
-
-
-class Tab:
-    """A connection: what was sent, and whether it takes any more."""
-
-    def __init__(self) -> None:
-        self.sent: list[Message] = []
-        self.gone = asyncio.Event()
-        self.takes = asyncio.Event()
-        self.takes.set()
-
-    async def receive(self) -> Message:
-        await self.gone.wait()
-        return {"type": "http.disconnect"}
-
-    async def send(self, message: Message) -> None:
-        await self.takes.wait()
-        self.sent.append(message)
-
-    @property
-    def text(self) -> str:
-        return b"".join(each.get("body", b"") for each in self.sent).decode()
-
-
-def test_events_are_written_as_browsers_read_them() -> None:
-    assert written([]) == b": ping\n\n"
-    said = [Said(1, "look", {"a": "line\nline"}), Said(2, "over", {"text": "é"})]
-    assert written(said) == b'event: look\ndata: {"a":"line\\nline"}\n\nevent: over\ndata: {"text":"\\u00e9"}\n\n'
-
-
-def test_a_tab_is_told_until_it_is_over() -> None:
-    async def what(feed: Feed, program: Program) -> None:
-        tab = Tab()
-        answering = asyncio.ensure_future(Events(feed)({}, tab.receive, tab.send))
-        program.answers.put(1)
-        await until(lambda: "look" in tab.text)
-        feed.end("it is over")
-        await answering
-        assert tab.sent[0]["status"] == 200
-        assert tab.text.endswith('event: over\ndata: {"text":"it is over"}\n\n')
-        assert not tab.sent[-1].get("more_body")
-
-    run(what)
-
-
-def test_a_tab_that_has_gone_is_left_and_nobody_is_asked_any_more() -> None:
-    async def what(feed: Feed, program: Program) -> None:
-        tab = Tab()
-        answering = asyncio.ensure_future(Events(feed)({}, tab.receive, tab.send))
-        program.answers.put(1)
-        await until(lambda: "look" in tab.text)
-        tab.gone.set()
-        await answering
-        assert feed.watchers == 0
-        await until(lambda: program.rests == 1)
-
-    run(what)
-
-
-def test_a_tab_that_takes_nothing_is_left() -> None:
-    async def what(feed: Feed, program: Program) -> None:
-        tab = Tab()
-        answering = asyncio.ensure_future(Events(feed, stuck=0.01)({}, tab.receive, tab.send))
-        await until(lambda: len(tab.sent) == 1)
-        tab.takes.clear()
-        with feed.watcher() as other:
-            program.answers.put(1)
-            assert await next_of(other) == [("look", 1)]
-            await answering
-            assert feed.watchers == 1
-
-    run(what)
-
-
-def test_a_tab_without_news_is_pinged() -> None:
-    async def what(feed: Feed, program: Program) -> None:
-        tab = Tab()
-        answering = asyncio.ensure_future(Events(feed, ping=0.001)({}, tab.receive, tab.send))
-        await until(lambda: tab.text.count(": ping\n\n") >= 3)
-        tab.gone.set()
-        await answering
-        program.answers.put(1)
-
-    run(what)
-
-
-def test_no_more_tabs_than_there_is_room_for() -> None:
-    async def what(feed: Feed, program: Program) -> None:
-        program.answers.put(1)
-        tabs = [Tab() for _ in range(MOST)]
-        answering = [asyncio.ensure_future(Events(feed)({}, tab.receive, tab.send)) for tab in tabs]
-        await until(lambda: all("look" in tab.text for tab in tabs))
-        tab = Tab()
-        await Events(feed)({}, tab.receive, tab.send)
-        assert tab.sent[0]["status"] == 503
-        assert "too many tabs" in tab.text
-        for each in tabs:
-            each.gone.set()
-        await asyncio.gather(*answering)
-        assert feed.watchers == 0
-
-    run(what)

@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from contextlib import suppress
 from typing import Any
 
-from procession.cli.web.feed import Feed, Said
+from procession.cli.web.feed import Feed, Said, Watcher
 
 PING = 10.0
 STUCK = 30.0
@@ -44,24 +44,24 @@ class Events:
         if self._feed.watchers >= MOST:
             await _refuse(send)
             return
-        telling = asyncio.ensure_future(self._tell(send))
-        leaving = asyncio.ensure_future(_left(receive))
-        try:
-            await asyncio.wait((telling, leaving), return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for each in (telling, leaving):
-                each.cancel()
-            with suppress(asyncio.CancelledError, TimeoutError, OSError):
-                await telling
+        with self._feed.watcher() as watcher:  # counted before anything is awaited: many may come at once
+            telling = asyncio.ensure_future(self._tell(watcher, send))
+            leaving = asyncio.ensure_future(_left(receive))
+            try:
+                await asyncio.wait((telling, leaving), return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                for each in (telling, leaving):
+                    each.cancel()
+                with suppress(asyncio.CancelledError, TimeoutError, OSError):
+                    await telling
 
-    async def _tell(self, send: Send) -> None:
+    async def _tell(self, watcher: Watcher, send: Send) -> None:
         kind = (b"content-type", b"text/event-stream; charset=utf-8")
-        with self._feed.watcher() as watcher:
-            await send({"type": "http.response.start", "status": 200, "headers": [kind]})
-            while (news := await watcher.next(self._ping)) is not None:
-                async with asyncio.timeout(self._stuck):
-                    await send({"type": "http.response.body", "body": written(news), "more_body": True})
-            await send({"type": "http.response.body", "body": b""})
+        await send({"type": "http.response.start", "status": 200, "headers": [kind]})
+        while (news := await watcher.next(self._ping)) is not None:
+            async with asyncio.timeout(self._stuck):
+                await send({"type": "http.response.body", "body": written(news), "more_body": True})
+        await send({"type": "http.response.body", "body": b""})
 
 
 async def _left(receive: Receive) -> None:

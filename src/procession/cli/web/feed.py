@@ -72,7 +72,9 @@ class Watcher:
             if feed.is_over:
                 return None
             try:
-                await asyncio.wait_for(feed.changed.wait(), patience)
+                # Not `wait_for`: until Python 3.12 it may take news for an answer to who cancels it, and go on.
+                async with asyncio.timeout(patience):
+                    await feed.changed.wait()
             except TimeoutError:
                 return []
         news = feed.news_since(self._told)
