@@ -118,6 +118,18 @@ def test_what_a_form_can_send_is_not_acted_on(kind: str) -> None:
     assert status(judge("POST", "/do", cookie=COOKIE, kind=kind)) == 415
 
 
+def test_another_cookie_of_its_name_does_not_keep_the_page_out() -> None:
+    ours = COOKIE.partition("=")[0]
+    assert judge("GET", "/events", cookie=f"{ours}=what-another-port-has-set; a=b; {COOKIE}") is None
+    assert status(judge("GET", "/events", cookie=f"{ours}=wrong; {ours}=; {ours}")) == 403
+
+
+def test_who_comes_by_another_port_is_told_which_one_it_is() -> None:
+    verdict = judge(host="127.0.0.1:9000", cookie=COOKIE)
+    assert isinstance(verdict, Refused)
+    assert HOST in verdict.text
+
+
 @pytest.mark.parametrize(
     ("query", "headers", "let_in"),
     [

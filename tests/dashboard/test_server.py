@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import signal
@@ -10,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from importlib.resources import files
 from pathlib import Path
@@ -20,6 +22,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as parse_plain
 
 from procession import cli
+from procession.cli.web import serving as web_serving
 from tests.dashboard.browser import PATIENCE, Browser, until
 from tests.top.test_program import Running
 
@@ -209,6 +212,72 @@ def test_a_signal_ends_it_though_a_tab_is_open(running: Running, number: int, st
         process.send_signal(number)
         assert ended(process)[0] == status
         assert [kind for kind, _ in tab if kind != "look"] == ["over"]
+
+
+def test_it_ends_soon_though_a_program_that_does_not_answer_was_asked_something() -> None:
+    with tempfile.TemporaryDirectory(prefix="pweb", dir="/tmp") as name:
+        running = Running(Path(name))
+        try:
+            with serving(running) as (process, browser), browser.enter().asked("/page/icon.svg") as reply:
+                assert reply.status == 200
+                os.kill(running.pid, signal.SIGSTOP)
+                with ThreadPoolExecutor(1) as threads:
+                    asked = threads.submit(browser.do, do="dump", pool=0)
+                    until(lambda: sockets(process.pid) > 0)  # of unix: it has asked the program
+                    process.send_signal(signal.SIGINT)
+                    assert ended(process) == (130, "interrupted\n")
+                    assert asked.result()[0] == 410
+        finally:
+            os.kill(running.pid, signal.SIGCONT)
+            running.close()
+
+
+def sockets(pid: int) -> int:
+    """How many connections by unix sockets it has."""
+    known = {line.split()[6] for line in Path("/proc/net/unix").read_text().splitlines()[1:]}
+    found = [os.readlink(each) for each in Path(f"/proc/{pid}/fd").iterdir()]
+    return sum(each.removeprefix("socket:[").removesuffix("]") in known for each in found)
+
+
+def test_what_is_not_said_to_its_end_is_nobodys_error(running: Running) -> None:
+    with serving(running) as (process, browser):
+        browser.enter()
+        with socket.create_connection(("127.0.0.1", browser.port)) as cut:
+            head = f"Host: 127.0.0.1:{browser.port}\r\nCookie: {browser.cookie}\r\nContent-Type: application/json"
+            cut.sendall(f"POST /do HTTP/1.1\r\n{head}\r\nContent-Length: 99\r\n\r\n{{".encode())
+        assert browser.ask("/events", "HEAD")[0] == 200  # and ends
+        process.send_signal(signal.SIGINT)
+        assert ended(process) == (130, "interrupted\n")
+
+
+def test_who_does_not_say_what_he_wants_is_sent_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(web_serving, "SILENCE", 0.2)
+    go_on = asyncio.Event()
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await go_on.wait()
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"late"})
+
+    async def main() -> None:
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            started = asyncio.Event()
+            server = web_serving._server(app, bool, started.set)
+            serving = asyncio.ensure_future(server.serve(sockets=[listener]))
+            await started.wait()
+            visits = [await asyncio.open_connection(*listener.getsockname()) for _ in range(3)]
+            (silent, _), (slow, half), (asks, whole) = visits
+            half.write(b"GET / HTT")
+            whole.write(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+            assert await silent.read() == await slow.read() == b""
+            go_on.set()
+            assert (await asks.read()).endswith(b"late\r\n0\r\n\r\n")
+            for _, each in visits:
+                each.close()
+            server.should_exit = True
+            await serving
+
+    asyncio.run(asyncio.wait_for(main(), PATIENCE))
 
 
 ONE_POOL = "from procession import Pool\nwith Pool(1) as pool:\n  pool.submit(int).result()\n  input()\ninput()"

@@ -15,7 +15,7 @@ Laws
 from __future__ import annotations
 
 import hmac
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from urllib.parse import parse_qs
 
@@ -60,6 +60,7 @@ class Access:
 
     def __init__(self, token: str, port: int) -> None:
         self._token = token.encode()
+        self._port = port
         self._name = f"procession-{port}"
         names = ("127.0.0.1", "localhost", "[::1]")
         self._hosts = {f"{name}:{port}" for name in names} | (set(names) if port == 80 else set())
@@ -68,7 +69,9 @@ class Access:
     def judge(self, method: str, path: str, query: str, headers: Mapping[str, str]) -> Refused | Enter | None:
         """None: let it through. Names of headers are in small letters."""
         if headers.get("host", "").lower() not in self._hosts:
-            return Refused(421, "this server answers at 127.0.0.1 only, by no other name")
+            return Refused(
+                421, f"this server answers at 127.0.0.1:{self._port} only: by no other name, at no other port"
+            )
         at_door = path == "/" and method in ("GET", "HEAD")
         said = parse_qs(query).get("token")
         if at_door and said:
@@ -77,7 +80,7 @@ class Access:
             return Refused(403, f"this token is not the one of this dashboard: {WHERE}")
         if self._foreign(headers) and not at_door:
             return Refused(403, "another site asks: only the dashboard's own page may")
-        if self._is_token(self._cookie(headers)):
+        if any(self._is_token(each) for each in self._cookies(headers)):
             return self._fit(headers) if method == "POST" else None
         if path == "/metrics" and method in ("GET", "HEAD"):
             kind, _, bearer = headers.get("authorization", "").partition(" ")
@@ -98,12 +101,12 @@ class Access:
             return True
         return headers.get("origin", "").lower() not in ("", *self._origins)
 
-    def _cookie(self, headers: Mapping[str, str]) -> str:
+    def _cookies(self, headers: Mapping[str, str]) -> Iterator[str]:
+        """Values of our name: another server of this machine can have the browser show one more."""
         for each in headers.get("cookie", "").split(";"):
             name, _, value = each.strip().partition("=")
             if name == self._name:
-                return value
-        return ""
+                yield value
 
     def _is_token(self, said: str) -> bool:
         return hmac.compare_digest(said.encode("utf-8", "surrogatepass"), self._token)

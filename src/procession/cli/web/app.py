@@ -102,16 +102,23 @@ class Answers:
 
     async def events(self, request: Request) -> Response:
         """What there is to be seen, as it changes."""
+        if request.method == "HEAD":  # an answer without a body, and so without an end that would ever come
+            return _empty("text/event-stream")
         answer: Any = Events(self._feed)
         return answer  # type: ignore[no-any-return]  # an application of ASGI, too
 
     async def do(self, request: Request) -> Response:
         """Something for a pool."""
+        from starlette.requests import ClientDisconnect
+
         body = b""
-        async for each in request.stream():
-            body += each
-            if len(body) > MOST_BODY:
-                return _json({"error": f"more than {MOST_BODY} bytes"}, 413)
+        try:
+            async for each in request.stream():
+                body += each
+                if len(body) > MOST_BODY:
+                    return _json({"error": f"more than {MOST_BODY} bytes"}, 413)
+        except ClientDisconnect:
+            return _json({"error": "this was not said to its end"}, 400)  # which nobody reads
         try:
             said = wire.request(body, versioned=False)
             if said["do"] not in ACTIONS:
@@ -157,6 +164,12 @@ def make_app(feed: Feed, source: Askable, guard: access.Access) -> Guard:
         ]
     )
     return Guard(app, guard)
+
+
+def _empty(kind: str) -> Response:
+    from starlette.responses import Response
+
+    return Response(media_type=kind)
 
 
 def _json(what: object, status: int = 200) -> Response:

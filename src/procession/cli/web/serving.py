@@ -6,6 +6,8 @@ Laws
    server ends when they have been, or after LINGER seconds.
 3. ^C and SIGTERM end the streams first: nobody waits for a tab to go by itself.
 4. Ending takes some seconds at most, whatever tabs and the program do.
+5. A connection that has not said in SILENCE seconds what it wants is closed: so many of those as there may be would
+   keep everybody else out, and they need no token.
 """
 
 from __future__ import annotations
@@ -26,6 +28,7 @@ from procession.cli.web.source import Source
 LINGER = 1.0
 FINISH = 2
 """Seconds that answers under way have when the server ends."""
+SILENCE = 10.0
 POLL = 1.0
 """Seconds between two looks whether the program is there, where the kernel does not tell."""
 
@@ -132,6 +135,17 @@ def _look_after(pid: int, over: Callable[[], bool], say: Callable[[], None]) -> 
 
 def _server(app: Any, stop: Callable[[], object], ready: Callable[[], object]) -> Any:
     import uvicorn
+    from uvicorn.protocols.http.h11_impl import H11Protocol
+
+    class Connection(H11Protocol):
+        def connection_made(self, transport: Any) -> None:
+            super().connection_made(transport)
+            self.loop.call_later(SILENCE, self._mind)
+
+        def _mind(self) -> None:
+            asked: Any = self.cycle
+            if asked is None:
+                self.transport.close()
 
     class Server(uvicorn.Server):
         async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -144,7 +158,7 @@ def _server(app: Any, stop: Callable[[], object], ready: Callable[[], object]) -
 
     config = uvicorn.Config(
         app,
-        http="h11",
+        http=Connection,
         ws="none",
         lifespan="off",
         log_level="error",

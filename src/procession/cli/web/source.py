@@ -3,8 +3,8 @@
 Laws
 1. Looking on is one connection, made with the first look and given up by `rest`: as long as it is there the program
    measures. Counting and acting are connections of their own, which measure nothing and wait for nothing of each other.
-2. All calls block, for some seconds at most, and are made on threads of their own. `hang_up`, by any thread, ends the
-   look that is being waited for: either it is connected by then, or it finds out when it is.
+2. All calls block, for some seconds at most, and are made on threads of their own. `hang_up`, by any thread, ends all
+   that are being waited for: each is either connected by then, or finds out when it is.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ class Source:
         self.pid = pid
         self._patience = patience
         self._looking: Program | None = None
+        self._asked: set[Program] = set()
         self._over = False
 
     def look(self) -> dict[str, Any]:
@@ -32,8 +33,7 @@ class Source:
         if self._looking is None:
             self._looking = find(self.pid, self._patience)
         try:
-            if self._over:
-                raise Gone(f"program {self.pid} is not asked any more")
+            self._go_on()
             return _plain(self._looking.ask("look"))
         except BaseException:
             self.rest()
@@ -46,21 +46,32 @@ class Source:
             program.close()
 
     def hang_up(self) -> None:
-        """See law 2. Looks that are asked for later fail."""
+        """See law 2. What is asked for later fails."""
         self._over = True
-        program = self._looking
-        if program is not None:
-            program.hang_up()
+        for program in (self._looking, *tuple(self._asked)):
+            if program is not None:
+                program.hang_up()
 
     def count(self) -> dict[str, Any]:
         """The numbers alone. Raises Gone or Refused."""
-        with closing(find(self.pid, self._patience)) as program:
-            return _plain(program.ask("count"))
+        return self._once(find(self.pid, self._patience), "count")
 
     def act(self, do: str, **words: int) -> dict[str, Any]:
         """Have this done. Raises Gone or Refused."""
-        with closing(find(self.pid)) as program:
-            return _plain(program.ask(do, **words))
+        return self._once(find(self.pid), do, **words)
+
+    def _once(self, program: Program, do: str, **words: int) -> dict[str, Any]:
+        with closing(program):
+            self._asked.add(program)
+            try:
+                self._go_on()
+                return _plain(program.ask(do, **words))
+            finally:
+                self._asked.discard(program)
+
+    def _go_on(self) -> None:
+        if self._over:
+            raise Gone(f"program {self.pid} is not asked any more")
 
 
 def _plain(reply: dict[str, Any]) -> dict[str, Any]:
