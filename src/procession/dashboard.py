@@ -5,8 +5,8 @@ Laws
    the interpreter at the latest. A pool that asks later gets another one.
 2. The caller binds the socket, so that the address is known and a port that is taken is an error of the call. All else
    is done by a thread, the keeper, and in the other process: nothing of a server is loaded here, and no task waits.
-3. The token is in no command line and in no file: it goes through a pipe. The other process ends when that pipe does,
-   so a program that is killed leaves none behind. It has a session of its own: a ^C is not for it.
+3. The token is in no command line, in no file and in no log: it goes through a pipe. The other process ends when that
+   pipe does, so a program that is killed leaves none behind. It has a session of its own: a ^C is not for it.
 4. A server that cannot start, or dies, is one log line; the pools go on.
 5. Who lets go only says so, by one call of C: it may be a finalizer in the middle of anything. Who ends a pool and
    waits for that waits for the end of its dashboard, too, LATEST seconds at most; it is killed then.
@@ -23,6 +23,7 @@ import atexit
 import json
 import logging
 import os
+import signal
 import sys
 import weakref
 from _thread import RLock, start_new_thread
@@ -123,6 +124,10 @@ class Dashboard:
         """Whoever holds it; waits."""
         self._leave(_Left(None, Gate()))
 
+    def await_end(self) -> None:
+        """That its port is free again; it has been told to end."""
+        self._through.wait(2 * LATEST)
+
     def _leave(self, left: _Left) -> None:
         self._heard.put(left)
         if left.gate is not None and not self._through.opened:
@@ -136,6 +141,8 @@ class Dashboard:
     # -- the keeper --------------------------------------------------------------------------------------------------
 
     def _keep(self) -> None:
+        # Where SIGPIPE ends the program, as in many a filter, a server that has died is not to do that.
+        signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGPIPE,))
         try:
             self._start()
             tapping.begun(self)  # the program can be looked at from now on, though no task has begun
@@ -162,7 +169,7 @@ class Dashboard:
                 forksafe.lock
             ):  # a child that is forked meanwhile would hold a pipe of Popen's, which waits for its end
                 self._process = subprocess.Popen(
-                    [sys.executable, "-P", "-c", COMMAND, ROOT, str(self._listener.fileno())],
+                    [sys.executable, *_flags(), "-c", COMMAND, ROOT, str(self._listener.fileno())],
                     stdin=theirs,
                     stdout=their_output,
                     stderr=their_output,
@@ -311,6 +318,13 @@ def check() -> None:
         )
     if not places.possible():
         raise RuntimeError("dashboard= needs a system that can say who is at the other end of a unix socket, as Linux")
+    folder = places.folder()
+    try:
+        places.prepare(folder)
+    except (places.Unfit, OSError) as why:
+        raise RuntimeError(
+            f"dashboard= looks at this program over a socket in {folder}, which cannot be: {why}"
+        ) from None
 
 
 def hold(engine: Any, wanted: int) -> Dashboard:
@@ -319,6 +333,8 @@ def hold(engine: Any, wanted: int) -> Dashboard:
     port = 0 if wanted is True else wanted
     with _lock:
         now = _current
+        if now is not None and now.ended and port == now.port:
+            now.await_end()  # it still has that port
         if now is not None and not now.ended:
             if port not in (0, now.port):
                 raise ValueError(f"dashboard={port}: this process has its dashboard at port {now.port} already")
@@ -331,22 +347,29 @@ def hold(engine: Any, wanted: int) -> Dashboard:
         made = Dashboard(port)
         made.hold(engine)
         _current = made
+    where = made.address  # it is None as soon as the server could not start
     try:
         made.start()
     except RuntimeError:
         return made  # the interpreter is ending, or the system has no thread left: nobody will look
-    _announce(made)
+    _announce(where, made.port)
     return made
 
 
-def _announce(made: Dashboard) -> None:
-    text = f"the dashboard is at {made.address}"
+def _announce(where: str | None, port: int) -> None:
     try:
         if sys.stderr is not None:
-            print(f"procession: {text}", file=sys.stderr, flush=True)
+            print(f"procession: the dashboard is at {where}", file=sys.stderr, flush=True)
     except (OSError, ValueError):
         pass  # nobody reads it
-    say(logging.INFO, "%s", text)
+    # A log is read by others, too: it has not the token.
+    say(logging.INFO, "the dashboard is at %s; pool.dashboard has the address with its token", address.place(port))
+
+
+def _flags() -> list[str]:
+    """What keeps the interpreter from code that is not meant for this program is so for the other process, too."""
+    known = {"-I": sys.flags.isolated, "-E": sys.flags.ignore_environment, "-s": sys.flags.no_user_site}
+    return ["-P", *(flag for flag, is_set in known.items() if is_set)]
 
 
 def _listen(port: int) -> socket.socket:

@@ -29,6 +29,20 @@ def test_where_a_program_listens(short: Path) -> None:
     assert usual in places.folders(os.geteuid(), {"XDG_RUNTIME_DIR": str(short)})
 
 
+def test_a_runtime_folder_whose_name_is_too_long_for_a_socket_is_not_used(short: Path) -> None:
+    def named(length: int) -> Path:
+        made = short / ("x" * (length - len(os.fsencode(short)) - 1))
+        made.mkdir()
+        return made
+
+    longest = named(places.LONGEST)
+    assert places.folder({"XDG_RUNTIME_DIR": str(longest)}) == longest / "procession"
+    places.prepare(longest / "procession")
+    places.listen(longest / "procession" / "4194304.sock", 1).close()
+    too_long = {"XDG_RUNTIME_DIR": str(named(places.LONGEST + 1))}
+    assert places.folder(too_long) == Path(f"/tmp/procession-{os.geteuid()}")
+
+
 def test_a_runtime_folder_of_somebody_else_is_not_used(short: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 12345)
     assert places.folder({"XDG_RUNTIME_DIR": str(short)}) == Path("/tmp/procession-12345")

@@ -5,6 +5,7 @@ Shared by who serves it from another terminal (cli/web/) and who has it served (
 
 from __future__ import annotations
 
+import fcntl
 import re
 import secrets
 import socket
@@ -33,7 +34,7 @@ def new_token(environ: Mapping[str, str]) -> str:
 
 def listen(port: int) -> socket.socket:
     """A socket that listens at HOST; 0: at any port that is free. Raises OSError."""
-    made = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    made = _above_standard(socket.socket(socket.AF_INET, socket.SOCK_STREAM))
     try:
         made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # after a server that has just ended
         made.bind((HOST, port))
@@ -44,9 +45,23 @@ def listen(port: int) -> socket.socket:
     return made
 
 
+def _above_standard(made: socket.socket) -> socket.socket:
+    """The same socket, under a number that is none of stdin's, stdout's and stderr's. Where those are closed it has got
+    one of them; a process that is handed the socket by its number has another file there."""
+    if made.fileno() > 2:
+        return made
+    with made:
+        return socket.socket(fileno=fcntl.fcntl(made.fileno(), fcntl.F_DUPFD_CLOEXEC, 3))
+
+
+def place(port: int) -> str:
+    """Where it is, without the token."""
+    return f"http://{HOST}:{port}/"
+
+
 def address(port: int, token: str) -> str:
     """What is to be opened in a browser."""
-    return f"http://{HOST}:{port}/?token={token}"
+    return f"{place(port)}?token={token}"
 
 
-__all__ = ["HOST", "LONGEST", "SHORTEST", "VARIABLE", "address", "listen", "new_token"]
+__all__ = ["HOST", "LONGEST", "SHORTEST", "VARIABLE", "address", "listen", "new_token", "place"]

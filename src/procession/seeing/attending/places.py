@@ -1,9 +1,9 @@
 """Where a program is found that can be looked at: a socket `PID.sock` in a folder that is nobody else's.
 
 Laws
-1. The folder is `$XDG_RUNTIME_DIR/procession` if that variable names a folder of ours, else `/tmp/procession-UID`. It
-   is a folder, no link, ours, and nobody else may do anything there: this is looked at, not assumed, by who listens and
-   by who asks, since anybody may make things in /tmp.
+1. The folder is `$XDG_RUNTIME_DIR/procession` if that variable names a folder of ours, and by no longer name than a
+   socket in it can have, else `/tmp/procession-UID`. It is a folder, no link, ours, and nobody else may do anything
+   there: this is looked at, not assumed, by who listens and by who asks, since anybody may make things in /tmp.
 2. A socket gets its name when somebody listens there already, in one step, and so replaces one that was left behind.
 3. What refuses a connection is of a program that is gone: it is removed by who looks for programs.
 4. Who is at the other end is asked of the kernel, by either end: only we ourselves, and root.
@@ -20,6 +20,8 @@ from pathlib import Path
 
 TMP, RUN = "/tmp", "/run/user"
 """By their names, whatever TMPDIR says: both ends must find them."""
+LONGEST = 107 - len("/procession/.4194304.sock.new")
+"""Bytes of a folder's name: the system takes no longer ones for sockets, unix(7)."""
 LATE = 2
 """Seconds that a connection may take."""
 
@@ -36,7 +38,7 @@ def possible() -> bool:
 def folder(environ: Mapping[str, str] = os.environ) -> Path:
     """Where a program of ours listens."""
     runtime = environ.get("XDG_RUNTIME_DIR", "")
-    if runtime.startswith("/"):
+    if runtime.startswith("/") and len(os.fsencode(runtime)) <= LONGEST:
         try:
             found = os.stat(runtime)
         except OSError:
