@@ -51,6 +51,7 @@ def test_the_first_glance_says_what_it_waits_for(server: Server, dashboard: Dash
         const { glance } = await import("/page/glance.js");
         const counts = { workers: 2, width: 2, busy: 2, idle: 0, starting: 0, queued: 0 };
         const pool = { ...counts, p50: 0.1, p99: 0.2, rate: 0, rows: [] };
+        const inline = { backend: "inline", workers: undefined, busy: undefined, queued: undefined };
         const row = { wid: 7, state: "runs", for: 90, task: "parse('a.xml')" };
         const history = (since, more) => ({ since, grown: true, samples: [], shares: new Map([[7, 0.001]]), ...more });
         const say = (at, words, streams = [], more = {}) => {
@@ -70,6 +71,11 @@ def test_the_first_glance_says_what_it_waits_for(server: Server, dashboard: Dash
           say(101, { rate: 3 }, [{ ready: 9, head: 60, head_for: 2.5 }]),
           say(200, { trouble: "it does not answer" }),
           say(200, { workers: undefined }),
+          say(101, { ...inline, rate: 3 }),
+          say(104, { ...inline, running: 1 }),
+          say(120, { ...inline, running: 1 }, [], { grown: false }),
+          say(200, { ...inline, running: 1 }),
+          say(200, { ...inline, running: 0 }),
         ];
         """
     )
@@ -89,7 +95,25 @@ def test_the_first_glance_says_what_it_waits_for(server: Server, dashboard: Dash
         f"good Works: 3.0 tasks a second; 2 of 2 workers run; {front}",
         "bad Trouble: it does not answer",
         "warn Unknown: it does not tell what it does",
+        "good Works: 3.0 tasks a second, in the thread that hands them over",
+        "good Works: tasks run in the thread that hands them over",
+        "good Works: no task has ended since this page looks on, 20 s ago; they run in the thread that hands them over",
+        "warn Slow: no task has ended for 1 min 40 s; they run in the thread that hands them over",
+        "idle Idle: nothing to do for 1 min 40 s",
     ]
+
+
+def test_a_pool_without_workers_is_shown_without_them(server: Server, dashboard: DashboardPage) -> None:
+    words = {"backend": "inline", "width": 1, "running": 1, "done": 5, "failed": 0, "rate": 2.0, "p50": 0.1, "p99": 0.2}
+    inline = {"number": 0, "kind": "Pool", "name": "", "failures": 0, "errors": [], **words}
+    seen(server, dashboard, look(inline, at=100), look({**inline, "done": 7}, at=101))
+    assert dashboard.text("[data-pool='0'] .state") == "Works: 2.0 tasks a second, in the thread that hands them over"
+    assert dashboard.script("return document.title") == "2.0/s – python job.py"
+    assert not dashboard.text("[data-pool='0'] [data-act='resize']")
+    tiles = dashboard.script(
+        "return [...document.querySelectorAll('.tiles > div:not([hidden]) dt')].map((e) => e.textContent)"
+    )
+    assert tiles == ["Ended a second", "Done", "In hand", "Median time", "Errors seen"]
 
 
 def test_what_is_hostile_stays_text(server: Server, dashboard: DashboardPage) -> None:

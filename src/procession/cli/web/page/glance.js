@@ -20,6 +20,7 @@ const running = (pool) => (pool.rows ?? []).filter((row) => row.state === "runs"
 /** { kind, word, text }: kind is "good", "idle", "warn" or "bad", which colour goes with it; the words say all. */
 export function glance(pool, history, streams, at) {
   if (said(pool.trouble)) return { kind: "bad", word: "Trouble", text: firstLine(pool.trouble) };
+  if (pool.backend === "inline") return inTheCaller(pool, history, at - history.since, waiting(pool, streams));
   if (typeof pool.workers !== "number") return { kind: "warn", word: "Unknown", text: "it does not tell what it does" };
   const quiet = at - history.since;
   const waits = waiting(pool, streams);
@@ -53,6 +54,23 @@ function atWork(pool, history, quiet, waits) {
   const since = history.grown ? `for ${lasting(quiet)}` : `since this page looks on, ${lasting(quiet)} ago`;
   const text = `no task has ended ${since}; ${runs}${longest(pool, history)}${rest}`;
   return quiet > LONG || slow ? { kind: "warn", word: "Slow", text } : { kind: "good", word: "Works", text };
+}
+
+/** A pool without workers: whoever hands a task over runs it himself. */
+function inTheCaller(pool, history, quiet, waits) {
+  const rest = waits ? `; ${waits}` : "";
+  const where = "in the thread that hands them over";
+  if (quiet < QUIET && history.grown) {
+    const fast = pool.rate > 0 ? `${rate(pool.rate)} tasks a second, ` : "tasks run ";
+    return { kind: "good", word: "Works", text: `${fast}${where}${rest}` };
+  }
+  if (!(pool.running > 0)) {
+    const since = quiet >= QUIET ? ` for ${lasting(quiet)}` : "";
+    return { kind: "idle", word: "Idle", text: `nothing to do${since}${rest}` };
+  }
+  const since = history.grown ? `for ${lasting(quiet)}` : `since this page looks on, ${lasting(quiet)} ago`;
+  const text = `no task has ended ${since}; they run ${where}${rest}`;
+  return quiet > LONG ? { kind: "warn", word: "Slow", text } : { kind: "good", word: "Works", text };
 }
 
 /** What has been run for longest, and whether it computes. */

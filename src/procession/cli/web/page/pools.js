@@ -10,15 +10,17 @@ import { bytes, count, duration, firstLine, make, mark, percent, plural, rate, s
 const UNFOLDED = 4;
 
 const slowest = (pool) => `99 %: ${duration(pool.p99)}`;
+const ofWidth = (pool) => `${count(pool.workers)} of ${count(pool.width)}`;
 const below = (pool) => (pool.failures > 0 ? "listed below" : "");
 
-/** Name, words, and what is below them; those at the end are shown only when they are not nothing. */
+/** Name, words, and what is below them; those at the end are shown only when they are not nothing. `own`: of a
+ * pool that has workers. */
 const TILES = [
   { name: "Ended a second", id: "rate", text: (pool) => rate(pool.rate), more: () => "in the last 10 s" },
   { name: "Done", id: "done" },
-  { name: "Waiting", id: "queued" },
+  { name: "Waiting", id: "queued", own: true },
   { name: "In hand", id: "running", more: () => "of workers" },
-  { name: "Workers", id: "workers", text: (pool) => `${count(pool.workers)} of ${count(pool.width)}`, more: others },
+  { name: "Workers", id: "workers", text: ofWidth, more: others, own: true },
   { name: "Median time", id: "p50", text: (pool) => duration(pool.p50), more: slowest },
   { name: "Memory", id: "memory", text: (_, last) => bytes(last.memory), more: () => "of workers" },
   { name: "CPU", id: "cpu", text: (_, last) => percent(last.cpu), more: () => "of one CPU" },
@@ -49,8 +51,9 @@ class Tiles {
   }
 
   show(pool, last) {
-    for (const { id, text, more, bad, rare, value, below, element } of this.tiles) {
+    for (const { id, text, more, bad, rare, own, value, below, element } of this.tiles) {
       element.hidden = rare ? !(pool[id] > 0) : last[id] === null && (id === "memory" || id === "cpu");
+      element.hidden ||= own && pool.backend === "inline";
       if (element.hidden) continue;
       write(value, text ? text(pool, last) : count(pool[id]));
       write(below, more?.(pool, last) ?? "");
@@ -106,13 +109,13 @@ export class PoolSection {
     write(this.text, text);
     this.glance = { kind, word };
     this.note.hidden = !said(pool.auto);
-    write(this.note, `The number of workers is found by the pool itself: ${firstLine(pool.auto)}`);
+    write(this.note, `The pool sets its number of workers itself. Its latest reason: ${firstLine(pool.auto)}`);
     this.tiles.show(pool, history.samples[history.samples.length - 1]);
     this.charts.show(history);
     this.streams.element.hidden = !streams.length;
     this.streams.show(withKeys(streams));
     this.showWorkers(pool);
-    this.resize.hidden = pool.kind !== "Pool" || Boolean(pool.auto);
+    this.resize.hidden = pool.kind !== "Pool" || pool.backend === "inline" || Boolean(pool.auto);
   }
 
   showWorkers(pool) {
