@@ -331,10 +331,10 @@ def hold(engine: Any, wanted: int) -> Dashboard:
     """The dashboard of this process, held by this engine; `wanted`: True, or a port. Raises OSError and ValueError."""
     global _current, _hooked
     port = 0 if wanted is True else wanted
+    if (now := _current) is not None and now.ended and port == now.port:
+        now.await_end()  # it still has that port
     with _lock:
         now = _current
-        if now is not None and now.ended and port == now.port:
-            now.await_end()  # it still has that port
         if now is not None and not now.ended:
             if port not in (0, now.port):
                 raise ValueError(f"dashboard={port}: this process has its dashboard at port {now.port} already")

@@ -103,9 +103,18 @@ def test_a_port_of_our_own_is_waited_for_until_it_is_free(folder: Path, monkeypa
         port = made.port
         first.shutdown(wait=False)
         until(lambda: made.ended)
+        held: list[bool] = []
+        await_end = made.await_end
+
+        def awaited() -> None:
+            held.append(dashboard._lock._is_owned())  # type: ignore[attr-defined]  # its keeper wants that
+            await_end()
+
+        monkeypatch.setattr(made, "await_end", awaited)
         with Pool(1, backend="threads", dashboard=port) as later:
             assert later.dashboard is not None
             assert later._dashboard is not made
+            assert held == [False]
 
 
 def test_where_it_was_to_be_is_said_though_it_could_not_start(
