@@ -92,7 +92,8 @@ class WorkerEnded:
     worker: int
     pid: int
     reason: str
-    """"" if it ended in order; else "signal 9", "exit code 3" or "given up"."""
+    """"" if it ended in order; else "signal 9", "exit code 3" or "given up" (a thread). A worker that the pool has
+    ended itself, for a timeout or a cancellation, ends by a signal, too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +118,7 @@ class TaskEnded:
     outcome: Outcome
     """"ok"; "error": it raised; "died": its worker did; "timeout"; "memory": the hard limit; "cancelled"."""
     error: TaskError | None
+    """None: it went well; or the outcome says all there is, as of one that was cancelled before it ran."""
     queued_ns: int | None
     """When the program handed it over."""
     sent_ns: int | None

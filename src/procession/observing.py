@@ -24,8 +24,8 @@ from typing import TYPE_CHECKING, Any, TypeVar, get_args, overload
 from procession import tapping
 from procession.backends.saying import say
 from procession.events import Event, EventsDropped, TaskEnded
-from procession.happenings import Dropped, Missed, Ran, Rows
-from procession.seeing.hub import Listener, hub
+from procession.happenings import Missed, Ran, Rows
+from procession.seeing.hub import Listener, Stuck, hub
 from procession.seeing.logged import log
 from procession.seeing.telling import Telling
 
@@ -36,6 +36,8 @@ LAST = 5.0
 """Seconds that the interpreter's end waits for what is still to be told."""
 MOST = 200_000
 """Ends of tasks that may wait to be told, about."""
+MOST_ERRORS = 10_000
+"""Of these, so many exceptions are kept, about."""
 E = TypeVar("E", bound=Event)
 F = TypeVar("F", bound=Event)
 KINDS: tuple[type, ...] = get_args(Event)
@@ -63,15 +65,18 @@ def observe(
         `record.event`.
     events: one of those classes, or several: only of such it is told. None: of all.
 
-    Tasks are told when they have ended, some 50 ms later at most, and many at once; pools and workers that there are
-    already are told first. All calls come from one thread, in order. The work waits for none of them: if more than some
-    200,000 ends of tasks wait, what comes then is dropped, counted, and told as `EventsDropped`. What `fn` raises is
-    logged (logger "procession"), and ends the observing.
+    Tasks are told when they have ended, some 50 ms later, and many at once; pools and workers that there are already
+    are told first. All calls come from one thread; those of one worker in order, its start before its tasks, and its
+    end behind them. The work waits for none of them: if more than some 200,000 ends of tasks wait, what comes then is
+    dropped, counted, and told as `EventsDropped`; of more than 10,000 errors that wait, the further ones are told by
+    the name of their class alone. What `fn` raises is logged (logger "procession"), and ends the observing; so does
+    leaving a million events of pools and workers untaken.
 
     While somebody observes, work costs what a trace costs (docs/seeing.md). Workers that exist already are observed
     from their next batch of tasks on. A forked child has no observers.
 
-    Raises TypeError when `fn` cannot be called so, or is a coroutine function, and for `events` that are none.
+    Raises TypeError when `fn` cannot be called with one argument, or is a coroutine function, and for `events` that are
+    none.
     """
     observer = Observer(_told(fn), fn, _kinds(events))
     observer._start()
@@ -91,8 +96,23 @@ def _told(fn: Any) -> Callable[[Event], object]:
             f"fn must be a plain function, since a thread calls it; got the coroutine function {fn!r}. "
             "Have a plain one call loop.call_soon_threadsafe"
         )
+    if not _takes_one(fn):
+        raise TypeError(f"fn must take one argument, the event; got {fn!r}")
     told: Callable[[Event], object] = fn
     return told
+
+
+def _takes_one(fn: Callable[..., object]) -> bool:
+    """Where nothing is known, it is tried."""
+    try:
+        signature = inspect.signature(fn)
+    except (TypeError, ValueError):
+        return True
+    try:
+        signature.bind(None)
+    except TypeError:
+        return False
+    return True
 
 
 def _kinds(chosen: Any) -> tuple[type, ...]:
@@ -112,6 +132,7 @@ class Observer(Listener):
 
     name = "procession-observer"
     most_runs = MOST
+    most_errors = MOST_ERRORS
 
     def __init__(self, call: Callable[[Event], object], fn: object, kinds: tuple[type, ...]) -> None:
         super().__init__()
@@ -138,7 +159,7 @@ class Observer(Listener):
     def flush(self, timeout: float | None = None) -> bool:
         """Wait until all that has happened before was told, or so many seconds; whether it was.
 
-        In `fn` itself nothing can be waited for: False.
+        In `fn` itself nothing can be waited for: False. So it is when `fn` has raised.
         """
         return self._pid != os.getpid() or self.catch_up(timeout)
 
@@ -185,8 +206,6 @@ class Observer(Listener):
     def take(self, happening: tuple[Any, ...]) -> None:
         """See `Listener`."""
         kinds, call = self._kinds, self._call
-        if isinstance(happening, Dropped):
-            self._dropped += happening.items
         for event in self._telling.events(happening):
             if self._leaving:
                 self._dropped += event.__class__ is TaskEnded
@@ -195,9 +214,8 @@ class Observer(Listener):
 
     def tick(self) -> None:
         """See `Listener`."""
-        if self._tasks:
-            for engine in tapping.engines():
-                engine.unbind()
+        for engine in tapping.engines():
+            engine.unbind()
         self._telling.forget(lambda: (told.number for told, _ in hub.streams()))
         new = self.dropped - self._told
         if new and EventsDropped in self._kinds and not self._leaving:
@@ -208,4 +226,5 @@ class Observer(Listener):
         """See `Listener`."""
         self._error = error
         atexit.unregister(self._at_exit)
-        say(logging.ERROR, "the observer %r has raised, and is told nothing more", self._fn, error=error)
+        why = "takes nothing" if isinstance(error, Stuck) else "has raised"
+        say(logging.ERROR, "the observer %r %s, and is told nothing more", self._fn, why, error=error)

@@ -4,8 +4,8 @@ import threading
 from collections import deque
 from typing import Any
 
-from procession.backends.whose import Sheaf
-from procession.happenings import Dropped, Rows
+from procession.backends.whose import MOST, Sheaf
+from procession.happenings import Rows
 
 ROW = ("f", 0, -1, 1, 0, 0, 0, 0, None)
 
@@ -15,18 +15,14 @@ class Told:
 
     def __init__(self) -> None:
         self.rows: list[Any] = []
-        self.dropped = 0
         self.entered, self.go_on = threading.Event(), threading.Event()
         self.go_on.set()
 
     def push(self, happening: Any) -> None:
         self.entered.set()
         assert self.go_on.wait(30)
-        if isinstance(happening, Dropped):
-            self.dropped += happening.items
-        else:
-            assert isinstance(happening, Rows)
-            self.rows += happening.rows
+        assert isinstance(happening, Rows)
+        self.rows += happening.rows
 
     def watch(self, _stream: object, _kind: str, _name: str) -> int:
         return 0
@@ -89,4 +85,14 @@ def test_many_flush_at_once() -> None:
     for each in threads:
         each.join(30)
     sheaf.flush()
-    assert len(tap.rows) + tap.dropped == 20_000
+    assert len(tap.rows) == 20_000
+
+
+def test_so_many_are_told_though_nobody_flushes() -> None:
+    tap = Told()
+    sheaf = Sheaf(tap, 0, 0)
+    for _ in range(MOST - 1):
+        sheaf.add(ROW)
+    assert not tap.rows
+    sheaf.add(ROW)
+    assert len(tap.rows) == MOST

@@ -2,11 +2,13 @@
 
 import os
 import threading
+from collections import deque
 from typing import Any
 
 import pytest
 
 from procession import Pool, SpinOff, happenings, tapping, trace
+from procession.seeing import hub as module
 from procession.seeing.hub import Listener, hub
 from tests.contract.conftest import Gate, MakePool
 from tests.contract.work import pass_gate, square
@@ -184,8 +186,6 @@ def test_a_forked_child_has_no_listeners() -> None:
 
 
 def test_what_does_not_fit_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
-    from procession.seeing import hub as module
-
     monkeypatch.setattr(module, "MOST", 2)
     ear = Ear()
     ear.every = 60.0
@@ -196,3 +196,76 @@ def test_what_does_not_fit_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     ear.end()
     assert len(ear.heard) == 3
     assert ear.dropped == 9
+
+
+def test_streams_are_not_kept_where_too_much_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MOST", 2)
+    ear = Ear()
+    ear.every = 60.0
+    ear.begin()
+    streams = [Ear() for _ in range(9)]
+    for each in streams:
+        hub.watch(each, "map", "f")
+    ear.end()
+    assert len(ear.heard) == 2
+
+
+def test_numbers_of_what_is_dropped_are_added_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MOST", 0)
+    monkeypatch.setattr(module, "MOST_DROPS", 3)
+    ear = Ear()
+    ear.every = 60.0
+    ear.begin()
+    for _ in range(100):
+        hub.push(happenings.Rows(0, 0, [("f", 0, -1, 1, 0, 0, 0, 0, None)] * 3))
+    assert len(ear._drops) <= 4
+    assert ear.dropped == 300
+    ear.end()
+    assert ear.dropped == 300
+
+
+def test_of_more_errors_than_may_wait_only_the_class_is_known() -> None:
+    ear = Ear()
+    ear.every, ear.most_errors = 60.0, 3
+    ear.begin()
+    row = ("f", 0, -1, 1, 0, 0, 0)
+    error, text = KeyError("large"), ("WorkerDied", "it is gone", "")
+    words: Any = (0, 0, 2, "f", 0, -1, 1, 0, (), (), None, 0)
+    for _ in range(2):
+        hub.push(happenings.Rows(0, 0, [(*row, happenings.ERROR, error), (*row, happenings.OK, None)]))
+        hub.push(happenings.Ran(*words, [(0, happenings.ERROR, error), (1, happenings.DIED, text)]))
+    hub.push(happenings.Rows(0, 0, [(*row, happenings.ERROR, error)]))
+    ear.end()
+    whys = [row[8] for each in ear.of(happenings.Rows) for row in each.rows]
+    bare = ("KeyError", "", "")
+    assert whys == [error, None, bare, None, bare]
+    assert [[why for _, _, why in each.failed] for each in ear.of(happenings.Ran)] == [[error, text], [bare, text]]
+    assert ear._errors == 0
+
+
+def test_who_waits_for_one_that_ends_is_told_that_it_has() -> None:
+    """1. it has taken all for the last time; 2. somebody wants to know when all is taken; 3. its thread ends."""
+    asked, go = threading.Event(), threading.Event()
+
+    class Heard(deque[Any]):
+        def append(self, happening: Any) -> None:
+            super().append(happening)
+            asked.set()
+
+    class Last(Ear):
+        def tick(self) -> None:
+            if self._over.is_set():
+                self._heard = Heard()
+                go.set()
+                assert asked.wait(30)
+
+    ear, found = Last(), list[bool]()
+    ear.begin()
+    ear._over.set()
+    assert go.wait(30)
+    waits = threading.Thread(target=lambda: found.append(ear.catch_up(None)), daemon=True)
+    waits.start()
+    waits.join(30)
+    assert found == [False]
+    assert ear.catch_up(None) is False
+    ear.end()

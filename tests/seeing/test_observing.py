@@ -314,6 +314,33 @@ def test_the_work_waits_for_nobody(backend: str, make_pool: MakePool) -> None:
     assert sum(isinstance(each, TaskEnded) for each in slow.told) == 101
 
 
+def test_rows_of_threads_do_not_lie_there_when_only_pools_are_observed() -> None:
+    with procession.observe(Ear(), events=PoolClosed) as observer, Pool(1, backend="threads") as pool:
+        assert list(pool.map(square, range(5))) == [0, 1, 4, 9, 16]
+        observer.tick()
+        trackers: list[Any] = [getattr(each, "tracker", None) for each in tapping.engines()]
+        assert not any(sheaf._rows for each in trackers if each for sheaf in each._sheaves.values())
+
+
+def test_one_that_leaves_all_untaken_is_told_no_more(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(hub, "MOST_RARE", 10)
+    slow = Slow()
+    with procession.observe(slow) as observer:
+        while observer.active:  # each pool is some more
+            with Pool(1, backend="threads") as pool:
+                assert pool.submit(square, 2).result() == 4
+        assert isinstance(observer.error, hub.Stuck)
+        waiting = len(observer._heard)
+        with Pool(1, backend="threads") as pool:
+            assert pool.submit(square, 2).result() == 4
+        assert len(observer._heard) <= waiting + 1  # the run
+        slow.go.set()
+    all_said()
+    assert "takes nothing, and is told nothing more" in caplog.text
+
+
 def test_closing_waits_as_long_as_is_said() -> None:
     slow = Slow()
     with Pool(1, backend="threads") as pool:
@@ -436,7 +463,11 @@ def test_an_adapter_is_a_logger_too(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "tests.adapted")
     with procession.observe(adapter), Pool(1, backend="threads") as pool:
         assert pool.submit(square, 2).result() == 4
-    assert [each.levelname for each in caplog.records if each.name == "tests.adapted"] == ["INFO", "INFO"]
+    records: list[Any] = [each for each in caplog.records if each.name == "tests.adapted"]
+    assert [(each.levelname, each.service, type(each.event)) for each in records] == [
+        ("INFO", "x", PoolOpened),
+        ("INFO", "x", PoolClosed),
+    ]
 
 
 # ------------------------------------------------------------------------------------------------------- bad input
@@ -453,6 +484,19 @@ class Waits:
 def test_a_coroutine_function_is_refused(fn: Callable[[Event], Any]) -> None:
     with pytest.raises(TypeError, match="plain function"):
         procession.observe(fn)
+
+
+@pytest.mark.parametrize("fn", [lambda: None, lambda _event, _other: None, functools.partial(square, 1)])
+def test_what_does_not_take_one_event_is_refused(fn: Any) -> None:
+    with pytest.raises(TypeError, match="fn must take one argument, the event"):
+        procession.observe(fn)
+    assert tapping.tap is None
+
+
+def test_what_says_nothing_of_its_arguments_is_tried() -> None:
+    seen = dict[Any, Any]()
+    with procession.observe(seen.get), Pool(1, backend="threads") as pool:
+        assert pool.submit(square, 2).result() == 4
 
 
 @pytest.mark.parametrize("fn", [None, "print", 3])

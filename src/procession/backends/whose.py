@@ -8,13 +8,13 @@ from time import perf_counter_ns
 from typing import TYPE_CHECKING, Any
 
 from procession.backends.tasks import ChunkTask
-from procession.happenings import Dropped, Rows
+from procession.happenings import Rows
 
 if TYPE_CHECKING:
     from procession.tapping import Tap
 
-MOST = 100_000
-"""Rows of a worker that may wait to be told."""
+MOST = 1000
+"""Rows of a worker that may lie bound, with their errors: then it tells them itself."""
 
 
 def born(task: Any) -> int:
@@ -55,36 +55,32 @@ def whose(task: Any) -> tuple[str, int, int]:
 
 
 class Sheaf:
-    """Rows of one worker (`happenings.Rows`), bound together before they are told: by whoever flushes, in one piece.
+    """Rows of one worker (`happenings.Rows`), bound together before they are told: by whoever
+    flushes, in one piece, or by the worker itself when they are many.
 
     Who has flushed knows that all that was added before has been told, whoever flushed it.
     """
 
-    __slots__ = ("_dropped", "_engine", "_lock", "_rows", "_tap", "_wid")
+    __slots__ = ("_engine", "_lock", "_rows", "_tap", "_wid")
 
     def __init__(self, tap: Tap, engine: int, wid: int) -> None:
         self._tap = tap
         self._engine = engine
         self._wid = wid
         self._rows: deque[tuple[Any, ...]] = deque()
-        self._dropped = 0
         self._lock = RLock()  # a signal handler may flush what is just being flushed
 
     def add(self, row: tuple[Any, ...]) -> None:
         """Its worker, and nobody else."""
-        if len(self._rows) < MOST:
-            self._rows.append(row)
-        else:
-            self._dropped += 1
+        self._rows.append(row)
+        if len(self._rows) >= MOST:
+            self.flush()
 
     def flush(self) -> None:
         """Anybody."""
         with self._lock:
             if rows := self._taken():
                 self._tap.push(Rows(self._engine, self._wid, rows))
-            if dropped := self._dropped:
-                self._dropped -= dropped
-                self._tap.push(Dropped(dropped))
 
     def _taken(self) -> list[tuple[Any, ...]]:
         rows: list[tuple[Any, ...]] = []

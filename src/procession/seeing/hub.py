@@ -6,7 +6,8 @@ Laws
    the order in which it is told of one engine. If others listened before, that may be a run which ended a moment before
    it joined. What runs when it leaves it alone is told as running; for the others nothing changes.
 3. Who tells waits for nobody: `hear` of each listener is an append to a deque (`Listener`). It is bounded by
-   happenings, and by the runs that they tell of, about; what does not fit is dropped, and counted.
+   happenings, by the runs that they tell of, and by the errors of these, about; what does not fit is dropped, and
+   counted. Pools and workers are not dropped: a listener that leaves a million of these untaken hears nothing more.
 4. A forked child has no listeners.
 5. Who is struck by a signal while it joins has not joined; and while it leaves, it has left a moment later: the
    listener's own thread does what is left of that.
@@ -20,16 +21,24 @@ from _weakref import ref
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from functools import partial
 from itertools import count
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from procession import tapping
 from procession.happenings import Began, Closed, Gone, Missed, Opened, Ran, Rows, Streamed
 
+if TYPE_CHECKING:
+    from procession.happenings import Why
+
 Hear = Callable[[tuple[Any, ...]], object]
 MOST = 100_000
 """Happenings that may wait for a listener; each is one run at least, and often thousands."""
+MOST_RARE = 1_000_000
+"""If so much waits, be it of pools and workers, nobody will ever take it."""
+MOST_DROPS = 1000
+"""Numbers of dropped runs that are not added up yet."""
 MOST_RUNS = 2_000_000
 """Runs that may wait, about."""
 
@@ -124,6 +133,10 @@ class Hub:
         tapping.turn(None)
 
 
+class Stuck(RuntimeError):
+    """A listener takes nothing any more."""
+
+
 class Listener(ABC):
     """Who listens on a thread of its own: `take` is given what has happened, some time later, and `tick` called often.
 
@@ -134,14 +147,22 @@ class Listener(ABC):
     every = 0.05
     """Seconds between two ticks."""
     most_runs = MOST_RUNS
+    most_errors = MOST_RUNS
+    """Of what waits, so many errors are kept as they are; of further ones the name of the class."""
 
     def __init__(self) -> None:
         self._heard: deque[tuple[Any, ...]] = deque()
+        self._errors = 0
+        """Errors in `_heard`, about, as `_waiting`."""
         self._waiting = 0
         """Runs in `_heard`, about: of two threads that tell at once one may not count. Right again when it is empty."""
         self._drops: deque[int] = deque()
         self._dropped = 0
         self._over = threading.Event()
+        self._lost: list[threading.Event] = []
+        """Of those who wait in `catch_up`: what happened before was not taken."""
+        self._ended = False
+        """Nothing is taken any more; what is heard now is dropped by whoever sees this."""
         self._thread = threading.Thread(target=self._run, name=self.name, daemon=True)
 
     @property
@@ -173,11 +194,13 @@ class Listener(ABC):
         """Wait until all that has happened before was taken, or so many seconds; whether it was."""
         for engine in tapping.engines():
             engine.unbind()
+        if threading.current_thread() is self._thread:
+            return False
         caught = threading.Event()
         self._heard.append((caught,))
-        if not self._thread.is_alive():
-            return self._over.is_set()
-        return threading.current_thread() is not self._thread and caught.wait(patience)
+        if self._ended:
+            self._lose()  # its thread may have done that before
+        return caught.wait(patience) and caught not in self._lost
 
     @abstractmethod
     def take(self, happening: tuple[Any, ...]) -> None:
@@ -188,15 +211,31 @@ class Listener(ABC):
 
     @abstractmethod
     def broke(self, error: BaseException) -> None:
-        """It raised this, and is told nothing more."""
+        """It raised this, or is `Stuck` (then a thread calls that tells), and is told nothing more."""
 
     def _hear(self, happening: tuple[Any, ...]) -> None:
-        runs = runs_of(happening)  # of pools, workers and streams there are few, and what runs refers to them
-        if runs and (len(self._heard) >= MOST or (self._waiting and self._waiting + runs > self.most_runs)):
+        runs = runs_of(happening)
+        if not runs:
+            self._hear_rare(happening)
+        elif len(self._heard) >= MOST or (self._waiting and self._waiting + runs > self.most_runs):
             self._drops.append(runs)
+            if len(self._drops) > MOST_DROPS:
+                self._drops.append(_sum(self._drops))
         else:
+            if errors := errors_of(happening):
+                if self._errors + errors > self.most_errors:
+                    happening, errors = without_errors(happening), 0
+                self._errors += errors
             self._waiting += runs
             self._heard.append(happening)
+
+    def _hear_rare(self, happening: tuple[Any, ...]) -> None:
+        """Of pools and workers there are few, and what runs refers to them; streams may be as many as calls."""
+        if len(self._heard) < MOST or (happening.__class__ is not Streamed and not self._over.is_set()):
+            self._heard.append(happening)
+        if len(self._heard) >= MOST_RARE and not self._over.is_set():
+            self._over.set()
+            self.broke(Stuck(f"{len(self._heard):,} pools and workers wait to be told, and it takes none"))
 
     def _run(self) -> None:
         try:
@@ -210,6 +249,8 @@ class Listener(ABC):
             hub.leave(self._hear)
             self._over.set()
             self.broke(error)
+        finally:
+            self._ended = True
             self._lose()
 
     def _empty(self) -> None:
@@ -220,17 +261,18 @@ class Listener(ABC):
                 happening[0].set()
                 continue
             self._waiting -= runs_of(happening)
+            self._errors -= errors_of(happening)
             self.take(happening)
-        for _ in range(len(drops)):
-            self._dropped += drops.popleft()
+        self._dropped += _sum(drops)
         if not heard:
-            self._waiting = 0
+            self._waiting = self._errors = 0
 
     def _lose(self) -> None:
         """What was heard is not taken any more: it is dropped."""
         while self._heard:
             happening = self._heard.popleft()
             if happening.__class__ is tuple:
+                self._lost.append(happening[0])
                 happening[0].set()
             else:
                 self._dropped += runs_of(happening)
@@ -242,6 +284,34 @@ def runs_of(happening: Any) -> int:
     if kind is Ran or kind is Missed:
         return int(happening.items)
     return len(happening.rows) if kind is Rows else 0
+
+
+def errors_of(happening: Any) -> int:
+    """How many exceptions it holds, with all that they refer to."""
+    kind = happening.__class__
+    if kind is Ran:
+        return len(happening.failed)
+    return len([True for row in happening.rows if row[8] is not None]) if kind is Rows else 0
+
+
+def without_errors(happening: Any) -> Any:
+    """The same, which holds none."""
+    if happening.__class__ is Ran:
+        return happening._replace(failed=[(at, outcome, _bare(why)) for at, outcome, why in happening.failed])
+    return happening._replace(rows=[(*row[:8], _bare(row[8])) for row in happening.rows])
+
+
+def _bare(why: Why) -> Why:
+    return (type(why).__name__, "", "") if isinstance(why, BaseException) else why
+
+
+def _sum(counts: deque[int]) -> int:
+    """Of what is in there, which is taken out; others may do the same meanwhile."""
+    found = 0
+    with suppress(IndexError):
+        for _ in range(len(counts)):
+            found += counts.popleft()
+    return found
 
 
 hub = Hub()

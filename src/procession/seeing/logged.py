@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import MutableMapping
 from typing import Any
 
 from procession.events import (
@@ -20,9 +21,15 @@ from procession.events import (
 def log(logger: logging.Logger | logging.LoggerAdapter[Any], event: Event) -> None:
     """What failed or was lost at WARNING, pools at INFO, the rest at DEBUG."""
     level = level_of(event)
-    if logger.isEnabledFor(level):
-        text, args = words(event)
-        logger.log(level, text, *args, extra={"event": event}, exc_info=_raised(event))
+    if not logger.isEnabledFor(level):
+        return
+    text, args = words(event)
+    how: MutableMapping[str, Any] = {"extra": {"event": event}, "exc_info": _raised(event)}
+    while isinstance(logger, logging.LoggerAdapter):  # which may replace what is extra by its own
+        text, how = logger.process(text, how)
+        how["extra"] = {**(how.get("extra") or {}), "event": event}
+        logger = logger.logger
+    logger.log(level, text, *args, **how)
 
 
 def level_of(event: Event) -> int:
