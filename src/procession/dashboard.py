@@ -264,7 +264,7 @@ class Dashboard:
         try:
             while came := os.read(output, 1 << 16):
                 said = (said + came)[-4000:]
-                self._ready = self._ready or said.startswith(READY.encode())
+                self._ready = self._ready or READY.encode() in said.splitlines()  # whatever else was said before
         except OSError:
             pass  # we were forked, and this is the child, or it is the end
         forksafe.close(output)
@@ -367,9 +367,10 @@ def _announce(where: str | None, port: int) -> None:
 
 
 def _flags() -> list[str]:
-    """What keeps the interpreter from code that is not meant for this program is so for the other process, too."""
+    """What keeps the interpreter from code that is not meant for this program is so for the other process, too. Whether
+    warnings are errors is not: of the server's packages nobody here has the say."""
     known = {"-I": sys.flags.isolated, "-E": sys.flags.ignore_environment, "-s": sys.flags.no_user_site}
-    return ["-P", *(flag for flag, is_set in known.items() if is_set)]
+    return ["-P", "-W", "ignore", *(flag for flag, is_set in known.items() if is_set)]
 
 
 def _listen(port: int) -> socket.socket:

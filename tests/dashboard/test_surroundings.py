@@ -61,6 +61,14 @@ def test_it_starts_though_all_warnings_are_errors(folder: Path) -> None:
     assert len(done.stderr.splitlines()) == 1
 
 
+def test_it_is_ready_though_something_was_said_before(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(folder))
+    monkeypatch.setenv("PROCESSION_TOP", "1")
+    monkeypatch.setattr(dashboard, "COMMAND", "import sys; print('slow', file=sys.stderr)\n" + dashboard.COMMAND)
+    with Pool(1, backend="threads", dashboard=True) as pool:
+        until(lambda: pool._dashboard is not None and pool._dashboard._ready)
+
+
 DEAD_ORDERS = """
 import os, signal
 from procession import Pool

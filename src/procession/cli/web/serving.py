@@ -41,7 +41,7 @@ def serve(
     orders: a pipe from the program that says when it wants the end, see `Orders`. ready: called when requests are
     answered. Raises KeyboardInterrupt when it was ^C.
     """
-    return asyncio.run(_Serving(pid, listener, token).run(orders, ready))
+    return asyncio.run(_Serving(pid, listener, token).run(orders, ready), debug=False)
 
 
 class _Serving:
