@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, get_args, overload
 from procession import tapping
 from procession.backends.saying import say
 from procession.events import Event, EventsDropped, TaskEnded
-from procession.happenings import Missed, Ran, Rows
+from procession.happenings import Missed, Ran, Rows, Streamed
 from procession.seeing.hub import Listener, Stuck, hub
 from procession.seeing.logged import log
 from procession.seeing.telling import Telling
@@ -40,6 +40,7 @@ MOST_ERRORS = 10_000
 """Of these, so many exceptions are kept, about."""
 E = TypeVar("E", bound=Event)
 F = TypeVar("F", bound=Event)
+OF_TASKS = frozenset((Ran, Rows, Missed, Streamed))
 KINDS: tuple[type, ...] = get_args(Event)
 
 
@@ -72,7 +73,8 @@ def observe(
     the name of their class alone. What `fn` raises is logged (logger "procession"), and ends the observing; so does
     leaving a million events of pools and workers untaken.
 
-    While somebody observes, work costs what a trace costs (docs/seeing.md). Workers that exist already are observed
+    While somebody observes tasks, work costs what a trace costs (docs/seeing.md); of pools and workers alone, next to
+    nothing. Workers that exist already are observed
     from their next batch of tasks on. A forked child has no observers.
 
     Raises TypeError when `fn` cannot be called with one argument, or is a coroutine function, and for `events` that are
@@ -139,7 +141,7 @@ class Observer(Listener):
         self._call = call
         self._fn = fn
         self._kinds = kinds
-        self._tasks = TaskEnded in kinds
+        self.wants_tasks = TaskEnded in kinds
         self._telling = Telling(time.time_ns() - time.perf_counter_ns())
         self._told = 0  # of what was dropped
         self._leaving = False
@@ -200,7 +202,7 @@ class Observer(Listener):
     # -- its thread ----------------------------------------------------------------------------------------------------
 
     def _hear(self, happening: tuple[Any, ...]) -> None:
-        if self._tasks or not isinstance(happening, Ran | Rows | Missed):
+        if self.wants_tasks or happening.__class__ not in OF_TASKS:
             super()._hear(happening)
 
     def take(self, happening: tuple[Any, ...]) -> None:

@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     class Tap(Protocol):
         """Who wants to know. Called on the threads of engines and of the program: short, no raise."""
 
+        tasks: bool
+        """Whether it wants to know of tasks, and not of pools and workers alone. When that changes, it is turned to
+        again."""
+
         def push(self, happening: tuple[Any, ...], /) -> object:
             """Take one of `happenings.py`."""
             ...
@@ -84,7 +88,7 @@ tap: Tap | None = None
 """Who wants to know now."""
 
 switches: list[Callable[[bool], object]] = []
-"""Told whether there is a tap, before the engines are."""
+"""Told whether tasks are wanted, before the engines are told of a tap."""
 
 greet: Callable[[], object] | None = None
 """Called when the first engine of this process has begun and when the last that had is over, on a thread of theirs."""
@@ -98,6 +102,11 @@ at_work: set[int] = set()
 _engines: dict[int, Any] = {}
 _streams: dict[int, tuple[Any, str, str]] = {}
 _numbers = count()
+
+
+def tasks_wanted() -> bool:
+    """Does somebody want to know of tasks?"""
+    return tap is not None and tap.tasks
 
 
 def register(engine: Tapped) -> int:
@@ -147,6 +156,6 @@ def turn(to: Tap | None) -> None:
     global tap
     tap = to
     for switch in switches:
-        switch(to is not None)
+        switch(tasks_wanted())
     for engine in engines():
         engine.tell(to)

@@ -97,7 +97,7 @@ def test_what_there_is_stands_before_what_happens_meanwhile(monkeypatch: pytest.
         hub.push(happenings.Began(7, wid, 70 + wid, 1))
     gone, rows = happenings.Gone(7, 0, 5, ""), happenings.Rows(7, 1, [("f", 0, -1, 1, 0, 0, 0, 0, None)])
 
-    class Workers(dict[Any, Any]):
+    class Known(dict[Any, Any]):
         def values(self) -> Any:
             found = super().values()
             hub.push(rows)
@@ -105,7 +105,7 @@ def test_what_there_is_stands_before_what_happens_meanwhile(monkeypatch: pytest.
             hub.push(gone)
             return snapshot
 
-    monkeypatch.setattr(hub, "_workers", Workers(hub._workers))
+    monkeypatch.setattr(hub, "_known", Known(hub._known))
     second.begin()
     second.end()
     monkeypatch.undo()
@@ -269,3 +269,25 @@ def test_who_waits_for_one_that_ends_is_told_that_it_has() -> None:
     assert found == [False]
     assert ear.catch_up(None) is False
     ear.end()
+
+
+def test_what_there_is_has_no_worker_without_its_engine() -> None:
+    """However an engine comes and goes while it is looked: `list` of a dict is one step of the interpreter."""
+    ear = Ear()
+    ear.begin()
+    hub.push(happenings.Opened(7, "threads", 2, 1, ("Pool", "")))
+    for wid in range(2):
+        hub.push(happenings.Began(7, wid, 70 + wid, 1))
+    assert list(hub._known) == [(7, -1), (7, 0), (7, 1)]
+    seen = list[list[Any]]()
+
+    class Known(dict[Any, Any]):
+        def pop(self, *words: Any) -> Any:
+            seen.append(list(self))
+            return super().pop(*words)
+
+    hub._known = Known(hub._known)
+    hub.push(happenings.Closed(7, 2))
+    ear.end()
+    assert seen == [[(7, -1), (7, 0), (7, 1)], [(7, -1), (7, 0)], [(7, -1)]]
+    assert not hub._known

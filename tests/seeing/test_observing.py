@@ -314,12 +314,40 @@ def test_the_work_waits_for_nobody(backend: str, make_pool: MakePool) -> None:
     assert sum(isinstance(each, TaskEnded) for each in slow.told) == 101
 
 
-def test_rows_of_threads_do_not_lie_there_when_only_pools_are_observed() -> None:
-    with procession.observe(Ear(), events=PoolClosed) as observer, Pool(1, backend="threads") as pool:
+@pytest.mark.parametrize("backend", ["threads", "processes"])
+def test_tasks_are_not_looked_at_while_nobody_wants_to_know_of_them(make_pool: MakePool) -> None:
+    pools, tasks = Ear(), Ear()
+    with procession.observe(pools, events=(PoolOpened, WorkerStarted, WorkerEnded, PoolClosed)) as one:
+        pool = make_pool(1)
+        assert pool.submit(square, 2).result() == 4
+        assert one.flush(PATIENCE)
+        assert not tapping.tasks_wanted()
+        with procession.observe(tasks):
+            assert list(pool.map(square, range(5))) == [0, 1, 4, 9, 16]
+        assert len(tasks.tasks()) == 5
+        assert [type(each) for each in tasks.events[:2]] == [PoolOpened, WorkerStarted]
+        with trace(None) as traced:
+            assert pool.submit(square, 3).result() == 9
+        assert len(traced.recording) == 1
+        assert not tapping.tasks_wanted()
+        pool.shutdown()
+    assert [type(each) for each in pools.events] == [PoolOpened, WorkerStarted, WorkerEnded, PoolClosed]
+
+
+def test_rows_of_threads_do_not_lie_there_for_one_who_takes_nothing() -> None:
+    slow = Slow()
+    with (
+        procession.observe(slow),  # it does not take what threads have run
+        procession.observe(Ear(), events=PoolClosed) as observer,
+        Pool(1, backend="threads") as pool,
+    ):
+        assert pool.submit(square, 2).result() == 4
+        assert slow.inside.wait(PATIENCE)
         assert list(pool.map(square, range(5))) == [0, 1, 4, 9, 16]
         observer.tick()
         trackers: list[Any] = [getattr(each, "tracker", None) for each in tapping.engines()]
         assert not any(sheaf._rows for each in trackers if each for sheaf in each._sheaves.values())
+        slow.go.set()
 
 
 def test_one_that_leaves_all_untaken_is_told_no_more(
@@ -429,8 +457,7 @@ def test_pools_that_have_ended_are_forgotten() -> None:
         for _ in range(3):
             with Pool(1, backend="threads") as pool:
                 assert list(pool.map(square, range(3))) == [0, 1, 4]
-        assert not hub.hub._engines
-        assert not hub.hub._workers
+        assert not hub.hub._known
         gc.collect()  # streams are in cycles
         assert not hub.hub._streams
 

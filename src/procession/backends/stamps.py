@@ -35,4 +35,4 @@ def _chunk_with_stamp(self: ChunkTask, *words: Any) -> None:
 
 
 tapping.switches.append(stamp)
-stamp(tapping.tap is not None)
+stamp(tapping.tasks_wanted())

@@ -23,7 +23,7 @@ class Timed:
 
     def begin_times(self) -> None:
         """Its worker is about to be started."""
-        if tapping.tap is not None:
+        if tapping.tasks_wanted():
             self.time(True)
 
     def time(self, on: bool) -> None:

@@ -191,7 +191,7 @@ class Driver(Launching):
                 self.receive(channel)
             self.tracker.leave()
             self.tracker = None
-            for channel in self.channels.values() if tap is None else ():
+            for channel in self.channels.values() if tap is None or not tap.tasks else ():
                 channel.drop_times()
         if tap is not None and not self.closed:
             from procession.driver.tracking import ProcessTracker

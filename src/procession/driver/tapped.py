@@ -29,7 +29,7 @@ class Enrolled:
         """It has been made."""
         self._enrolled_by = os.getpid()
         self.number = tapping.register(self)  # type: ignore[arg-type]  # see `Tapped`
-        if tapping.tap is not None:
+        if tapping.tasks_wanted():
             self.stamp()
 
     def theirs(self) -> bool:
@@ -112,7 +112,7 @@ class TappedProcesses(Enrolled):
         """Whether what is found when arguments are encoded is noted from now on."""
         codec = self.codec
         encode = codec.encode
-        if tap is not None:
+        if tap is not None and tap.tasks:
             from procession.driver.noting import noting
 
             self.stamp()
@@ -195,7 +195,8 @@ class TappedThreads(Enrolled):
         if tap is not None and not self.closed:
             from procession.driver.thread_tracking import ThreadTracker
 
-            self.stamp()
+            if tap.tasks:
+                self.stamp()
             self.tracker = ThreadTracker(self, tap, self.number, self.role)
 
     def _at_work(self) -> bool:

@@ -45,6 +45,8 @@ class ThreadTracker(Tracker):
 
     def join(self, worker: ThreadWorker) -> None:
         """This one is told of, too."""
+        if not self.tap.tasks:
+            return
         invoke, invoker, wid, runs = worker._invoke, worker._invoker, worker.wid, self._runs
         sheaf = self._sheaves[wid] = Sheaf(self.tap, self.number, wid)
 

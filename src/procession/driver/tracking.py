@@ -38,8 +38,6 @@ if TYPE_CHECKING:
     from procession.transport.timesheet import Columns
 
 CAUSES = {Cause.TIMEOUT: happenings.TIMEOUT, Cause.MEMORY: happenings.MEMORY, Cause.CANCEL: happenings.CANCELLED}
-
-
 KINDS = {Cause.TIMEOUT: "TaskTimeout", Cause.MEMORY: "MemoryLimit", Cause.CANCEL: "CancelledError"}
 
 
@@ -114,6 +112,8 @@ class Tracker:
             commands.FailAll: self._failed,
             commands.TryAgain: self._again,
         }
+        if not tap.tasks:
+            self.tells.clear()
         now = perf_counter_ns()
         self.push(Opened(number, self.backend, self.core.max_workers, now, role))
         for wid, its in self.numbers_of_workers().items():
@@ -205,7 +205,10 @@ class ProcessTracker(Tracker):
     def __init__(self, host: Any, tap: Tap, number: int, role: tuple[str, str]) -> None:
         self._channels: dict[int, Channel] = host.channels
         self._sent = {wid: _Sent(worker.items) for wid, worker in host.core.workers.items()}
+        self._dead: tuple[int, Columns | None, list[tuple[int, int]]] | None = None
         super().__init__(host, tap, number, role)
+        if not tap.tasks:
+            return
         self.sees |= {
             events.CallsDone: self._sees_calls,
             events.ItemsDone: self._sees_items,
@@ -219,7 +222,6 @@ class ProcessTracker(Tracker):
             events.StartFailed: self._never_began,
         }
         self.tells |= {commands.Send: self._sends, commands.FailItem: self._killed}
-        self._dead: tuple[int, Columns | None, list[tuple[int, int]]] | None = None
         for channel in self._channels.values():
             channel.time(True)
 

@@ -1,7 +1,8 @@
 """The tap of this process, to which any number of listeners may listen: a trace, an observer, somebody who looks on.
 
 Laws
-1. The first listener opens the tap, the last one closes it (`tapping.turn`): while nobody listens nobody pays.
+1. The first listener opens the tap, the last one closes it (`tapping.turn`): while nobody listens nobody pays; and
+   while all who listen want to know of pools and workers alone, tasks on processes and threads cost nothing.
 2. Each listener is told what there is when it joins (engines, workers, streams), and from then on all that happens, in
    the order in which it is told of one engine. If others listened before, that may be a run which ended a moment before
    it joined. What runs when it leaves it alone is told as running; for the others nothing changes.
@@ -52,44 +53,59 @@ class Hub:
 
     def _begin(self) -> None:
         self._hearers: tuple[Hear, ...] = ()
+        self._idle: list[Hear] = []  # of these, who do not want tasks
+        self.tasks = True
         self._lock = threading.RLock()
-        self._engines: dict[int, Opened] = {}
-        self._workers: dict[tuple[int, int], Began] = {}
+        self._known: dict[tuple[int, int], Opened | Began] = {}
+        """Engines (their worker is -1) and workers; in one, so that `list` finds no worker without its engine."""
         self._streams: dict[int, tuple[Any, Streamed]] = {}
         self._numbers = count(1)
 
-    def join(self, hear: Hear, ahead: Callable[[Sequence[tuple[Any, ...]]], object] | None = None) -> None:
+    def join(
+        self, hear: Hear, ahead: Callable[[Sequence[tuple[Any, ...]]], object] | None = None, tasks: bool = True
+    ) -> None:
         """Tell this one, too. `ahead` is given what there is: that belongs in front of all that `hear` has been given
-        by then, since engines and workers may come and go meanwhile."""
+        by then, since engines and workers may come and go meanwhile. `tasks`: whether it wants to know of them."""
         with self._lock:
+            if not tasks:
+                self._idle.append(hear)
             if not self._hearers:
                 self._clear()  # of what was told when the last one had left
-                self._hearers = (hear,)
+                self._hearers, self.tasks = (hear,), tasks
                 tapping.turn(self)
                 return
             for engine in tapping.engines():
                 engine.unbind()  # to the others
             self._hearers = (*self._hearers, hear)
+            if tasks and not self.tasks:
+                self.tasks = True
+                tapping.turn(self)
             if ahead is not None:
                 streams = [told for _, told in list(self._streams.values())]
-                ahead([*self._engines.values(), *self._workers.values(), *streams])
+                ahead([*self._known.values(), *streams])
 
     def leave(self, hear: Hear) -> None:
         """Tell it no more; it has been told all that was over, and what runs."""
         with self._lock:
             if hear not in self._hearers:
                 return
-            if len(self._hearers) == 1:
+            rest = tuple(each for each in self._hearers if each != hear)
+            if not rest:
                 tapping.turn(None)
                 self._clear()
+            elif self.tasks and all(each in self._idle for each in rest):
+                self.tasks = False
+                tapping.turn(self)
             else:
                 for engine in tapping.engines():
                     engine.part(hear)
-            self._hearers = tuple(each for each in self._hearers if each != hear)
+            self._hearers = rest
+            if hear in self._idle:
+                self._idle.remove(hear)
 
     def _clear(self) -> None:
-        for known in (self._engines, self._workers, self._streams):
-            known.clear()
+        self._known.clear()
+        self._streams.clear()
 
     def push(self, happening: tuple[Any, ...]) -> None:
         """See `tapping.Tap`."""
@@ -101,15 +117,14 @@ class Hub:
 
     def _remember(self, told: Any) -> None:
         if isinstance(told, Opened):
-            self._engines[told.engine] = told
+            self._known[told.engine, -1] = told
         elif isinstance(told, Began):
-            self._workers[told.engine, told.wid] = told
+            self._known[told.engine, told.wid] = told
         elif isinstance(told, Gone):
-            self._workers.pop((told.engine, told.wid), None)
+            self._known.pop((told.engine, told.wid), None)
         elif isinstance(told, Closed):
-            self._engines.pop(told.engine, None)
-            for each in [key for key in list(self._workers) if key[0] == told.engine]:
-                self._workers.pop(each, None)
+            for each in reversed([key for key in list(self._known) if key[0] == told.engine]):  # the engine last
+                self._known.pop(each, None)
 
     def watch(self, stream: object, kind: str, name: str) -> int:
         """See `tapping.Tap`."""
@@ -146,6 +161,7 @@ class Listener(ABC):
     name = "procession-listener"
     every = 0.05
     """Seconds between two ticks."""
+    wants_tasks = True
     most_runs = MOST_RUNS
     most_errors = MOST_RUNS
     """Of what waits, so many errors are kept as they are; of further ones the name of the class."""
@@ -173,7 +189,7 @@ class Listener(ABC):
     def begin(self) -> None:
         """Listen from now on. Raises what starting a thread raises; then nobody listens."""
         try:
-            hub.join(self._hear, lambda known: self._heard.extendleft(reversed(known)))
+            hub.join(self._hear, lambda known: self._heard.extendleft(reversed(known)), self.wants_tasks)
             self._thread.start()
         except BaseException:
             self._over.set()
