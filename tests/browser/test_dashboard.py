@@ -177,6 +177,7 @@ def test_errors_are_known_again(server: Server, dashboard: DashboardPage) -> Non
     seen(server, dashboard, look(pool(0, errors=several), at=10.0))
     assert len(dashboard.all("#error-list details")) == 3
     dashboard.find("#error-list summary").click()
+    dashboard.until(lambda: dashboard.text("#error-list pre"))  # what opens says so a moment later
     assert dashboard.text("#error-list pre") == "ValueError: four is bad\n\na\nb"
     # they stay, though the program tells only the latest ones; and what is open stays open
     say(server, dashboard, look(pool(0, errors=[*several[1:], error("five is bad", at=11.0)]), at=12.0))
@@ -262,7 +263,7 @@ def test_the_end_stays_to_be_read(server: Server, dashboard: DashboardPage) -> N
     assert "Ended – python job.py" in dashboard.script("return document.title")
     # it can still be read, but not be asked
     dashboard.find("#errors summary").click()
-    assert dashboard.text("#error-list pre")
+    dashboard.until(lambda: dashboard.text("#error-list pre"))
     dashboard.find("[data-act='dump']").click()
     dashboard.until(lambda: "nothing can be asked of it" in dashboard.text("#said"))
     assert server.asked.empty()

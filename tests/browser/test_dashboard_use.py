@@ -118,7 +118,7 @@ def test_keys_do_what_those_of_top_do(server: Server, dashboard: DashboardPage) 
     dashboard.press("j", "j", "x")
     dashboard.until(lambda: "Threads can be neither" in dashboard.text("#said"))
     dashboard.press("j", "d")
-    assert dashboard.text("#error-list pre").endswith("a\nb")
+    dashboard.until(lambda: dashboard.text("#error-list pre").endswith("a\nb"))
     # help, where letters can be switched off
     dashboard.press("?")
     assert "kill the worker" in dashboard.text("#help-dialog")
