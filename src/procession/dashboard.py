@@ -50,8 +50,6 @@ sys.path.append(sys.argv[1])
 from procession.cli.web.child import main
 sys.exit(main(int(sys.argv[2])))"""
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-READY, OVER = "ready", b"over "
-"""What is said by the other process, and to it: see cli/web/child.py."""
 NEEDS = "dashboard= needs starlette and uvicorn: pip install 'procession[dashboard]'"
 COUNTS = ("done", "failed", "died", "timeouts", "retries")
 
@@ -229,7 +227,7 @@ class Dashboard:
         process, deadline = self._process, monotonic() + LATEST
         assert process is not None
         try:
-            os.write(self._orders, OVER + json.dumps(list(self._last)).encode() + b"\n")
+            os.write(self._orders, address.OVER + json.dumps(list(self._last)).encode() + b"\n")
         except OSError:
             pass  # it is dead: we are about to hear of it
         forksafe.close(self._orders)
@@ -264,12 +262,14 @@ class Dashboard:
         try:
             while came := os.read(output, 1 << 16):
                 said = (said + came)[-4000:]
-                self._ready = self._ready or READY.encode() in said.splitlines()  # whatever else was said before
+                self._ready = (
+                    self._ready or address.READY.encode() in said.splitlines()
+                )  # whatever else was said before
         except OSError:
             pass  # we were forked, and this is the child, or it is the end
         forksafe.close(output)
         lines = said.decode(errors="replace").strip().splitlines()
-        self._heard.put(_Died(process.wait(), lines[-1] if lines and lines[-1] != READY else ""))
+        self._heard.put(_Died(process.wait(), lines[-1] if lines and lines[-1] != address.READY else ""))
 
     def _complain(self, why: str) -> None:
         say(logging.WARNING, "the dashboard is there no more, the pools go on: %s", why)

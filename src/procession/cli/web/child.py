@@ -1,8 +1,8 @@
 """What `Pool(dashboard=True)` starts: the server, in a process of its own (procession/dashboard.py says more).
 
 It is given the number of its listening socket, and finds on stdin one line of JSON, `{"pid": ..., "token": ...}`,
-where no other user can read it; then nothing, until the program wants it to end (`serving.OVER`), or is gone. It
-writes READY when it answers requests, and else only what goes wrong.
+where no other user can read it; then nothing, until the program wants it to end (`address.OVER`), or is gone. It
+writes `address.READY` when it answers requests, and else only what goes wrong.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import os
 import socket
 import sys
 
-READY = "ready"
+from procession.seeing.attending.address import READY
 
 
 def main(number: int) -> int:

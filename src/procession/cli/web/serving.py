@@ -24,6 +24,7 @@ from procession.cli.web.access import Access
 from procession.cli.web.app import make_app
 from procession.cli.web.feed import Feed
 from procession.cli.web.source import Source
+from procession.seeing.attending import address
 
 LINGER = 1.0
 FINISH = 2
@@ -101,7 +102,9 @@ async def watch(pid: int, orders: int | None = None) -> tuple[str, Last]:
         came = os.read(orders, 1 << 16)
         words.extend(came)
         if not came:
-            say(*((DISMISSED, json.loads(words[len(OVER) :])) if words.startswith(OVER) else (gone, [])))
+            say(
+                *((DISMISSED, json.loads(words[len(address.OVER) :])) if words.startswith(address.OVER) else (gone, []))
+            )
 
     with ExitStack() as stack:
         if orders is not None:
@@ -120,9 +123,6 @@ async def watch(pid: int, orders: int | None = None) -> tuple[str, Last]:
         return await heard
 
 
-OVER = b"over "
-"""What the program says when its last pool with a dashboard has ended, and behind it, in JSON, `Last`. It closes the
-pipe then; so does its death."""
 DISMISSED = "the last pool with a dashboard has ended"
 
 
@@ -171,4 +171,4 @@ def _server(app: Any, stop: Callable[[], object], ready: Callable[[], object]) -
     return Server(config)
 
 
-__all__ = ["DISMISSED", "OVER", "serve", "watch"]
+__all__ = ["DISMISSED", "serve", "watch"]

@@ -15,6 +15,10 @@ VARIABLE = "PROCESSION_DASHBOARD_TOKEN"
 """Names a token to take, for who asks again and again, as Prometheus does."""
 SHORTEST, LONGEST = 16, 200
 _FIT = re.compile(rf"[A-Za-z0-9_.~-]{{{SHORTEST},{LONGEST}}}")
+READY, OVER = "ready", b"over "
+"""What a server that a program has started says to it when requests are answered; and what the program says when its
+last pool with a dashboard has ended, with the last numbers of its pools in JSON behind it. It closes the pipe then; so
+does its death."""
 HOST = "127.0.0.1"
 BACKLOG = 128
 
@@ -64,4 +68,4 @@ def address(port: int, token: str) -> str:
     return f"{place(port)}?token={token}"
 
 
-__all__ = ["HOST", "LONGEST", "SHORTEST", "VARIABLE", "address", "listen", "new_token", "place"]
+__all__ = ["HOST", "LONGEST", "OVER", "READY", "SHORTEST", "VARIABLE", "address", "listen", "new_token", "place"]
