@@ -118,12 +118,7 @@ class Chart {
   paint() {
     const { canvas, tracks, peak, height } = this;
     const { theme, gutter, plot, width, ratio } = tracks;
-    canvas.width = Math.round(width * ratio);
-    canvas.height = Math.round(height * ratio);
-    canvas.style.width = `${width}px`;
-    canvas.style.height = `${height}px`;
-    const context = canvas.getContext("2d");
-    context.scale(ratio, ratio);
+    const context = sized(canvas, width, height, ratio);
     const bins = this.sums.length;
     const step = plot / bins;
     const level = (value) => height - 1 - (value / (peak || 1)) * (height - 8);

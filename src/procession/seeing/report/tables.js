@@ -115,12 +115,7 @@ function upTo(times, value) {
 
 function paintHistogram(canvas, { stacks, low, high, perDecade, middle }, { theme, ratio }, width) {
   const [left, height, foot] = [52, 190, 22];
-  canvas.width = Math.round(width * ratio);
-  canvas.height = Math.round(height * ratio);
-  canvas.style.width = `${width}px`;
-  canvas.style.height = `${height}px`;
-  const context = canvas.getContext("2d");
-  context.scale(ratio, ratio);
+  const context = sized(canvas, width, height, ratio);
   const bins = high - low;
   const step = (width - left - 8) / bins;
   const sums = Array.from({ length: bins }, (_, bin) => stacks.reduce((sum, stack) => sum + stack[bin], 0));

@@ -77,3 +77,14 @@ function make(tag, attributes = {}, ...children) {
 function replaceAll(element, ...children) {
   element.replaceChildren(...children.filter((each) => each !== null && each !== undefined));
 }
+
+/** What draws on a canvas of this size, in units of the page, clean and sharp on any screen. */
+function sized(canvas, width, height, ratio) {
+  canvas.width = Math.round(width * ratio);
+  canvas.height = Math.round(height * ratio);
+  canvas.style.width = `${width}px`;
+  canvas.style.height = `${height}px`;
+  const context = canvas.getContext("2d");
+  context.scale(ratio, ratio);
+  return context;
+}
