@@ -216,8 +216,7 @@ class Observer(Listener):
 
     def tick(self) -> None:
         """See `Listener`."""
-        for engine in tapping.engines():
-            engine.unbind()
+        tapping.unbind()
         self._telling.forget(lambda: (told.number for told, _ in hub.streams()))
         new = self.dropped - self._told
         if new and EventsDropped in self._kinds and not self._leaving:

@@ -121,6 +121,12 @@ def engines() -> list[Tapped]:
     return [engine for each in list(_engines.values()) if (engine := each()) is not None]
 
 
+def unbind() -> None:
+    """Have all engines tell what has been run and lies bound in sheaves."""
+    for engine in engines():
+        engine.unbind()
+
+
 def begun(engine: object) -> None:
     """By a thread of the engine: there is work for it. May be called again."""
     if id(engine) not in at_work:

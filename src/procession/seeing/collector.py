@@ -219,7 +219,7 @@ class Collector:
         failures = self.recording.failures
         if why is None or len(failures) >= recording.MOST_FAILURES:
             return
-        failures[row] = FailureText(*why) if isinstance(why, tuple) else text_of(why)
+        failures[row] = text_of(why)
 
     def _repeats(self, function: int, note: Note) -> None:
         seen = self._prints.get((function, note.print), 0)
@@ -280,8 +280,10 @@ def _spread(sent: Sequence[tuple[int, int]], count: int) -> list[int]:
     return times + [0] * (count - len(times))
 
 
-def text_of(error: BaseException) -> FailureText:
-    """What an error says, whatever its class does when it is asked."""
+def text_of(error: BaseException | tuple[str, str, str]) -> FailureText:
+    """What an error says, whatever its class does when it is asked; or what was said in its place."""
+    if isinstance(error, tuple):
+        return FailureText(*error)
     try:
         message = str(error)[:LONGEST]
     except BaseException as of_it:

@@ -74,8 +74,7 @@ class Hub:
                 self._hearers, self.tasks = (hear,), tasks
                 tapping.turn(self)
                 return
-            for engine in tapping.engines():
-                engine.unbind()  # to the others
+            tapping.unbind()  # to the others
             self._hearers = (*self._hearers, hear)
             if tasks and not self.tasks:
                 self.tasks = True
@@ -208,8 +207,7 @@ class Listener(ABC):
 
     def catch_up(self, patience: float | None = 5.0) -> bool:
         """Wait until all that has happened before was taken, or so many seconds; whether it was."""
-        for engine in tapping.engines():
-            engine.unbind()
+        tapping.unbind()
         if threading.current_thread() is self._thread:
             return False
         caught = threading.Event()

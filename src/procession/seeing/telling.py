@@ -157,7 +157,7 @@ class Telling:
         outcome, why = came
         error: TaskError | None = None
         if why is not None:
-            error = TaskError(*why, None) if isinstance(why, tuple) else TaskError(*text_of(why), why)
+            error = TaskError(*text_of(why), why if isinstance(why, BaseException) else None)
         said: Any = OUTCOMES[outcome]
         return TaskEnded(
             (done or ended or 0) / SECOND,

@@ -221,8 +221,7 @@ class Recorder(Listener):
 
     def tick(self) -> None:
         """See `Listener`: how all is now; less often where there are so many workers that looking takes its time."""
-        for engine in tapping.engines():
-            engine.unbind()
+        tapping.unbind()
         if time.perf_counter_ns() < self._again and not self._over.is_set():
             return
         began = time.thread_time_ns()

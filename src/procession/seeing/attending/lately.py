@@ -112,9 +112,7 @@ class Lately:
         if outcome in (RUNNING, CANCELLED):
             return
         pool.failures += 1
-        kind, message, trace = (
-            (OUTCOMES[outcome], "", "") if why is None else why if isinstance(why, tuple) else text_of(why)
-        )
+        kind, message, trace = (OUTCOMES[outcome], "", "") if why is None else text_of(why)
         pool.errors.append(
             {
                 "at": when / SECOND,
