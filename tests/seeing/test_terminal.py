@@ -384,16 +384,19 @@ def test_no_color(tty: Tty, hand: Hand, monkeypatch: pytest.MonkeyPatch) -> None
     assert b"36m" not in tty.raw
 
 
-def test_a_terminal_that_can_do_nothing_gets_last_lines(tty: Tty, hand: Hand, monkeypatch: pytest.MonkeyPatch) -> None:
-    tty.take()
-    monkeypatch.setenv("TERM", "dumb")
-    stream = FakeStream(5)
+def shows_only_the_last_line(stream: FakeStream, tty: Tty, hand: Hand) -> None:
     show(stream)
     hand.turn(1.0)
     assert tty.rows == []
     stream.done = 10
     hand.turn(2.0)
     assert tty.rows == ["work ━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━ 10/10 100% 5.0/s 0:02"]
+
+
+def test_a_terminal_that_can_do_nothing_gets_last_lines(tty: Tty, hand: Hand, monkeypatch: pytest.MonkeyPatch) -> None:
+    tty.take()
+    monkeypatch.setenv("TERM", "dumb")
+    shows_only_the_last_line(FakeStream(5), tty, hand)
     assert b"\x1b" not in tty.raw
 
 
@@ -518,13 +521,7 @@ def test_beside_a_live_display_of_the_program_itself_only_last_lines_are_drawn(
 ) -> None:
     """Rich has put something in the place of stderr, that prints above it: two who move the cursor make a mess."""
     monkeypatch.setattr(sys, "stderr", FileProxy(Console(file=tty.file), tty.file))
-    stream = FakeStream(3)
-    show(stream)
-    hand.turn(1.0)
-    assert tty.rows == []
-    stream.done = 10
-    hand.turn(2.0)
-    assert tty.rows == ["work ━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━ 10/10 100% 5.0/s 0:02"]
+    shows_only_the_last_line(FakeStream(3), tty, hand)
 
 
 # ------------------------------------------------------------------------------------------------------------- notebook
