@@ -2,70 +2,31 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import pytest
 
 from tests.browser.dashboards import DashboardPage
+from tests.top.running import PATIENCE, Running, in_a_folder
 
 pytestmark = pytest.mark.e2e
-PATIENCE = 30.0
 SCRIPT = Path(__file__).with_name("watched.py")
 COMMAND = "import sys; from procession.cli import main; sys.exit(main())"
 
 
-class Watched:
-    """The program."""
-
-    def __init__(self, folder: Path, *words: str) -> None:
-        self.environ = {**os.environ, "XDG_RUNTIME_DIR": str(folder), "PROCESSION_TOP": "1"}
-        pipe = subprocess.PIPE
-        command = [sys.executable, str(SCRIPT), *words]
-        self.process = subprocess.Popen(command, env=self.environ, stdin=pipe, stdout=pipe, text=True)
-        self.first = self.heard()
-        self.socket = folder / "procession" / f"{self.process.pid}.sock"
-
-    def tell(self, line: str) -> None:
-        assert self.process.stdin is not None
-        self.process.stdin.write(line + "\n")
-        self.process.stdin.flush()
-
-    def heard(self) -> str:
-        """Its next line."""
-        assert self.process.stdout is not None
-        return self.process.stdout.readline().strip()
-
-    def close(self) -> None:
-        assert self.process.stdin is not None
-        assert self.process.stdout is not None
-        if self.process.poll() is None:
-            self.process.kill()
-        self.process.wait(PATIENCE)
-        self.process.stdin.close()
-        self.process.stdout.close()
-
-
-@contextmanager
-def watched(*words: str) -> Iterator[Watched]:
+def watched(*words: str) -> AbstractContextManager[Running]:
     """A program that runs until the end, at the latest."""
-    with tempfile.TemporaryDirectory(prefix="pweb", dir="/tmp") as folder:
-        program = Watched(Path(folder), *words)
-        try:
-            yield program
-        finally:
-            program.close()
+    return in_a_folder(lambda folder: Running(folder, SCRIPT, *words))
 
 
 @contextmanager
-def served(program: Watched, page: DashboardPage) -> Iterator[str]:
+def served(program: Running, page: DashboardPage) -> Iterator[str]:
     """The address at which `procession top --web` shows it."""
-    page.until(program.socket.exists)
+    page.until(program.path.exists)
     command = [sys.executable, "-c", COMMAND, "top", "--web", str(program.process.pid)]
     server = subprocess.Popen(command, env=program.environ, stdout=subprocess.PIPE, text=True)
     try:
@@ -121,7 +82,7 @@ def test_a_running_program_is_watched_and_changed(dashboard: DashboardPage) -> N
         assert f"Kill worker {wid} (pid " in dashboard.text("#kill-title")
         assert dashboard.text("#kill-task") == f"It runs {task}."
         dashboard.press(Keys.TAB, Keys.ENTER)
-        assert program.heard() == "WorkerDied"
+        assert program.said() == "WorkerDied"
         dashboard.until(lambda: wid not in dashboard.workers(0))
         program.tell("sleep 3000")
         dashboard.until(lambda: "sleep_until_killed(3000.0)" in dashboard.texts("[data-pool='0'] td.c-task"))

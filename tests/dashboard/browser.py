@@ -5,21 +5,11 @@ from __future__ import annotations
 import http.client
 import json
 import re
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-PATIENCE = 30.0
-
-
-def until(what: Callable[[], Any]) -> Any:
-    """What it says, when that is something."""
-    deadline = time.monotonic() + PATIENCE
-    while not (said := what()):
-        assert time.monotonic() < deadline, what
-        time.sleep(0.02)
-    return said
+from tests.top.running import PATIENCE
 
 
 class Browser:

@@ -24,7 +24,8 @@ import pytest
 
 from procession import Pool, dashboard, tapping
 from tests import warm
-from tests.dashboard.browser import PATIENCE, Browser, until
+from tests.dashboard.browser import Browser
+from tests.top.running import PATIENCE, until
 
 kept_zygote = warm.keep()
 

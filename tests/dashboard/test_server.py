@@ -23,8 +23,8 @@ from prometheus_client.parser import text_string_to_metric_families as parse_pla
 
 from procession import cli
 from procession.cli.web import serving as web_serving
-from tests.dashboard.browser import PATIENCE, Browser, until
-from tests.top.test_program import Running
+from tests.dashboard.browser import Browser
+from tests.top.running import PATIENCE, Running, in_a_folder, started, until
 
 COMMAND = (sys.executable, "-c", "import sys; from procession.cli import main; sys.exit(main())", "top", "--web")
 
@@ -51,12 +51,8 @@ def ended(process: subprocess.Popen[str]) -> tuple[int, str]:
 
 @pytest.fixture(scope="module")
 def running() -> Iterator[Running]:
-    with tempfile.TemporaryDirectory(prefix="pweb", dir="/tmp") as name:
-        made = Running(Path(name))
-        try:
-            yield made
-        finally:
-            made.close()
+    with in_a_folder() as made:
+        yield made
 
 
 @pytest.fixture(scope="module")
@@ -216,7 +212,7 @@ def test_a_signal_ends_it_though_a_tab_is_open(running: Running, number: int, st
 
 def test_it_ends_soon_though_a_program_that_does_not_answer_was_asked_something() -> None:
     with tempfile.TemporaryDirectory(prefix="pweb", dir="/tmp") as name:
-        running = Running(Path(name))
+        running = started(Path(name))
         try:
             with serving(running) as (process, browser), browser.enter().asked("/page/icon.svg") as reply:
                 assert reply.status == 200

@@ -12,13 +12,14 @@ from pathlib import Path
 import pytest
 
 from procession import Pool, dashboard
-from tests.dashboard.browser import PATIENCE, until
+from tests.top.running import PATIENCE, until
 
 SHOWN = """
 import os, sys
 sys.path.insert(0, {tests!r})
 from procession import Pool
-from tests.dashboard.browser import Browser, until
+from tests.dashboard.browser import Browser
+from tests.top.running import until
 with Pool(1, backend="threads", dashboard=True) as pool:
     pool.submit(abs, -1).result()
     browser = Browser(pool.dashboard)

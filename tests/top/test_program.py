@@ -5,8 +5,7 @@ import os
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -19,58 +18,9 @@ from procession import cli
 from procession.cli import top
 from procession.cli.top_asking import Gone, Program, Refused, find, found
 from procession.seeing.attending import places
+from tests.top.running import PATIENCE, SCRIPT, Running, in_a_folder, started, until
 
-PATIENCE = 30.0
 changes = pytest.mark.leaks("workers of the program that all tests look at are replaced")
-SCRIPT = Path(__file__).with_name("program.py")
-
-
-class Running:
-    """The program, and what it has said."""
-
-    def __init__(self, folder: Path, **environ: str) -> None:
-        self.folder = folder
-        self.environ = {**os.environ, "XDG_RUNTIME_DIR": str(folder), "PROCESSION_TOP": "1", **environ}
-        words = [sys.executable, str(SCRIPT), str(folder / "go")]
-        pipe = subprocess.PIPE
-        self.process = subprocess.Popen(words, env=self.environ, stdin=pipe, stdout=pipe, text=True)
-        self.heard("ready")
-        self.path = folder / "procession" / f"{self.pid}.sock"
-
-    @property
-    def pid(self) -> int:
-        return self.process.pid
-
-    def tell(self, line: str) -> None:
-        assert self.process.stdin is not None
-        self.process.stdin.write(line + "\n")
-        self.process.stdin.flush()
-
-    def heard(self, line: str) -> None:
-        assert self.process.stdout is not None
-        assert self.process.stdout.readline().strip() == line
-
-    def attend(self) -> Program:
-        until(self.path.exists)
-        return Program(self.pid, self.path)
-
-    def close(self) -> None:
-        assert self.process.stdin is not None
-        assert self.process.stdout is not None
-        if self.process.poll() is None:
-            self.process.kill()
-        self.process.wait(PATIENCE)
-        self.process.stdin.close()
-        self.process.stdout.close()
-
-
-def until(what: Callable[[], Any]) -> Any:
-    """What it says, when that is something."""
-    deadline = time.monotonic() + PATIENCE
-    while not (said := what()):
-        assert time.monotonic() < deadline, what
-        time.sleep(0.02)
-    return said
 
 
 @pytest.fixture
@@ -88,12 +38,8 @@ def alone(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
 
 @pytest.fixture(scope="module")
 def running() -> Iterator[Running]:
-    with tempfile.TemporaryDirectory(prefix="ptop", dir="/tmp") as name:
-        made = Running(Path(name))
-        try:
-            yield made
-        finally:
-            made.close()
+    with in_a_folder() as made:
+        yield made
 
 
 @pytest.fixture
@@ -342,7 +288,7 @@ def test_the_screen_is_left_when_the_program_ends_and_its_socket_is_gone(running
 
 def test_what_a_killed_program_leaves_is_removed(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     alone(monkeypatch, folder)
-    made = Running(folder)
+    made = started(folder)
     try:
         with closing(made.attend()) as program:
             program.ask("look")
