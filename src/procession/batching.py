@@ -26,7 +26,7 @@ from procession.backends.base import Function
 from procession.core.gate import Gate, Standing
 from procession.core.rules import Rules
 from procession.gatekeeper import Gatekeeper
-from procession.handover import SinkFuture, Unsent
+from procession.starts import Known, SinkFuture
 from procession.together import attempts_after, may_run_alone, note_company, outputs_of, rules_of_several
 from procession.transport import remote
 from procession.types import Raised
@@ -159,7 +159,7 @@ class Batcher(Gatekeeper):
     def _cancel_line(self) -> None:
         """What waits is cancelled. Whoever has asked for that does the same, unless a signal has struck him."""
         while True:
-            line = [each for each in list(self.owner.flow.starts) if each.__class__ is not Unsent]
+            line = [each for each in list(self.owner.flow.starts) if each.__class__ is not Known]
             waiting = [item for item in (*line, *(item for _, _, item in self._later)) if not item.done()]
             if not waiting:
                 return

@@ -24,8 +24,9 @@ from procession.backends.unstruck import unstruck
 from procession.core.flow import UNBOUNDED
 from procession.core.gate import Gate, Standing
 from procession.core.rules import SECOND
-from procession.handover import Handover, Unsent
+from procession.handover import Handover
 from procession.pacing import SharedPace
+from procession.starts import Known
 from procession.waiting import Bell
 
 
@@ -154,8 +155,8 @@ class Gatekeeper:
             kept = owner.alive(starts)
             starts.clear()
             starts += kept
-        if owner.unsendable:
-            late += [each for each in starts if each.__class__ is Unsent]
+        if owner.knows:
+            late += [each for each in starts if each.__class__ is Known]
             for each in late:
                 starts.remove(each)
         if self._queue_ns is not None:
@@ -207,10 +208,10 @@ class Gatekeeper:
             self.alarm = at if self.alarm is None else min(self.alarm, at)
 
     def _fail(self, late: Sequence[Any]) -> None:
-        """These do not start: they could not be sent, or have waited too long."""
+        """These do not start: their outcomes are known, or they have waited too long."""
         for start in late:
-            if start.__class__ is Unsent:
-                self.owner.fail(start)
+            if start.__class__ is Known:
+                self.owner.tell(start)
             else:
                 self.owner.expire(start)
 
@@ -234,7 +235,7 @@ class Gatekeeper:
             rest = list(owner.flow.starts)
             owner.flow.starts.clear()
         for start in rest:
-            if start.__class__ is Unsent:
-                owner.fail(start)
+            if start.__class__ is Known:
+                owner.tell(start)
             else:
                 owner.refused([start], error)

@@ -19,54 +19,23 @@ from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Hashable, Sequence
 from time import monotonic
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from procession import tapping
-from procession.backends import tasks
-from procession.backends.base import Engine, Run
-from procession.backends.tasks import CallFuture, ChunkTask
+from procession.backends.base import Engine
 from procession.core.flow import FlowCore
 from procession.core.ledger import Ledger
-from procession.core.policy import Profile
-from procession.core.rules import Rules
-from procession.core.task import Home, Task
-from procession.types import Raised
+from procession.core.task import Home
+from procession.starts import Known
 from procession.waiting import Bell
 from procession.weighing import weigh
 
 if TYPE_CHECKING:
-    from _contextvars import Context
-
     from procession.gatekeeper import Gatekeeper
     from procession.happenings import Stood
     from procession.replaying import Rerun
+    from procession.starts import SinkFuture, StreamChunk
     from procession.stream_clocks import StreamClocks
-
-
-class Start(Task, Protocol):
-    """A task that a pump may have to post again."""
-
-    @property
-    def index(self) -> int:
-        """The place of its first item in the flow."""
-        ...
-
-    def renewed(self) -> Task | None:
-        """After an interrupted post: None when it has arrived for certain, else what is to be posted in its place."""
-        ...
-
-
-class Unsent:
-    """An item whose arguments could not be encoded: when its turn to start comes, it fails."""
-
-    __slots__ = ("error", "index", "told")
-
-    size = 1
-
-    def __init__(self, index: int, error: BaseException) -> None:
-        self.index = index
-        self.error = error
-        self.told = False
 
 
 class Handover(ABC):
@@ -87,7 +56,7 @@ class Handover(ABC):
         self._poster = 0  # the thread that pumps, or 0
         self._telling = False
         self._asked = False  # somebody wants a pump since the last look at what may start
-        self.unsendable = False  # there may be an Unsent among `flow.starts`
+        self.knows = False  # there may be a Known among `flow.starts`
         self.rerun: Rerun | None = None  # how an item that failed is run once more, where somebody may ask for it
         self._doubtful = 0  # of the first so many of `flow.starts` it is unknown whether they were posted
 
@@ -206,7 +175,7 @@ class Handover(ABC):
         """Post what may start now; False when that is nothing, though something waits."""
         batch = posted = list(starts)  # one step of the interpreter: others append meanwhile
         again = self._doubtful
-        unsent: Sequence[Unsent] = ()
+        known: Sequence[Known] = ()
         if self.ledger is not None and not again:
             at, batch = self._allowed(batch, self.ledger)
             if not batch:
@@ -217,9 +186,9 @@ class Handover(ABC):
         if again:
             batch = batch[:again]
             posted = self._renew(batch)
-        if self.unsendable:
-            unsent = [each for each in posted if each.__class__ is Unsent]
-            posted = [each for each in posted if each.__class__ is not Unsent]
+        if self.knows:
+            known = [each for each in posted if each.__class__ is Known]
+            posted = [each for each in posted if each.__class__ is not Known]
         self._doubtful = reach
         refusal = None
         try:
@@ -229,8 +198,8 @@ class Handover(ABC):
             if not again:
                 return True  # a signal handler may have raised it: an engine that refuses says so again
             refusal = error
-        if unsent or refusal is not None:
-            self._tell(unsent, posted, refusal)
+        if known or refusal is not None:
+            self._tell(known, posted, refusal)
         for each in batch:  # by identity: a signal handler may have pumped meanwhile
             if starts and starts[0] is each:
                 del starts[0]
@@ -299,7 +268,7 @@ class Handover(ABC):
         starts = self.flow.starts
         posted = []
         for at, each in enumerate(batch):
-            fresh = each if each.__class__ is Unsent else each.renewed()
+            fresh = each if each.__class__ is Known else each.renewed()
             if fresh is None:
                 continue
             if at < len(starts) and starts[at] is each:
@@ -307,93 +276,25 @@ class Handover(ABC):
             posted.append(fresh)
         return posted
 
-    def _tell(self, unsent: Sequence[Unsent], posted: list[Any], refusal: RuntimeError | None) -> None:
+    def _tell(self, known: Sequence[Known], posted: list[Any], refusal: RuntimeError | None) -> None:
         """What was not posted has its outcome by that; what this lets start is posted by the pump that is running."""
         self._telling = True
         try:
             if refusal is not None:
                 self.refused(posted, refusal)
-            for each in unsent:
-                self.fail(each)
+            for each in known:
+                self.tell(each)
         finally:
             self._telling = False
 
-    def fail(self, unsent: Unsent) -> None:
-        """This item cannot be sent; said once, however often it is tried."""
+    def tell(self, known: Known) -> None:
+        """These have their outcomes; said once, however often it is tried."""
         with self.lock:
-            if not unsent.told:
-                self.flow.done(unsent.index, [Raised(unsent.error)])
-                unsent.told = True
+            if not known.told:
+                self.flow.done(known.index, known.outcomes)
+                known.told = True
         self.bell.ring()
 
     @abstractmethod
     def refused(self, posted: list[Any], error: BaseException) -> None:
         """The engine takes these no more, and why."""
-
-
-class NoRun:
-    """Where a chunk belongs that was posted by an interrupted pump and replaced by another."""
-
-    function: Any = None
-    whole = True
-    cancelled = True
-    rules: Rules | None = None
-
-    def items_done(self, start: int, outcomes: list[Any]) -> None:
-        """Nobody waits for them."""
-
-    def items_dropped(self, start: int, count: int) -> None:
-        """As it should be."""
-
-
-class StreamChunk(ChunkTask):
-    """A chunk that can be posted anew."""
-
-    __slots__ = ("claimed", "owner", "since")
-
-    def __init__(self, run: Run, start: int, bodies: Sequence[Any], low: int, size: int, grain: int = 0) -> None:
-        super().__init__(run, start, bodies, low, size, grain)
-        self.claimed = False
-        self.owner = run
-        self.since = 0  # when it was taken in, in ns, where somebody asks
-
-    @property
-    def index(self) -> int:
-        """See `Start`."""
-        return self.start
-
-    @property
-    def profile(self) -> Profile:
-        """See `core.task.Task`; it stays what it was when the chunk was abandoned."""
-        return self.owner.function.profile
-
-    def claim(self, wid: int) -> bool:
-        """See `core.task.Task`."""
-        self.claimed = True
-        return super().claim(wid)
-
-    def renewed(self) -> StreamChunk | None:
-        """See `Start.renewed`: one that no worker has claimed is abandoned, wherever it is, for a fresh one."""
-        fresh = StreamChunk(self.owner, self.start, self.bodies, self.low, self.size, self.grain)
-        fresh.home = self.home
-        with tasks.LOCK:  # as is whoever claims
-            if self.claimed:
-                return None
-            self.run = _NOWHERE
-        return fresh
-
-
-class SinkFuture(CallFuture[Any]):
-    """A call of a flow; told apart from others by its index."""
-
-    place: int | None = None
-    """Under a seed, and where an on_error callable may ask for it: see worker/chance.py."""
-    context: Context | None = None
-    """In which it was put, where an on_error callable may ask for it."""
-
-    def renewed(self) -> SinkFuture | None:
-        """See `Start.renewed`."""
-        return None if self.wid is not None or self.done() else self
-
-
-_NOWHERE = NoRun()

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any, cast
 from procession import tapping, together
 from procession.core.task import Home
 from procession.errors import RemoteError
-from procession.handover import SinkFuture
 from procession.pipeline_passing import arguments, out_of_reach, outcomes
+from procession.starts import SinkFuture
 from procession.types import Raised
 
 if TYPE_CHECKING:

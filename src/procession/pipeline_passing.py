@@ -24,8 +24,8 @@ from procession.types import Raised
 
 if TYPE_CHECKING:
     from procession.core.journey_node import Node, Start
-    from procession.handover import SinkFuture
     from procession.pipeline_stage import Work
+    from procession.starts import SinkFuture
 
 
 def join(works: Sequence[Work]) -> None:

@@ -14,7 +14,6 @@ from procession._native import native
 from procession.backends.base import Engine, WorkerConfig
 from procession.core.flow import NOTHING
 from procession.errors import Full
-from procession.handover import SinkFuture
 from procession.on_error import OnError
 from procession.options import Backend, Overflow
 from procession.policies import rules_of
@@ -22,6 +21,7 @@ from procession.seeing.sources import Progress
 from procession.spinoff_core import Words, funnel_of
 from procession.spinoff_outlet import SpinOutlet
 from procession.spinoff_stats import SpinOffStats, stats_of
+from procession.starts import SinkFuture
 
 if TYPE_CHECKING:
     from typing import Generic, Unpack, overload

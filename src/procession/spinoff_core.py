@@ -31,10 +31,11 @@ from procession.core.ledger import Ledger
 from procession.core.rules import SECOND, Rules
 from procession.errands import Errands
 from procession.errors import TaskTimeout
-from procession.handover import Handover, SinkFuture, Unsent
+from procession.handover import Handover
 from procession.options import Overflow
 from procession.record import record
 from procession.seeing.progress import OFF, Meter
+from procession.starts import Known, SinkFuture, failed
 from procession.surroundings import here
 from procession.types import Failure, Raised
 from procession.waiting import Bell
@@ -192,11 +193,11 @@ class SpinCore(Handover):
         self.errands.close()
         self.engine.shutdown(wait=False, cancel=False)
 
-    def fail(self, unsent: Unsent) -> None:
-        """See `Handover.fail`."""
-        future = self.open.get(unsent.index)
+    def tell(self, known: Known) -> None:
+        """See `Handover.tell`; of one item."""
+        future = self.open.get(known.index)
         if future is not None:
-            self.answer([future], [Raised(unsent.error)])
+            self.answer([future], known.outcomes)
 
     def refused(self, posted: list[Any], error: BaseException) -> None:
         """See `Handover.refused`."""
@@ -292,8 +293,8 @@ class SpinCore(Handover):
             index = future.index = flow.admitted
             start: Any = future
             if error is not None:
-                start = Unsent(index, error)
-                self.unsendable = True
+                start = failed(index, error)
+                self.knows = True
             if self.key is None:
                 flow.admit_one(start)
             else:

@@ -8,9 +8,9 @@ from itertools import islice
 from typing import Any
 
 from procession.core.flow import NOTHING
-from procession.handover import SinkFuture
 from procession.on_error import at_its_place
 from procession.spinoff_core import SpinCore, failure_of
+from procession.starts import SinkFuture
 
 
 class SpinOutlet:

@@ -9,8 +9,8 @@ from typing import Any
 from procession.backends.gate import on_event_loop
 from procession.core.flow import NOTHING
 from procession.errors import Full
-from procession.handover import SinkFuture
 from procession.spinoff_core import SpinCore
+from procession.starts import SinkFuture
 
 SELF_WAIT = 2.0
 """Seconds that a put waits when all that fills it are results that only its own thread has ever taken."""

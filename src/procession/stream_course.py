@@ -24,9 +24,9 @@ from procession.backends.base import Engine, Function
 from procession.core.flow import NOTHING, UNBOUNDED, FlowCore
 from procession.core.gate import Gate
 from procession.gatekeeper import Gatekeeper
-from procession.handover import StreamChunk, Unsent
 from procession.pacing import SharedPace, paced
 from procession.seeing.progress import OFF, Meter
+from procession.starts import StreamChunk, failed
 from procession.stream_bounds import NO_BOUNDS, Bounded, Bounds
 from procession.transport.aside import private
 from procession.types import Raised
@@ -231,8 +231,8 @@ class Course(Bounded):
             hash(lane)
             (start,) = self._chunks(index, [item])
         except Exception as error:
-            lane, start = object(), Unsent(index, error)
-            self.unsendable = True
+            lane, start = object(), failed(index, error)
+            self.knows = True
             if self.args is not None:
                 self.args[index] = (item,) if self.single else item
         with self.lock:
@@ -260,8 +260,8 @@ class Course(Bounded):
             except PicklingError as error:
                 starts += self._cut(run, index - len(bodies), bodies)
                 bodies = []
-                starts.append(Unsent(index, error))
-                self.unsendable = True
+                starts.append(failed(index, error))
+                self.knows = True
         return [*starts, *self._cut(run, first + len(items) - len(bodies), bodies)]
 
     def _cut(self, run: StreamRun, first: int, bodies: list[Any] | range) -> list[Any]:

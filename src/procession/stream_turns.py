@@ -30,8 +30,8 @@ from procession.core.rules import SECOND, Rules
 from procession.core.task import Home, Task
 from procession.core.turns import ENDED, FIRST, MOST, Kind, Turn, Turns
 from procession.driver import lifecycle
-from procession.handover import SinkFuture
 from procession.on_error import no_end
+from procession.starts import SinkFuture
 from procession.stream_bounds import AUTO_BYTES, SAMPLED
 from procession.types import Raised
 from procession.waiting import Bell

@@ -20,7 +20,7 @@ from procession.types import Raised
 
 if TYPE_CHECKING:
     from procession.backends.base import Engine
-    from procession.handover import SinkFuture
+    from procession.starts import SinkFuture
 
 
 def outputs_of(name: str, made: Any, count: int, attempts: int = 1) -> list[Any]:

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 from procession._native import native
 from procession.backends.saying import say
-from procession.handover import Unsent
 from procession.seeing.lines import Sight, Stage
 from procession.seeing.progress import OFF, Meter, begin
 from procession.spinoff_core import SpinCore
+from procession.starts import Known
 from procession.stream_course import Course
 from procession.stream_turns import TurnCourse
 from procession.types import Raised
@@ -31,6 +31,11 @@ if TYPE_CHECKING:
 def cancelled(error: BaseException) -> bool:
     """It is none: somebody has shut the pool down."""
     return isinstance(error, CancelledError)
+
+
+def errors_of(outcomes: list[Any]) -> int:
+    """How many of these have failed."""
+    return sum([each.__class__ is Raised and not cancelled(each.error) for each in outcomes])
 
 
 class Workers:
@@ -127,14 +132,14 @@ class CountingCourse(WatchedCourse):
     def arrived(self, start: int, outcomes: list[Any]) -> None:
         """See `Handover.arrived`."""
         if native is None or not native.are_small(outcomes):  # what is plain has not failed
-            self.errors += sum([each.__class__ is Raised and not cancelled(each.error) for each in outcomes])
+            self.errors += errors_of(outcomes)
         super().arrived(start, outcomes)
 
-    def fail(self, unsent: Unsent) -> None:
-        """See `Handover.fail`."""
-        if not unsent.told:
-            self.errors += 1
-        super().fail(unsent)
+    def tell(self, known: Known) -> None:
+        """See `Handover.tell`."""
+        if not known.told:
+            self.errors += errors_of(known.outcomes)
+        super().tell(known)
 
 
 class WatchedSpin(SpinCore):

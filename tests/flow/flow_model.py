@@ -15,8 +15,9 @@ from typing import Any, Final, NamedTuple
 
 from procession.core.flow import NOTHING, FlowCore
 from procession.core.ledger import FADE, Ledger
-from procession.handover import Handover, Unsent
+from procession.handover import Handover
 from procession.spilling import Spill
+from procession.starts import Known, failed
 from procession.types import Raised
 from procession.weighing import weigh
 from tests.exploring import every_sequence
@@ -102,7 +103,7 @@ class Flowing(Handover):
         engine = SimpleNamespace(post=rig.posted_now, capabilities=SimpleNamespace(in_caller=False))
         super().__init__(engine, flow, ledger)  # type: ignore[arg-type]
         self.rig = rig
-        self.unsendable = True
+        self.knows = True
 
     def _came(self, index: int, weight: int, start: int = 0, run: list[Any] | None = None) -> None:
         super()._came(index, weight)
@@ -112,10 +113,10 @@ class Flowing(Handover):
     def unfinished(self, batch: list[Any]) -> int:
         return sum(self.rig.items[index].state == "waits" for each in batch for index in range_of(each))
 
-    def fail(self, unsent: Unsent) -> None:
-        if self.rig.items[unsent.index].state == "waits":
-            self.rig.settle(unsent.index, "done", Raised(unsent.error), 0)
-            super().fail(unsent)
+    def tell(self, known: Known) -> None:
+        if self.rig.items[known.index].state == "waits":
+            self.rig.settle(known.index, "done", known.outcomes[0], 0)
+            super().tell(known)
 
     def refused(self, posted: list[Any], error: RuntimeError) -> None:
         raise AssertionError("this engine refuses nothing") from error
@@ -232,7 +233,7 @@ class Rig:
         for _ in range(count):
             self.items.append(Item(key, "held" if busy else "waits"))
             self.items[-1].sendable = sendable
-        start = Start(index, count) if sendable else Unsent(index, ValueError(index))
+        start = Start(index, count) if sendable else failed(index, ValueError(index))
         with self.flowing.lock:
             if key is not None:
                 self.flow.admit_keyed(key, start)

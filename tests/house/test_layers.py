@@ -55,7 +55,7 @@ FACE = (
         "dashboard",
         "observing",
     ),
-    *("attended", "handover", "waiting", "errands", "watching", "arrays", "typed", "typed_streams"),
+    *("attended", "handover", "starts", "waiting", "errands", "watching", "arrays", "typed", "typed_streams"),
 )
 
 GROUND = (

@@ -10,8 +10,8 @@ import pytest
 from procession import Full, SpinOff
 from procession._native import native
 from procession.core.flow import FlowCore
-from procession.handover import SinkFuture
 from procession.spinoff_core import SpinCore
+from procession.starts import SinkFuture
 
 
 def same(item: object) -> object:
