@@ -140,6 +140,7 @@ DEPENDENCIES: Mapping[str, tuple[str, ...]] = {
     "psutil": ("backends.cpu_time", "backends.memory", "backends.offspring"),
     "threadpoolctl": ("worker.share",),
     "coverage": ("worker.measuring",),
+    "pyarrow": ("cli.mapping.inputs_arrow", "cli.mapping.outputs_arrow"),
 }
 
 # --------------------------------------------------------------------------------------------------- reading the source

@@ -1,0 +1,1 @@
+"""`procession map`: what it reads, what it writes, and how it runs."""

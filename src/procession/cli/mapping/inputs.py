@@ -1,0 +1,132 @@
+"""What `procession map` reads: `open_items` gives the items of all INPUTs, in order, as they are asked for.
+
+Each INPUT is one of these (`inputs_naming.py` decides by its name, `--from` for all alike):
+
+* records: JSONL, CSV, TSV, Parquet, Arrow; each value or row is an item;
+* lines (stdin, unless something else is said), separated by newlines or NULs;
+* a file that is an item itself: the function is given its name;
+* numbers, 1..1000;
+* a failures file, whose items are given again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator
+from itertools import chain
+
+from procession.cli.mapping.inputs_base import InputError, Inputs, Item, Reading, make_item
+from procession.cli.mapping.inputs_naming import FORMATS, STDIN, TABLES, WORDS, Source, sources
+
+__all__ = ["FORMATS", "InputError", "Inputs", "Item", "Items", "open_items", "total"]
+
+
+class Items:
+    """The items of a run, to be iterated once."""
+
+    def __init__(self, found: list[Source], inputs: Inputs) -> None:
+        self._found = found
+        self._reading = Reading(inputs)
+        self._items = self._read()
+
+    def __iter__(self) -> Iterator[Item]:
+        return self._items
+
+    def __next__(self) -> Item:
+        return next(self._items)
+
+    def close(self) -> None:
+        """Close what is open; the next item is none. Not while another thread is in `next`."""
+        self._items.close()
+
+    @property
+    def skipped(self) -> int:
+        """How many lines and rows were left out because they could not be read (`skip_bad`)."""
+        return self._reading.skipped
+
+    @property
+    def skipped_first(self) -> list[str]:
+        """A sentence for each of the first few of them, with file and line."""
+        return list(self._reading.sentences)
+
+    def _read(self) -> Generator[Item, None, None]:
+        reading = self._reading
+        for source in self._found:
+            yield from _items_of(source, reading)
+        if reading.inputs.literals is not None:
+            yield from reading.numbered(reading.inputs.literals, WORDS)
+
+
+def open_items(inputs: Inputs) -> Items:
+    """The items that `inputs` names, lazily: what has been read beyond the item that was given is one block or batch.
+
+    Raises InputError at once if an INPUT is not there, is a folder, matches nothing or makes no sense; while items are
+    taken, if a file cannot be read on, or a line or a row is no record. Iterating raises nothing else.
+    """
+    return Items(_found(inputs), inputs)
+
+
+def _found(inputs: Inputs) -> list[Source]:
+    if inputs.format is not None and inputs.format not in FORMATS:
+        raise InputError(f"--from takes one of {', '.join(FORMATS)}; got {inputs.format!r}")
+    if inputs.delimiter is not None and (len(inputs.delimiter) != 1 or inputs.delimiter in '\r\n"'):
+        raise InputError(f"--delimiter takes one character, \\t for a tab; got {inputs.delimiter!r}")
+    paths = inputs.paths or (() if inputs.literals is not None else (STDIN,))
+    if paths.count(STDIN) > 1:
+        raise InputError("- stands for stdin, which can be read only once")
+    return list(sources(paths, inputs.format))
+
+
+def _items_of(source: Source, reading: Reading) -> Iterator[Item]:
+    format, name, numbers = source
+    if numbers is not None:
+        return reading.numbered(numbers, name)
+    if format == "files" and name != STDIN:
+        return iter((make_item((name, name, 1, name, next(reading.indices))),))
+    if format in TABLES:
+        from procession.cli.mapping.inputs_arrow import arrow_rows, parquet_rows
+
+        return parquet_rows(name, reading) if format == "parquet" else arrow_rows(name, reading)
+    return _text(format, name, reading)
+
+
+def _text(format: str, name: str, reading: Reading) -> Iterator[Item]:
+    from procession.cli.mapping.inputs_text import opened, pieces
+
+    with opened(name) as file:
+        if format in ("lines", "null", "files"):
+            lines = chain.from_iterable(
+                pieces(file, name, "\0", exact=True) if format == "null" else pieces(file, name)
+            )
+            if format == "files":
+                for number, line in enumerate(lines, 1):
+                    yield make_item((line, name, number, line, next(reading.indices)))
+            else:
+                yield from reading.numbered(lines, name)
+        elif format in ("csv", "tsv"):
+            from procession.cli.mapping.inputs_records import rows
+
+            yield from rows(file, name, reading, "," if format == "csv" else "\t")
+        else:
+            from procession.cli.mapping.inputs_records import jsonl
+
+            yield from jsonl(file, name, reading, failures=format == "failures")
+
+
+def total(inputs: Inputs) -> int | None:
+    """How many items there will be, where that is cheap to know: None for stdin, and for text files.
+
+    Raises InputError as `open_items` does.
+    """
+    count = len(inputs.literals or ())
+    for format, name, numbers in _found(inputs):
+        if numbers is not None:
+            count += len(numbers)
+        elif format == "files" and name != STDIN:
+            count += 1
+        elif format == "parquet":
+            from procession.cli.mapping.inputs_arrow import parquet_total
+
+            count += parquet_total(name)
+        else:
+            return None
+    return count

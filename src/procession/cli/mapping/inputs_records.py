@@ -1,0 +1,104 @@
+"""Records in text: JSONL, failures files, CSV and TSV."""
+
+from __future__ import annotations
+
+import csv
+import json
+import sys
+from collections.abc import Iterator
+from typing import IO, Any
+
+from procession.cli.mapping.inputs_base import InputError, Item, Reading, make_item, shown
+from procession.cli.mapping.inputs_text import pieces, whole_lines
+
+FAILURE = ("item", "source", "number", "error", "text", "stack", "tries", "stage")
+"""The keys that each line of a failures file has; more there may be."""
+LONGEST_FIELD = 256 * 1024 * 1024
+"""Characters of a CSV field. A quote that is never closed makes a field of all that follows: not all is held."""
+
+
+def jsonl(file: IO[bytes], name: str, reading: Reading, *, failures: bool = False) -> Iterator[Item]:
+    """A value for each line; blank lines are left out.
+
+    A file whose first value is a line of a failures file, or with `failures`: the items that failed, not the lines.
+    """
+    decode, indices = json.JSONDecoder().decode, reading.indices
+    number, again = 0, failures
+    for lines in pieces(file, name):
+        for line in lines:
+            number += 1
+            try:
+                value = decode(line)
+            except (ValueError, RecursionError) as error:
+                if line and not line.isspace():
+                    reading.bad(f"{name}:{number}", f"{what_is_wrong(error)}: {shown(line)}")
+                continue
+            again = again or (number == 1 and is_failure(value))
+            if not again:
+                yield make_item((value, name, number, None, next(indices)))
+            elif (item := failed(value, name, number, reading)) is not None:
+                yield item
+
+
+def what_is_wrong(error: Exception) -> str:
+    if isinstance(error, json.JSONDecodeError):
+        return f"this line is no JSON ({error.msg} at column {error.colno})"
+    return f"this line is JSON that Python does not read ({error})"
+
+
+def is_failure(value: Any) -> bool:
+    return isinstance(value, dict) and all(key in value for key in FAILURE)
+
+
+def failed(value: Any, name: str, number: int, reading: Reading) -> Item | None:
+    """The item that a line of a failures file tells of."""
+    if not is_failure(value):
+        reading.bad(f"{name}:{number}", f"this line is none of a failures file, which has {', '.join(FAILURE)}")
+        return None
+    if value["item"] is None and value.get("shown") is not None:
+        reading.bad(f"{name}:{number}", f"the item is not in this file, as it is no JSON: {shown(value['shown'])}")
+        return None
+    path = value.get("path")
+    return Item(value["item"], name, number, path if isinstance(path, str) else None, next(reading.indices))
+
+
+def rows(file: IO[bytes], name: str, reading: Reading, delimiter: str) -> Iterator[Item]:
+    """CSV or TSV: a dict for each row, by the header; a list, where there is none. Empty rows are left out."""
+    csv.field_size_limit(min(LONGEST_FIELD, sys.maxsize))
+    reader = csv.reader(whole_lines(file, name), delimiter=reading.inputs.delimiter or delimiter, strict=True)
+    header = _header(reader, name) if reading.inputs.header else None
+    number, indices = 0, reading.indices
+    while True:
+        line = reader.line_num + 1
+        try:
+            row = next(reader, None)
+        except csv.Error as error:
+            reading.bad(f"{name}:{line}", f"this row is no CSV ({error})")
+            number += 1
+            continue
+        if row is None:
+            return
+        if not row:
+            continue
+        number += 1
+        value: Any = row
+        if header is not None:
+            if len(row) != len(header):
+                fields = f"{len(row)} fields, and the header names {len(header)}"
+                reading.bad(f"{name}:{line}", f"this row has {fields}: {shown(','.join(row))}")
+                continue
+            value = dict(zip(header, row, strict=True))
+        yield make_item((value, name, number, None, next(indices)))
+
+
+def _header(reader: Any, name: str) -> list[str] | None:
+    row: list[str]
+    for row in reader:
+        if row:
+            twice = next((each for each in row if row.count(each) > 1), None)
+            if twice is not None:
+                raise InputError(
+                    f"{name}: the header names {twice!r} twice; --no-header gives rows as lists, the first one too"
+                )
+            return row
+    return None

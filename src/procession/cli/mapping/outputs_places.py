@@ -1,0 +1,139 @@
+"""Where bytes go: stdout, or a file that gets its name when it is complete.
+
+`--output FILE` is written as FILE.partial, beside it, and renamed at the end: who sees FILE sees all of it.
+FILE.partial is what is left after a kill or an interruption; the next run begins it anew, and a journal gives it the
+results again.
+What is no regular file (/dev/null, a pipe) is written to as it is.
+"""
+
+from __future__ import annotations
+
+import errno
+import io
+import os
+import select
+from typing import Any, Protocol
+
+from procession.cli.mapping.outputs_base import OutputError
+
+PARTIAL = ".partial"
+PACKED = (".gz", ".bz2", ".xz")
+
+
+class Place(Protocol):
+    """Takes bytes."""
+
+    name: str
+
+    def write(self, data: bytes) -> None: ...
+
+    def flush(self) -> None: ...
+
+    def close(self, complete: bool) -> None: ...
+
+
+class Stdout:
+    """The descriptor 1 itself: nothing is left in Python's own buffer that could fail at its end."""
+
+    name = "stdout"
+
+    def __init__(self, fd: int = 1) -> None:
+        self._fd = fd
+        self._gone = False
+
+    def write(self, data: bytes) -> None:
+        """Write all of it. Raises BrokenPipeError, the first time; OutputError for a full disk and the like."""
+        rest = memoryview(data)
+        while rest and not self._gone:
+            try:
+                rest = rest[os.write(self._fd, rest) :]
+            except BlockingIOError:
+                select.select((), [self._fd], ())
+            except BrokenPipeError:
+                self._gone = True
+                raise
+            except OSError as error:
+                self._gone = True
+                raise OutputError(f"stdout: {error.strerror or error}") from None
+
+    def flush(self) -> None: ...
+
+    def close(self, complete: bool) -> None: ...
+
+
+class OutputFile:
+    """FILE, packed if its name ends in .gz, .bz2 or .xz."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self._target = os.path.realpath(name)
+        whole = not os.path.lexists(self._target) or os.path.isfile(self._target)
+        self._partial = self._target + PARTIAL if whole else None
+        if os.path.isdir(self._target):
+            raise OutputError(f"{name}: is a folder; --out-dir writes a file for each item")
+        self._file = self._guarded(self._open)
+        self._packed: Any = None if not whole else packed(self._file, name)
+
+    def write(self, data: bytes) -> None:
+        """Raises OutputError for a full disk and the like, BrokenPipeError where FILE is a pipe."""
+        self._guarded(lambda: (self._packed or self._file).write(data))
+
+    def flush(self) -> None:
+        if self._packed is None:
+            self._guarded(self._file.flush)
+
+    def close(self, complete: bool) -> None:
+        if self._file.closed:
+            return
+        try:
+            if self._packed is not None:
+                self._guarded(self._packed.close)
+            self._guarded(self._file.flush)
+            if self._partial is not None:
+                self._guarded(lambda: os.fsync(self._file.fileno()))
+        finally:
+            self._file.close()
+        if complete and self._partial is not None:
+            partial = self._partial
+            self._guarded(lambda: os.replace(partial, self._target))
+
+    def _open(self) -> Any:
+        file = io.BufferedWriter(io.FileIO(self._partial or self._target, "ab" if self._partial else "wb"))
+        if self._partial is not None:
+            import fcntl
+
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                file.close()
+                raise OutputError(f"{self.name}: another program is writing it (it holds {self._partial})") from None
+            file.truncate(0)
+        return file
+
+    def _guarded(self, act: Any) -> Any:
+        try:
+            return act()
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            if error.errno == errno.ENOENT:
+                raise OutputError(f"{self.name}: there is no such folder") from None
+            raise OutputError(f"{self.name}: {error.strerror or error}") from None
+
+
+def packed(file: Any, name: str) -> Any:
+    """What packs what is written to `file`; None where its name asks for none."""
+    suffix = os.path.splitext(name.lower())[1]
+    if suffix == ".gz":
+        import gzip
+
+        return gzip.GzipFile(filename="", mode="wb", fileobj=file, mtime=0)
+    if suffix == ".bz2":
+        import bz2
+
+        return bz2.BZ2File(file, "wb")
+    if suffix == ".xz":
+        import lzma
+
+        return lzma.LZMAFile(file, "wb")
+    return None
