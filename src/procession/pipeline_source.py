@@ -18,7 +18,7 @@ from time import perf_counter_ns
 from typing import Any
 
 from procession.backends.joinable import JoinableThread
-from procession.stream_course import QUICK_NS, close_if_ours
+from procession.stream_course import QUICK_NS, at_hand, close_if_ours
 from procession.waiting import Bell
 
 BLOCK = 64
@@ -90,7 +90,7 @@ def puller(source: Source, wanted: Callable[[], int], poke: Callable[[], object]
             while not source.exhausted:
                 source.room.sleep(lambda: source.exhausted or wanted() > 0)
                 if not source.exhausted:
-                    source.take(1)
+                    source.take(at_hand(source._items, wanted()))
                     poke()
         except BaseException as error:  # from the source: what is no Exception comes out in its place here
             source.fail(error)

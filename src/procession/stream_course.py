@@ -340,6 +340,15 @@ class Course(Bounded):
             close_if_ours(source)
 
 
+def at_hand(source: Any, most: int) -> int:
+    """How many items a live source is asked for at once: one, as the next may be long in coming; more, if it has them.
+
+    A source that has a method `at_hand()` says with that how many it gives without waiting.
+    """
+    said = getattr(source, "at_hand", None)
+    return max(1, min(said(), most)) if said is not None and most > 1 else 1
+
+
 def close_if_ours(source: Any) -> None:
     """Close it if it is a generator or a stream of ours."""
     if isinstance(source, Generator) or getattr(source, "closes_as_source", False):
@@ -368,7 +377,7 @@ class Puller:
             while not course.exhausted:
                 course.room.sleep(self._wanted)
                 if not course.exhausted:
-                    course.pull(1)
+                    course.pull(at_hand(course.source, course.flow.room))
                     course.advance()
         except BaseException as error:  # from the source: what is no Exception comes out in its place here
             course.error = error
