@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from procession.cpu import CpuBudget, cpu_budget
     from procession.errors import (
         Full,
+        JournalError,
         MemoryLimit,
         PicklingError,
         PoisonTask,
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
         WorkerStartError,
     )
     from procession.explaining import explain
+    from procession.journal import Journal
     from procession.observing import observe
     from procession.pipeline import Pipeline, Stage
     from procession.pool import Pool
@@ -47,6 +49,8 @@ _HOME = {
     "Captured": "procession.captured",
     "Failure": "procession.types",
     "Full": "procession.errors",
+    "Journal": "procession.journal",
+    "JournalError": "procession.errors",
     "MemoryLimit": "procession.errors",
     "PoisonTask": "procession.errors",
     "TaskTimeout": "procession.errors",
@@ -82,6 +86,8 @@ __all__ = [
     "CpuBudget",
     "Failure",
     "Full",
+    "Journal",
+    "JournalError",
     "MemoryLimit",
     "PicklingError",
     "Pipeline",

@@ -11,7 +11,8 @@
      │    └── (+ BrokenProcessPool)             an argument or a result could not be rebuilt from its pickle
      ├── PicklingError(pickle.PicklingError, TypeError, AttributeError)
      │                                          something could not be pickled; says the path to it
-     └── Full(queue.Full)                       no room, and waiting was not wanted or not possible
+     ├── Full(queue.Full)                       no room, and waiting was not wanted or not possible
+     └── JournalError                           a journal refuses something, or cannot be written or read any more
 
 Classes whose bases are slow to import (concurrent.futures.process, queue) are made when they are first asked for: a
 worker imports this module, and pays only for what it uses.
@@ -40,6 +41,13 @@ class PicklingError(ProcessionError, _PicklingError, TypeError, AttributeError):
 
     It is a TypeError and an AttributeError as well, because that is what plain pickle raises in many such cases. The
     original error is its `__cause__`.
+    """
+
+
+class JournalError(ProcessionError):
+    """A journal refuses something, or cannot be written or read; the message says its path, what is so, and what to do.
+
+    What was handed over before is in the file, and stays good; what has no outcome there runs again the next time.
     """
 
 
@@ -306,6 +314,7 @@ def __dir__() -> list[str]:
 
 __all__ = [
     "Full",
+    "JournalError",
     "MemoryLimit",
     "PicklingError",
     "PoisonTask",

@@ -1,0 +1,122 @@
+"""One program at a time, and one user in it: who holds a journal, and how a second one hears of it.
+
+Laws
+1. A journal is held by at most one of all processes, and by one holder in that. Who comes second is refused at once,
+   and told the pid of the first.
+2. The lock goes with the process that holds it, however that ends; no child inherits it. (A lock of fcntl belongs to
+   the process. It is lost when *any* descriptor of the same file is closed in it, so the lock is on a file of its
+   own, and the registry keeps everybody else of this process away from that.)
+3. The file of the lock is removed by its holder while it holds it. Who has opened that file before, and locks it then,
+   sees that the name is gone or stands for another file, and begins anew.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+
+from procession.journal.refusals import explained, refusal
+
+_BUSY = (errno.EACCES, errno.EAGAIN)
+_held: dict[str, tuple[int, object]] = {}  # by the journal's real path: the process and the holder
+_TRIES = 100
+
+
+class Lock:
+    """This process holds the journal at `path` (a real path), until `release`."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self.name = f"{path}-lock"
+        self._fd = -1
+        self._pid = os.getpid()
+        mine = (self._pid, self)
+        found = _held.setdefault(path, mine)
+        if found[0] != self._pid:  # a forked child inherits what its parent had noted
+            _held[path] = found = mine
+        if found is not mine:
+            raise refusal(path, f"it is in use by this program (pid {self._pid}), which has it open already")
+        try:
+            self._take()
+        except BaseException:
+            self._forget()
+            raise
+
+    def release(self) -> None:
+        """Let go; in a forked child, which never held it, nothing is done."""
+        if self._fd < 0 or self._pid != os.getpid():
+            return
+        fd, self._fd = self._fd, -1
+        try:
+            os.unlink(self.name)
+        except OSError:
+            pass
+        os.close(fd)
+        self._forget()
+
+    def _forget(self) -> None:
+        if _held.get(self.path, (0, None))[1] is self:
+            del _held[self.path]
+
+    def _take(self) -> None:
+        for _ in range(_TRIES):
+            try:
+                fd = os.open(self.name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+            except OSError as error:
+                raise explained(self.path, f"making {self.name}", error) from error
+            try:
+                if self._locked(fd):
+                    self._fd = fd
+                    return
+            except BaseException:
+                os.close(fd)
+                raise
+            os.close(fd)
+        raise refusal(
+            self.path, f"its lock {self.name} changes all the time; is another program starting over and over?"
+        )
+
+    def _locked(self, fd: int) -> bool:
+        """True: it is ours. False: the file has been removed meanwhile. Raises the refusal when another has it."""
+        try:
+            fcntl.lockf(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            if error.errno not in _BUSY:
+                raise explained(self.path, f"locking {self.name}", error) from error
+            raise refusal(
+                self.path,
+                f"it is in use by another program (pid {_holder(fd)}); wait for its end, or take another file",
+            ) from None
+        try:
+            if not os.path.samestat(os.fstat(fd), os.stat(self.name)):
+                return False
+        except FileNotFoundError:
+            return False
+        os.ftruncate(fd, 0)
+        os.pwrite(fd, b"%d\n" % self._pid, 0)
+        return True
+
+
+def _holder(fd: int) -> str:
+    told = os.pread(fd, 32, 0).decode("ascii", "replace").strip()
+    return told or "not known"
+
+
+def holder(path: str) -> int | None:
+    """The pid of the program that has the journal at `path` now; None when nobody has. Changes nothing."""
+    found = _held.get(path)
+    if found is not None and found[0] == os.getpid():
+        return found[0]
+    try:
+        fd = os.open(f"{path}-lock", os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
+    except OSError:
+        return None
+    try:
+        fcntl.lockf(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        told = _holder(fd)
+        return int(told) if told.isdecimal() else 0
+    finally:
+        os.close(fd)
+    return None

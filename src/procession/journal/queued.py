@@ -1,0 +1,299 @@
+"""The journal of a SpinOff: what was put, what came of it, and what was handed over, over all runs of the program.
+
+Laws
+1. An item's number (`seq`) is its place among all that was ever put. It is in the file from `accept` on: with an
+   outcome after `record`; without ids of its own until it is handed over, with one for good, since it may be put again.
+2. What is dropped was never there, but for its number.
+3. `handed` counts what was handed over, `accepted` what was put, over all runs. Both are in the same commit as what
+   they count.
+"""
+
+from __future__ import annotations
+
+from procession.journal.comparing import QUEUE
+from procession.journal.opening import Opened, asked_id, column_of, id_of
+from procession.journal.outcomes import READ, WHOLE, WRITTEN, Kept, Recalled, checked, kept, outcome_of, recalled
+from procession.journal.refusals import damaged, shown
+from procession.journal.store import ACCEPTED, DONE, FAILED, HANDED
+from procession.journal.values import ERROR, PENDING, STEP, checksum, encode, pickled
+from procession.journal.writer import FULLY, LAZILY, NOTHING, Job, Ticket, reading
+from procession.transport import paths
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from typing import Any
+
+    from procession.errors import JournalError
+    from procession.journal import Journal
+    from procession.journal.identity import Identity
+    from procession.journal.store import Store
+    from procession.journal.values import Data
+
+    Accepted = tuple[int, Any, int, Data]
+    """seq, own id (None without), form and data of the item (`encoded`)."""
+    Entry = tuple[int, Any, Callable[[], str] | str | None]
+    """seq, outcome, and what shows the item, for failures."""
+
+_ACCEPTED, _HANDED = "accepted", "handed"
+_ACCEPT = "INSERT INTO items (seq, id, state, sum, run, item_form, item_sum, item) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+_NAMES = WRITTEN.split(", ")
+_RECORD = f"UPDATE items SET {', '.join(f'{name} = ?' for name in _NAMES)}, run = ? WHERE seq = ?"
+_COLUMNS = f"SELECT seq, id, item_form, item_sum, item, {READ} FROM items"
+
+
+class Row:
+    """An item that the file has."""
+
+    __slots__ = ("_item", "_journal", "handed", "id", "outcome", "seq")
+
+    def __init__(
+        self, journal: QueueJournal, seq: int, id: Any, item: tuple[int, Data], outcome: Any, handed: bool
+    ) -> None:
+        self._journal = journal
+        self.seq = seq
+        self.id = id
+        """Its own id; None without."""
+        self._item = item
+        self.outcome = outcome
+        """A value, a `Raised`, a `Recalled`, or PENDING."""
+        self.handed = handed
+        """It was handed over."""
+
+    @property
+    def item(self) -> Any:
+        """What was put. Raises JournalError when it cannot be rebuilt; not to be asked of what was handed over."""
+        form, data = self._item
+        return self._journal.store.load(form, data, f"item {self.seq}")
+
+
+class QueueJournal(Opened):
+    """See the module.
+
+    Attributes:
+        failed: why it takes no more, a JournalError; None while it does.
+    """
+
+    @classmethod
+    def open(cls, settings: Journal, identity: Identity, item_id: Callable[[Any], Any] | None) -> QueueJournal:
+        """Open or make the file. Raises JournalError; nothing is held then."""
+        return cls(settings, identity, item_id)
+
+    def __init__(self, settings: Journal, identity: Identity, item_id: Callable[[Any], Any] | None) -> None:
+        self._item_id = item_id
+        self.next_seq = 0
+        """The number of the first item that is put in this run."""
+        super().__init__(settings, QUEUE, identity, item_id is not None)
+
+    def begin(self, store: Store, identity: dict[str, Any], force: bool) -> None:
+        """Enter this run, and read how far the others came."""
+        super().begin(store, identity, force)
+        store.load_counts(_ACCEPTED, _HANDED)
+        self.next_seq = store.counts[_ACCEPTED]
+
+    @property
+    def accepted(self) -> int:
+        """How many items were put, over all runs."""
+        return self.store.counts[_ACCEPTED]
+
+    @property
+    def handed(self) -> int:
+        """How many outcomes were handed over, over all runs."""
+        return self.store.counts[_HANDED]
+
+    # -- what there is -----------------------------------------------------------------------------------------------
+
+    def pending(self) -> list[Row]:
+        """What was accepted and not handed over, in its order. Any thread. Raises JournalError."""
+        sql = f"{_COLUMNS} WHERE state != {HANDED} ORDER BY seq"
+        return reading(self.writer, lambda store: self._rows(store, store.read(sql)))  # type: ignore[no-any-return]
+
+    def find(self, id: Any) -> Row | None:
+        """What the file has of an own id, as it is committed. Any thread. Raises JournalError."""
+        sql = f"{_COLUMNS} WHERE id = ?"
+        found = reading(self.writer, lambda store: self._rows(store, store.read(sql, (column_of(id),))))
+        return found[0] if found else None
+
+    def id_of(self, item: Any) -> Any:
+        """The own id of an item. Raises what item_id raises, TypeError or ValueError for what is no id."""
+        assert self._item_id is not None
+        return asked_id(self._item_id, item)
+
+    def encoded(self, item: Any) -> tuple[int, Data]:
+        """Form and data of an item, for `accept`. Raises PicklingError, which names the path."""
+        try:
+            return encode(item)
+        except Exception as error:
+            what = f"the item, which the journal {self.path} is to keep"
+            raise paths.pickling_error(what, item, error, pickled) from error
+
+    def _rows(self, store: Store, rows: list[tuple[Any, ...]]) -> list[Row]:
+        return [self._row(store, *row) for row in rows]
+
+    def _row(self, store: Store, seq: int, column: Any, form: Any, item_sum: Any, item: Any, *row: Any) -> Row:
+        state = row[0]
+        what = f"item {seq}"
+        if state not in (ACCEPTED, DONE, FAILED, HANDED) or item_sum != checksum(0, item, seq, column, form):
+            raise damaged(self.path, f"{what} is not what was written")
+        outcome = PENDING
+        if state == ACCEPTED:
+            if row[1] != checksum(ACCEPTED, None, seq):
+                raise damaged(self.path, f"{what} is not what was written")
+        else:
+            outcome = recalled(store, f"the outcome of {what}", seq, as_recorded(row), lambda: self._later(seq))
+        return Row(self, seq, id_of(column), (form, item), outcome, state == HANDED)
+
+    def _later(self, seq: int) -> Any:
+        return reading(self.writer, lambda store: self._whole(store, seq))
+
+    def _whole(self, store: Store, seq: int) -> Any:
+        rows = store.read(f"SELECT {WHOLE} FROM items WHERE seq = ?", (seq,))
+        if not rows:
+            raise damaged(self.path, f"the outcome of item {seq} is gone")
+        return outcome_of(store, f"the outcome of item {seq}", seq, as_recorded(rows[0]))
+
+    # -- what happens ------------------------------------------------------------------------------------------------
+    # Any thread; nothing is waited for. A ticket is settled when it is committed, or lost.
+
+    def accept(self, rows: Sequence[Accepted], ticket: Ticket | None) -> None:
+        """Keep items that were put, in the order of their numbers, which follow those before."""
+        self.writer.post(_Accept(rows, ticket))
+
+    def record(
+        self, entries: Sequence[Entry], then: Callable[[list[Any]], object], lost: Callable[[JournalError], object]
+    ) -> None:
+        """Keep outcomes of accepted items; as `MapJournal.record`. What does not count stays accepted."""
+        self.writer.post(_Record(self.path, entries, then, lost))
+
+    def handed_over(self, seqs: Sequence[int], ticket: Ticket | None = None) -> None:
+        """The outcomes of these were handed over; of those among them that were recorded."""
+        self.writer.post(_Handed(seqs, ticket, self.own_ids))
+
+    def drop(self, seqs: Sequence[int], ticket: Ticket | None = None) -> None:
+        """These never run again, and are forgotten."""
+        self.writer.post(_Dropped(seqs, ticket))
+
+
+def as_recorded(row: Sequence[Any]) -> tuple[Any, ...]:
+    """The columns of an outcome as they were before it was handed over."""
+    state, sum, form, *rest = row
+    if state != HANDED:
+        return tuple(row)
+    was = FAILED if form == ERROR else DONE
+    return was, sum - (HANDED - was) * STEP if type(sum) is int else sum, form, *rest
+
+
+class _Ticketed(Job):
+    """A job that at most a ticket waits for."""
+
+    __slots__ = ("_ticket",)
+
+    def __init__(self, ticket: Ticket | None) -> None:
+        self._ticket = ticket
+
+    def then(self) -> None:
+        if self._ticket is not None:
+            self._ticket.settle()
+
+    def lost(self, error: JournalError) -> None:
+        if self._ticket is not None:
+            self._ticket.settle(error)
+
+
+class _Accept(_Ticketed):
+    __slots__ = ("_rows",)
+
+    def __init__(self, rows: Sequence[Accepted], ticket: Ticket | None) -> None:
+        super().__init__(ticket)
+        self._rows = rows
+
+    def prepare(self) -> int:
+        return FULLY if self._rows else NOTHING
+
+    def write(self, store: Store) -> None:
+        rows = []
+        for seq, id, form, data in self._rows:
+            column = column_of(id)
+            sums = checksum(ACCEPTED, None, seq), checksum(0, data, seq, column, form)
+            rows.append((seq, column, ACCEPTED, sums[0], store.run, form, sums[1], data))
+        store.connection.executemany(_ACCEPT, rows)
+        store.count(_ACCEPTED, self._rows[-1][0] + 1 - store.counts[_ACCEPTED])
+
+
+class _Record(Job):
+    __slots__ = ("_entries", "_lost", "_outcomes", "_path", "_rows", "_then")
+
+    def __init__(self, path: str, entries: Sequence[Entry], then: Any, lost: Any) -> None:
+        self._path = path
+        self._entries = entries
+        self._then = then
+        self._lost = lost
+        self._outcomes: list[Any] = []
+        self._rows: list[tuple[Any, ...]] = []
+
+    def prepare(self) -> int:
+        for seq, outcome, item in self._entries:
+            row = kept(self._path, seq, seq, outcome, item)
+            if isinstance(row, Kept):
+                self._rows.append((*row.columns, seq))
+                outcome = row.outcome
+            self._outcomes.append(outcome)
+        return FULLY if self._rows else NOTHING
+
+    def write(self, store: Store) -> None:
+        run = store.run
+        store.connection.executemany(_RECORD, [(*row[:-1], run, row[-1]) for row in self._rows])
+
+    def then(self) -> None:
+        self._then(self._outcomes)
+
+    def lost(self, error: JournalError) -> None:
+        self._lost(error)
+
+
+class _Handed(_Ticketed):
+    __slots__ = ("_own_ids", "_seqs")
+
+    def __init__(self, seqs: Sequence[int], ticket: Ticket | None, own_ids: bool) -> None:
+        super().__init__(ticket)
+        self._seqs = seqs
+        self._own_ids = own_ids
+
+    def prepare(self) -> int:
+        return LAZILY if self._seqs else NOTHING
+
+    def write(self, store: Store) -> None:
+        if self._own_ids:
+            count = sum(map(self._keep, [store] * len(self._seqs), self._seqs))
+        else:
+            sql = f"DELETE FROM items WHERE seq = ? AND state IN ({DONE}, {FAILED})"
+            count = store.connection.executemany(sql, [(seq,) for seq in self._seqs]).rowcount
+        if count:
+            store.count(_HANDED, count)
+
+    def _keep(self, store: Store, seq: int) -> int:
+        """With an id of its own it may be put again: the item goes, its outcome stays."""
+        found = store.connection.execute("SELECT id, state FROM items WHERE seq = ?", (seq,)).fetchone()
+        if found is None or found[1] not in (DONE, FAILED):
+            return 0
+        new = f"state = {HANDED}, sum = sum + ?, item = NULL, item_form = NULL, item_sum = ?"
+        words = (HANDED - found[1]) * STEP, checksum(0, None, seq, found[0], None), seq
+        store.connection.execute(f"UPDATE items SET {new} WHERE seq = ?", words)
+        return 1
+
+
+class _Dropped(_Ticketed):
+    __slots__ = ("_seqs",)
+
+    def __init__(self, seqs: Sequence[int], ticket: Ticket | None) -> None:
+        super().__init__(ticket)
+        self._seqs = seqs
+
+    def prepare(self) -> int:
+        return LAZILY if self._seqs else NOTHING
+
+    def write(self, store: Store) -> None:
+        store.connection.executemany("DELETE FROM items WHERE seq = ?", [(seq,) for seq in self._seqs])
+
+
+__all__ = ["PENDING", "QueueJournal", "Recalled", "Row", "Ticket", "checked", "shown"]
