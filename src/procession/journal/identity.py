@@ -109,6 +109,8 @@ class _Reader:
         parts = _CONTAINERS.get(kind)
         if parts is not None:
             return parts(self, value)
+        if self.lenient and kind in _CODE:
+            return self.callable(value)
         if id(value) in self._inside:
             return b"@"
         self._inside.add(id(value))
@@ -142,8 +144,6 @@ class _Reader:
             return _text(b"K", _type_name(kind)) + self.value(plain)
         if not self.lenient:
             raise _Opaque
-        if isinstance(value, (FunctionType, MethodType, functools.partial)):
-            return self.callable(value)
         if isinstance(value, ModuleType):
             return _text(b"M", value.__name__)
         return _text(b"?", _type_name(kind))
@@ -265,6 +265,7 @@ _EXACT: dict[type, Callable[[Any], bytes]] = {
     bytearray: lambda value: _piece(b"a", value),
     range: lambda value: b"r%x;%x;%x;" % (value.start, value.stop, value.step),
 }
+_CODE = frozenset({FunctionType, MethodType, functools.partial})
 _CONTAINERS: dict[type, Callable[[_Reader, Any], bytes]] = {
     tuple: lambda reader, value: reader.several(b"(", value),
     list: lambda reader, value: reader.several(b"[", value),

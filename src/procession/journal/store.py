@@ -47,19 +47,13 @@ SCHEMA = (
 WAIT = 20.0
 """Seconds to wait for a reader that holds the file, as one who copies it may."""
 
-for_tests: dict[str, Any] = {}
-"""`opened`: called with each new connection, to set limits."""
-
 
 def connect(path: str, mode: str = "rw") -> sqlite3.Connection:
     """A connection in autocommit, which any thread may use, one at a time."""
     import sqlite3
 
     uri = f"file:{quote(os.fsencode(path))}?mode={mode}"
-    connection = sqlite3.connect(uri, uri=True, timeout=WAIT, isolation_level=None, check_same_thread=False)
-    if "opened" in for_tests:
-        for_tests["opened"](connection)
-    return connection
+    return sqlite3.connect(uri, uri=True, timeout=WAIT, isolation_level=None, check_same_thread=False)
 
 
 class Store:
