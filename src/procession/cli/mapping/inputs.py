@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Generator, Iterator
 from itertools import chain
 
-from procession.cli.mapping.inputs_base import InputError, Inputs, Item, Reading, make_item
+from procession.cli.mapping.inputs_base import InputError, Inputs, Item, Reading, make_item, shown
 from procession.cli.mapping.inputs_naming import FORMATS, STDIN, TABLES, WORDS, Source, sources
 
 __all__ = ["FORMATS", "InputError", "Inputs", "Item", "Items", "open_items", "total"]
@@ -48,12 +48,24 @@ class Items:
         """A sentence for each of the first few of them, with file and line."""
         return list(self._reading.sentences)
 
+    def total(self) -> int | None:
+        """How many items there will be, where that is cheap to know: None for stdin, and for records in text.
+
+        Raises InputError where a file cannot be read.
+        """
+        count = len(self._reading.inputs.literals or ())
+        for source in self._found:
+            one = _total_of(source)
+            if one is None:
+                return None
+            count += one
+        return count
+
     def _read(self) -> Generator[Item, None, None]:
         reading = self._reading
         for source in self._found:
             yield from _items_of(source, reading)
-        if reading.inputs.literals is not None:
-            yield from reading.numbered(reading.inputs.literals, WORDS)
+        yield from words(reading)
 
 
 def open_items(inputs: Inputs) -> Items:
@@ -70,6 +82,8 @@ def _found(inputs: Inputs) -> list[Source]:
         raise InputError(f"--from takes one of {', '.join(FORMATS)}; got {inputs.format!r}")
     if inputs.delimiter is not None and (len(inputs.delimiter) != 1 or inputs.delimiter in '\r\n"'):
         raise InputError(f"--delimiter takes one character, \\t for a tab; got {inputs.delimiter!r}")
+    if inputs.literals is not None and inputs.format not in (None, "lines", "jsonl", "files"):
+        raise InputError(f"what stands behind {WORDS} is lines, jsonl or files; got --from {inputs.format}")
     paths = inputs.paths or (() if inputs.literals is not None else (STDIN,))
     if paths.count(STDIN) > 1:
         raise InputError("- stands for stdin, which can be read only once")
@@ -90,9 +104,11 @@ def _items_of(source: Source, reading: Reading) -> Iterator[Item]:
 
 
 def _text(format: str, name: str, reading: Reading) -> Iterator[Item]:
-    from procession.cli.mapping.inputs_text import opened, pieces
+    from procession.cli.mapping.inputs_text import opened, pieces, said_if_terminal
 
     with opened(name) as file:
+        if name == STDIN:
+            said_if_terminal("lines" if format == "files" else format)
         if format in ("lines", "null", "files"):
             lines = chain.from_iterable(
                 pieces(file, name, "\0", exact=True) if format == "null" else pieces(file, name)
@@ -112,21 +128,40 @@ def _text(format: str, name: str, reading: Reading) -> Iterator[Item]:
             yield from jsonl(file, name, reading, failures=format == "failures")
 
 
+def words(reading: Reading) -> Iterator[Item]:
+    """The items behind `:::`: text; with --from jsonl values, with --from files names of files."""
+    literals, format = reading.inputs.literals or (), reading.inputs.format
+    if format == "jsonl":
+        import json
+
+        for number, word in enumerate(literals, 1):
+            try:
+                yield Item(json.loads(word), WORDS, number, None, next(reading.indices))
+            except ValueError as error:
+                reading.bad(f"{WORDS} {number}", f"this word is no JSON ({error}): {shown(word)}")
+    elif format == "files":
+        for number, word in enumerate(literals, 1):
+            yield Item(word, WORDS, number, word, next(reading.indices))
+    else:
+        yield from reading.numbered(literals, WORDS)
+
+
 def total(inputs: Inputs) -> int | None:
-    """How many items there will be, where that is cheap to know: None for stdin, and for text files.
+    """`open_items(inputs).total()`."""
+    return open_items(inputs).total()
 
-    Raises InputError as `open_items` does.
-    """
-    count = len(inputs.literals or ())
-    for format, name, numbers in _found(inputs):
-        if numbers is not None:
-            count += len(numbers)
-        elif format == "files" and name != STDIN:
-            count += 1
-        elif format == "parquet":
-            from procession.cli.mapping.inputs_arrow import parquet_total
 
-            count += parquet_total(name)
-        else:
-            return None
-    return count
+def _total_of(source: Source) -> int | None:
+    if source.numbers is not None:
+        return len(source.numbers)
+    if source.format == "files" and source.name != STDIN:
+        return 1
+    if source.format == "parquet":
+        from procession.cli.mapping.inputs_arrow import parquet_total
+
+        return parquet_total(source.name)
+    if source.format in ("lines", "null"):
+        from procession.cli.mapping.inputs_text import counted
+
+        return counted(source.name, "\0" if source.format == "null" else "\n")
+    return None

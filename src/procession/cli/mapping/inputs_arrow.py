@@ -10,7 +10,9 @@ from procession.cli.mapping.inputs_base import InputError, Item, Reading, make_i
 from procession.cli.mapping.inputs_naming import STDIN
 
 ROWS = 1000
-"""Rows that are made Python values at once."""
+"""Rows that are made Python values at once, at most; fewer, where they are large."""
+BYTES = 4 * 1024 * 1024
+"""Of rows that are made Python values at once, about."""
 
 
 def arrow_of(name: str) -> Any:
@@ -25,7 +27,9 @@ def arrow_of(name: str) -> Any:
 def parquet_rows(name: str, reading: Reading) -> Iterator[Item]:
     """The rows of a Parquet file."""
     with _parquet(name) as file:
-        yield from _items(_guarded(file.iter_batches(batch_size=ROWS), name), name, reading)
+        groups = [file.metadata.row_group(at) for at in range(file.num_row_groups)]
+        at_once = fitting(sum(each.total_byte_size for each in groups), sum(each.num_rows for each in groups))
+        yield from _items(_guarded(file.iter_batches(batch_size=at_once), name), name, reading)
 
 
 def parquet_total(name: str) -> int:
@@ -87,10 +91,16 @@ def _guarded(batches: Iterator[Any], name: str) -> Iterator[Any]:
 def _items(batches: Iterator[Any], name: str, reading: Reading) -> Iterator[Item]:
     number, indices = 0, reading.indices
     for batch in batches:
-        for start in range(0, batch.num_rows, ROWS):
-            for row in _plain(batch.slice(start, ROWS), name).to_pylist():
+        at_once = fitting(batch.nbytes, batch.num_rows)
+        for start in range(0, batch.num_rows, at_once):
+            for row in _plain(batch.slice(start, at_once), name).to_pylist():
                 number += 1
                 yield make_item((row, name, number, None, next(indices)))
+
+
+def fitting(size: int, rows: int) -> int:
+    """Of rows that weigh so much together, how many are taken at once."""
+    return max(1, min(ROWS, BYTES * rows // size)) if size else ROWS
 
 
 def _plain(batch: Any, name: str) -> Any:

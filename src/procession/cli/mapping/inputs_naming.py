@@ -25,6 +25,8 @@ SUFFIXES = {
     ".feather": "arrow",
 }
 PACKED = {".gz": "gz", ".bz2": "bz2", ".xz": "xz"}
+UNREAD = {".zst": "zstd -dc", ".lz4": "lz4 -dc", ".zip": "unzip -p", ".z": "uncompress -c"}
+"""Packed in ways that are not undone here, and what undoes them."""
 STDIN = "-"
 WORDS = ":::"
 
@@ -51,9 +53,11 @@ def _sources(path: str, format: str | None) -> Iterator[Source]:
         yield Source("range", path, numbers_of(path))
     elif path == STDIN:
         yield Source(format or "lines", STDIN)
-    elif os.path.isdir(path):
+    elif os.path.isdir(path) and format != "files":
         inside = os.path.join(path, "**", "*")
-        raise InputError(f"{path}: is a folder; for the files in it, write a pattern, in quotes: {inside!r}")
+        raise InputError(
+            f"{path}: is a folder; a pattern in quotes names the files in it: {inside!r}; --from files makes it an item"
+        )
     elif os.path.exists(path):
         yield Source(format or format_of(path), path)
     elif has_magic(path):
@@ -67,7 +71,7 @@ def _sources(path: str, format: str | None) -> Iterator[Source]:
 
 def matches(pattern: str) -> list[str]:
     """The files that match, sorted; `**` stands for any folders between, hidden files are left out as a shell does."""
-    found = sorted(each for each in glob(pattern, recursive=True) if not os.path.isdir(each))
+    found = sorted(each for each in glob(pattern, recursive=True) if pattern.endswith("/") or not os.path.isdir(each))
     if not found:
         raise InputError(f"{pattern}: no file matches this pattern")
     return found
@@ -76,10 +80,16 @@ def matches(pattern: str) -> list[str]:
 def format_of(path: str) -> str:
     """By the name of a file: what its records are, or "files" where the file itself is the item."""
     stem, suffix = os.path.splitext(path.lower())
-    if suffix in PACKED:
-        inner = SUFFIXES.get(os.path.splitext(stem)[1], "files")
-        return inner if inner in TEXT else "files"
-    return SUFFIXES.get(suffix, "files")
+    inner = SUFFIXES.get(os.path.splitext(stem)[1])
+    if inner is None or suffix not in (*PACKED, *UNREAD):
+        return SUFFIXES.get(suffix, "files")
+    if suffix in PACKED and inner in TEXT:
+        return inner
+    way = f"{UNREAD[suffix]} {path} | procession map ... --from {inner}" if inner in TEXT and suffix in UNREAD else ""
+    raise InputError(
+        f"{path}: is packed in a way that is not undone here; {f'write {way}' if way else 'unpack it first'}, or say "
+        "--from files if the file itself is the item"
+    )
 
 
 def numbers_of(text: str) -> range:

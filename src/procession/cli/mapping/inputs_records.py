@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import csv
 import json
-import sys
 from collections.abc import Iterator
 from typing import IO, Any
 
 from procession.cli.mapping.inputs_base import InputError, Item, Reading, make_item, shown
-from procession.cli.mapping.inputs_text import pieces, whole_lines
+from procession.cli.mapping.inputs_text import pieces, refuse_utf16, whole_lines
 
 FAILURE = ("item", "source", "number", "error", "text", "stack", "tries", "stage")
 """The keys that each line of a failures file has; more there may be."""
@@ -25,6 +24,8 @@ def jsonl(file: IO[bytes], name: str, reading: Reading, *, failures: bool = Fals
     decode, indices = json.JSONDecoder().decode, reading.indices
     number, again = 0, failures
     for lines in pieces(file, name):
+        if not number:
+            refuse_utf16(lines[0], name)
         for line in lines:
             number += 1
             try:
@@ -64,41 +65,39 @@ def failed(value: Any, name: str, number: int, reading: Reading) -> Item | None:
 
 def rows(file: IO[bytes], name: str, reading: Reading, delimiter: str) -> Iterator[Item]:
     """CSV or TSV: a dict for each row, by the header; a list, where there is none. Empty rows are left out."""
-    csv.field_size_limit(min(LONGEST_FIELD, sys.maxsize))
+    csv.field_size_limit(LONGEST_FIELD)
     reader = csv.reader(whole_lines(file, name), delimiter=reading.inputs.delimiter or delimiter, strict=True)
     header = _header(reader, name) if reading.inputs.header else None
-    number, indices = 0, reading.indices
+    wide, indices, number, line = len(header or ()), reading.indices, 0, reader.line_num
     while True:
-        line = reader.line_num + 1
         try:
-            row = next(reader, None)
-        except csv.Error as error:
-            reading.bad(f"{name}:{line}", f"this row is no CSV ({error})")
-            number += 1
-            continue
-        if row is None:
+            for row in reader:
+                if row:
+                    number += 1
+                    if header is None:
+                        yield make_item((row, name, number, None, next(indices)))
+                    elif len(row) == wide:
+                        yield make_item((dict(zip(header, row)), name, number, None, next(indices)))  # noqa: B905
+                    else:
+                        fields = f"{len(row)} field{'s' * (len(row) != 1)}, and the header names {wide}"
+                        reading.bad(f"{name}:{line + 1}", f"this row has {fields}: {shown(','.join(row))}")
+                line = reader.line_num
             return
-        if not row:
-            continue
-        number += 1
-        value: Any = row
-        if header is not None:
-            if len(row) != len(header):
-                fields = f"{len(row)} fields, and the header names {len(header)}"
-                reading.bad(f"{name}:{line}", f"this row has {fields}: {shown(','.join(row))}")
-                continue
-            value = dict(zip(header, row, strict=True))
-        yield make_item((value, name, number, None, next(indices)))
+        except csv.Error as error:  # the reader goes on at the next line
+            number += 1
+            reading.bad(f"{name}:{line + 1}", f"this row is no CSV ({error})")
+            line = reader.line_num
 
 
 def _header(reader: Any, name: str) -> list[str] | None:
     row: list[str]
-    for row in reader:
-        if row:
-            twice = next((each for each in row if row.count(each) > 1), None)
-            if twice is not None:
-                raise InputError(
-                    f"{name}: the header names {twice!r} twice; --no-header gives rows as lists, the first one too"
-                )
-            return row
-    return None
+    try:
+        row = next(filter(None, reader))
+    except StopIteration:
+        return None
+    except csv.Error as error:
+        raise InputError(f"{name}:{reader.line_num}: the header is no CSV ({error})") from None
+    twice = next((each for each in row if row.count(each) > 1), None)
+    if twice is not None:
+        raise InputError(f"{name}: the header names {twice!r} twice; --no-header gives all rows as lists")
+    return row

@@ -5,9 +5,11 @@ from __future__ import annotations
 import io
 import os
 import select
+import stat
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import chain
 from typing import IO
 
 from procession.cli.mapping.inputs_base import InputError
@@ -15,44 +17,50 @@ from procession.cli.mapping.inputs_naming import PACKED, STDIN
 
 BLOCK = 64 * 1024
 """Bytes that are asked for at once. A pipe gives what it has."""
+COUNTED = 16 * 1024 * 1024
 BOM = "\ufeff"
+_UTF16 = ("\udcff\udcfe", "\udcfe\udcff")
 
 
 @contextmanager
 def opened(name: str) -> Iterator[IO[bytes]]:
     """The bytes of a file, unpacked if its name ends in .gz, .bz2 or .xz, or of stdin."""
-    if name == STDIN:
-        said_if_terminal()
     try:
         file = io.FileIO(0, closefd=False) if name == STDIN else _open(name)
     except OSError as error:
-        raise InputError(f"{name}: {error.strerror or error}") from None
+        raise InputError(f"{named(name)}: {error.strerror or error}") from None
     with file:
         yield file
 
 
-def said_if_terminal() -> None:
+def named(name: str) -> str:
+    return "stdin" if name == STDIN else name
+
+
+def said_if_terminal(what: str) -> None:
     """Who is to type the items is told so."""
     try:
         terminal = os.isatty(0)
     except OSError:
         return
     if terminal:
-        print("procession map: reads items from this terminal, one a line; Ctrl-D ends them", file=sys.stderr)
+        print(
+            f"procession map: reads {what} from this terminal; Ctrl-D at the start of a line ends it", file=sys.stderr
+        )
 
 
 def _open(name: str) -> IO[bytes]:
-    packed = PACKED.get(os.path.splitext(name.lower())[1])
+    way = packed(name)
     file: IO[bytes]
-    if packed == "gz":
+    if way == "gz":
         import gzip
 
         file = gzip.GzipFile(name)  # type: ignore[assignment]
-    elif packed == "bz2":
+    elif way == "bz2":
         import bz2
 
         file = bz2.BZ2File(name)
-    elif packed == "xz":
+    elif way == "xz":
         import lzma
 
         file = lzma.LZMAFile(name)  # noqa: SIM115
@@ -69,7 +77,7 @@ def blocks(file: IO[bytes], name: str) -> Iterator[bytes]:
             block = read(BLOCK)
         except Exception as error:  # each way of packing has errors of its own: EOFError, zlib.error, LZMAError, ...
             said = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-            raise InputError(f"{name}: cannot be read on: {said}") from None
+            raise InputError(f"{named(name)}: cannot be read on: {said}") from None
         if block is None:  # somebody has made stdin non-blocking
             select.select([file], (), ())
         elif block:
@@ -102,8 +110,37 @@ def pieces(file: IO[bytes], name: str, separator: str = "\n", *, exact: bool = F
 
 def whole_lines(file: IO[bytes], name: str) -> Iterator[str]:
     """Lines with the newlines that end them, as `csv.reader` wants them."""
+    return chain.from_iterable([line + "\n" for line in lines] for lines in _marked(file, name))
+
+
+def _marked(file: IO[bytes], name: str) -> Iterator[list[str]]:
     first = True
     for lines in pieces(file, name, exact=True):
-        for line in lines:
-            yield (line.removeprefix(BOM) if first else line) + "\n"
+        if first:
+            lines[0] = lines[0].removeprefix(BOM)
+            refuse_utf16(lines[0], name)
             first = False
+        yield lines
+
+
+def refuse_utf16(line: str, name: str) -> None:
+    """The first line of records tells of the encoding that some spreadsheets write. Raises InputError."""
+    if line.startswith(_UTF16):
+        raise InputError(f"{name}: is written in UTF-16, and UTF-8 is read here: iconv -f UTF-16 -t UTF-8 makes it so")
+
+
+def counted(name: str, separator: str) -> int | None:
+    """How many lines a file has, if it is a small one (COUNTED bytes) that is not packed; None otherwise."""
+    try:
+        found = os.stat(name)
+        if name == STDIN or not stat.S_ISREG(found.st_mode) or found.st_size > COUNTED or packed(name):
+            return None
+        with opened(name) as file:
+            return sum(map(len, pieces(file, name, separator, exact=True)))
+    except OSError:
+        return None
+
+
+def packed(name: str) -> str | None:
+    """How a file is packed, by its name."""
+    return PACKED.get(os.path.splitext(name.lower())[1])

@@ -39,8 +39,9 @@ def open_sink(outputs: Outputs) -> Sink:
         return Files(outputs)
     outputs = outputs._replace(format=format_of(outputs))
     if outputs.format in TABLES:
-        from procession.cli.mapping.outputs_arrow import Table
+        from procession.cli.mapping.outputs_arrow import Table, arrow_for
 
+        arrow_for(outputs)
         return Table(place_of(outputs), outputs)
     from procession.cli.mapping import outputs_text
 

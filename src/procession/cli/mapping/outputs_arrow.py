@@ -21,17 +21,22 @@ GROUP = 16 * 1024 * 1024
 """Bytes, about, that Parquet keeps together as a row group."""
 
 
+def arrow_for(outputs: Outputs) -> Any:
+    """The package pyarrow. Raises OutputError where it is not there, or where its bytes would go to a terminal."""
+    try:
+        import pyarrow
+    except ImportError:
+        raise OutputError("--to parquet and arrow need pyarrow: pip install 'procession[arrow]'") from None
+    if outputs.output is None and os.isatty(1):
+        raise OutputError(f"{outputs.format} is nothing for a terminal; say --output FILE")
+    return pyarrow
+
+
 class Table:
     """Gathers rows, writes batches."""
 
     def __init__(self, place: Place, outputs: Outputs) -> None:
-        try:
-            import pyarrow
-        except ImportError:
-            raise OutputError("--to parquet and arrow need pyarrow: pip install 'procession[arrow]'") from None
-        if outputs.output is None and os.isatty(1):
-            raise OutputError(f"{outputs.format} is nothing for a terminal; say --output FILE")
-        self._arrow: Any = pyarrow
+        self._arrow = arrow_for(outputs)
         self._place = place
         self._parquet = outputs.format == "parquet"
         self._with_item = outputs.with_item
@@ -41,7 +46,8 @@ class Table:
         self._schema: Any = None
         self._writer: Any = None
         self._batches: list[Any] = []
-        self._size = 0
+        self._size = self._weight = 0
+        self._closed = False
 
     def write(self, item: Item, value: Any) -> None:
         row = {"item": item.value, "result": value} if self._with_item else as_row(value)
@@ -51,7 +57,7 @@ class Table:
         if not row and dicts:
             raise NotWritable("the result is an empty dict, which is no row")
         try:
-            kind, plain_row = told(row if dicts else {"result": value}, "result" if dicts else "the row")
+            kind, plain_row = told(row if dicts else value, "result")
             if self._schema is None:
                 self._kinds = merged(self._kinds, kind, "result")
             elif (said := misfit(self._kinds, kind, "result")) is not None:
@@ -59,27 +65,34 @@ class Table:
         except Misfit as error:
             raise NotWritable(str(error)) from None
         self._dicts = dicts
-        self._rows.append(plain_row)
-        if len(self._rows) >= ROWS:
+        full = plain_row if dicts else {"result": plain_row}
+        self._rows.append(full)
+        self._weight += weight(full)
+        if len(self._rows) >= ROWS or self._weight >= GROUP:
             self._pass_on()
 
     def flush(self) -> None:
         """Nothing: a batch, and a row group, are worth writing only when they are full."""
 
     def close(self, complete: bool = True) -> None:
+        if self._closed:
+            return
+        self._closed = True
         try:
             self._pass_on()
             self._write_group()
             self._writer.close()
-        finally:
-            self._place.close(complete)
+        except BaseException:
+            self._place.close(False)
+            raise
+        self._place.close(complete)
 
     def _pass_on(self) -> None:
         if self._schema is None:
             self._begin()
         if self._rows:
             batch = self._arrow.RecordBatch.from_pylist(self._rows, schema=self._schema)
-            self._rows = []
+            self._rows, self._weight = [], 0
             self._batches.append(batch)
             self._size += batch.nbytes
             if self._size >= GROUP or not self._parquet:
@@ -87,7 +100,7 @@ class Table:
 
     def _begin(self) -> None:
         self._kinds = settled(self._kinds)
-        columns = {} if self._kinds == "null" else self._kinds[1]
+        columns = self._kinds[1] if self._dicts else {} if self._dicts is None else {"result": self._kinds}
         self._schema = self._arrow.schema([(key, arrow_type(self._arrow, kind)) for key, kind in columns.items()])
         stream = self._arrow.PythonFile(_Stream(self._place), mode="w")
         if self._parquet:
@@ -104,6 +117,11 @@ class Table:
             self._writer.write_table(self._arrow.Table.from_batches(self._batches))
             self._batches = []
             self._size = 0
+
+
+def weight(row: dict[str, Any]) -> int:
+    """About how many bytes a row has, if they are many."""
+    return sum(len(each) for each in row.values() if isinstance(each, str | bytes | list))
 
 
 class _Stream:

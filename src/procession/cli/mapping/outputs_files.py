@@ -45,7 +45,7 @@ class Files:
 
     def _data(self, item: Item, value: Any) -> bytes:
         if self._with_item:
-            value = {"item": item.value, "result": value}
+            return to_json({"item": item.value, "result": value}, "line") + b"\n"
         if isinstance(value, str | bytes | bytearray | memoryview):
             return as_bytes(value)
         return to_json(value) + b"\n"

@@ -50,23 +50,24 @@ _readable = json.JSONEncoder(ensure_ascii=False, default=plain).encode
 _escaped = json.JSONEncoder(default=plain).encode
 
 
-def to_json(value: Any) -> bytes:
+def to_json(value: Any, where: str = "result") -> bytes:
     """`value` as JSON in one line, as `json.dumps` writes it but with letters left as they are; without a newline.
 
-    Strings that are no text (surrogates, of names that are not UTF-8) are escaped. Raises NotWritable.
+    Strings that are no text (surrogates, of names that are not UTF-8) are escaped. Raises NotWritable, which
+    calls the value `where`.
     """
     try:
         try:
             return _readable(value).encode()
         except UnicodeEncodeError:
             return _escaped(value).encode()
-    except (TypeError, ValueError, RecursionError) as error:
-        raise NotWritable(reason(value, error)) from None
+    except Exception as error:  # TypeError, ValueError, RecursionError, and what a value's own code raises
+        raise NotWritable(reason(value, where, error)) from None
 
 
-def reason(value: Any, error: Exception) -> str:
+def reason(value: Any, root: str, error: Exception) -> str:
     """Why `value` is no JSON, and where in it."""
-    for where, part in parts(value, "result", DEEPEST):
+    for where, part in parts(value, root, DEEPEST):
         if isinstance(part, dict):
             for key in part:
                 if not isinstance(key, str | int | float | bool | None):
@@ -81,7 +82,7 @@ def reason(value: Any, error: Exception) -> str:
                 plain(part)
             except Exception:
                 return f"{where} is of type {type(part).__module__}.{type(part).__qualname__}, which JSON does not hold"
-    return f"the result cannot be written as JSON: {error}"
+    return f"{root} cannot be written as JSON: {error}"
 
 
 def parts(value: Any, where: str, depth: int) -> Iterator[tuple[str, Any]]:

@@ -193,6 +193,9 @@ def named(kind: Kind) -> str:
 
 
 _WORDS = {
+    "bool": "true or false",
+    "date": "a date",
+    "time": "a time of day",
     "null": "None in all rows so far",
     "int": "a whole number",
     "big": "a whole number",

@@ -87,8 +87,10 @@ def of_path(field: str, item: Item) -> str:
         raise NotWritable(
             f"the item is no path, so there is no {{{field}}} for the name of its file; {{number}} there is"
         )
-    folder, name = os.path.split(path)
+    folder, name = os.path.split(path.rstrip("/"))
     stem, ext = os.path.splitext(name)
+    if not name:
+        raise NotWritable(f"the item is {path!r}, which has no name for its file; {{number}} is one")
     return {"dir": folder, "name": name, "stem": stem, "ext": ext[1:]}[field]
 
 

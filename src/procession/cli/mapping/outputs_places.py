@@ -12,6 +12,8 @@ import errno
 import io
 import os
 import select
+import stat
+from collections.abc import Callable
 from typing import Any, Protocol
 
 from procession.cli.mapping.outputs_base import OutputError
@@ -71,51 +73,63 @@ class OutputFile:
         self._partial = self._target + PARTIAL if whole else None
         if os.path.isdir(self._target):
             raise OutputError(f"{name}: is a folder; --out-dir writes a file for each item")
+        self._failed = self._began = False
         self._file = self._guarded(self._open)
         self._packed: Any = None if not whole else packed(self._file, name)
 
     def write(self, data: bytes) -> None:
         """Raises OutputError for a full disk and the like, BrokenPipeError where FILE is a pipe."""
-        self._guarded(lambda: (self._packed or self._file).write(data))
+        self._began = True
+        self._guarded((self._packed or self._file).write, data)
 
     def flush(self) -> None:
         if self._packed is None:
             self._guarded(self._file.flush)
 
     def close(self, complete: bool) -> None:
+        """End: the name, if `complete` and nothing failed; else FILE.partial is left, unless there is nothing in it."""
         if self._file.closed:
             return
         try:
-            if self._packed is not None:
-                self._guarded(self._packed.close)
-            self._guarded(self._file.flush)
-            if self._partial is not None:
-                self._guarded(lambda: os.fsync(self._file.fileno()))
+            self._guarded(self._end)
         finally:
             self._file.close()
-        if complete and self._partial is not None:
-            partial = self._partial
-            self._guarded(lambda: os.replace(partial, self._target))
+        if self._partial is not None:
+            if complete and not self._failed:
+                self._guarded(os.replace, self._partial, self._target)
+            elif not self._began:
+                self._guarded(os.unlink, self._partial)
+
+    def _end(self) -> None:
+        if self._packed is not None:
+            self._packed.close()
+        self._file.flush()
+        if self._partial is not None:
+            os.fsync(self._file.fileno())
 
     def _open(self) -> Any:
-        file = io.BufferedWriter(io.FileIO(self._partial or self._target, "ab" if self._partial else "wb"))
-        if self._partial is not None:
-            import fcntl
+        if self._partial is None:
+            return io.BufferedWriter(io.FileIO(self._target, "wb"))
+        import fcntl
 
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                file.close()
-                raise OutputError(f"{self.name}: another program is writing it (it holds {self._partial})") from None
-            file.truncate(0)
+        file = io.BufferedWriter(io.FileIO(self._partial, "ab"))
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.close()
+            raise OutputError(f"{self.name}: another program is writing it, into {self._partial}") from None
+        file.truncate(0)
+        if os.path.exists(self._target):
+            os.fchmod(file.fileno(), stat.S_IMODE(os.stat(self._target).st_mode))
         return file
 
-    def _guarded(self, act: Any) -> Any:
+    def _guarded(self, act: Callable[..., Any], *words: Any) -> Any:
         try:
-            return act()
-        except BrokenPipeError:
-            raise
+            return act(*words)
         except OSError as error:
+            self._failed = True
+            if isinstance(error, BrokenPipeError):
+                raise
             if error.errno == errno.ENOENT:
                 raise OutputError(f"{self.name}: there is no such folder") from None
             raise OutputError(f"{self.name}: {error.strerror or error}") from None

@@ -9,7 +9,7 @@ from procession.cli.mapping.outputs_base import NotWritable, Outputs
 from procession.cli.mapping.outputs_json import named_parts, plain, to_json
 from procession.cli.mapping.outputs_places import Place
 
-ENOUGH = 64 * 1024
+ENOUGH = 32 * 1024
 """Bytes that are written at once, unless `flush` comes before."""
 
 
@@ -27,7 +27,7 @@ class TextSink:
         raise NotImplementedError
 
     def write(self, item: Item, value: Any) -> None:
-        data = self.encoded(item, {"item": item.value, "result": value} if self.with_item else value)
+        data = self.encoded(item, value)
         self._parts.append(data)
         self._size += len(data)
         if self._size >= ENOUGH:
@@ -40,8 +40,10 @@ class TextSink:
     def close(self, complete: bool = True) -> None:
         try:
             self._pass_on()
-        finally:
-            self.place.close(complete)
+        except BaseException:
+            self.place.close(False)
+            raise
+        self.place.close(complete)
 
     def _pass_on(self) -> None:
         data = b"".join(self._parts)
@@ -55,6 +57,8 @@ class JsonLines(TextSink):
     """A line of JSON for each result."""
 
     def encoded(self, item: Item, value: Any) -> bytes:
+        if self.with_item:
+            return to_json({"item": item.value, "result": value}, "line") + b"\n"
         return to_json(value) + b"\n"
 
 
@@ -69,7 +73,7 @@ class Lines(TextSink):
     def encoded(self, item: Item, value: Any) -> bytes:
         data = as_bytes(value)
         if self.tag:
-            data = as_bytes(item.value) + b"\t" + data
+            data = tagged(item.value) + b"\t" + data
         if self.end == b"\0" and b"\0" in data:
             raise NotWritable("the result has a NUL in it, which --to null ends results with")
         return data + self.end
@@ -84,12 +88,14 @@ class Fields(TextSink):
         super().__init__(place, outputs)
         self._line: list[str] = []
         separator = outputs.delimiter or ("\t" if outputs.format == "tsv" else ",")
-        self._row = csv.writer(_Into(self._line), delimiter=separator, lineterminator="\n").writerow
+        self._row = csv.writer(_Into(self._line), delimiter=separator).writerow
         self._keys: list[Any] | None = None
         self._began = False
 
     def encoded(self, item: Item, value: Any) -> bytes:
-        row = as_row(value)
+        row = {"item": item.value, "result": value} if self.with_item else as_row(value)
+        if not row:
+            raise NotWritable("the result is an empty row")
         first = not self._began
         if not isinstance(row, dict):
             if self._keys is not None:
@@ -114,7 +120,8 @@ class Fields(TextSink):
             self._row(cells)
         except Exception as error:
             raise NotWritable(f"the result cannot be a row: {error}") from None
-        return encoded_text("".join(self._line))
+        # The writer ends rows with CR LF, and so puts quotes around a field that has either of them.
+        return encoded_text("".join(self._line).removesuffix("\r\n") + "\n")
 
 
 class _Into:
@@ -149,7 +156,7 @@ def cell(value: Any, where: str) -> Any:
     if value is None or isinstance(value, str | int | float):
         return value
     if isinstance(value, dict | list | tuple):
-        return to_json(value).decode()
+        return to_json(value, where).decode()
     try:
         converted = plain(value)
     except TypeError:
@@ -161,7 +168,18 @@ def as_bytes(value: Any) -> bytes:
     """Bytes and text as they are, anything else as str() says."""
     if isinstance(value, bytes | bytearray | memoryview):
         return bytes(value)
-    return encoded_text(value if isinstance(value, str) else str(value))
+    if isinstance(value, str):
+        return encoded_text(value)
+    try:
+        text = str(value)
+    except Exception as error:
+        raise NotWritable(f"str() of the result, a {kind_of(value)}, failed: {error}") from None
+    return encoded_text(text)
+
+
+def tagged(value: Any) -> bytes:
+    """An item in front of its result: text as it is, anything else as JSON."""
+    return as_bytes(value) if isinstance(value, str | bytes) else to_json(value, "the item")
 
 
 def encoded_text(text: str) -> bytes:
