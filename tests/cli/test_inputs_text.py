@@ -213,3 +213,33 @@ def test_names_of_any_bytes_are_files_and_items(tmp_path: Path) -> None:
     assert values(name) == [name]
     assert values(f"{tmp_path}/*.jpg") == [name]
     assert fed(os.fsencode(name) + b"\n") == [name], sys.getfilesystemencoding()
+
+
+@pytest.mark.parametrize(
+    ("format", "text", "at_hand"),
+    [
+        ("lines", b"a\nb\n\nc\nd", 3),
+        ("null", b"a\0b\0c\0d", 2),
+        ("jsonl", b"1\n2\n3\n4", 2),
+        ("jsonl", b"1\n2\n\n3\n", 0),
+        ("csv", b"1,2\n3,4\n5,6\n7", 2),
+        ("csv", b'1,2\n3,4\n"5,6\n', 0),
+    ],
+)
+def test_what_is_given_without_waiting_is_counted(format: str, text: bytes, at_hand: int) -> None:
+    """Of a piece, what is surely an item each; of what may not be one (a blank line, a quote that is open) nothing."""
+    with piped_stdin() as writer:
+        os.write(writer, text)
+        found = items(format=format, header=False)
+        assert found.at_hand() == 0, "nothing was read"
+        next(found)
+        assert found.at_hand() == at_hand
+        for _ in range(at_hand):
+            next(found)
+        assert found.at_hand() == 0
+        found.close()
+        found = items(format=format, header=False, skip_bad=True)
+        os.write(writer, text)
+        next(found)
+        assert found.at_hand() == 0, "any of them may be left out"
+        found.close()

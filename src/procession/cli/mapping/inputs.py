@@ -38,6 +38,10 @@ class Items:
         """Close what is open; the next item is none. Not while another thread is in `next`."""
         self._items.close()
 
+    def at_hand(self) -> int:
+        """How many items it gives without waiting for more input."""
+        return self._reading.at_hand()
+
     @property
     def skipped(self) -> int:
         """How many lines and rows were left out because they could not be read (`skip_bad`)."""
@@ -110,9 +114,8 @@ def _text(format: str, name: str, reading: Reading) -> Iterator[Item]:
         if name == STDIN:
             said_if_terminal("lines" if format == "files" else format)
         if format in ("lines", "null", "files"):
-            lines = chain.from_iterable(
-                pieces(file, name, "\0", exact=True) if format == "null" else pieces(file, name)
-            )
+            found = pieces(file, name, "\0", exact=True) if format == "null" else pieces(file, name)
+            lines = chain.from_iterable(reading.whole(found, bool))
             if format == "files":
                 for number, line in enumerate(lines, 1):
                     yield make_item((line, name, number, line, next(reading.indices)))

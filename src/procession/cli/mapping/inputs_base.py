@@ -9,9 +9,10 @@ Laws:
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from itertools import count, repeat
+from operator import length_hint
 from typing import Any, NamedTuple
 
 SHOWN = 60
@@ -63,13 +64,25 @@ class Inputs(NamedTuple):
 class Reading:
     """What the readers of one run share: the items' running index, and what becomes of bad input."""
 
-    __slots__ = ("indices", "inputs", "sentences", "skipped")
+    __slots__ = ("_block", "indices", "inputs", "sentences", "skipped")
 
     def __init__(self, inputs: Inputs) -> None:
         self.inputs = inputs
         self.indices: Iterator[int] = count()
         self.skipped = 0
         self.sentences: list[str] = []
+        self._block: Iterator[str] = iter(())  # the lines of a piece that were not given yet
+
+    def whole(self, pieces: Iterable[list[str]], each_counts: Callable[[list[str]], bool]) -> Iterator[Iterator[str]]:
+        """The lines of `pieces`, noted as at hand where each of them is an item, as `each_counts` says of a piece."""
+        for lines in pieces:
+            block = iter(lines)
+            self._block = block if not self.inputs.skip_bad and each_counts(lines) else iter(())
+            yield block
+
+    def at_hand(self) -> int:
+        """How many items are given without reading on."""
+        return length_hint(self._block)
 
     def bad(self, where: str, what: str) -> None:
         """A line or a row cannot be read: count it if that is wished, else raise InputError."""

@@ -23,11 +23,11 @@ def jsonl(file: IO[bytes], name: str, reading: Reading, *, failures: bool = Fals
     """
     decode, indices = json.JSONDecoder().decode, reading.indices
     number, again = 0, failures
-    for lines in pieces(file, name):
-        if not number:
-            refuse_utf16(lines[0], name)
+    for lines in reading.whole(pieces(file, name), none_blank):
         for line in lines:
             number += 1
+            if number == 1:
+                refuse_utf16(line, name)
             try:
                 value = decode(line)
             except (ValueError, RecursionError) as error:
@@ -39,6 +39,11 @@ def jsonl(file: IO[bytes], name: str, reading: Reading, *, failures: bool = Fals
                 yield make_item((value, name, number, None, next(indices)))
             elif (item := failed(value, name, number, reading)) is not None:
                 yield item
+
+
+def none_blank(lines: list[str]) -> bool:
+    """Whether each of these lines has something in it."""
+    return all(map(str.strip, lines))
 
 
 def what_is_wrong(error: Exception) -> str:
@@ -66,7 +71,7 @@ def failed(value: Any, name: str, number: int, reading: Reading) -> Item | None:
 def rows(file: IO[bytes], name: str, reading: Reading, delimiter: str) -> Iterator[Item]:
     """CSV or TSV: a dict for each row, by the header; a list, where there is none. Empty rows are left out."""
     csv.field_size_limit(LONGEST_FIELD)
-    reader = csv.reader(whole_lines(file, name), delimiter=reading.inputs.delimiter or delimiter, strict=True)
+    reader = csv.reader(whole_lines(file, name, reading), delimiter=reading.inputs.delimiter or delimiter, strict=True)
     header = _header(reader, name) if reading.inputs.header else None
     wide, indices, number, line = len(header or ()), reading.indices, 0, reader.line_num
     while True:

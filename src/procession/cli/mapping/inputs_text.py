@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from itertools import chain
 from typing import IO
 
-from procession.cli.mapping.inputs_base import InputError
+from procession.cli.mapping.inputs_base import InputError, Reading
 from procession.cli.mapping.inputs_naming import PACKED, STDIN
 
 BLOCK = 64 * 1024
@@ -108,19 +108,24 @@ def pieces(file: IO[bytes], name: str, separator: str = "\n", *, exact: bool = F
         yield [last.removeprefix(BOM) if first else last]
 
 
-def whole_lines(file: IO[bytes], name: str) -> Iterator[str]:
+def whole_lines(file: IO[bytes], name: str, reading: Reading) -> Iterator[str]:
     """Lines with the newlines that end them, as `csv.reader` wants them."""
-    return chain.from_iterable([line + "\n" for line in lines] for lines in _marked(file, name))
+    return chain.from_iterable(reading.whole(_ended(file, name), rows_of_their_own))
 
 
-def _marked(file: IO[bytes], name: str) -> Iterator[list[str]]:
+def _ended(file: IO[bytes], name: str) -> Iterator[list[str]]:
     first = True
     for lines in pieces(file, name, exact=True):
         if first:
             lines[0] = lines[0].removeprefix(BOM)
             refuse_utf16(lines[0], name)
             first = False
-        yield lines
+        yield [line + "\n" for line in lines]
+
+
+def rows_of_their_own(lines: list[str]) -> bool:
+    """Whether each of these lines is surely a row of CSV: none is blank, or has a quote, in which a row may go on."""
+    return all(map(str.strip, lines)) and not any('"' in line for line in lines)
 
 
 def refuse_utf16(line: str, name: str) -> None:

@@ -30,8 +30,11 @@ SUFFIXES = {
 }
 
 
-def open_sink(outputs: Outputs) -> Sink:
-    """What takes the results. Raises OutputError for words that make no sense, and for what cannot be opened."""
+def open_sink(outputs: Outputs, stdout: int = 1) -> Sink:
+    """What takes the results. Raises OutputError for words that make no sense, and for what cannot be opened.
+
+    stdout: the descriptor that is written to where no file is named.
+    """
     checked(outputs)
     if outputs.out_dir is not None:
         from procession.cli.mapping.outputs_files import Files
@@ -41,8 +44,8 @@ def open_sink(outputs: Outputs) -> Sink:
     if outputs.format in TABLES:
         from procession.cli.mapping.outputs_arrow import Table, arrow_for
 
-        arrow_for(outputs)
-        return Table(place_of(outputs), outputs)
+        arrow = arrow_for(outputs, stdout)
+        return Table(arrow, place_of(outputs, stdout), outputs)
     from procession.cli.mapping import outputs_text
 
     kind = {
@@ -52,11 +55,11 @@ def open_sink(outputs: Outputs) -> Sink:
         "csv": outputs_text.Fields,
         "tsv": outputs_text.Fields,
     }[outputs.format or "jsonl"]
-    return kind(place_of(outputs), outputs)
+    return kind(place_of(outputs, stdout), outputs)
 
 
-def place_of(outputs: Outputs) -> Place:
-    return Stdout() if outputs.output is None else OutputFile(outputs.output)
+def place_of(outputs: Outputs, stdout: int) -> Place:
+    return Stdout(stdout) if outputs.output is None else OutputFile(outputs.output)
 
 
 def format_of(outputs: Outputs) -> str:

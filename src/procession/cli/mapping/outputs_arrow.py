@@ -21,13 +21,13 @@ GROUP = 16 * 1024 * 1024
 """Bytes, about, that Parquet keeps together as a row group."""
 
 
-def arrow_for(outputs: Outputs) -> Any:
+def arrow_for(outputs: Outputs, stdout: int) -> Any:
     """The package pyarrow. Raises OutputError where it is not there, or where its bytes would go to a terminal."""
     try:
         import pyarrow
     except ImportError:
         raise OutputError("--to parquet and arrow need pyarrow: pip install 'procession[arrow]'") from None
-    if outputs.output is None and os.isatty(1):
+    if outputs.output is None and os.isatty(stdout):
         raise OutputError(f"{outputs.format} is nothing for a terminal; say --output FILE")
     return pyarrow
 
@@ -35,8 +35,8 @@ def arrow_for(outputs: Outputs) -> Any:
 class Table:
     """Gathers rows, writes batches."""
 
-    def __init__(self, place: Place, outputs: Outputs) -> None:
-        self._arrow = arrow_for(outputs)
+    def __init__(self, arrow: Any, place: Place, outputs: Outputs) -> None:
+        self._arrow = arrow
         self._place = place
         self._parquet = outputs.format == "parquet"
         self._with_item = outputs.with_item
