@@ -33,7 +33,7 @@ class Opened:
         try:
             store = open_store(settings, real)
             self.begin(store, described(kind, identity, own_ids, settings.version), settings.force)
-            self.writer = Writer(store, lock, settings.sync)
+            self.writer = Writer(store, lock)
         except BaseException as error:
             if store is not None:
                 store.rollback()

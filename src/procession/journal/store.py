@@ -59,7 +59,7 @@ def connect(path: str, mode: str = "rw") -> sqlite3.Connection:
 class Store:
     """One open journal. `path` is for people, `real` for the system."""
 
-    def __init__(self, path: str, real: str, connection: sqlite3.Connection) -> None:
+    def __init__(self, path: str, real: str, connection: sqlite3.Connection, sync: bool) -> None:
         self.path = path
         self.real = real
         self.connection = connection
@@ -68,6 +68,7 @@ class Store:
         self.foreign = files.foreign(real)
         self.presence = files.Presence(real)
         self.run = 0
+        self._sync = sync
         self.counts: dict[str, int] = {}
         """Numbers over all runs, by their key in `meta`."""
         self._counted: set[str] = set()
@@ -76,7 +77,8 @@ class Store:
     # -- transactions ------------------------------------------------------------------------------------------------
 
     def begin(self, full: bool) -> None:
-        """`full`: the commit is to be on the disk when `commit` returns."""
+        """`full`: the commit is to be on the disk when `commit` returns, unless the user wants no sync."""
+        full = full and self._sync
         if full is not self._full:
             self.connection.execute(f"PRAGMA synchronous={'FULL' if full else 'NORMAL'}")
             self._full = full
@@ -182,7 +184,7 @@ def open_store(settings: Journal, real: str) -> Store:
             _make(path, real)
         connection = connect(real)
         _prepare(path, connection, os.path.getsize(real))
-        return Store(path, real, connection)
+        return Store(path, real, connection, settings.sync)
     except BaseException as error:
         if connection is not None:
             connection.close()

@@ -70,16 +70,15 @@ class Job:
 
 
 class Writer:
-    """See the module. Without `sync` no commit needs to be on the disk."""
+    """See the module."""
 
-    def __init__(self, store: Store, lock: Lock, sync: bool) -> None:
+    def __init__(self, store: Store, lock: Lock) -> None:
         self.store = store
         self.failed: JournalError | None = None
         self.reading = threading.Lock()
         """Held by who reads on the store's other connection."""
         self.ended = False
         self._lock = lock
-        self._sync = sync
         self._posted: deque[Job | _End] = deque()
         self._bell = allocate_lock()
         self._bell.acquire()
@@ -170,7 +169,7 @@ class Writer:
             most = max(wants)
             if most == NOTHING:
                 return
-            store.begin(full=most == FULLY and self._sync)
+            store.begin(full=most == FULLY)
             for job, want in zip(jobs, wants, strict=True):
                 if want:
                     job.write(store)
