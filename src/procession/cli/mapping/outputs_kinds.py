@@ -56,6 +56,16 @@ def told(value: Any, where: str, depth: int = DEEPEST) -> tuple[Kind, Any]:
     return _of_others(value, where, depth)
 
 
+def quick(value: Any) -> Kind | None:
+    """The kind of what most values are, without a look at the rest; None: `told` says it."""
+    kind = type(value)
+    if kind is str:
+        return "text" if value.isascii() else None
+    if kind is int:
+        return "int" if -EXACT <= value <= EXACT else None
+    return _SCALARS.get(kind)
+
+
 _SCALARS: dict[type, Kind] = {type(None): "null", bool: "bool", float: "float", bytes: "bytes"}
 
 
@@ -77,6 +87,10 @@ def _of_text(value: str, where: str) -> tuple[Kind, Any]:
 def _of_dict(value: dict[Any, Any], where: str, depth: int) -> tuple[Kind, Any]:
     kinds, plain_values = {}, {}
     for key, each in value.items():
+        kind = quick(each)
+        if type(key) is str and kind is not None:
+            kinds[key], plain_values[key] = kind, each
+            continue
         if not isinstance(key, str):
             raise Misfit(f"{where} has a key that is no text: {key!r:.60}")
         kinds[key], plain_values[key] = told(each, f"{where}[{key!r}]", depth - 1)
@@ -87,6 +101,10 @@ def _of_list(value: list[Any] | tuple[Any, ...], where: str, depth: int) -> tupl
     kind: Kind = "null"
     plain_values = []
     for at, each in enumerate(value):
+        other = quick(each)
+        if other is not None and other == kind:
+            plain_values.append(each)
+            continue
         other, one = told(each, f"{where}[{at}]", depth - 1)
         kind = merged(kind, other, f"{where}[{at}]")
         plain_values.append(one)
@@ -146,7 +164,11 @@ _NUMBERS = ({"int", "big"}, {"int", "float"})
 def merged_structs(a: dict[str, Kind], b: dict[str, Kind], where: str) -> dict[str, Kind]:
     both = dict(a)
     for key, kind in b.items():
-        both[key] = merged(both.get(key, "null"), kind, f"{where}[{key!r}]")
+        had = both.get(key, "null")
+        if had != kind:
+            both[key] = merged(had, kind, f"{where}[{key!r}]")
+        else:
+            both[key] = had
     return both
 
 
@@ -163,19 +185,24 @@ def settled(kind: Kind) -> Kind:
     return kind
 
 
+def fits(column: Kind, value: Kind) -> bool:
+    """Whether it surely fits, at a glance."""
+    return value == column or value == "null" or (value == "int" and column in ("big", "float"))
+
+
 def misfit(column: Kind, value: Kind, where: str) -> str | None:
     """Why a value of one kind does not fit into a column that is settled; None: it does."""
-    if value == column or value == "null" or (value == "int" and column in ("big", "float")):
+    if fits(column, value):
         return None
     if isinstance(column, tuple) and isinstance(value, tuple) and column[0] == value[0]:
         if column[0] == "list":
             return misfit(column[1], value[1], f"{where}[]")
         if column[0] == "struct":
             for key, each in value[1].items():
-                if key not in column[1]:
+                had = column[1].get(key)
+                if had is None:
                     return f"{where} has the key {key!r}, which no row had when the columns were decided"
-                said = misfit(column[1][key], each, f"{where}[{key!r}]")
-                if said is not None:
+                if not fits(had, each) and (said := misfit(had, each, f"{where}[{key!r}]")) is not None:
                     return said
             return None
         if value[1] <= column[1] and value[2] <= column[2]:
