@@ -31,6 +31,7 @@ class Exit:
     def __init__(self, conductor: Conductor, on_error: OnError) -> None:
         self.conductor = conductor
         self.touched = False  # somebody has asked for an output, or closed it
+        self.latest = -1  # the index of the item of which an output was taken last
         self._on_error: OnError = on_error
         self._last: BaseException | None = None  # a failure that ends it, and has not been raised yet
 
@@ -60,6 +61,7 @@ class Exit:
                         continue
                     return NOTHING
                 self._taken()
+                self.latest = node.item.index
                 value = node.value
                 if value.__class__ is not Raised:
                     return value

@@ -110,7 +110,7 @@ def test_help_loads_nothing_that_it_does_not_need() -> None:
         "try: main()\n"
         "except SystemExit: print(sorted(name for name in sys.modules if name.startswith(('rich', 'procession'))))"
     )
-    for words in (["--help"], ["demo", "--help"]):
+    for words in (["--help"], ["demo", "--help"], ["map", "--help"]):
         done = piped(*words, code=code)
         assert done.stdout.startswith("usage: procession")
         loaded = set(ast.literal_eval(done.stdout.splitlines()[-1]))

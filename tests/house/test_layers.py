@@ -33,6 +33,7 @@ FACE = (
         "stream_stats",
         "spilling",
         "stream_turns",
+        "stream_taking",
         "stream_generator",
     ),
     *("pipeline_stage", "pipeline_source", "pipeline_run", "pipeline_bounds", "pipeline_stats", "pipeline_stream"),

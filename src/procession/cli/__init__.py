@@ -31,6 +31,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         return INTERRUPTED
 
 
+def _map(words: Namespace) -> int:
+    from procession.cli.mapping.running import run
+
+    return run(words)
+
+
 def _demo(words: Namespace) -> int:
     from procession.cli.demo import demo
 
@@ -72,9 +78,10 @@ def _man(_words: Namespace) -> int:
 
 
 COMMANDS: dict[str, Callable[[Namespace], int]] = {
-    "demo": _demo,
-    "report": _report,
+    "map": _map,
     "top": _top,
+    "report": _report,
+    "demo": _demo,
     "completion": _completion,
     "man": _man,
 }

@@ -80,6 +80,7 @@ class Positional:
     metavar: str
     help: str
     key: str
+    """The name of its value; "" for one that is there to be read about, since another one takes its words."""
     nargs: str | None = None
     """As argparse has it: None is one, "?" one or none, "*" any number."""
     kind: Kind | None = None
@@ -119,6 +120,8 @@ class Command:
     groups: tuple[Group, ...] = ()
     statuses: tuple[tuple[str, str], ...] = ()
     """Exit statuses and what they mean."""
+    literals: bool = False
+    """What stands behind ::: is taken as it is."""
 
     @property
     def flags(self) -> tuple[Flag, ...]:

@@ -104,14 +104,18 @@ class _Page:
         self.text += text + "\n"
 
     def paragraph(self, text: str) -> None:
-        self.line("\n" + textwrap.fill(text, self._width))
+        self.line("\n" + textwrap.fill(text, self._width, break_on_hyphens=False))
 
     def heading(self, text: str) -> None:
         self.line("\n" + self._in(BOLD, f"{text}:"))
 
     def examples(self, examples: Sequence[Example]) -> None:
         for each in examples:
-            self.line(textwrap.fill(each.text, self._width, initial_indent="  ", subsequent_indent="  "))
+            self.line(
+                textwrap.fill(
+                    each.text, self._width, initial_indent="  ", subsequent_indent="  ", break_on_hyphens=False
+                )
+            )
             self.line("    " + self._in(GREEN, f"$ {each.command}"))
 
     def flag(self, flag: Flag) -> None:
@@ -120,7 +124,7 @@ class _Page:
 
     def entry(self, name: str, text: str) -> None:
         room = COLUMN - 4
-        lines = textwrap.wrap(text, self._width - COLUMN) or [""]
+        lines = textwrap.wrap(text, self._width - COLUMN, break_on_hyphens=False) or [""]
         shown = self._in(CYAN, name)
         if len(name) > room:
             self.line(f"  {shown}")

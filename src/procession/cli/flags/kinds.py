@@ -6,6 +6,9 @@ from collections.abc import Callable
 
 from procession.record import frozen
 
+WHEN = ("now", "soon")
+WHAT = ("fail", "success", "done")
+HALTS = "now,fail=1, soon,fail=10%, now,success=1, soon,done=100 or never"
 UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 LONGEST = 1e9
 """Seconds, as `procession.options` has it."""
@@ -141,3 +144,32 @@ def interval(text: str) -> float:
     if not 0.1 <= value <= 3600:
         raise ValueError(f"from 0.1 to 3600 seconds; got {text!r}")
     return value
+
+
+@frozen
+class Halt:
+    """When to end, and how."""
+
+    now: bool
+    """What runs is ended, too; else it is waited for."""
+    what: str
+    """What is counted: "fail", "success" or "done"."""
+    limit: int | Share
+
+    def __str__(self) -> str:
+        limit = f"{self.limit.percent:g}%" if isinstance(self.limit, Share) else str(self.limit)
+        return f"{'now' if self.now else 'soon'},{self.what}={limit}"
+
+
+def halt(text: str) -> Halt | None:
+    """`now|soon,fail|success|done=N|N%`, as GNU parallel has it; None for "never". Raises ValueError."""
+    if text == "never":
+        return None
+    when, comma, rest = text.partition(",")
+    what, equals, limit = rest.partition("=")
+    if when not in WHEN or what not in WHAT or not comma or not equals:
+        raise ValueError(f"{HALTS} is needed; got {text!r}")
+    try:
+        return Halt(when == "now", what, number_or_percent(limit))
+    except ValueError as error:
+        raise ValueError(f"{HALTS} is needed; got {text!r}: {error}") from None

@@ -14,6 +14,7 @@ TYPE_CHECKING = False  # see `lean`
 if TYPE_CHECKING:
     from typing import Any, NoReturn
 
+LITERALS = ":::"
 USAGE = 2
 """The exit status of words that make no sense."""
 
@@ -43,11 +44,12 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
 
 
 def parse_command(chosen: Command, argv: Sequence[str]) -> argparse.Namespace:
-    """The words that follow the name of a command."""
-    words = argparse.Namespace(command=chosen.name)
-    parser = _parser(chosen)
-    argv = [*_with_values(chosen, argv)]
-    parser.parse_intermixed_args(argv, words)
+    """The words that follow the name of a command; what stands behind `:::` is `.literals`, or None."""
+    words = argparse.Namespace(command=chosen.name, literals=None)
+    if chosen.literals and LITERALS in argv:
+        at = argv.index(LITERALS)
+        argv, words.literals = argv[:at], list(argv[at + 1 :])
+    _parser(chosen).parse_intermixed_args([*_with_values(chosen, argv)], words)
     return words
 
 
@@ -66,7 +68,7 @@ def nearest(word: str, known: Sequence[str]) -> str:
     """A guess at what was meant, as the end of a sentence; nothing if none is near."""
     from difflib import get_close_matches
 
-    found = get_close_matches(word, known, n=3, cutoff=0.6)
+    found = get_close_matches(word, known, n=2, cutoff=0.6)
     return f"; did you mean {' or '.join(found)}?" if found else ""
 
 
@@ -103,7 +105,8 @@ class _Version(argparse.Action):
 def _parser(chosen: Command) -> _Parser:
     parser = _Parser(chosen)
     for positional in chosen.positionals:
-        _add_positional(parser, positional)
+        if positional.key:
+            _add_positional(parser, positional)
     for flag in chosen.flags:
         if flag.name == HELP.name:
             parser.add_argument(*flag.names, action=_Help, nargs=0)

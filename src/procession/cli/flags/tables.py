@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from procession.cli.flags import Command, Example, Flag, Group, Positional, general
 from procession.cli.flags.kinds import interval, pid, port
+from procession.cli.flags.mapping import MAP
 
 PARTS = ("reference", "stdlib")
 SHELLS = ("bash", "zsh", "fish")
@@ -148,7 +149,7 @@ MAN = Command(
 
 def commands() -> tuple[Command, ...]:
     """All commands, in the order in which they are shown."""
-    return (DEMO, REPORT, TOP, COMPLETION, MAN)
+    return (MAP, TOP, REPORT, DEMO, COMPLETION, MAN)
 
 
 def command(name: str) -> Command | None:

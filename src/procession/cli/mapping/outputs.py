@@ -14,7 +14,7 @@ import os
 
 from procession.cli.mapping.outputs_base import FORMATS, TABLES, TEXT, NotWritable, OutputError, Outputs, Sink
 from procession.cli.mapping.outputs_json import plain, to_json
-from procession.cli.mapping.outputs_places import PACKED, OutputFile, Place, Stdout
+from procession.cli.mapping.outputs_places import PACKED, OutputFile, Place, Stdout, Terminal
 
 __all__ = ["FORMATS", "NotWritable", "OutputError", "Outputs", "Sink", "open_sink", "plain", "to_json"]
 
@@ -59,7 +59,9 @@ def open_sink(outputs: Outputs, stdout: int = 1) -> Sink:
 
 
 def place_of(outputs: Outputs, stdout: int) -> Place:
-    return Stdout(stdout) if outputs.output is None else OutputFile(outputs.output)
+    if outputs.output is not None:
+        return OutputFile(outputs.output)
+    return Terminal() if os.isatty(stdout) else Stdout(stdout)
 
 
 def format_of(outputs: Outputs) -> str:

@@ -13,6 +13,7 @@ import io
 import os
 import select
 import stat
+import sys
 from collections.abc import Callable
 from typing import Any, Protocol
 
@@ -61,6 +62,22 @@ class Stdout:
     def flush(self) -> None: ...
 
     def close(self, complete: bool) -> None: ...
+
+
+class Terminal:
+    """stdout, where it is a terminal: by `sys.stdout`, so that a bar of progress stands below what is written."""
+
+    name = "stdout"
+
+    def write(self, data: bytes) -> None:
+        """Write all of it."""
+        sys.stdout.write(data.decode(errors="replace"))
+
+    def flush(self) -> None:
+        sys.stdout.flush()
+
+    def close(self, complete: bool) -> None:
+        self.flush()
 
 
 class OutputFile:

@@ -1,0 +1,72 @@
+"""Taking from a stream, or a run of a pipeline, with two things more than iterating tells: the place of what was taken,
+and when nothing is ready, so that the taker may do something before it waits.
+
+One thread takes. `drain` may be called by any.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from procession.core.flow import NOTHING
+from procession.pipeline_stream import PipelineStream
+from procession.streams import Stream
+
+
+class Taker:
+    """Takes the results of a stream one by one."""
+
+    def __init__(self, stream: Stream[Any] | PipelineStream[Any]) -> None:
+        self._stream = stream
+        self._outlet: Any
+        self._waker: Any
+        if isinstance(stream, PipelineStream):
+            self._outlet = stream._exit
+            self._waker = self._outlet.conductor
+        else:
+            self._outlet = stream._outlet
+            self._waker = self._outlet.course
+
+    def take(self, idle: Callable[[], object]) -> Any:
+        """The next result; StopIteration at the end. `idle` is called when none is ready, before it is waited for.
+
+        Raises what the stream raises, and what its `on_error` does: the stream then goes on with the next `take`.
+        """
+        outlet, waker = self._outlet, self._waker
+        waker.refuse_foreign()
+        while (value := outlet.next()) is NOTHING:
+            idle()
+            waker.bell.sleep(waker.stirred)
+        return value
+
+    @property
+    def place(self) -> int:
+        """The index of the item whose result was taken last."""
+        if isinstance(self._stream, PipelineStream):
+            return int(self._outlet.latest)
+        return int(self._waker.flow.place - 1)
+
+
+def drain(stream: Stream[Any] | PipelineStream[Any]) -> None:
+    """Take nothing more in, and start nothing more; what runs comes out, and then the stream ends. Any thread.
+
+    Items of an imap that were taken in and had not started fail with CancelledError; those of a pipeline go through.
+    """
+    if isinstance(stream, PipelineStream):
+        conductor = stream._exit.conductor
+        conductor.source.end()
+        conductor.source.room.ring()
+        conductor.poke()
+        return
+    course = stream._outlet.course
+    course.exhausted = True
+    if not course.pulled:
+        course.end_input()
+    for run in list(course._runs.values()):
+        course.engine.cancel_group(run)
+    course.room.ring()
+    course.bell.ring()
+
+
+__all__ = ["Taker", "drain"]
