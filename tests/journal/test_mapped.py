@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import CancelledError
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,7 @@ def test_outcomes_are_recalled_by_position(tmp_path: Path) -> None:
     assert (journal.known, journal.asks) == (len(items), True)
     assert recall(journal, [*items, 7]) == [*outcomes, PENDING]
     assert recall(journal, [3, 4], first=3) == outcomes[3:5]
+    assert recall(journal, []) == []
     assert recall(journal, [100], first=100) == [PENDING]
     journal.close()
 
@@ -121,11 +123,61 @@ def test_two_items_of_one_id_are_refused(tmp_path: Path, known: bool) -> None:
     journal = open_map(tmp_path / "run.db", item_id=str)
     assert journal.asks
     assert recall(journal, ["a"]) == [1 if known else PENDING]
-    b, a, again = recall(journal, ["b", "a", "b"])
+    b, a, again = recall(journal, ["b", "a", "b"], first=1)
     assert b is PENDING
     for each, name in ((a, "'a'"), (again, "'b'")):
         assert isinstance(each.error, JournalError)
         assert f"two items of this input have the id {name}" in str(each.error)
+    journal.close()
+
+
+def twice(outcome: Any) -> bool:
+    return isinstance(outcome, Raised) and "two items of this input have the id" in str(outcome.error)
+
+
+def test_what_was_asked_may_be_asked_again(tmp_path: Path) -> None:
+    """A signal may strike who asks, between two steps: then the same items are asked for once more."""
+    journal = open_map(tmp_path / "run.db", item_id=str)
+    record(journal, ["a"], [1])
+    journal.close()
+    journal = open_map(tmp_path / "run.db", item_id=str)
+    for _ in range(3):
+        assert recall(journal, ["a", "b"]) == [1, PENDING]
+    assert recall(journal, ["b"], first=1) == [PENDING]
+    assert all(map(twice, recall(journal, ["a", "b"], first=2)))
+    journal.close()
+
+
+def test_an_id_is_found_twice_whatever_has_become_of_the_first(tmp_path: Path) -> None:
+    failures = [Raised(ValueError("no")), Raised(CancelledError())]
+    for n, outcome in enumerate([10, *failures, Unpicklable()]):
+        journal = open_map(tmp_path / f"{n}.db", item_id=str)
+        assert recall(journal, ["a"]) == [PENDING]
+        assert twice(recall(journal, ["a"], first=1)[0])
+        record(journal, ["a"], [outcome])
+        assert twice(recall(journal, ["a"], first=1)[0])
+        journal.close()
+
+
+def test_a_failure_that_runs_again_is_under_way(tmp_path: Path) -> None:
+    journal = open_map(tmp_path / "run.db", item_id=str)
+    record(journal, ["a"], [Raised(ValueError("no"))])
+    journal.close()
+    journal = open_map(tmp_path / "run.db", item_id=str, failures=False)
+    assert recall(journal, ["a"]) == recall(journal, ["a"]) == [PENDING]
+    assert twice(recall(journal, ["a"], first=1)[0])
+    record(journal, ["a"], [2])
+    assert twice(recall(journal, ["a"], first=1)[0])
+    journal.close()
+
+
+def test_ids_that_were_recorded_take_no_memory(tmp_path: Path) -> None:
+    journal = open_map(tmp_path / "run.db", item_id=str, sync=False)
+    for first in range(0, 5000, 500):
+        items = list(range(first, first + 500))
+        assert recall(journal, items, first) == [PENDING] * 500
+        record(journal, items, items, first)
+    assert not journal._under_way
     journal.close()
 
 

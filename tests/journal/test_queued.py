@@ -106,6 +106,37 @@ def test_what_was_dropped_was_never_there(tmp_path: Path, item_id: Id) -> None:
     journal.close()
 
 
+def test_numbers_are_as_they_are_committed_and_none_is_given_twice(tmp_path: Path) -> None:
+    journal = open_queue(tmp_path / "run.db")
+    accept(journal, ["a"], first=0)
+    accept(journal, ["b"], first=5)
+    assert (journal.accepted, journal.next_seq) == (2, 0)
+    journal.store.begin(full=True)
+    journal.store.count("handed", 1)
+    assert (journal.handed, journal.store.counted("handed")) == (0, 1)
+    journal.store.rollback()
+    journal.close()
+    journal = open_queue(tmp_path / "run.db")
+    assert (journal.accepted, journal.next_seq, journal.handed) == (2, 6, 0)
+    journal.close()
+
+
+def test_many_at_once(tmp_path: Path) -> None:
+    journal = open_queue(tmp_path / "run.db", sync=False)
+    accept(journal, [f"item {n}" for n in range(1000)])
+    finish(journal, range(1000), [n if n % 7 else Raised(ValueError(n)) for n in range(1000)])
+    hand_over(journal, range(300))
+    drop(journal, range(300, 433))
+    journal.close()
+    journal = open_queue(tmp_path / "run.db")
+    rows = journal.pending()
+    assert [(row.seq, row.item) for row in rows] == [(n, f"item {n}") for n in range(433, 1000)]
+    for row in rows:
+        assert row.outcome == row.seq if row.seq % 7 else str(row.outcome.error) == str(row.seq)
+    assert (journal.accepted, journal.handed) == (1000, 300)
+    journal.close()
+
+
 def test_large_and_odd_items_come_back(tmp_path: Path) -> None:
     journal = open_queue(tmp_path / "run.db")
     items = [b"x" * 1_000_000, Point(3), "\ud800"]

@@ -13,14 +13,33 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from procession.journal import values
-from procession.journal.values import ERROR, JSON, PICKLE, STEP, Untrusted, checksum, decode, encode, encode_error
+from procession.journal.values import (
+    ERROR,
+    JSON,
+    PICKLE,
+    STEP,
+    Untrusted,
+    checksum,
+    decode,
+    encode,
+    encode_error,
+    raw,
+    start_of,
+)
 from tests.journal.work import Point, Unpicklable
 
 FINITE = st.floats(allow_nan=False, allow_infinity=False)
 TEXT = st.text(st.characters(codec="utf-8"))
 ODD_TEXT = st.text(st.characters())  # lone surrogates, too
 PLAIN = st.none() | st.booleans() | st.integers() | FINITE | TEXT
-ODD = PLAIN | st.floats() | ODD_TEXT | st.binary() | st.complex_numbers() | st.integers(min_value=2**1990)
+ODD = (
+    PLAIN
+    | st.floats()
+    | ODD_TEXT
+    | st.binary()
+    | st.complex_numbers()
+    | st.integers(min_value=10**4290, max_value=10**4310)
+)
 
 
 def nested(leaves: st.SearchStrategy[Any], keys: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
@@ -98,14 +117,14 @@ class Number(int):
         "\ud800",
         ["\ud83d\ude00"],  # two lone ones, which JSON would make one character of
         {"\udfff": 1},
-        2**5000,
-        [-(2**5000)],
+        10**5000,
+        [-(10**5000)],
         collections.OrderedDict(a=1),
         Point(3),
         b"",
         {1, 2},
     ],
-    ids=repr,
+    ids=lambda value: type(value).__name__,
 )
 def test_what_json_would_change_is_pickled(value: Any) -> None:
     form, data = encode(value)
@@ -171,7 +190,10 @@ def test_pickles_are_loaded_only_where_that_is_allowed() -> None:
             decode(form, data, trusted=False)
 
 
-@pytest.mark.parametrize(("form", "data"), [(0, "1"), (JSON, b"1"), (PICKLE, "1"), (4, b""), (None, None)])
+@pytest.mark.parametrize(
+    ("form", "data"),
+    [(0, "1"), (JSON, b"1"), (JSON, ""), (JSON, "1 2"), (JSON, "[1"), (PICKLE, "1"), (4, b""), (None, None)],
+)
 def test_forms_that_there_are_not_are_an_error(form: Any, data: Any) -> None:
     with pytest.raises(ValueError):
         decode(form, data, trusted=True)
@@ -187,15 +209,28 @@ def test_errors_come_back_with_their_traceback() -> None:
     assert "test_errors_come_back_with_their_traceback" in str(again.__cause__)
 
 
-@given(st.integers(0, 3), st.none() | TEXT | st.binary(), st.integers(), st.data())
+@given(st.integers(0, 3), TEXT | st.binary(), st.integers(0, 2**40), st.data())
 def test_a_checksum_is_for_this_state_these_data_and_this_row(state: int, data: Any, seq: int, draw: Any) -> None:
-    sum = checksum(state, data, seq)
-    assert sum.bit_length() <= 63
-    assert checksum(state + 1, data, seq) == sum + STEP
-    assert checksum(state, data, seq) == sum
-    assert checksum(state, data, seq + 1) != sum
-    if data:
-        encoded = bytearray(data.encode() if isinstance(data, str) else data)
+    encoded = bytearray(raw(data))
+    sum = checksum(state, JSON, bytes(encoded), seq)
+    assert 0 <= sum < 2**40
+    assert checksum(state + 1, JSON, bytes(encoded), seq) == sum + STEP
+    assert checksum(state, JSON, bytes(encoded), seq) == sum
+    others = [
+        (state, PICKLE, encoded, seq, None),
+        (state, JSON, encoded, seq + 1, None),
+        (state, JSON, encoded, seq, ()),
+    ]
+    if encoded:
         at = draw.draw(st.integers(0, len(encoded) - 1))
-        encoded[at] ^= draw.draw(st.integers(1, 255))
-        assert checksum(state, bytes(encoded), seq) != sum
+        changed = bytearray(encoded)
+        changed[at] ^= draw.draw(st.integers(1, 255))
+        others.append((state, JSON, changed, seq, None))
+    assert sum not in [checksum(*each) for each in others]
+
+
+def test_rows_are_told_apart_by_their_number_or_id_and_their_mark() -> None:
+    starts = [
+        start_of(*each) for each in [(1,), (2,), ("1",), ("2",), (b"b1",), (1, b"x"), (1, b"y"), (1, "x"), (1, 7)]
+    ]
+    assert len(set(starts)) == len(starts)

@@ -35,7 +35,7 @@ class Held(Job):
         self.want = want
         self.heard: list[JournalError | None] = []
 
-    def prepare(self) -> int:
+    def prepare(self, run: int) -> int:
         return self.want
 
     def write(self, store: Store) -> None:

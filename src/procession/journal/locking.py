@@ -15,25 +15,31 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import weakref
 
 from procession.journal.refusals import explained, refusal
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
 _BUSY = (errno.EACCES, errno.EAGAIN)
-_held: dict[str, tuple[int, object]] = {}  # by the journal's real path: the process and the holder
+_held: dict[str, tuple[int, weakref.ref[Any]]] = {}  # by the journal's real path: the process and the holder
 _TRIES = 100
 
 
 class Lock:
     """This process holds the journal at `path` (a real path), until `release`."""
 
+    _fd = -1
+
     def __init__(self, path: str) -> None:
         self.path = path
         self.name = f"{path}-lock"
-        self._fd = -1
         self._pid = os.getpid()
-        mine = (self._pid, self)
+        mine = (self._pid, weakref.ref(self))
         found = _held.setdefault(path, mine)
-        if found[0] != self._pid:  # a forked child inherits what its parent had noted
+        if found[0] != self._pid or found[1]() is None:  # a forked child inherits what its parent had noted
             _held[path] = found = mine
         if found is not mine:
             raise refusal(path, f"it is in use by this program (pid {self._pid}), which has it open already")
@@ -56,8 +62,12 @@ class Lock:
         self._forget()
 
     def _forget(self) -> None:
-        if _held.get(self.path, (0, None))[1] is self:
+        found = _held.get(self.path)
+        if found is not None and found[1]() in (self, None):
             del _held[self.path]
+
+    def __del__(self) -> None:  # of one whose maker was struck by a signal
+        self.release()
 
     def _take(self) -> None:
         for _ in range(_TRIES):

@@ -3,17 +3,27 @@
 Laws
 1. An outcome of an earlier run is recalled only for the same item: at its position, if the digests agree; or by its id.
 2. `then` is called when the outcomes are committed, in the order of `record`; see `writer`.
+3. Two items of one run that have one id are found, and what was asked may be asked again. Of ids there are in memory
+   only those of items under way; what was recorded in this run is found in the file, and of outcomes of earlier runs
+   there is a number each, which says by which position they were recalled.
+
+Why none falls between: `recall` first looks who is under way, then into the file; an item ends to be under way after
+its commit.
 """
 
 from __future__ import annotations
 
+from array import array
+from functools import partial
+
+from procession.journal import statements
 from procession.journal.comparing import MAP
 from procession.journal.identity import digest
-from procession.journal.opening import Opened, asked_id, column_of, id_of
-from procession.journal.outcomes import READ, WHOLE, WRITTEN, Kept, kept, outcome_of, recalled
+from procession.journal.opening import Opened, asked_id, column_of
+from procession.journal.outcomes import READ, WRITTEN, kept, recalled, unsound, whole
 from procession.journal.refusals import damaged, refusal, shown
 from procession.journal.store import DONE, FAILED
-from procession.journal.values import PENDING
+from procession.journal.values import PENDING, start_of
 from procession.journal.writer import FULLY, NOTHING, Job, reading
 from procession.types import Raised
 
@@ -25,15 +35,16 @@ if TYPE_CHECKING:
     from procession.errors import JournalError
     from procession.journal import Journal
     from procession.journal.identity import Identity
+    from procession.journal.outcomes import Shown
     from procession.journal.store import Store
 
-    Key = Any
-    """(position, digest), or an own id."""
-    Entry = tuple[Key, Any, Callable[[], str] | str | None]
+    Key = tuple[int, Any]
+    """Its position, and its digest or its own id."""
+    Entry = tuple[Key, Any, Shown]
 
-_INSERT = f"INSERT OR REPLACE INTO items (seq, id, digest, run, {WRITTEN}) VALUES ({', '.join('?' * 14)})"
+_INSERT = statements.insert(("seq", "id", "digest", "run", *WRITTEN), "INSERT OR REPLACE")
 _BY_PLACE = f"SELECT seq, digest, {READ} FROM items WHERE seq BETWEEN ? AND ?"
-_BY_ID = f"SELECT id, digest, {READ} FROM items WHERE id IN (%s)"
+_BY_ID = f"SELECT seq, id, run, {READ} FROM items WHERE id IN (%s)"
 _AT_ONCE = 500  # ids in one question
 
 
@@ -63,7 +74,8 @@ class MapJournal(Opened):
         self.asks = True
         self._item_id = item_id
         self._last = FAILED if failures else DONE
-        self._seen: set[Any] = set()
+        self._under_way: dict[Any, int] = {}  # the position of each id
+        self._recalled = array("q")  # by seq: the position that it was recalled for, and 1
         super().__init__(settings, MAP, identity, item_id is not None)
 
     def begin(self, store: Store, identity: dict[str, Any], force: bool) -> None:
@@ -72,6 +84,9 @@ class MapJournal(Opened):
         sql = "SELECT count(*) FROM items WHERE state BETWEEN ? AND ?"
         ((self.known,),) = store.read(sql, (DONE, self._last))
         self.asks = self.known > 0 or self._item_id is not None
+        if self._item_id is not None:
+            ((most,),) = store.read("SELECT coalesce(max(seq), 0) FROM items")
+            self._recalled = array("q", bytes(8 * (most + 1)))
 
     # -- asked by who pulls ------------------------------------------------------------------------------------------
 
@@ -79,68 +94,96 @@ class MapJournal(Opened):
         """How the file knows this item. Raises what `item_id` raises, and TypeError or ValueError for what is no id."""
         if self._item_id is None:
             return position, digest(item)
-        return asked_id(self._item_id, item)
+        return position, asked_id(self._item_id, item)
 
     def recall(self, first: int, keys: Sequence[Key], items: Sequence[Any] = ()) -> list[Any]:
         """For each key its outcome of an earlier run, or PENDING; a value, a `Raised`, or a `Recalled` for a large one.
 
         A `Raised` with a JournalError stands for another item than there was at its position, and for an id that
-        another item of this run had. first: the position of the first of them, which follow one another. items: to be
-        named then. Any thread. Raises JournalError when the file cannot be read.
+        another item of this run had. items: those from position `first` on, to be named then. Any thread, one at a
+        time; the same may be asked again. Raises JournalError when the file cannot be read.
         """
-        if not self.known:
+        if self._item_id is not None:
+            return self._by_id(keys)
+        if not self.known or not keys:
             self.writer.check()
-            found = [PENDING] * len(keys)
-        else:
-            found = reading(self.writer, lambda store: self._recall(store, first, keys, items))
-        if self.own_ids:
-            for at, id in enumerate(keys):
-                if id in self._seen:
-                    text = f"two items of this input have the id {shown(id)}, by item_id; give each its own"
-                    found[at] = Raised(refusal(self.path, text))
-                self._seen.add(id)
+            return [PENDING] * len(keys)
+        return reading(self.writer, lambda store: self._by_place(store, first, keys, items))  # type: ignore[no-any-return]
+
+    def _by_place(self, store: Store, first: int, keys: Sequence[Key], items: Sequence[Any]) -> list[Any]:
+        rows = {row[0]: row for row in store.read(_BY_PLACE, (keys[0][0], keys[-1][0]))}
+        found: list[Any] = []
+        for place, now in keys:
+            row = rows.get(place)
+            if row is None:
+                found.append(PENDING)
+                continue
+            was = row[1]
+            outcome = self._outcome(store, place, start_of(place, was), row[0], row[2:])
+            if was is not None and now is not None and was != now:
+                at = place - first
+                told = f": it is {shown(items[at])} now" if 0 <= at < len(items) else ""
+                text = (
+                    f"its input was another one: item {place} is not what it was{told}. Give the same input, or take "
+                )
+                outcome = Raised(
+                    refusal(self.path, f"{text}another file; or say with item_id what makes an item the same")
+                )
+            found.append(outcome)
         return found
 
-    def _recall(self, store: Store, first: int, keys: Sequence[Key], items: Sequence[Any]) -> list[Any]:
-        found: dict[Any, Any] = {}
-        if self._item_id is None:
-            wanted = [key[0] for key in keys]
-            for row in store.read(_BY_PLACE, (first, first + len(keys) - 1)):
-                if 0 <= row[0] - first < len(keys):
-                    at = row[0] - first
-                    found[row[0]] = self._outcome(store, row, keys[at][1], items[at : at + 1])
-        else:
-            wanted = list(map(column_of, keys))
-            for at in range(0, len(wanted), _AT_ONCE):
-                some = wanted[at : at + _AT_ONCE]
-                for row in store.read(_BY_ID % ", ".join("?" * len(some)), some):
-                    found[row[0]] = self._outcome(store, row, None, ())
-        return [found.get(each, PENDING) for each in wanted]
+    def _by_id(self, keys: Sequence[Key]) -> list[Any]:
+        self.writer.check()
+        found: list[Any] = [PENDING] * len(keys)
+        asked: dict[Any, int] = {}
+        for at, (place, id) in enumerate(keys):
+            there = self._under_way.get(id)
+            if id in asked or (there is not None and there != place):
+                found[at] = self._twice(id)
+            elif there is None:
+                asked[id] = at
+        ids = list(asked)
+        for first in range(0, len(ids), _AT_ONCE):
+            columns = {column_of(id): id for id in ids[first : first + _AT_ONCE]}
+            sql = _BY_ID % ", ".join("?" * len(columns))
+            places = {column: keys[asked[id]][0] for column, id in columns.items()}
+            for column, outcome in reading(self.writer, partial(self._rows, sql=sql, ids=columns, places=places)):
+                found[asked[columns[column]]] = outcome
+        for id, at in asked.items():
+            if found[at] is PENDING:
+                self._under_way[id] = keys[at][0]
+        return found
 
-    def _outcome(self, store: Store, row: tuple[Any, ...], now: bytes | None, item: Sequence[Any]) -> Any:
-        key, was, *rest = row
-        what = f"the outcome of item {shown(id_of(key))}"
-        made = recalled(store, what, (key, was), tuple(rest), lambda: self._later(key))
-        if was is not None and now is not None and was != now:
-            told = f": it is {shown(item[0])} now" if item else ""
-            text = (
-                f"its input was another one: item {key} is not what it was{told}. Give the same input, or take another "
-            )
-            return Raised(refusal(self.path, f"{text}file; or say with item_id what makes an item the same"))
-        if rest[0] not in (DONE, FAILED):
-            raise damaged(self.path, f"{what} is not what was written")
-        return PENDING if rest[0] > self._last else made
+    def _rows(self, store: Store, *, sql: str, ids: dict[Any, Any], places: dict[Any, int]) -> list[tuple[Any, Any]]:
+        """What there is of these ids, by how the file has them: an outcome, or PENDING."""
+        found = []
+        for seq, column, run, *rest in store.read(sql, tuple(ids)):
+            if column not in ids:
+                raise damaged(self.path, "its index of ids leads to another item")
+            id, place = ids[column], places[column]
+            mark = self._recalled[seq] if 0 <= seq < len(self._recalled) else 0
+            if run == store.run or (mark and mark != place + 1):
+                found.append((column, self._twice(id)))
+                continue
+            outcome = self._outcome(store, id, start_of(column), seq, tuple(rest))
+            if outcome is not PENDING:
+                self._recalled[seq] = place + 1
+            found.append((column, outcome))
+        return found
 
-    def _later(self, key: Any) -> Any:
-        return reading(self.writer, lambda store: self._whole(store, key))
+    def _twice(self, id: Any) -> Raised:
+        text = f"two items of this input have the id {shown(id)}, by item_id; give each its own"
+        return Raised(refusal(self.path, text))
 
-    def _whole(self, store: Store, key: Any) -> Any:
-        name = "seq" if self._item_id is None else "id"
-        rows = store.read(f"SELECT {name}, digest, {WHOLE} FROM items WHERE {name} = ?", (key,))
-        what = f"the outcome of item {shown(id_of(key))}"
-        if not rows:
-            raise damaged(self.path, f"{what} is gone")
-        return outcome_of(store, what, (key, rows[0][1]), rows[0][2:])
+    def _outcome(self, store: Store, name: Any, start: int, seq: int, row: tuple[Any, ...]) -> Any:
+        state = row[0]
+        if state not in (DONE, FAILED):
+            raise unsound(self.path, name)
+        outcome = recalled(store, name, start, seq, row, lambda: self._later(name, start, seq))
+        return outcome if state <= self._last else PENDING
+
+    def _later(self, name: Any, start: int, seq: int) -> Any:
+        return reading(self.writer, lambda store: whole(store, name, start, seq))
 
     # -- told by whoever hears of outcomes ---------------------------------------------------------------------------
 
@@ -155,42 +198,49 @@ class MapJournal(Opened):
         Then, on the writer's thread, `then(outcomes)`: what is to be handed over, in order. It is what was given, but
         for what could not be pickled, which has become a `Raised`. Or `lost(error)`. Any thread; waits for nothing.
         """
-        self.writer.post(_Record(self.path, self._item_id is None, entries, then, lost))
+        under_way = None if self._item_id is None else self._under_way
+        self.writer.post(_Record(self.path, under_way, entries, then, lost))
 
 
 class _Record(Job):
-    __slots__ = ("_by_place", "_entries", "_lost", "_outcomes", "_path", "_rows", "_then")
+    __slots__ = ("_entries", "_ids", "_lost", "_outcomes", "_path", "_rows", "_then", "_under_way")
 
-    def __init__(self, path: str, by_place: bool, entries: Sequence[Entry], then: Any, lost: Any) -> None:
+    def __init__(
+        self, path: str, under_way: dict[Any, int] | None, entries: Sequence[Entry], then: Any, lost: Any
+    ) -> None:
         self._path = path
-        self._by_place = by_place
+        self._under_way = under_way
         self._entries = entries
         self._then = then
         self._lost = lost
+        self._ids: list[Any] = []  # of what is recorded
         self._outcomes: list[Any] = []
         self._rows: list[tuple[Any, ...]] = []
 
-    def prepare(self) -> int:
-        for key, outcome, item in self._entries:
-            place: Any
-            if self._by_place:
-                place, mark = key
-                head = place, None, mark
+    def prepare(self, run: int) -> int:
+        path, rows, outcomes = self._path, self._rows, self._outcomes
+        for (place, mark), outcome, item in self._entries:
+            if self._under_way is None:
+                outcome, columns = kept(path, place, start_of(place, mark), outcome, item)
+                if columns is not None:
+                    rows.append((place, None, mark, run, *columns))
             else:
-                place, mark = column_of(key), None
-                head = None, place, mark
-            row = kept(self._path, id_of(place), (place, mark), outcome, item)
-            if isinstance(row, Kept):
-                self._rows.append((*head, None, *row.columns))
-                outcome = row.outcome
-            self._outcomes.append(outcome)
-        return FULLY if self._rows else NOTHING
+                column = column_of(mark)
+                outcome, columns = kept(path, mark, start_of(column), outcome, item)
+                if columns is not None:
+                    rows.append((None, column, None, run, *columns))
+                    self._ids.append(mark)
+            outcomes.append(outcome)
+        return FULLY if rows else NOTHING
 
     def write(self, store: Store) -> None:
-        run = store.run
-        store.connection.executemany(_INSERT, [(*row[:3], run, *row[4:]) for row in self._rows])
+        statements.in_steps(store.connection, _INSERT, self._rows)
+        self._rows = []
 
     def then(self) -> None:
+        if self._under_way is not None:
+            for id in self._ids:
+                self._under_way.pop(id, None)
         self._then(self._outcomes)
 
     def lost(self, error: JournalError) -> None:

@@ -5,9 +5,8 @@ from __future__ import annotations
 from procession.journal import files
 from procession.journal.comparing import described
 from procession.journal.locking import Lock
-from procession.journal.refusals import explained, refusal
+from procession.journal.refusals import explained
 from procession.journal.store import open_store
-from procession.journal.values import size_of
 from procession.journal.writer import Writer
 
 TYPE_CHECKING = False
@@ -29,12 +28,16 @@ class Opened:
         """Raises JournalError; nothing is held then."""
         real = files.real(settings.path)
         lock = Lock(real)
-        store = None
+        store = writer = None
         try:
             store = open_store(settings, real)
             self.begin(store, described(kind, identity, own_ids, settings.version), settings.force)
-            self.writer = Writer(store, lock)
+            self.writer = writer = Writer(store, lock)
+            writer.start()
         except BaseException as error:
+            if writer is not None and writer.started:  # a signal has struck
+                writer.close("interrupted", wait=False)
+                raise
             if store is not None:
                 store.rollback()
                 store.close()
@@ -97,4 +100,4 @@ def asked_id(item_id: Callable[[Any], Any], item: Any) -> Any:
     return str(id) if isinstance(id, str) else bytes(id)
 
 
-__all__ = ["Opened", "asked_id", "column_of", "id_of", "refusal", "size_of"]
+__all__ = ["Opened", "asked_id", "column_of", "id_of"]

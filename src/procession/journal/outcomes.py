@@ -10,21 +10,23 @@ from __future__ import annotations
 import signal
 from concurrent.futures import BrokenExecutor, CancelledError
 
-from procession.errors import JournalError, MemoryLimit, RemoteError, WorkerDied
+from procession.errors import JournalError, MemoryLimit, PicklingError, RemoteError, WorkerDied
 from procession.journal.refusals import clean, damaged, shown
-from procession.journal.store import DONE, FAILED
-from procession.journal.values import ERROR, STEP, checksum, encode, encode_error, pickled, size_of
+from procession.journal.store import DONE, FAILED, HANDED
+from procession.journal.values import ERROR, STEP, checksum, encode, encode_error, pickled, raw
 from procession.transport import paths
 from procession.transport.remote import full_name, text_of
 from procession.types import Raised
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from typing import Any
 
     from procession.journal.store import Store
-    from procession.journal.values import Data
+
+    Shown = Callable[[], str] | str | None
+    """What shows an item: a text, or what makes one; None: nothing does."""
 
 LARGE = 1 << 16
 """Bytes from which on an outcome is read only when it is wanted."""
@@ -43,56 +45,46 @@ def counts(error: BaseException) -> bool:
     return not isinstance(error, (CancelledError, BrokenExecutor, JournalError, KeyboardInterrupt))
 
 
-class Kept:
-    """An outcome as a row has it: the columns of WRITTEN, in this order."""
+# -- written -------------------------------------------------------------------------------------------------------
 
-    __slots__ = ("columns", "outcome")
-
-    def __init__(self, outcome: Any, columns: tuple[Any, ...]) -> None:
-        self.outcome = outcome
-        """What is handed over: what was given, or what has become of what cannot be kept."""
-        self.columns = columns
+WRITTEN = ("state", "sum", "form", "size", "outcome", "tries", "shown", "error_type", "error_text", "traceback")
+"""The columns of an outcome."""
+_NOTHING = (None,) * 5
 
 
-WRITTEN = "state, sum, form, size, tries, shown, error_type, error_text, traceback, outcome"
+def kept(path: str, name: Any, start: int, outcome: Any, item: Shown) -> tuple[Any, tuple[Any, ...] | None]:
+    """What is handed over for `outcome`, and its columns; None for one that does not count. Never raises.
 
-
-def kept(path: str, key: Any, beside: Any, outcome: Any, item: Callable[[], str] | str | None) -> Kept | None:
-    """`outcome` as a row; None for one that does not count. Never raises.
-
-    key: how the item is known to people. beside: what of the row the checksum is to cover as well.
+    What cannot be kept has become a failure. name: how people know the item. start: see `values.start_of`.
     """
     if outcome.__class__ is not Raised:
         try:
             form, data = encode(outcome)
+            bytes_of = raw(data)
         except BaseException as error:
-            return _failed(beside, Raised(_unkept(path, key, outcome, error)), item)
-        size = size_of(data)
-        return Kept(outcome, (DONE, checksum(DONE, data, beside, form), form, size, *(None,) * 5, data))
-    return _failed(beside, outcome, item) if counts(outcome.error) else None
+            outcome = Raised(_unkept(path, name, outcome, error))
+        else:
+            return outcome, (DONE, checksum(DONE, form, bytes_of, start), form, len(bytes_of), data, *_NOTHING)
+    return outcome, (_failed(start, outcome, item) if counts(outcome.error) else None)
 
 
-def _unkept(path: str, key: Any, outcome: Any, error: BaseException) -> BaseException:
-    what = f"the result of item {key!r}, which the journal {path} was to keep"
+def _unkept(path: str, name: Any, outcome: Any, error: BaseException) -> BaseException:
+    what = f"the result of item {shown(name)}, which the journal {path} was to keep"
     if not isinstance(error, Exception):
         return error
     try:
         found = paths.pickling_error(what, outcome, error, pickled)
     except Exception:
-        from procession.errors import PicklingError
-
         found = PicklingError(f"{what}, cannot be pickled: {error}")
     found.__cause__ = error
     return found
 
 
-def _failed(beside: Any, outcome: Raised, item: Callable[[], str] | str | None) -> Kept:
-    error, tries = outcome.error, outcome.attempts
+def _failed(start: int, outcome: Raised, item: Shown) -> tuple[Any, ...]:
+    error = outcome.error
     data = encode_error(error)
-    about = _about(error)
-    told = _item(item)
-    sum = checksum(FAILED, data, beside, ERROR, tries, told, *about)
-    return Kept(outcome, (FAILED, sum, ERROR, len(data), tries, told, *about, data))
+    beside = (outcome.attempts, _item(item), *_about(error))
+    return FAILED, checksum(FAILED, ERROR, data, start, beside), ERROR, len(data), data, *beside
 
 
 def _about(error: BaseException) -> tuple[str, str, str]:
@@ -105,21 +97,18 @@ def _about(error: BaseException) -> tuple[str, str, str]:
     return clean(full_name(type(error))), clean(text_of(error)), clean(lines)
 
 
-def _item(item: Callable[[], str] | str | None) -> str | None:
-    if item is None or isinstance(item, str):
-        return None if item is None else clean(item)
+def _item(item: Shown) -> str | None:
     try:
-        return clean(item())
+        return None if item is None else clean(item if isinstance(item, str) else item())
     except BaseException as error:
         return f"<its repr failed: {type(error).__name__}>"
 
 
 # -- back ----------------------------------------------------------------------------------------------------------
 
-WHOLE = WRITTEN
-"""What is read of a row."""
-READ = WRITTEN.removesuffix("outcome") + f"CASE WHEN size <= {LARGE} THEN outcome END"
-"""The same, without a large outcome."""
+READ = f"state, sum, form, size, CASE WHEN size <= {LARGE} THEN outcome END"
+"""What is read of a row. A large outcome, and what there is beside a failure, is read by `whole`."""
+WHOLE = ", ".join(WRITTEN)
 
 
 class Recalled:
@@ -140,48 +129,56 @@ class Recalled:
             return Raised(error)
 
 
-def recalled(store: Store, what: str, beside: Any, row: tuple[Any, ...], later: Callable[[], Any]) -> Any:
-    """The outcome of a row (the columns of READ), or a Recalled that calls `later`. Raises JournalError."""
-    if type(row[3]) is int and row[3] > LARGE and row[9] is None:
-        return Recalled(row[3], later)
-    return outcome_of(store, what, beside, row)
+def recalled(store: Store, name: Any, start: int, seq: int, row: Sequence[Any], later: Callable[[], Any]) -> Any:
+    """The outcome of the row of this number (the columns of READ), or a Recalled, which calls `later`.
+
+    Raises JournalError.
+    """
+    state, sum, form, size, data = row
+    if data is None and type(size) is int and size > LARGE:
+        return Recalled(size, later)
+    if form == ERROR:
+        return whole(store, name, start, seq)
+    was, sum = _before(state, sum, form)
+    if data is None or was != DONE or not _sound(size, data) or sum != checksum(DONE, form, raw(data), start):
+        raise unsound(store.path, name)
+    return store.load(form, data, f"the outcome of item {shown(name)}")
 
 
-def outcome_of(store: Store, what: str, beside: Any, row: tuple[Any, ...]) -> Any:
-    """The outcome of a row with its data."""
-    form, tries, data = row[2], row[4], row[9]
-    checked(store.path, what, beside, row)
-    value = store.load(form, data, what)
-    return Raised(value, tries) if form == ERROR else value
+def whole(store: Store, name: Any, start: int, seq: int) -> Any:
+    """The outcome of the row of this number. Raises JournalError."""
+    rows = store.read(f"SELECT {WHOLE} FROM items WHERE seq = ?", (seq,))
+    if not rows:
+        raise damaged(store.path, f"the outcome of item {shown(name)} is gone")
+    state, sum, form, size, data, *beside = rows[0]
+    was, sum = _before(state, sum, form)
+    failed = form == ERROR
+    if was != (FAILED if failed else DONE) or not _sound(size, data):
+        raise unsound(store.path, name)
+    if sum != checksum(was, form, raw(data), start, tuple(beside) if failed else None):
+        raise unsound(store.path, name)
+    value = store.load(form, data, f"the outcome of item {shown(name)}")
+    return Raised(value, beside[0]) if failed else value
 
 
-def checked(path: str, what: str, beside: Any, row: tuple[Any, ...]) -> None:
-    """Raise JournalError unless the row is what was written."""
-    state, sum, form, size, tries, told, *about, data = row
-    more = (tries, told, *about) if form == ERROR else ()
-    if not _sound(state, sum, form, size, data) or sum != checksum(state, data, beside, form, *more):
-        raise damaged(path, f"{what} is not what was written")
+def unsound(path: str, name: Any) -> JournalError:
+    """The row of an item is not what was written."""
+    return damaged(path, f"the outcome of item {shown(name)} is not what was written")
 
 
-def _sound(state: Any, sum: Any, form: Any, size: Any, data: Data) -> bool:
-    whole = type(state) is type(sum) is type(form) is type(size) is int and type(data) in (str, bytes)
-    return (
-        whole and size_of(data) == size and (form == ERROR) == (state == FAILED or (form == ERROR and state > FAILED))
-    )
+def _before(state: Any, sum: Any, form: Any) -> tuple[Any, Any]:
+    """State and checksum as they were before it was handed over."""
+    if type(state) is not int or type(sum) is not int or type(form) is not int:
+        return None, None
+    if state != HANDED:
+        return state, sum
+    was = FAILED if form == ERROR else DONE
+    return was, sum - (HANDED - was) * STEP
 
 
-__all__ = [
-    "LARGE",
-    "READ",
-    "STEP",
-    "WHOLE",
-    "WRITTEN",
-    "Kept",
-    "Recalled",
-    "checked",
-    "counts",
-    "kept",
-    "outcome_of",
-    "recalled",
-    "shown",
-]
+def _sound(size: Any, data: Any) -> bool:
+    kind = type(data)
+    return (kind is str or kind is bytes) and size == len(raw(data))
+
+
+__all__ = ["LARGE", "READ", "WHOLE", "WRITTEN", "Recalled", "counts", "kept", "recalled", "unsound", "whole"]

@@ -10,12 +10,13 @@ Laws
 
 from __future__ import annotations
 
+from procession.journal import statements
 from procession.journal.comparing import QUEUE
 from procession.journal.opening import Opened, asked_id, column_of, id_of
-from procession.journal.outcomes import READ, WHOLE, WRITTEN, Kept, Recalled, checked, kept, outcome_of, recalled
-from procession.journal.refusals import damaged, shown
+from procession.journal.outcomes import READ, WRITTEN, kept, recalled, whole
+from procession.journal.refusals import damaged
 from procession.journal.store import ACCEPTED, DONE, FAILED, HANDED
-from procession.journal.values import ERROR, PENDING, STEP, checksum, encode, pickled
+from procession.journal.values import PENDING, STEP, checksum, encode, pickled, raw, start_of
 from procession.journal.writer import FULLY, LAZILY, NOTHING, Job, Ticket, reading
 from procession.transport import paths
 
@@ -35,10 +36,11 @@ if TYPE_CHECKING:
     Entry = tuple[int, Any, Callable[[], str] | str | None]
     """seq, outcome, and what shows the item, for failures."""
 
-_ACCEPTED, _HANDED = "accepted", "handed"
-_ACCEPT = "INSERT INTO items (seq, id, state, sum, run, item_form, item_sum, item) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
-_NAMES = WRITTEN.split(", ")
-_RECORD = f"UPDATE items SET {', '.join(f'{name} = ?' for name in _NAMES)}, run = ? WHERE seq = ?"
+_ACCEPTED, _HANDED, _NEXT = "accepted", "handed", "next"
+_ACCEPT = statements.insert(("seq", "id", "state", "sum", "run", "item_form", "item_sum", "item"))
+_RECORD = statements.update((*WRITTEN, "run"))
+_DROP = statements.delete()
+_HAND_OVER = statements.delete(f" AND state IN ({DONE}, {FAILED})")
 _COLUMNS = f"SELECT seq, id, item_form, item_sum, item, {READ} FROM items"
 
 
@@ -48,7 +50,7 @@ class Row:
     __slots__ = ("_item", "_journal", "handed", "id", "outcome", "seq")
 
     def __init__(
-        self, journal: QueueJournal, seq: int, id: Any, item: tuple[int, Data], outcome: Any, handed: bool
+        self, journal: QueueJournal, seq: int, id: Any, item: tuple[Any, Any], outcome: Any, handed: bool
     ) -> None:
         self._journal = journal
         self.seq = seq
@@ -88,8 +90,8 @@ class QueueJournal(Opened):
     def begin(self, store: Store, identity: dict[str, Any], force: bool) -> None:
         """Enter this run, and read how far the others came."""
         super().begin(store, identity, force)
-        store.load_counts(_ACCEPTED, _HANDED)
-        self.next_seq = store.counts[_ACCEPTED]
+        store.load_counts(_ACCEPTED, _HANDED, _NEXT)
+        self.next_seq = store.counts[_NEXT]
 
     @property
     def accepted(self) -> int:
@@ -122,7 +124,9 @@ class QueueJournal(Opened):
     def encoded(self, item: Any) -> tuple[int, Data]:
         """Form and data of an item, for `accept`. Raises PicklingError, which names the path."""
         try:
-            return encode(item)
+            form, data = encode(item)
+            raw(data)
+            return form, data
         except Exception as error:
             what = f"the item, which the journal {self.path} is to keep"
             raise paths.pickling_error(what, item, error, pickled) from error
@@ -132,31 +136,27 @@ class QueueJournal(Opened):
 
     def _row(self, store: Store, seq: int, column: Any, form: Any, item_sum: Any, item: Any, *row: Any) -> Row:
         state = row[0]
-        what = f"item {seq}"
-        if state not in (ACCEPTED, DONE, FAILED, HANDED) or item_sum != checksum(0, item, seq, column, form):
-            raise damaged(self.path, f"{what} is not what was written")
+        whole_item = type(item) in (str, bytes) or (item is None and state == HANDED)
+        if state not in (ACCEPTED, DONE, FAILED, HANDED) or not whole_item:
+            raise _unsound(self.path, seq)
+        if item_sum != item_checksum(seq, column, form, item):
+            raise _unsound(self.path, seq)
         outcome = PENDING
         if state == ACCEPTED:
-            if row[1] != checksum(ACCEPTED, None, seq):
-                raise damaged(self.path, f"{what} is not what was written")
+            if row[1] != checksum(ACCEPTED, 0, b"", seq):
+                raise _unsound(self.path, seq)
         else:
-            outcome = recalled(store, f"the outcome of {what}", seq, as_recorded(row), lambda: self._later(seq))
+            outcome = recalled(store, seq, seq, seq, row, lambda: self._later(seq))
         return Row(self, seq, id_of(column), (form, item), outcome, state == HANDED)
 
     def _later(self, seq: int) -> Any:
-        return reading(self.writer, lambda store: self._whole(store, seq))
-
-    def _whole(self, store: Store, seq: int) -> Any:
-        rows = store.read(f"SELECT {WHOLE} FROM items WHERE seq = ?", (seq,))
-        if not rows:
-            raise damaged(self.path, f"the outcome of item {seq} is gone")
-        return outcome_of(store, f"the outcome of item {seq}", seq, as_recorded(rows[0]))
+        return reading(self.writer, lambda store: whole(store, seq, seq, seq))
 
     # -- what happens ------------------------------------------------------------------------------------------------
     # Any thread; nothing is waited for. A ticket is settled when it is committed, or lost.
 
     def accept(self, rows: Sequence[Accepted], ticket: Ticket | None) -> None:
-        """Keep items that were put, in the order of their numbers, which follow those before."""
+        """Keep items that were put. No two have one number; one that is left out is not counted."""
         self.writer.post(_Accept(rows, ticket))
 
     def record(
@@ -174,13 +174,13 @@ class QueueJournal(Opened):
         self.writer.post(_Dropped(seqs, ticket))
 
 
-def as_recorded(row: Sequence[Any]) -> tuple[Any, ...]:
-    """The columns of an outcome as they were before it was handed over."""
-    state, sum, form, *rest = row
-    if state != HANDED:
-        return tuple(row)
-    was = FAILED if form == ERROR else DONE
-    return was, sum - (HANDED - was) * STEP if type(sum) is int else sum, form, *rest
+def item_checksum(seq: int, column: Any, form: Any, item: Data | None) -> int:
+    """Of what a row has of its item; `column` is its own id there."""
+    return checksum(ACCEPTED, form or 0, b"" if item is None else raw(item), start_of(seq, column))
+
+
+def _unsound(path: str, seq: int) -> JournalError:
+    return damaged(path, f"item {seq} is not what was written")
 
 
 class _Ticketed(Job):
@@ -207,17 +207,18 @@ class _Accept(_Ticketed):
         super().__init__(ticket)
         self._rows = rows
 
-    def prepare(self) -> int:
+    def prepare(self, run: int) -> int:
         return FULLY if self._rows else NOTHING
 
     def write(self, store: Store) -> None:
         rows = []
         for seq, id, form, data in self._rows:
             column = column_of(id)
-            sums = checksum(ACCEPTED, None, seq), checksum(0, data, seq, column, form)
+            sums = checksum(ACCEPTED, 0, b"", seq), item_checksum(seq, column, form, data)
             rows.append((seq, column, ACCEPTED, sums[0], store.run, form, sums[1], data))
-        store.connection.executemany(_ACCEPT, rows)
-        store.count(_ACCEPTED, self._rows[-1][0] + 1 - store.counts[_ACCEPTED])
+        statements.in_steps(store.connection, _ACCEPT, rows)
+        store.count(_ACCEPTED, len(rows))
+        store.count(_NEXT, max(0, max(row[0] for row in rows) + 1 - store.counted(_NEXT)))
 
 
 class _Record(Job):
@@ -231,18 +232,17 @@ class _Record(Job):
         self._outcomes: list[Any] = []
         self._rows: list[tuple[Any, ...]] = []
 
-    def prepare(self) -> int:
+    def prepare(self, run: int) -> int:
         for seq, outcome, item in self._entries:
-            row = kept(self._path, seq, seq, outcome, item)
-            if isinstance(row, Kept):
-                self._rows.append((*row.columns, seq))
-                outcome = row.outcome
+            outcome, columns = kept(self._path, seq, seq, outcome, item)
+            if columns is not None:
+                self._rows.append((seq, *columns, run))
             self._outcomes.append(outcome)
         return FULLY if self._rows else NOTHING
 
     def write(self, store: Store) -> None:
-        run = store.run
-        store.connection.executemany(_RECORD, [(*row[:-1], run, row[-1]) for row in self._rows])
+        statements.in_steps(store.connection, _RECORD, self._rows)
+        self._rows = []
 
     def then(self) -> None:
         self._then(self._outcomes)
@@ -259,15 +259,14 @@ class _Handed(_Ticketed):
         self._seqs = seqs
         self._own_ids = own_ids
 
-    def prepare(self) -> int:
+    def prepare(self, run: int) -> int:
         return LAZILY if self._seqs else NOTHING
 
     def write(self, store: Store) -> None:
         if self._own_ids:
-            count = sum(map(self._keep, [store] * len(self._seqs), self._seqs))
+            count = sum([self._keep(store, seq) for seq in self._seqs])
         else:
-            sql = f"DELETE FROM items WHERE seq = ? AND state IN ({DONE}, {FAILED})"
-            count = store.connection.executemany(sql, [(seq,) for seq in self._seqs]).rowcount
+            count = statements.in_steps(store.connection, _HAND_OVER, [(seq,) for seq in self._seqs])
         if count:
             store.count(_HANDED, count)
 
@@ -277,7 +276,7 @@ class _Handed(_Ticketed):
         if found is None or found[1] not in (DONE, FAILED):
             return 0
         new = f"state = {HANDED}, sum = sum + ?, item = NULL, item_form = NULL, item_sum = ?"
-        words = (HANDED - found[1]) * STEP, checksum(0, None, seq, found[0], None), seq
+        words = (HANDED - found[1]) * STEP, item_checksum(seq, found[0], None, None), seq
         store.connection.execute(f"UPDATE items SET {new} WHERE seq = ?", words)
         return 1
 
@@ -289,11 +288,11 @@ class _Dropped(_Ticketed):
         super().__init__(ticket)
         self._seqs = seqs
 
-    def prepare(self) -> int:
+    def prepare(self, run: int) -> int:
         return LAZILY if self._seqs else NOTHING
 
     def write(self, store: Store) -> None:
-        store.connection.executemany("DELETE FROM items WHERE seq = ?", [(seq,) for seq in self._seqs])
+        statements.in_steps(store.connection, _DROP, [(seq,) for seq in self._seqs])
 
 
-__all__ = ["PENDING", "QueueJournal", "Recalled", "Row", "Ticket", "checked", "shown"]
+__all__ = ["QueueJournal", "Row", "Ticket"]

@@ -16,7 +16,7 @@ from urllib.parse import quote
 from procession.journal import files
 from procession.journal.comparing import differences
 from procession.journal.refusals import damaged, explained, refusal
-from procession.journal.values import Untrusted, checksum, decode
+from procession.journal.values import JSON, Untrusted, checksum, decode, raw, start_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -70,8 +70,8 @@ class Store:
         self.run = 0
         self._sync = sync
         self.counts: dict[str, int] = {}
-        """Numbers over all runs, by their key in `meta`."""
-        self._counted: set[str] = set()
+        """Numbers over all runs, by their key in `meta`, as they are committed."""
+        self._growth: dict[str, int] = {}
         self._full: bool | None = None
 
     # -- transactions ------------------------------------------------------------------------------------------------
@@ -86,14 +86,17 @@ class Store:
 
     def commit(self) -> None:
         """See law 2."""
-        for key in self._counted:
-            self.put(key, str(self.counts[key]))
-        self._counted.clear()
+        counts = {key: self.counts[key] + by for key, by in self._growth.items()}
+        for key, number in counts.items():
+            self.put(key, str(number))
+        self._growth.clear()
         self.connection.execute("COMMIT")
         self.presence.check()
+        self.counts.update(counts)
 
     def rollback(self) -> None:
         """Forget what was written since `begin`; never raises."""
+        self._growth.clear()
         try:
             if self.connection.in_transaction:
                 self.connection.execute("ROLLBACK")
@@ -107,19 +110,22 @@ class Store:
         row = self.connection.execute("SELECT value, sum FROM meta WHERE key = ?", (key,)).fetchone()
         if row is None:
             return None
-        if row[1] != checksum(0, row[0], key):
+        if type(row[0]) is not str or row[1] != checksum(0, JSON, raw(row[0]), start_of(key)):
             raise damaged(self.path, f"what it says of its {key} is not what was written")
         return str(row[0])
 
     def put(self, key: str, value: str) -> None:
         """Set a value of `meta`, in a transaction."""
-        row = (key, value, checksum(0, value, key))
+        row = (key, value, checksum(0, JSON, raw(value), start_of(key)))
         self.connection.execute("INSERT OR REPLACE INTO meta VALUES (?, ?, ?)", row)
 
     def count(self, key: str, by: int) -> None:
         """Let a number over all runs grow; it is written with the next commit."""
-        self.counts[key] += by
-        self._counted.add(key)
+        self._growth[key] = self._growth.get(key, 0) + by
+
+    def counted(self, key: str) -> int:
+        """That number, with what the present transaction adds."""
+        return self.counts[key] + self._growth.get(key, 0)
 
     def load_counts(self, *keys: str) -> None:
         """Read these numbers; they are 0 in a new file."""

@@ -12,6 +12,11 @@ Races, step by step
 * A job is posted while the writer falls asleep. It is appended, then the bell is looked at. Locked: it is rung. Not
   locked: somebody has rung, and the writer will take the bell and only then look at what was posted. Two that ring at
   once: the second finds it rung, which is no error.
+* A signal handler raises in who posts, between the two: the writer looks by itself every second. In who closes: the
+  end is posted before it is noted as such, so that it is posted again; a second one is no harm. Who waits for the end,
+  or for a ticket, does it by a lock that a struck waiter may leave locked: so everybody looks again, too.
+* A signal handler raises in the main thread while it starts the writer. Another thread starts it (as in
+  `backends.unstruck`), so that it is started whole; `started` says from before that on who is to let go of everything.
 * A job is posted after the close. Jobs and the close are in one queue, and the thread goes on answering until it finds
   nothing behind the close; `ended` is set before that last look, and who posts then answers what it finds itself.
 
@@ -24,7 +29,7 @@ from __future__ import annotations
 import logging
 import os
 import threading
-from _thread import allocate_lock
+from _thread import allocate_lock, start_new_thread
 from collections import deque
 
 from procession.journal.refusals import again, refusal
@@ -41,6 +46,8 @@ if TYPE_CHECKING:
 
 NOTHING, LAZILY, FULLY = 0, 1, 2
 """What a job asks of its commit: none; that a kill loses it not; that a power cut does not, either."""
+LOOK_AGAIN = 1.0
+"""Seconds after which the writer looks by itself, and so does who waits for it."""
 GROUP = 10_000
 """Jobs that one commit takes at most."""
 
@@ -52,8 +59,8 @@ class Job:
 
     __slots__ = ()
 
-    def prepare(self) -> int:
-        """Make what is to be written ready; returns NOTHING, LAZILY or FULLY. It must not raise."""
+    def prepare(self, run: int) -> int:
+        """Make what is to be written in this run ready; returns NOTHING, LAZILY or FULLY. It must not raise."""
         raise NotImplementedError
 
     def write(self, store: Store) -> None:
@@ -84,13 +91,46 @@ class Writer:
         self._bell.acquire()
         self._closing = False
         self._pid = os.getpid()
+        self.started = False
+        """The thread has file and lock now, or will have them."""
+        self._gone = False
+        self._left = allocate_lock()
+        self._left.acquire()
         self._thread = threading.Thread(target=self._serve, name="procession-journal", daemon=True)
-        self._thread.start()
+
+    def start(self) -> None:
+        """Have it write from now on. Raises RuntimeError when there can be no thread; it is not `started` then."""
+        failed: list[BaseException] = []
+        done = allocate_lock()
+        done.acquire()
+
+        def begin() -> None:
+            try:
+                self._thread.start()
+            except BaseException as error:
+                failed.append(error)
+            done.release()
+
+        self.started = True
+        try:
+            start_new_thread(begin, ())  # one call of C
+        except RuntimeError:
+            self.started = False
+            raise
+        done.acquire()
+        if failed:
+            self.started = False
+            raise failed.pop()
 
     @property
     def mine(self) -> bool:
         """False in a forked child."""
         return self._pid == os.getpid()
+
+    @property
+    def here(self) -> bool:
+        """The caller is the writer's thread."""
+        return threading.current_thread() is self._thread
 
     def check(self) -> None:
         """Raise JournalError if nothing can be written or read here (any more)."""
@@ -116,11 +156,12 @@ class Writer:
         if not self.mine:
             return
         if not self._closing:
-            self._closing = True
             self._posted.append(_End(how))
+            self._closing = True
         self._ring()
-        if wait and threading.current_thread() is not self._thread:
-            self._thread.join()
+        while wait and not self._gone and not self.here:
+            if self._left.acquire(timeout=LOOK_AGAIN):
+                self._left.release()
 
     # -- the thread --------------------------------------------------------------------------------------------------
 
@@ -135,10 +176,12 @@ class Writer:
         held = self.store.connection, self.store.reader  # see the module: the last lines
         end = None
         while end is None:
-            self._bell.acquire()
+            self._bell.acquire(timeout=LOOK_AGAIN)
             while self._posted and end is None:
                 end = self._turn()
         self._let_go(end)
+        self._gone = True
+        self._left.release()
         del held
 
     def _turn(self) -> _End | None:
@@ -165,7 +208,7 @@ class Writer:
     def _try(self, jobs: list[Job]) -> None:
         store = self.store
         try:
-            wants = [job.prepare() for job in jobs]
+            wants = [job.prepare(store.run) for job in jobs]
             most = max(wants)
             if most == NOTHING:
                 return
@@ -229,9 +272,9 @@ class Ticket:
 
     def wait(self) -> None:
         """Until it is done; raises the JournalError, if it is lost."""
-        if not self.done:
-            self._gate.acquire()
-            self._gate.release()
+        while not self.done:
+            if self._gate.acquire(timeout=LOOK_AGAIN):
+                self._gate.release()
         if self.error is not None:
             raise again(self.error)
 
@@ -254,7 +297,10 @@ class Ticket:
                 callback = self._callbacks.pop(0)
             except IndexError:
                 return
-            callback()
+            try:
+                callback()
+            except BaseException:
+                log.exception("what was to hear of a commit to a journal has failed")
 
 
 class _End:
