@@ -155,6 +155,10 @@ class Gatekeeper:
             kept = owner.alive(starts)
             starts.clear()
             starts += kept
+        if owner.draining:
+            kept = [owner.withdrawn(each) for each in starts]
+            starts.clear()
+            starts += kept
         if owner.knows:
             late += [each for each in starts if each.__class__ is Known]
             for each in late:

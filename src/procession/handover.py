@@ -18,6 +18,7 @@ from _thread import get_ident
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Hashable, Sequence
+from concurrent.futures import CancelledError
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +28,7 @@ from procession.core.flow import FlowCore
 from procession.core.ledger import Ledger
 from procession.core.task import Home
 from procession.starts import Known
+from procession.types import Raised
 from procession.waiting import Bell
 from procession.weighing import weigh
 
@@ -57,6 +59,7 @@ class Handover(ABC):
         self._telling = False
         self._asked = False  # somebody wants a pump since the last look at what may start
         self.knows = False  # there may be a Known among `flow.starts`
+        self.draining = False  # nothing more starts: what waits to is cancelled in its place in the line
         self.rerun: Rerun | None = None  # how an item that failed is run once more, where somebody may ask for it
         self._doubtful = 0  # of the first so many of `flow.starts` it is unknown whether they were posted
 
@@ -176,13 +179,14 @@ class Handover(ABC):
         batch = posted = list(starts)  # one step of the interpreter: others append meanwhile
         again = self._doubtful
         known: Sequence[Known] = ()
-        if self.ledger is not None and not again:
+        reach = again or len(batch)
+        if self.draining and not again:
+            batch = posted = self._withdraw(batch)
+        elif self.ledger is not None and not again:
             at, batch = self._allowed(batch, self.ledger)
             if not batch:
                 return False
             posted, reach = batch, at + len(batch)
-        else:
-            reach = again or len(batch)
         if again:
             batch = batch[:again]
             posted = self._renew(batch)
@@ -294,6 +298,23 @@ class Handover(ABC):
                 self.flow.done(known.index, known.outcomes)
                 known.told = True
         self.bell.ring()
+
+    def _withdraw(self, batch: list[Any]) -> list[Any]:
+        """In the place of each of `batch`, the head of `starts`, what has its outcome."""
+        starts = self.flow.starts
+        withdrawn = []
+        for at, each in enumerate(batch):
+            fresh = self.withdrawn(each)
+            if at < len(starts) and starts[at] is each:  # else a signal handler has pumped meanwhile
+                starts[at] = fresh
+                withdrawn.append(fresh)
+        return withdrawn
+
+    def withdrawn(self, start: Any) -> Known:
+        """What takes the place of this one, which does not start any more."""
+        if start.__class__ is Known:
+            return start
+        return Known(start.index, [Raised(CancelledError()) for _ in range(start.size)])
 
     @abstractmethod
     def refused(self, posted: list[Any], error: BaseException) -> None:

@@ -18,7 +18,8 @@ from time import perf_counter_ns
 from typing import Any
 
 from procession.backends.joinable import JoinableThread
-from procession.stream_course import QUICK_NS, at_hand, close_if_ours
+from procession.stream_course import QUICK_NS
+from procession.stream_pulling import at_hand, close_if_ours
 from procession.waiting import Bell
 
 BLOCK = 64

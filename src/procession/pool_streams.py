@@ -14,9 +14,11 @@ from procession.policies import NO_POLICY, Policy
 TYPE_CHECKING = False  # see `lean`
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable
+    from os import PathLike
     from typing import Any, Never, ParamSpec, TypeVar
 
     from procession.core.rules import Rules
+    from procession.journal import Journal
     from procession.on_error import OnError
     from procession.pool import Pool
     from procession.pool_room import Room
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
     from procession.stream_generator import GeneratorStream
     from procession.streams import Stream, Words
     from procession.streams_async import AsyncStream
+
+    JournalWord = str | PathLike[str] | Journal | None
 
     P = ParamSpec("P")
     S = TypeVar("S")
@@ -103,6 +107,8 @@ class PoolStreams(Executor, ABC):
         rate: float | None = None,
         seed: int | None = None,
         progress: Progress = False,
+        journal: JournalWord = None,
+        item_id: Callable[..., str | int | bytes] | None = None,
         **wrong: Never,
     ) -> Stream[T]:
         """The results of `fn` over the items, lazily and bounded: endless inputs are fine. Starts at the call.
@@ -134,12 +140,21 @@ class PoolStreams(Executor, ABC):
             updated, and closed at the end, by a thread. Or a callable `progress(done, total)` (total None: not known
             yet), called by whoever takes, ten times a second at most, and with the last number. What of these raises is
             logged, and not used any more. See docs/seeing.md.
+        journal: a path, or a `procession.Journal`: each outcome is committed to that file before it is handed over. The
+            same call later, after a crash or a ^C, runs only what has no outcome there, and hands all over again, in
+            order. Failures are outcomes, too, but for on_error="raise": then they run again. See docs/journal.md.
+        item_id: with `journal`, `item_id(*args)`, a str, int or bytes: what makes an item the same when the call comes
+            again. None: its place in the input, where it must then be found again.
+
+        Raises JournalError where the journal belongs to something else, is in use, or cannot be read or written; while
+        it goes on the stream ends with it, whatever `on_error` says.
 
         The iterator has `close()`, and is a context manager that closes it.
         """
         options.refuse_words("imap", wrong, options.STREAM_MEANT)
         bounds = {"window": window, "chunksize": chunksize, "buffer_bytes": buffer_bytes, "spill": spill}
-        keys = {"key": key, "sticky": sticky, "rate": rate, "seed": self._seed_of(seed)}
+        keys: dict[str, Any] = {"journal": journal, "item_id": item_id}
+        keys |= {"key": key, "sticky": sticky, "rate": rate, "seed": self._seed_of(seed)}
         words = self._words(fn, progress, ordered=ordered, on_error=on_error, live=live, **bounds, **keys)
         return self._stream("imap", fn, iterables, words)
 
@@ -158,12 +173,15 @@ class PoolStreams(Executor, ABC):
         rate: float | None = None,
         seed: int | None = None,
         progress: Progress = False,
+        journal: JournalWord = None,
+        item_id: Callable[..., str | int | bytes] | None = None,
         **wrong: Never,
     ) -> Stream[T]:
         """`imap(ordered=False)`: results as they finish."""
         options.refuse_words("imap_unordered", wrong, options.STREAM_MEANT)
         bounds = {"window": window, "chunksize": chunksize, "buffer_bytes": buffer_bytes, "spill": spill}
-        keys = {"key": key, "sticky": sticky, "rate": rate, "seed": self._seed_of(seed)}
+        keys: dict[str, Any] = {"journal": journal, "item_id": item_id}
+        keys |= {"key": key, "sticky": sticky, "rate": rate, "seed": self._seed_of(seed)}
         words = self._words(fn, progress, ordered=False, on_error=on_error, live=live, **bounds, **keys)
         return self._stream("imap_unordered", fn, iterables, words)
 
@@ -183,6 +201,8 @@ class PoolStreams(Executor, ABC):
         rate: float | None = None,
         seed: int | None = None,
         progress: Progress = False,
+        journal: JournalWord = None,
+        item_id: Callable[..., str | int | bytes] | None = None,
         **wrong: Never,
     ) -> AsyncStream[T]:
         """`imap` for `async for`, over synchronous or asynchronous inputs; waiting does not block the event loop."""
@@ -190,7 +210,8 @@ class PoolStreams(Executor, ABC):
         from procession import streams_async
 
         bounds = {"window": window, "chunksize": chunksize, "buffer_bytes": buffer_bytes, "spill": spill}
-        keys = {"key": key, "sticky": sticky, "rate": rate, "seed": self._seed_of(seed)}
+        keys: dict[str, Any] = {"journal": journal, "item_id": item_id}
+        keys |= {"key": key, "sticky": sticky, "rate": rate, "seed": self._seed_of(seed)}
         words = self._words(fn, progress, ordered=ordered, on_error=on_error, live=live, **bounds, **keys)
         options.check_iterables("aimap", iterables, asynchronous=True)
         function = self._function(fn, seed=words.seed)
@@ -250,15 +271,19 @@ class PoolStreams(Executor, ABC):
             return seed
         return None if self._seeds is None else self._seeds.seed
 
-    def _words(self, fn: Callable[..., Any], progress: Progress, **words: Any) -> Words:
+    def _words(self, fn: Callable[..., Any], progress: Progress, journal: Any, item_id: Any, **words: Any) -> Words:
         from procession import streams
 
+        options.check_fn(fn)
+        if journal is not None or item_id is not None:
+            from procession.stream_journal import Keeping
+
+            words["keeping"] = Keeping(journal, item_id, fn, words["seed"], self._captures)
         rerun = None
         if callable(words["on_error"]):
             from procession.backends.functions import name_of
             from procession.replaying import Rerun
 
-            options.check_fn(fn)
             rerun = Rerun(fn, self._name or name_of(fn), self._pool()._config, words["seed"])
         shown = self._progress if progress is False else progress
         return streams.Words(progress=shown, rules=self._rules, rerun=rerun, **words)

@@ -11,11 +11,8 @@ Laws
 
 from __future__ import annotations
 
-import threading
-from _pickle import PicklingError
 from collections import deque
-from collections.abc import Callable, Generator, Hashable, Iterator, Sequence
-from concurrent.futures import CancelledError
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from itertools import islice
 from time import perf_counter_ns
 from typing import TYPE_CHECKING, Any
@@ -27,11 +24,12 @@ from procession.gatekeeper import Gatekeeper
 from procession.pacing import SharedPace, paced
 from procession.seeing.progress import OFF, Meter
 from procession.starts import StreamChunk, failed
-from procession.stream_bounds import NO_BOUNDS, Bounded, Bounds
-from procession.transport.aside import private
-from procession.types import Raised
+from procession.stream_bodies import Bodies
+from procession.stream_bounds import NO_BOUNDS, Bounds
+from procession.stream_pulling import close_if_ours
 
 if TYPE_CHECKING:
+    from procession.on_error import OnError
     from procession.seeing.sources import Progress
 
 BLOCK = 1024
@@ -44,32 +42,10 @@ PATIENCE_NS = 2_000_000
 """When something is ready, pulling goes on no longer than this."""
 
 
-class StreamRun:
-    """A stream as the engine sees it (`backends.base.Run`): one for whole bodies, one for encoded ones."""
-
-    __slots__ = ("cancelled", "course", "function", "rules", "whole")
-
-    def __init__(self, course: Course, function: Function, whole: bool) -> None:
-        self.course = course
-        self.function = function
-        self.whole = whole
-        self.rules = course.rules
-        self.cancelled = False
-
-    def items_done(self, start: int, outcomes: list[Any]) -> None:
-        """See `Run.items_done`."""
-        if not self.cancelled:
-            self.course.arrived(start, outcomes)
-
-    def items_dropped(self, start: int, count: int) -> None:
-        """See `Run.items_dropped`. Not asked for by this stream: somebody shut the pool down with cancel."""
-        if not self.cancelled:
-            self.course.lost += count
-            self.course.arrived(start, [Raised(CancelledError()) for _ in range(count)])
-
-
-class Course(Bounded):
+class Course(Bodies):
     """One stream's source, flow and runs."""
+
+    lazy = False  # outcomes are to be loaded
 
     def __init__(
         self,
@@ -81,8 +57,7 @@ class Course(Bounded):
         ordered: bool = True,
         key: Callable[..., Hashable] | None = None,
     ) -> None:
-        super().__init__(engine, function, bounds, ordered)
-        self.single = len(iterables) == 1
+        super().__init__(engine, function, len(iterables) == 1, bounds, ordered)
         self.numbers = iterables[0] if self.single and _is_narrow(iterables[0]) else None
         self.sources = [iter(iterable) for iterable in iterables]
         self.source: Iterator[Any] = self.sources[0] if self.single else zip(*self.sources, strict=False)
@@ -90,18 +65,14 @@ class Course(Bounded):
         self.pulled: deque[Any] = deque()
         self.error: BaseException | None = None
         self.refusal: BaseException | None = None
-        self.cancelled = False
         self.kills = False  # a cancel ends what runs, too
-        self.seeded = function.hides  # it takes each item's place as its last argument
         self._quiet = False  # a cancel has been carried out
         self.meter: Meter = OFF
         self.keen = False  # a taker is to call the meter's `report`
         self.errors = 0  # that are known, where progress is shown
-        self.lost = 0  # items that never ran, since their pool was shut down
-        self.args: dict[int, tuple[Any, ...]] | None = None  # kept where somebody may ask for them
+        self.recalled = 0  # items whose outcome a journal had
         self._block = 1
         self._puller = False
-        self._runs: dict[bool, StreamRun] = {}
 
     def watch(self, progress: Progress, total: int | None, waits: bool = True) -> None:
         """Show its progress: this one has none, see watching.py."""
@@ -204,7 +175,7 @@ class Course(Bounded):
     def advance(self) -> None:
         """Admit and send what was pulled; at the end of the input, say so."""
         flow = self.flow  # looked up before `cancelled`: after a cancel there is another, which stays empty
-        while self.pulled and not self.cancelled:
+        while self.pulled and not self.cancelled and not flow.closed:
             if self.key is None:
                 self._send(flow, list(self.pulled))
             else:
@@ -241,52 +212,15 @@ class Course(Bounded):
             flow.admit_keyed(lane, start)
             del self.pulled[0]
 
-    # -- bodies ----------------------------------------------------------------------------------------------------
+    # -- going out, where a journal has a say (stream_journal.py) ----------------------------------------------------
 
-    def _chunks(self, first: int, items: list[Any] | range) -> list[Any]:
-        """`items`, from index `first` on, as things to be started."""
-        if self.args is not None:
-            self.args.update(zip(range(first, first + len(items)), self._calls(items), strict=True))
-        if self.single and not self.seeded and self.engine.plain(items):
-            return self._cut(self.run(True), first, items)
-        encode, function, run = self.engine.encode, self.function, self.run(False)
-        again = self.rules is not None and self.rules.retries > 0
-        starts: list[Any] = []
-        bodies: list[Any] = []
-        for index, args in enumerate(self._calls(items), first):
-            try:
-                body = encode(function, (*args, index) if self.seeded else args, {})
-                bodies.append(private(body) if again else body)
-            except PicklingError as error:
-                starts += self._cut(run, index - len(bodies), bodies)
-                bodies = []
-                starts.append(failed(index, error))
-                self.knows = True
-        return [*starts, *self._cut(run, first + len(items) - len(bodies), bodies)]
+    def load(self, outcome: Any) -> Any:
+        """What was taken, of one that is `lazy`: it may lie in a file."""
+        return outcome
 
-    def _cut(self, run: StreamRun, first: int, bodies: list[Any] | range) -> list[Any]:
-        """`bodies`, from index `first` on, as one chunk, or as several where it is decided when each may start."""
-        size = len(bodies) if self.ledger is None else self.ledger.piece()
-        if self.gate is not None:
-            size = 1
-        places = range(0, len(bodies), size or 1)
-        cut = [StreamChunk(run, first + at, bodies, at, min(size, len(bodies) - at), self.grain) for at in places]
-        if self.gate is not None:
-            for chunk in cut:
-                self.gate.mark(chunk)
-        return cut
-
-    def _calls(self, items: list[Any] | range) -> Iterator[tuple[Any, ...]]:
-        """The arguments of each item's call."""
-        return zip(items, strict=True) if self.single else iter(items)  # type: ignore[arg-type]  # tuples
-
-    def run(self, whole: bool) -> StreamRun:
-        """The run of whole or of encoded bodies."""
-        run = self._runs.get(whole)
-        if run is None:
-            run = self._runs[whole] = StreamRun(self, self.function, whole)
-            run.cancelled = self.cancelled
-        return run
+    def decide(self, error: BaseException, on_error: OnError) -> OnError:
+        """What becomes of an item with this error."""
+        return on_error
 
     # -- ending ----------------------------------------------------------------------------------------------------
 
@@ -306,6 +240,24 @@ class Course(Bounded):
         if self.refusal is not None:
             raise self.refusal
 
+    def drain(self) -> None:
+        """Nothing more is pulled or started. What runs finishes and comes out, and then the stream ends. Any thread.
+
+        What was pulled and had not started is cancelled, each item at its place, as one that fails.
+        """
+        if self.engine.foreign or self.flow.ended or self.cancelled:
+            return
+        self.knows = self.draining = self.exhausted = True
+        self.end_input()
+        self.pump()
+
+    def pump(self) -> None:
+        """See `Handover.pump`. Whoever was posting when it began to drain has that taken back."""
+        super().pump()
+        if self.draining:
+            for run in list(self.runs.values()):
+                self.engine.cancel_group(run)
+
     def cancel(self) -> None:
         """Nothing of it is to start any more, and nothing is handed over. Any thread; may be called again.
 
@@ -314,9 +266,9 @@ class Course(Bounded):
         if self._quiet or self.engine.foreign or (self.flow.ended and not self.cancelled):
             return
         self.cancelled = self.exhausted = True
-        for run in list(self._runs.values()):
+        for run in list(self.runs.values()):
             run.cancelled = True
-        for run in list(self._runs.values()):
+        for run in list(self.runs.values()):
             self.engine.cancel_group(run, self.kills)
         ended = FlowCore()
         ended.close()
@@ -340,54 +292,6 @@ class Course(Bounded):
             close_if_ours(source)
 
 
-def at_hand(source: Any, most: int) -> int:
-    """How many items a live source is asked for at once: one, as the next may be long in coming; more, if it has them.
-
-    A source that has a method `at_hand()` says with that how many it gives without waiting.
-    """
-    said = getattr(source, "at_hand", None)
-    return max(1, min(said(), most)) if said is not None and most > 1 else 1
-
-
-def close_if_ours(source: Any) -> None:
-    """Close it if it is a generator or a stream of ours."""
-    if isinstance(source, Generator) or getattr(source, "closes_as_source", False):
-        try:
-            source.close()
-        except ValueError:
-            pass  # it is running, in this very thread: it cannot be closed from inside
-
-
 def _is_narrow(items: Any) -> bool:
     """A range that may travel as two numbers: whatever is reckoned with them, 64 bits hold it."""
     return items.__class__ is range and all(-NARROW < each < NARROW for each in (items.start, items.stop, items.step))
-
-
-class Puller:
-    """Pulls a live source, on a thread of its own, which ends with the stream."""
-
-    def __init__(self, course: Course) -> None:
-        self._course = course
-        self.thread = threading.Thread(target=self._serve, name="procession-source", daemon=True)
-
-    def _serve(self) -> None:
-        course = self._course
-        course._puller = True
-        try:
-            while not course.exhausted:
-                course.room.sleep(self._wanted)
-                if not course.exhausted:
-                    course.pull(at_hand(course.source, course.flow.room))
-                    course.advance()
-        except BaseException as error:  # from the source: what is no Exception comes out in its place here
-            course.error = error
-            course.exhausted = True
-            course.advance()
-        finally:
-            course._puller = False
-            course.close_source()
-
-    def _wanted(self) -> bool:
-        course = self._course
-        least = course.measure()
-        return course.exhausted or course.flow.room >= least

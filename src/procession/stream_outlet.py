@@ -52,13 +52,13 @@ class Outlet:
                 if course.room.sleepers and flow.room >= course.measure():
                     course.room.ring()
                 value = outcome
-                if course.ledger is not None:
+                if course.ledger is not None or course.lazy:
                     value = self._weighed(outcome, index)
                 if value.__class__ is not Raised:
                     if course.args is not None:
                         course.args.pop(index, None)
                     return value
-                if (on_error := self._on_error) == "return":
+                if (on_error := course.decide(value.error, self._on_error)) == "return":
                     return value.error
                 if on_error == "raise":
                     value = no_end(value.error, "a task")
@@ -79,14 +79,18 @@ class Outlet:
             outcome = value = record = None  # no cycle through the frame
 
     def _weighed(self, outcome: Any, index: int) -> Any:
-        """What was taken is let go of by the ledger, read back if it was spilled; what waits for room may start."""
+        """What was taken, read back if it lies in a file. The ledger lets go of it; what waits for room may start."""
         course = self.course
-        assert course.ledger is not None
-        value = outcome.load() if outcome.__class__ is Spilled else outcome
-        with course.lock:
-            course.ledger.left(index)
-        if course.flow.starts:
-            course.pump()
+        value = outcome
+        if outcome.__class__ is Spilled:
+            value = outcome.load()
+        elif course.lazy:
+            value = course.load(outcome)
+        if course.ledger is not None:
+            with course.lock:
+                course.ledger.left(index)
+            if course.flow.starts:
+                course.pump()
         return value
 
     def _record(self, failure: Raised, index: int) -> Failure:

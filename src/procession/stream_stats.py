@@ -34,6 +34,8 @@ class StreamStats:
     """With `key`: the one of which most items wait for an earlier item of the same key; None: none does."""
     hot_key_waiting: int
     """How many of its items do."""
+    recalled: int = 0
+    """Of the pulled items, had their outcome in the journal."""
 
 
 def stats_of(course: Course) -> StreamStats:
@@ -54,4 +56,5 @@ def stats_of(course: Course) -> StreamStats:
             spilled=0 if ledger is None else ledger.aside,
             hot_key=hot,
             hot_key_waiting=held,
+            recalled=course.recalled,
         )

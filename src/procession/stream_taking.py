@@ -59,14 +59,7 @@ def drain(stream: Stream[Any] | PipelineStream[Any]) -> None:
         conductor.source.room.ring()
         conductor.poke()
         return
-    course = stream._outlet.course
-    course.exhausted = True
-    if not course.pulled:
-        course.end_input()
-    for run in list(course._runs.values()):
-        course.engine.cancel_group(run)
-    course.room.ring()
-    course.bell.ring()
+    stream._outlet.course.drain()
 
 
 __all__ = ["Taker", "drain"]

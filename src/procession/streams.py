@@ -12,7 +12,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Generator, Hashable, Iterator, Sequence, Sized
 from time import monotonic
-from typing import Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from procession._native import native
 from procession.backends.base import Engine, Function
@@ -26,10 +26,14 @@ from procession.replaying import Rerun
 from procession.seeing.progress import check_progress
 from procession.seeing.sources import Progress
 from procession.stream_bounds import Bounds
-from procession.stream_course import Course, Puller
+from procession.stream_course import Course
 from procession.stream_outlet import Outlet
+from procession.stream_pulling import Puller
 from procession.stream_stats import StreamStats, stats_of
 from procession.types import Raised
+
+if TYPE_CHECKING:
+    from procession.stream_journal import Keeping
 
 R = TypeVar("R", covariant=True)
 
@@ -192,6 +196,7 @@ class Words:
     rules: Rules | None = None
     seed: int | None = None
     rerun: Rerun | None = None
+    keeping: Keeping | None = None
 
     def __post_init__(self) -> None:
         check_positive("window", self.window, "automatic")
@@ -249,27 +254,36 @@ def make_course(
     """
     if not iterables:
         raise TypeError("at least one iterable is needed after the function")
-    course = _kind_of(words.progress, goes_on=True)(
-        engine,
-        function,
-        iterables,
-        bounds=Bounds(words.window, words.chunksize, words.buffer_bytes, words.spill),
-        ordered=words.ordered,
-        key=words.key,
-    )
+    kind = _kind_of(words.progress, goes_on=True)
+    if words.keeping is not None:
+        from procession.stream_journal import journalled
+
+        kind = journalled(kind)
+    bounds = Bounds(words.window, words.chunksize, words.buffer_bytes, words.spill)
+    course = kind(engine, function, iterables, bounds=bounds, ordered=words.ordered, key=words.key)
     if single is not None:
         course.single = single
+    if words.keeping is not None:
+        words.keeping.open(course, failures=words.on_error != "raise")
+    try:
+        _prepare(course, words, total_of(iterables) if single is None else None, waits)
+    except BaseException:
+        course.over("raised")
+        raise
+    return course
+
+
+def _prepare(course: Course, words: Words, total: int | None, waits: bool) -> None:
     course.rules, course.kills = words.rules, True
-    course.known_as("imap", function.name, beside=words.live)
+    course.known_as("imap", course.function.name, beside=words.live)
     if words.rate is not None:
         course.keep(words.rate)
     if words.sticky:
         course.stick()
-    course.watch(words.progress, total_of(iterables) if single is None else None, waits)
+    course.watch(words.progress, total, waits)
     if callable(words.on_error):
         course.args = {}
         course.rerun = words.rerun
-    return course
 
 
 class Stream(Iterator[R]):

@@ -11,10 +11,12 @@ it may: by a union that mypy takes for its wider half, and so must not see.
 
 from collections.abc import Callable, Hashable
 from contextlib import AbstractContextManager
+from os import PathLike
 from typing import Any, Generic, Literal, Required, TypedDict
 
 from typing_extensions import TypeVar
 
+from procession.journal import Journal
 from procession.options import Backend, Overflow
 from procession.policies import Backoff, RetryOn
 from procession.seeing.sources import Progress
@@ -81,6 +83,8 @@ class AnyStreamWords(TypedDict, total=False):
     rate: float | None
     seed: int | None
     progress: Progress
+    journal: str | PathLike[str] | Journal | None
+    item_id: Callable[..., str | int | bytes] | None
 
 class UnorderedWords(AnyStreamWords, total=False):
     on_error: Going
