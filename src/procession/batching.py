@@ -277,7 +277,7 @@ class Batcher(Gatekeeper):
         if self._broken is not None:
             lost += [item for call in list(self._calls) for item in call.items]
         self._later.clear()
-        self._core.answer(lost, [Raised(error)] * len(lost))
+        self._core.refused(lost, error)
 
     def _run_alone(self, call: Call, error: BaseException, rules: Rules) -> None:
         when = monotonic_ns() + rules.delay_ns(call.tries + 1)

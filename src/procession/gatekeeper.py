@@ -192,7 +192,7 @@ class Gatekeeper:
         """How it stands with the line, and where its first is."""
         out = self._out()
         room, at = self._room(starts, out)
-        return Standing(len(starts), 0, out, room, True), at
+        return Standing(len(starts), 0, out - self.owner.unsaid, room, True), at
 
     def _room(self, starts: deque[Any], out: int) -> tuple[int, int]:
         """How many items may start as far as bytes go, and which is the first: see `Handover._allowed`."""

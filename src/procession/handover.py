@@ -61,6 +61,7 @@ class Handover(ABC):
         self.knows = False  # there may be a Known among `flow.starts`
         self.draining = False  # nothing more starts: what waits to is cancelled in its place in the line
         self.rerun: Rerun | None = None  # how an item that failed is run once more, where somebody may ask for it
+        self.unsaid = 0  # items whose calls have ended, and that have no outcome yet (a journal)
         self._doubtful = 0  # of the first so many of `flow.starts` it is unknown whether they were posted
 
     def finished_untaken(self) -> int:

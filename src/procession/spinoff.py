@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import weakref
+import os
 from collections.abc import AsyncIterator, Callable, Hashable, Iterable, Iterator
 from concurrent.futures import Future
 from time import monotonic
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Never
 
-from procession import options, spinoff_ending, spinoff_gate, spinoff_room, spinoff_words
+from procession import options, spinoff_ending, spinoff_gate, spinoff_putting, spinoff_room, spinoff_words
 from procession._native import native
 from procession.backends.base import Engine, WorkerConfig
 from procession.core.flow import NOTHING
-from procession.errors import Full
 from procession.on_error import OnError
 from procession.options import Backend, Overflow
 from procession.policies import rules_of
@@ -21,12 +20,12 @@ from procession.seeing.sources import Progress
 from procession.spinoff_core import Words, funnel_of
 from procession.spinoff_outlet import SpinOutlet
 from procession.spinoff_stats import SpinOffStats, stats_of
-from procession.starts import SinkFuture
 
 if TYPE_CHECKING:
     from typing import Generic, Unpack, overload
 
     from procession.captured import Captured
+    from procession.journal import Journal
     from procession.policies import Backoff, RetryOn
     from procession.typed import (
         MYPY,
@@ -52,9 +51,6 @@ else:
     from procession.lean import Generic
     from procession.lean import T as Item
     from procession.lean import T as Result
-
-BATCH = 256
-"""Items of a put_many that are posted together."""
 
 
 class SpinOff(Generic[Item, Result]):
@@ -98,6 +94,13 @@ class SpinOff(Generic[Item, Result]):
     name: what messages call it.
     timeout, queue_timeout, grace, retries, retry_on, backoff, priority: for each item, see `Pool.options`.
     capture: True: a result is a `Captured`, which has what was written as well; see `Pool.options`. Not with `batch`.
+    journal: a path, or a `Journal`: what is put, and what comes of it, is kept in this file, so that after a crash the
+        next program goes on. `put` returns when the item is on the disk. Items that were accepted and not handed over
+        come first the next time, in their old order: those with an outcome are not run again. A result counts as handed
+        over when the next is asked for. Items and results must be picklable, or plain (JSON). See docs/journal.md.
+        Raises JournalError when the file belongs to something else, is in use, or cannot be written.
+    item_id: with `journal`: `item_id(item)`, a str, an int or bytes. An item whose id the file knows already is not
+        taken in again: `put` returns its Future, or one with its outcome.
 
     Leaving its with block closes it and waits for the end; results that nobody took can be iterated after the block.
     Left by an exception it is cancelled, by KeyboardInterrupt its workers are killed.
@@ -200,24 +203,24 @@ class SpinOff(Generic[Item, Result]):
         backoff: Backoff | None = None,
         priority: int | None = None,
         capture: bool = False,
+        journal: str | os.PathLike[str] | Journal | None = None,
+        item_id: Callable[[Any], int | str | bytes] | None = None,
         **wrong: Never,
     ) -> None:
         options.refuse_words("SpinOff", wrong, spinoff_words.MEANT)
         options.check_name(name)
         rules = rules_of(timeout, queue_timeout, grace, retries, retry_on, backoff, priority)
         told = (iterate and on_result is None, on_result, on_error, ordered, key, sticky, rules)
-        words = Words(maxsize, buffer_bytes, overflow, *told, batch, max_wait, rate, seed, capture)
+        words = Words(maxsize, buffer_bytes, overflow, *told, batch, max_wait, rate, seed, capture, journal, item_id)
         spinoff_gate.check(fn, workers, words, progress)
         config = spinoff_words.worker_config(setup, initializer, initargs)
-        engine = _make_engine(backend, workers, config)
-        function = spinoff_gate.function(engine, fn, name, setup is not None, words)
-        self._core = core = spinoff_gate.core(engine, function, words, progress)
-        spinoff_gate.keep(core, fn, config)
-        self._outlet = SpinOutlet(core) if words.iterate else None
-        self._funnel = funnel_of(core)
-        weakref.finalize(self, spinoff_ending.abandon, core).atexit = False
-        spinoff_gate.begin(core)
-        spinoff_ending.at_exit(core)
+        with spinoff_gate.open_journal(fn, words) as file:
+            engine = _make_engine(backend, workers, config)
+            self._core = core = spinoff_gate.core(engine, fn, name, words, progress, config, file)
+            self._outlet = spinoff_gate.outlet(core)
+            self._funnel = funnel_of(core)
+            spinoff_ending.look_after(self, core)
+            spinoff_gate.begin(core)
 
     # -- in --------------------------------------------------------------------------------------------------------
 
@@ -231,23 +234,12 @@ class SpinOff(Generic[Item, Result]):
         be pickled fails by its Future.
         """
         core = self._core
+        if core.kept is not None:
+            return core.kept.inlet.put(item, timeout)
         deadline: float | None = None if timeout is None else monotonic() + timeout
         lane = None if core.key is None else core.lane(item)
         future, error = core.make(item)
-        return self._put(future, error, lane, deadline)
-
-    def _put(
-        self, future: SinkFuture, error: BaseException | None, lane: Hashable, deadline: float | None = None
-    ) -> Future[Result]:
-        """What `SpinCore.make` has made, as `put` has it."""
-        core = self._core
-        while not core.admit(future, error, lane):
-            if spinoff_room.overflow(core, future):
-                return future
-            if core.words.overflow == "block" and (reason := spinoff_room.await_room(core, deadline)) is not None:
-                raise Full(reason)
-        core.pump()
-        return future
+        return spinoff_putting.put_made(core, future, error, lane, deadline)
 
     def put_many(self, items: Iterable[Item]) -> list[Future[Result]]:
         """`put` each of `items`, in order; returns their Futures.
@@ -257,30 +249,13 @@ class SpinOff(Generic[Item, Result]):
         there as a cancelled Future, as with `put`.
         """
         core = self._core
-        futures: list[Future[Result]] = []
-        try:
-            for item in items:
-                lane = None if core.key is None else core.lane(item)
-                future, error = core.make(item)
-                if core.admit(future, error, lane):
-                    futures.append(future)
-                    if len(core.flow.starts) >= BATCH:
-                        core.pump()
-                else:
-                    core.pump()
-                    futures.append(self._put(future, error, lane))
-        except BaseException as raised:
-            if isinstance(raised, Full):
-                raised.taken = tuple(futures)
-            raised.add_note(f"of the items of this put_many {len(futures)} were put before")
-            raise
-        finally:
-            core.pump()
-        return futures
+        return spinoff_putting.put_many(core, items) if core.kept is None else core.kept.inlet.put_many(items)
 
     async def aput(self, item: Item) -> Future[Result]:
         """`put` for coroutines: where put would block, it awaits room, however long that takes."""
         core = self._core
+        if core.kept is not None:
+            return await core.kept.inlet.aput(item)
         lane = None if core.key is None else core.lane(item)
         future, error = core.make(item)
         while not core.admit(future, error, lane):
@@ -320,6 +295,8 @@ class SpinOff(Generic[Item, Result]):
 
     async def __anext__(self) -> Result:
         core, outlet = self._core, self._out
+        if core.kept is not None:
+            await core.kept.asked()
         try:
             while (value := outlet.next()) is NOTHING:
                 await core.bell.asleep(core.stirred, core.look_again)
@@ -382,6 +359,8 @@ class SpinOff(Generic[Item, Result]):
     ) -> None:
         from procession.coroutines import in_thread
 
+        if self._core.kept is not None and kind is None:
+            await self._core.kept.aleft()
         await in_thread(spinoff_ending.leave, self._core, kind)
 
 

@@ -17,10 +17,10 @@ import threading
 from _contextvars import copy_context
 from _pickle import PicklingError
 from collections import deque
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from concurrent.futures._base import FINISHED
 from itertools import count
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from procession._native import native
 from procession.backends import tasks
@@ -40,6 +40,10 @@ from procession.surroundings import here
 from procession.types import Failure, Raised
 from procession.waiting import Bell
 from procession.weighing import weigh
+
+if TYPE_CHECKING:
+    from procession.journal import Journal
+    from procession.spinoff_journal import JournalSpin
 
 SIGKILL = 9
 
@@ -66,10 +70,15 @@ class Words:
     rate: float | None = None
     seed: int | None = None
     capture: bool = False
+    journal: str | os.PathLike[str] | Journal | None = None
+    item_id: Callable[[Any], Any] | None = None
 
 
 class SpinCore(Handover):
     """See the module."""
+
+    kept: JournalSpin | None = None
+    """Itself, if it has a journal."""
 
     def __init__(self, engine: Engine, function: Function, words: Words) -> None:
         passes = not words.iterate and words.on_result is None
@@ -97,7 +106,7 @@ class SpinCore(Handover):
         self.canceller: Any = engine if hasattr(engine, "cancel_leased") else None
         self.rules = words.rules
         self.future_type: type[SinkFuture] = SinkFuture
-        self.places = None if words.seed is None else count()  # one for each put, for what it draws at random
+        self.places: Iterator[int] | None = None if words.seed is None else count()  # for what each draws at random
         self._pid = os.getpid()
 
     def let_go(self, futures: Iterable[SinkFuture]) -> None:
@@ -222,13 +231,17 @@ class SpinCore(Handover):
             self.let_go((future,))
             if self.room.sleepers:
                 self.room.ring()
-            error = future._exception
-            if error is None:
-                on_result_safely(on_result, future._result)
-            elif self.words.on_error == "return":
-                on_result_safely(on_result, error)
-            else:
-                self._failed(future)
+            self.deliver_one(on_result, future)
+
+    def deliver_one(self, on_result: Callable[[Any], object], future: SinkFuture) -> None:
+        """This one, which has been taken for it."""
+        error = future._exception
+        if error is None:
+            on_result_safely(on_result, future._result)
+        elif self.words.on_error == "return":
+            on_result_safely(on_result, error)
+        else:
+            self._failed(future)
 
     def _tell_owed(self) -> None:
         """Tell of the failures that nobody takes; an errand."""
@@ -291,14 +304,13 @@ class SpinCore(Handover):
             if flow.room <= 0:
                 return False
             index = future.index = flow.admitted
-            start: Any = future
-            if error is not None:
-                start = failed(index, error)
-                self.knows = True
+            call = future if self.kept is None else self.kept.call_of(future)
+            start: Any = call if error is None else failed(index, error)
+            self.knows = self.knows or error is not None
             if self.key is None:
                 flow.admit_one(start)
             else:
-                self.give_home(future, lane)
+                self.give_home(call, lane)
                 flow.admit_keyed(lane, start)
             self.open[index] = future  # after the call that admitted it, with no call between (law 6 of the flow)
         return True
@@ -341,7 +353,7 @@ class SpinCore(Handover):
 def funnel_of(core: SpinCore) -> Any:
     """The short way for plain items (`_native/funnel.c`); None where each item needs more than that."""
     door = getattr(core.engine, "door", None)
-    needs = (core.ledger, core.key, core.gate, core.rules, core.places)
+    needs = (core.ledger, core.key, core.gate, core.rules, core.places, core.kept)
     if door is None or any(each is not None for each in needs) or core.tells_items:
         return None
     parts = (core.flow, core.open, core.lock, core.function, SinkFuture, core, core.canceller, door)

@@ -33,6 +33,8 @@ def join(core: SpinCore, timeout: float | None) -> bool:
         core.engine.shutdown(wait=True, cancel=False)
     elif not _engine_ended(core, deadline):
         return False
+    if core.kept is not None:
+        core.kept.let_go_of_file(wait=True)
     said(left(deadline))
     errors, core.teardown_told = (
         list(core.engine.teardown_errors)[core.teardown_told :],
@@ -98,6 +100,8 @@ def leave(core: SpinCore, kind: type[BaseException] | None) -> None:
     if kind is not None and issubclass(kind, KeyboardInterrupt):
         kill(core)
         return
+    if core.kept is not None and kind is None:
+        core.kept.left()
     if kind is None or issubclass(kind, (SystemExit, GeneratorExit)):
         core.close()
     else:
@@ -109,6 +113,9 @@ def leave(core: SpinCore, kind: type[BaseException] | None) -> None:
     except KeyboardInterrupt:
         kill(core)
         raise
+    finally:
+        if core.kept is not None and kind is not None:
+            core.kept.forsake()
 
 
 def abandon(core: SpinCore) -> None:
@@ -118,6 +125,9 @@ def abandon(core: SpinCore) -> None:
         if not core.flow.closed:
             core.how = "dropped"
         core.close()
+        if core.kept is not None:
+            core.kept.untaken = True
+            core.kept.let_go_of_file(wait=False)
 
 
 def kill(core: SpinCore) -> None:
@@ -126,6 +136,14 @@ def kill(core: SpinCore) -> None:
     core.cancel()
     core.engine.kill(SIGKILL)
     core.errands.close()
+    if core.kept is not None:
+        core.kept.forsake()
+
+
+def look_after(spin: object, core: SpinCore) -> None:
+    """From now on: should `spin` be dropped, or the interpreter end."""
+    weakref.finalize(spin, abandon, core).atexit = False
+    at_exit(core)
 
 
 def at_exit(core: SpinCore) -> None:
@@ -154,3 +172,5 @@ def _finish_all() -> None:
     for core in cores:
         _retired(core, None)
         core.errands.join()
+        if core.kept is not None:
+            core.kept.close_file(wait=True)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, cast
 
 from procession import options, spinoff_words
@@ -16,12 +17,14 @@ from procession.pacing import check_rate, make_pace, paced
 from procession.replaying import Rerun
 from procession.seeding import seeded
 from procession.spinoff_core import SpinCore, Words
+from procession.spinoff_outlet import SpinOutlet
 from procession.streams import check_positive
 from procession.surroundings import here, surrounded
 from procession.worker.chance import check_seed
 from procession.worker.stages import Batch, PickledBatch
 
 if TYPE_CHECKING:
+    from procession.journal.queued import QueueJournal
     from procession.seeing.sources import Progress
 
 
@@ -45,6 +48,12 @@ def check(fn: Any, workers: Any, words: Words, progress: Any) -> None:
         )
     if not isinstance(words.capture, bool):
         raise TypeError(f"capture must be True or False, not {options.kind(words.capture)}")
+    if words.journal is not None:
+        from procession.journal import settings_of
+
+        settings_of(words.journal)
+    elif words.item_id is not None:
+        raise ValueError("item_id says by what a journal knows an item: it needs journal=")
     if words.capture and words.batch is not None:
         raise ValueError(
             "capture=True has no meaning with batch=: what several items write that run together is of none of them"
@@ -66,16 +75,66 @@ def function(engine: Engine, fn: Callable[..., Any], name: str | None, with_stat
     return engine.function(called, name, with_state=with_state, many=True)
 
 
-def core(engine: Engine, function: Function, words: Words, progress: Progress) -> SpinCore:
-    """What is behind a SpinOff; watched, if its progress is wanted."""
-    engine.role = "SpinOff", function.name
+def core(
+    engine: Engine,
+    fn: Callable[..., Any],
+    name: str | None,
+    words: Words,
+    progress: Progress,
+    config: WorkerConfig,
+    file: QueueJournal | None,
+) -> SpinCore:
+    """What is behind a SpinOff; watched, if its progress is wanted; with what keeps it, if it has a journal."""
+    called = function(engine, fn, name, config.setup is not None, words)
+    engine.role = "SpinOff", called.name
+    made: Any = core_type(words, progress)(engine, called, words, *(() if file is None else (file,)))
+    if progress is not False:
+        made.watch(progress)
+    keep(made, fn, config)
+    return cast("SpinCore", made)
+
+
+def core_type(words: Words, progress: Progress) -> Any:
+    """Its class: one whose progress is shown or told, one with a journal, or one with both."""
+    kind: Any = SpinCore
+    if words.journal is not None:
+        from procession.spinoff_journal import JournalSpin as kind
     if progress is False:
-        return SpinCore(engine, function, words)
+        return kind
     from procession.watching import WatchedSpin
 
-    watched = WatchedSpin(engine, function, words)
-    watched.watch(progress)
-    return watched
+    return WatchedSpin if words.journal is None else type("WatchedJournalSpin", (kind, WatchedSpin), {})
+
+
+def outlet(core: SpinCore) -> SpinOutlet | None:
+    """What takers get results from, where there are takers."""
+    if not core.words.iterate:
+        return None
+    if core.kept is None:
+        return SpinOutlet(core)
+    from procession.spinoff_hands import JournalOutlet
+
+    return JournalOutlet(core.kept)
+
+
+@contextmanager
+def open_journal(fn: Callable[..., Any], words: Words) -> Iterator[QueueJournal | None]:
+    """The file, if there is to be one; closed again if the SpinOff cannot be made. Raises JournalError."""
+    if words.journal is None:
+        yield None
+        return
+    from procession.journal import settings_of
+    from procession.journal.identity import identity_of
+    from procession.journal.queued import QueueJournal
+    from procession.spinoff_giving import await_leaving
+
+    await_leaving()
+    file = QueueJournal.open(settings_of(words.journal), identity_of(fn, words.seed), words.item_id)
+    try:
+        yield file
+    except BaseException:
+        file.close("not begun")
+        raise
 
 
 def keep(core: SpinCore, fn: Callable[..., Any], config: WorkerConfig) -> None:
@@ -98,10 +157,14 @@ def keep(core: SpinCore, fn: Callable[..., Any], config: WorkerConfig) -> None:
         core.gate = Gatekeeper(core, gate, core.function.name, None if core.rules is None else core.rules.queue_ns)
     else:
         core.gate = Batcher(core, gate, core.rules, words.rules)
-        core.future_type = BatchItem
+        core.future_type = BatchItem if core.kept is None else core.future_type
 
 
 def begin(core: SpinCore) -> None:
-    """Start its gate, if it has one."""
+    """Start its gate, if it has one; then what its journal has from earlier programs is taken in."""
     if core.gate is not None:
         core.gate.begin()
+    if core.kept is not None:
+        from procession.spinoff_resuming import take_in
+
+        take_in(core.kept)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
+from collections.abc import Iterable
 from itertools import islice
 from typing import Any
 
@@ -36,7 +37,7 @@ class SpinOutlet:
                         raise StopIteration
                     return NOTHING
                 self._taken()
-                core.let_go((future,))
+                self._gone((future,))
                 if future._exception is None:
                     return future._result
                 failed, future = future, NOTHING
@@ -53,8 +54,7 @@ class SpinOutlet:
             ):
                 future = failed  # it has not come out
             if future is not NOTHING:
-                with core.lock:
-                    flow.untake(future)
+                self._back([future])
             raise
 
     def ready(self) -> list[Any]:
@@ -82,7 +82,7 @@ class SpinOutlet:
                 with core.lock:
                     flow.untake_all(rest)
             # Not before: where nothing waits to be taken, nothing weighs anything.
-            core.let_go(islice(got, len(got) - len(tail)))
+            self._gone(islice(got, len(got) - len(tail)))
             if told and core.words.on_error == "raise":
                 self._failed(told[0])
             return values
@@ -92,9 +92,8 @@ class SpinOutlet:
                     raise  # all else was done before
                 del told[0]
             away = set(map(id, told if rest else (*told, *tail)))
-            with core.lock:
-                flow.untake_all([future for future in got if id(future) not in away])
-            core.let_go(told)
+            self._back([future for future in got if id(future) not in away])
+            self._gone(told)
             raise
 
     def _sift(self, got: deque[SinkFuture], told: list[SinkFuture]) -> tuple[list[Any], list[SinkFuture]]:
@@ -127,6 +126,15 @@ class SpinOutlet:
             return at_its_place(self._core.words.on_error, error, lambda: failure_of(self._core, future))
         finally:
             del error  # no cycle through the frame
+
+    def _gone(self, futures: Iterable[SinkFuture]) -> None:
+        """These are handed over."""
+        self._core.let_go(futures)
+
+    def _back(self, futures: list[SinkFuture]) -> None:
+        """These have not come out: they are the next again."""
+        with self._core.lock:
+            self._core.flow.untake_all(futures)
 
     def _taken(self) -> None:
         """Something has left: there is room, and somebody takes."""

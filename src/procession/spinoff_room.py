@@ -44,6 +44,8 @@ def drop_oldest(core: SpinCore) -> bool:
             return core.flow.room > 0
     core.dropped += 1
     core.let_go((dropped,))
+    if core.kept is not None:
+        core.kept.withdrawn([dropped])
     return True
 
 

@@ -39,6 +39,11 @@ class SpinOffStats:
     """With `key`: the one of which most items wait for an earlier item of the same key; None: none does."""
     hot_key_waiting: int
     """How many of its items do."""
+    accepted: int | None
+    """With `journal`: items that all programs have put, what was dropped included; None without."""
+    handed_over: int | None
+    """With `journal`: outcomes that were handed over by all programs, failures included. What a taker has in his hands
+    does not count yet."""
     engine: EngineStats
     """Its workers."""
 
@@ -63,5 +68,7 @@ def stats_of(core: SpinCore) -> SpinOffStats:
             buffered_bytes=None if core.ledger is None else core.ledger.total,
             hot_key=hot,
             hot_key_waiting=held,
+            accepted=None if core.kept is None else core.kept.journal.accepted,
+            handed_over=None if core.kept is None else core.kept.journal.handed,
             engine=core.engine.stats(),
         )

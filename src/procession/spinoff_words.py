@@ -33,6 +33,8 @@ MEANT = {
     "max_rate": "rate",
     **dict.fromkeys(("capture_output", "captured", "redirect", "stdout", "stderr"), "capture"),
     "callback": "on_result",
+    **dict.fromkeys(("checkpoint", "database", "resume", "store", "log"), "journal"),
+    **dict.fromkeys(("task_id", "job_id", "id"), "item_id"),
     "error_callback": "on_error",
 }
 
@@ -49,6 +51,7 @@ def check(fn: Any, workers: Any, words: Words, progress: Any) -> None:
     check_progress(progress)
     check_callable("on_result", words.on_result)
     check_callable("key", words.key)
+    check_callable("item_id", words.item_id)
     check_sticky(words.sticky, words.key)
 
 

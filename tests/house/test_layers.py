@@ -43,6 +43,8 @@ FACE = (
     *("pipeline_calls", "pipeline_clocks"),
     *("pipeline_passing",),
     *("spinoff_core", "spinoff_stats", "spinoff_ending", "spinoff_outlet", "spinoff_room", "spinoff_words"),
+    *("spinoff_putting", "spinoff_journal", "spinoff_promises", "spinoff_relay", "spinoff_inlet", "spinoff_resuming"),
+    *("spinoff_giving", "spinoff_hands"),
     *("spinoff_gate", "batching", "together", "gatekeeper", "pacing"),
     *(
         "pool_face",

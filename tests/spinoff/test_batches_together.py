@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from procession import batching, gatekeeper, spinoff, spinoff_ending
 from procession.backends import tasks
 from procession.core.rules import SECOND
-from procession.errors import PoisonTask, WorkerDied
+from procession.errors import Full, PoisonTask, WorkerDied
 from procession.spinoff import SpinOff
 from procession.types import Raised
 from tests.flow.fakes import CommandEngine
@@ -52,7 +52,7 @@ class World:
         if self.closed:
             return
         if self.core.flow.room <= 0 and self.words["overflow"] == "raise":
-            with pytest.raises(spinoff.Full):
+            with pytest.raises(Full):
                 self.spin.put(0)
             return
         number = len(self.futures)

@@ -1,0 +1,3 @@
+"""See conftest.py."""
+
+from tests.contract.test_sticky import *  # noqa: F403
