@@ -106,6 +106,18 @@ def test_no_more_rows_are_made_than_a_few_megabytes() -> None:
     assert fitting(BYTES * 2, 50) == 25
 
 
+def test_a_parquet_file_is_not_read_as_a_whole(tmp_path: Path) -> None:
+    file = tmp_path / "a.parquet"
+    data = os.urandom(1_000_000)
+    pyarrow.parquet.write_table(pyarrow.table({"data": [data] * 60}), file, row_group_size=2, use_dictionary=False)
+    assert file.stat().st_size > 60_000_000
+    before, most = pyarrow.total_allocated_bytes(), 0
+    for item in items(file):
+        assert item.value["data"] == data
+        most = max(most, pyarrow.total_allocated_bytes() - before)
+    assert most < 20_000_000
+
+
 @pytest.mark.parametrize("name", ["a.parquet", "a.arrow", "a.feather"])
 def test_a_file_that_is_something_else_or_was_cut_is_said(tmp_path: Path, table: Any, name: str) -> None:
     file = tmp_path / name

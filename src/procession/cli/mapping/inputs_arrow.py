@@ -13,6 +13,8 @@ ROWS = 1000
 """Rows that are made Python values at once, at most; fewer, where they are large."""
 BYTES = 4 * 1024 * 1024
 """Of rows that are made Python values at once, about."""
+BUFFER = 64 * 1024
+"""Bytes of a column that are read at once."""
 
 
 def arrow_of(name: str) -> Any:
@@ -47,7 +49,8 @@ def _parquet(name: str) -> Any:
     import pyarrow.parquet
 
     try:
-        return pyarrow.parquet.ParquetFile(name)
+        # By itself it would read ahead all row groups of the file.
+        return pyarrow.parquet.ParquetFile(name, pre_buffer=False, buffer_size=BUFFER)
     except (OSError, arrow.ArrowException) as error:
         raise InputError(f"{name}: cannot be read as Parquet: {_said(error)}") from None
 
