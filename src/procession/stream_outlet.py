@@ -18,11 +18,12 @@ class Outlet:
     kept until it is raised.
     """
 
-    __slots__ = ("_last", "_on_error", "course", "touched")
+    __slots__ = ("_last", "_on_error", "course", "latest", "touched")
 
     def __init__(self, course: Course, on_error: OnError) -> None:
         self.course = course
         self.touched = False  # somebody has asked for a result, or closed it
+        self.latest = -1  # the index of the item whose outcome was taken last
         self._on_error: OnError = on_error
         self._last: BaseException | None = None  # a failure that ends it, and has not been raised yet
 
@@ -42,7 +43,7 @@ class Outlet:
                     course.fill()
                 with course.lock:
                     outcome = flow.take()
-                    index = flow.place - 1
+                    index = self.latest = flow.place - 1
                 if course.keen:
                     course.meter.report()
                 if outcome is NOTHING:

@@ -43,9 +43,7 @@ class Taker:
     @property
     def place(self) -> int:
         """The index of the item whose result was taken last."""
-        if isinstance(self._stream, PipelineStream):
-            return int(self._outlet.latest)
-        return int(self._waker.flow.place - 1)
+        return int(self._outlet.latest)
 
 
 def drain(stream: Stream[Any] | PipelineStream[Any]) -> None:

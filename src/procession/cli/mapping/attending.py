@@ -49,12 +49,14 @@ class Attending:
         self._thread = threading.Thread(target=self._serve, name="procession-attending", daemon=True)
 
     def __enter__(self) -> Attending:
-        for signum in STATUS:
+        mine = threading.current_thread() is threading.main_thread()  # nobody else may have handlers
+        for signum in STATUS if mine else ():
             before = signal.getsignal(signum)
             if before is not signal.SIG_IGN:
                 signal.signal(signum, _nothing)
                 self._before.append((signum, before))
-        self._wakeup = signal.set_wakeup_fd(self._mouth, warn_on_full_buffer=False)
+        if mine:
+            self._wakeup = signal.set_wakeup_fd(self._mouth, warn_on_full_buffer=False)
         self._thread.start()
         return self
 
@@ -64,7 +66,8 @@ class Attending:
         os.write(self._mouth, SOON)
 
     def __exit__(self, *_: object) -> None:
-        signal.set_wakeup_fd(self._wakeup)
+        if self._before:
+            signal.set_wakeup_fd(self._wakeup)
         for signum, before in self._before:
             signal.signal(signum, before)
         os.write(self._mouth, OVER)
