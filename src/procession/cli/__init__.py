@@ -37,6 +37,16 @@ def _map(words: Namespace) -> int:
     return run(words)
 
 
+def _journal(words: Namespace) -> int:
+    from procession.cli.flags.journal import JOURNAL
+    from procession.cli.flags.parsing import refuse
+    from procession.cli.journal import journal
+
+    if words.quarantined and not words.retry_failures:
+        refuse(JOURNAL, "--quarantined goes with --retry-failures")
+    return journal(words)
+
+
 def _demo(words: Namespace) -> int:
     from procession.cli.demo import demo
 
@@ -79,6 +89,7 @@ def _man(_words: Namespace) -> int:
 
 COMMANDS: dict[str, Callable[[Namespace], int]] = {
     "map": _map,
+    "journal": _journal,
     "top": _top,
     "report": _report,
     "demo": _demo,

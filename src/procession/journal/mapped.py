@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     """Its position, and its digest or its own id."""
     Entry = tuple[Key, Any, Shown]
 
-_INSERT = statements.insert(("seq", "id", "digest", "run", *WRITTEN), "INSERT OR REPLACE")
+_INSERT = statements.insert(("seq", "id", "digest", "place", "run", *WRITTEN), "INSERT OR REPLACE")
 _BY_PLACE = f"SELECT seq, digest, {READ} FROM items WHERE seq BETWEEN ? AND ?"
 _BY_ID = f"SELECT seq, id, run, {READ} FROM items WHERE id IN (%s)"
 _AT_ONCE = 500  # ids in one question
@@ -223,12 +223,12 @@ class _Record(Job):
             if self._under_way is None:
                 outcome, columns = kept(path, place, start_of(place, mark), outcome, item)
                 if columns is not None:
-                    rows.append((place, None, mark, run, *columns))
+                    rows.append((place, None, mark, None, run, *columns))
             else:
                 column = column_of(mark)
                 outcome, columns = kept(path, mark, start_of(column), outcome, item)
                 if columns is not None:
-                    rows.append((None, column, None, run, *columns))
+                    rows.append((None, column, None, place, run, *columns))
                     self._ids.append(mark)
             outcomes.append(outcome)
         return FULLY if rows else NOTHING

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from typing import Any
 
-    from procession.journal.store import Store
+    from procession.journal.store import Readable
 
     Shown = Callable[[], str] | str | None
     """What shows an item: a text, or what makes one; None: nothing does."""
@@ -129,7 +129,7 @@ class Recalled:
             return Raised(error)
 
 
-def recalled(store: Store, name: Any, start: int, seq: int, row: Sequence[Any], later: Callable[[], Any]) -> Any:
+def recalled(store: Readable, name: Any, start: int, seq: int, row: Sequence[Any], later: Callable[[], Any]) -> Any:
     """The outcome of the row of this number (the columns of READ), or a Recalled, which calls `later`.
 
     Raises JournalError.
@@ -145,20 +145,29 @@ def recalled(store: Store, name: Any, start: int, seq: int, row: Sequence[Any], 
     return store.load(form, data, f"the outcome of item {shown(name)}")
 
 
-def whole(store: Store, name: Any, start: int, seq: int) -> Any:
+def whole(store: Readable, name: Any, start: int, seq: int) -> Any:
     """The outcome of the row of this number. Raises JournalError."""
+    form, data, beside = verified(store, name, start, seq)
+    value = store.load(form, data, f"the outcome of item {shown(name)}")
+    return Raised(value, beside[0]) if form == ERROR else value
+
+
+def verified(store: Readable, name: Any, start: int, seq: int) -> tuple[int, Any, tuple[Any, ...]]:
+    """Form and data of that outcome, and what there is beside a failure (from `tries` on in WRITTEN), nothing loaded.
+
+    Raises JournalError when it is not what was written.
+    """
     rows = store.read(f"SELECT {WHOLE} FROM items WHERE seq = ?", (seq,))
     if not rows:
         raise damaged(store.path, f"the outcome of item {shown(name)} is gone")
     state, sum, form, size, data, *beside = rows[0]
     was, sum = _before(state, sum, form)
     failed = form == ERROR
-    if was != (FAILED if failed else DONE) or not _sound(size, data):
+    if data is None or was != (FAILED if failed else DONE) or not _sound(size, data):
         raise unsound(store.path, name)
     if sum != checksum(was, form, raw(data), start, tuple(beside) if failed else None):
         raise unsound(store.path, name)
-    value = store.load(form, data, f"the outcome of item {shown(name)}")
-    return Raised(value, beside[0]) if failed else value
+    return form, data, tuple(beside)
 
 
 def unsound(path: str, name: Any) -> JournalError:
@@ -181,4 +190,16 @@ def _sound(size: Any, data: Any) -> bool:
     return (kind is str or kind is bytes) and size == len(raw(data))
 
 
-__all__ = ["LARGE", "READ", "WHOLE", "WRITTEN", "Recalled", "counts", "kept", "recalled", "unsound", "whole"]
+__all__ = [
+    "LARGE",
+    "READ",
+    "WHOLE",
+    "WRITTEN",
+    "Recalled",
+    "counts",
+    "kept",
+    "recalled",
+    "unsound",
+    "verified",
+    "whole",
+]

@@ -35,8 +35,8 @@ CHECKED = 1 << 30
 
 _ITEMS = (
     "seq INTEGER PRIMARY KEY, id, digest BLOB, state INTEGER NOT NULL, sum INTEGER NOT NULL, item_form INTEGER, "
-    "item_sum INTEGER, form INTEGER, size INTEGER, tries INTEGER, run INTEGER, shown TEXT, error_type TEXT, "
-    "error_text TEXT, traceback TEXT, item, outcome"
+    "item_sum INTEGER, place INTEGER, form INTEGER, size INTEGER, tries INTEGER, run INTEGER, shown TEXT, "
+    "error_type TEXT, error_text TEXT, traceback TEXT, item, outcome"
 )
 SCHEMA = (
     "CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL, sum INTEGER NOT NULL) WITHOUT ROWID",
@@ -56,16 +56,49 @@ def connect(path: str, mode: str = "rw") -> sqlite3.Connection:
     return sqlite3.connect(uri, uri=True, timeout=WAIT, isolation_level=None, check_same_thread=False)
 
 
-class Store:
-    """One open journal. `path` is for people, `real` for the system."""
+class Readable:
+    """A journal that can be read. `path` is for people, `real` for the system."""
 
-    def __init__(self, path: str, real: str, connection: sqlite3.Connection, sync: bool) -> None:
+    def __init__(self, path: str, real: str, reader: sqlite3.Connection) -> None:
         self.path = path
         self.real = real
-        self.connection = connection
-        self.reader = connect(real)
-        self.reader.execute("PRAGMA query_only=1")
+        self.reader = reader
         self.foreign = files.foreign(real)
+
+    def read(self, sql: str, words: Sequence[Any] = ()) -> list[Any]:
+        """All rows, as they are committed."""
+        return self.reader.execute(sql, words).fetchall()
+
+    def get(self, key: str) -> str | None:
+        """A value of `meta`. Raises JournalError when it is not what was written."""
+        rows = self.read("SELECT value, sum FROM meta WHERE key = ?", (key,))
+        if not rows:
+            return None
+        value, sum = rows[0]
+        if type(value) is not str or sum != checksum(0, JSON, raw(value), start_of(key)):
+            raise damaged(self.path, f"what it says of its {key} is not what was written")
+        return value
+
+    def load(self, form: int, data: Any, what: str) -> Any:
+        """A value of the file, or an exception; `what` says whose. Raises JournalError."""
+        try:
+            return decode(form, data, self.foreign is None)
+        except Untrusted:
+            text = f"{what} is a pickle, and is not loaded: {self.foreign}"
+            raise refusal(self.path, text) from None
+        except Exception as error:
+            text = f"{what} cannot be rebuilt here: {type(error).__name__}: {error}"
+            raise refusal(self.path, text) from error
+
+
+class Store(Readable):
+    """One open journal."""
+
+    def __init__(self, path: str, real: str, connection: sqlite3.Connection, sync: bool) -> None:
+        reader = connect(real)
+        reader.execute("PRAGMA query_only=1")
+        super().__init__(path, real, reader)
+        self.connection = connection
         self.presence = files.Presence(real)
         self.run = 0
         self._sync = sync
@@ -105,15 +138,6 @@ class Store:
 
     # -- small things ------------------------------------------------------------------------------------------------
 
-    def get(self, key: str) -> str | None:
-        """A value of `meta`. Raises JournalError when it is not what was written."""
-        row = self.connection.execute("SELECT value, sum FROM meta WHERE key = ?", (key,)).fetchone()
-        if row is None:
-            return None
-        if type(row[0]) is not str or row[1] != checksum(0, JSON, raw(row[0]), start_of(key)):
-            raise damaged(self.path, f"what it says of its {key} is not what was written")
-        return str(row[0])
-
     def put(self, key: str, value: str) -> None:
         """Set a value of `meta`, in a transaction."""
         row = (key, value, checksum(0, JSON, raw(value), start_of(key)))
@@ -132,21 +156,6 @@ class Store:
         for key in keys:
             text = self.get(key)
             self.counts[key] = 0 if text is None else int(text)
-
-    def load(self, form: int, data: Any, what: str) -> Any:
-        """A value of the file, or an exception; `what` says whose. Raises JournalError."""
-        try:
-            return decode(form, data, self.foreign is None)
-        except Untrusted:
-            text = f"{what} is a pickle, and is not loaded: {self.foreign}"
-            raise refusal(self.path, text) from None
-        except Exception as error:
-            text = f"{what} cannot be rebuilt here: {type(error).__name__}: {error}"
-            raise refusal(self.path, text) from error
-
-    def read(self, sql: str, words: Sequence[Any] = ()) -> list[Any]:
-        """All rows, as they are committed, on the connection of the readers."""
-        return self.reader.execute(sql, words).fetchall()
 
     def begin_run(self, identity: dict[str, Any], force: bool) -> None:
         """See law 3. Raises JournalError that names what differs."""

@@ -1,8 +1,9 @@
-"""The commands of `procession`, and the words of all but `map`, which has a table of its own."""
+"""The commands of `procession`, and the words of all but `map` and `journal`, which have tables of their own."""
 
 from __future__ import annotations
 
 from procession.cli.flags import Command, Example, Flag, Group, Positional, general
+from procession.cli.flags.journal import JOURNAL
 from procession.cli.flags.kinds import interval, pid, port
 from procession.cli.flags.mapping import MAP
 
@@ -149,7 +150,7 @@ MAN = Command(
 
 def commands() -> tuple[Command, ...]:
     """All commands, in the order in which they are shown."""
-    return (MAP, TOP, REPORT, DEMO, COMPLETION, MAN)
+    return (MAP, JOURNAL, TOP, REPORT, DEMO, COMPLETION, MAN)
 
 
 def command(name: str) -> Command | None:
