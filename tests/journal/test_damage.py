@@ -16,13 +16,20 @@ from procession.journal.values import PENDING
 from procession.types import Raised
 from tests.journal.work import Answer, Point, accept, finish, hand_over, open_map, open_queue, recall
 
-SEEDS = 2
-CASES = 50
+CASES = 100
 ITEMS = 60
 
 
 def outcome_of(n: int) -> Any:
-    kinds = [n, f"result {n}" * 9, (n, [n]), Point(n), b"%d" % n * 3000, Raised(ValueError(n), 2), [n] * 30_000]
+    kinds = [
+        n,
+        f"result {n}" * 9,
+        (n, [n]),
+        Point(n),
+        b"%d" % n * 1000,
+        Raised(ValueError(n), 2),
+        f"{n}" * (40_000 if n == 13 else 9),
+    ]
     return kinds[n % len(kinds)]
 
 
@@ -127,9 +134,8 @@ def look(path: Path, own_ids: bool) -> str:
 
 
 @pytest.mark.parametrize("own_ids", [False, True])
-@pytest.mark.parametrize("seed", range(SEEDS))
-def test_whatever_is_damaged_nothing_false_is_recalled(tmp_path: Path, seed: int, own_ids: bool) -> None:
-    chance = random.Random(f"{seed} {own_ids}")
+def test_whatever_is_damaged_nothing_false_is_recalled(tmp_path: Path, own_ids: bool) -> None:
+    chance = random.Random(f"1 {own_ids}")
     sources = base(tmp_path, own_ids)
     told: dict[str, int] = {}
     for _ in range(CASES):
@@ -163,9 +169,8 @@ def test_a_byte_of_a_result_that_sqlite_would_not_notice_is_noticed(tmp_path: Pa
     journal.close()
 
 
-@pytest.mark.parametrize("seed", range(2))
-def test_whatever_is_damaged_a_queue_says_nothing_false(tmp_path: Path, seed: int) -> None:
-    chance = random.Random(seed)
+def test_whatever_is_damaged_a_queue_says_nothing_false(tmp_path: Path) -> None:
+    chance = random.Random(1)
     path = tmp_path / "base.db"
     for item_id in (None, str):
         journal = open_queue(path, item_id=item_id, sync=False)

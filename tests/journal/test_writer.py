@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from procession.backends.saying import said
 from procession.errors import JournalError, WorkerDied
 from procession.journal.mapped import MapJournal
 from procession.journal.queued import Ticket
@@ -136,10 +137,12 @@ def test_what_hears_of_a_commit_and_fails_is_logged_and_ends_nothing(
     def fails(_: Any) -> None:
         raise ZeroDivisionError
 
-    with caplog.at_level(logging.ERROR, "procession"), held(journal.writer):
-        journal.record([((0, None), 1, None)], fails, fails)
-        last = post(journal, 1, 1)
-    assert last.wait() == [1]
+    with caplog.at_level(logging.ERROR, "procession"):
+        with held(journal.writer):
+            journal.record([((0, None), 1, None)], fails, fails)
+            last = post(journal, 1, 1)
+        assert last.wait() == [1]
+        assert said()
     assert "what was to hear of a commit to the journal" in caplog.text
     assert "ZeroDivisionError" in caplog.text
     journal.close()

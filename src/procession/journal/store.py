@@ -198,6 +198,7 @@ def open_store(settings: Journal, real: str) -> Store:
         if not files.there(real):
             _make(path, real)
         connection = connect(real)
+        connection.execute(f"PRAGMA synchronous={'FULL' if settings.sync else 'NORMAL'}")
         _prepare(path, connection, os.path.getsize(real))
         return Store(path, real, connection, settings.sync)
     except BaseException as error:

@@ -13,10 +13,10 @@ Races, step by step
   locked: somebody has rung, and the writer will take the bell and only then look at what was posted. Two that ring at
   once: the second finds it rung, which is no error.
 * A signal handler raises in who posts, between the two: the writer looks by itself every second. In who closes: the
-  end is posted before it is noted as such, so that it is posted again; a second one is no harm. Who waits for the end,
-  or for a ticket, does it by a lock that a struck waiter may leave locked: so everybody looks again, too.
-* A signal handler raises in the main thread while it starts the writer. Another thread starts it (as in
-  `backends.unstruck`), so that it is started whole; `started` says from before that on who is to let go of everything.
+  end is posted before it is noted as such, so that it is posted again; a second one is no harm. Who waits for a ticket
+  does it by a lock that a struck waiter may leave locked: so everybody looks again, too.
+* A signal handler raises in the main thread while it starts the writer: it is started whole (`backends.unstruck`), and
+  `started` says from before that on who is to let go of everything.
 * A job is posted after the close. Jobs and the close are in one queue, and the thread goes on answering until it finds
   nothing behind the close; `ended` is set before that last look, and who posts then answers what it finds itself.
 
@@ -29,9 +29,12 @@ from __future__ import annotations
 import logging
 import os
 import threading
-from _thread import allocate_lock, start_new_thread
+from _thread import allocate_lock
 from collections import deque
 
+from procession.backends.joinable import JoinableThread
+from procession.backends.saying import say
+from procession.backends.unstruck import unstruck
 from procession.journal.refusals import again, refusal
 from procession.journal.store import failure
 
@@ -50,8 +53,6 @@ LOOK_AGAIN = 1.0
 """Seconds after which the writer looks by itself, and so does who waits for it."""
 GROUP = 10_000
 """Jobs that one commit takes at most."""
-
-log = logging.getLogger("procession")
 
 
 class Job:
@@ -93,34 +94,16 @@ class Writer:
         self._pid = os.getpid()
         self.started = False
         """The thread has file and lock now, or will have them."""
-        self._gone = False
-        self._left = allocate_lock()
-        self._left.acquire()
-        self._thread = threading.Thread(target=self._serve, name="procession-journal", daemon=True)
+        self._thread = JoinableThread(self._serve, "procession-journal")
 
     def start(self) -> None:
         """Have it write from now on. Raises RuntimeError when there can be no thread; it is not `started` then."""
-        failed: list[BaseException] = []
-        done = allocate_lock()
-        done.acquire()
-
-        def begin() -> None:
-            try:
-                self._thread.start()
-            except BaseException as error:
-                failed.append(error)
-            done.release()
-
         self.started = True
         try:
-            start_new_thread(begin, ())  # one call of C
+            unstruck(self._thread.start)
         except RuntimeError:
             self.started = False
             raise
-        done.acquire()
-        if failed:
-            self.started = False
-            raise failed.pop()
 
     @property
     def mine(self) -> bool:
@@ -159,9 +142,8 @@ class Writer:
             self._posted.append(_End(how))
             self._closing = True
         self._ring()
-        while wait and not self._gone and not self.here:
-            if self._left.acquire(timeout=LOOK_AGAIN):
-                self._left.release()
+        if wait and not self.here:
+            self._thread.join()
 
     # -- the thread --------------------------------------------------------------------------------------------------
 
@@ -180,8 +162,6 @@ class Writer:
             while self._posted and end is None:
                 end = self._turn()
         self._let_go(end)
-        self._gone = True
-        self._left.release()
         del held
 
     def _turn(self) -> _End | None:
@@ -227,8 +207,8 @@ class Writer:
                 job.then()
             else:
                 job.lost(again(self.failed))
-        except BaseException:
-            log.exception("what was to hear of a commit to the journal %s has failed", self.store.path)
+        except BaseException as error:
+            _said("what was to hear of a commit to the journal %s has failed", self.store.path, error=error)
 
     def _let_go(self, end: _End) -> None:
         store = self.store
@@ -237,7 +217,7 @@ class Writer:
                 store.end_run(end.how)
             except BaseException as error:
                 store.rollback()
-                log.warning("%s", failure(store.path, error))
+                say(logging.WARNING, "%s", failure(store.path, error))
         with self.reading:
             self.ended = True
             store.close()
@@ -253,8 +233,8 @@ class Writer:
             if not isinstance(job, _End):
                 try:
                     job.lost(again(self.failed) if self.failed else refusal(self.store.path, "it is closed"))
-                except BaseException:
-                    log.exception("what was to hear that the journal %s is closed has failed", self.store.path)
+                except BaseException as error:
+                    _said("what was to hear that the journal %s is closed has failed", self.store.path, error=error)
 
 
 class Ticket:
@@ -299,8 +279,12 @@ class Ticket:
                 return
             try:
                 callback()
-            except BaseException:
-                log.exception("what was to hear of a commit to a journal has failed")
+            except BaseException as error:
+                _said("what was to hear of a commit to a journal has failed", error=error)
+
+
+def _said(text: str, *args: object, error: BaseException) -> None:
+    say(logging.ERROR, text, *args, error=error)
 
 
 class _End:
