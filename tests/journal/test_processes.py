@@ -18,6 +18,7 @@ from procession.errors import JournalError
 from procession.journal import locking
 from procession.journal.values import PENDING
 from tests.apart import ROOT
+from tests.journal.test_writer import held
 from tests.journal.work import PATIENCE, Answer, open_map, open_queue, recall, record
 
 HOLDS = """
@@ -85,6 +86,36 @@ def test_a_second_user_in_one_program_is_refused(tmp_path: Path) -> None:
     with program(HOLDS, path) as child:
         assert line(child) == ""
     journal.close()
+
+
+def test_one_that_is_being_closed_is_waited_for(tmp_path: Path) -> None:
+    path = tmp_path / "run.db"
+    journal = open_map(path)
+    with held(journal.writer):
+        journal.close(wait=False)
+        opened: list[Any] = []
+        thread = threading.Thread(target=lambda: opened.append(open_map(path)))
+        thread.start()
+        assert opened == []
+    thread.join()
+    opened[0].close()
+    told: list[Any] = []
+    journal = open_map(path)
+    answer = Answer()
+
+    def then(outcomes: list[Any]) -> None:
+        """On the writer's thread, which cannot wait for itself."""
+        journal.close(wait=False)
+        try:
+            open_map(path)
+        except JournalError as error:
+            told.append(str(error))
+        answer.then(outcomes)
+
+    journal.record([((0, None), 1, None)], then, answer.lost)
+    answer.wait()
+    journal.close()
+    assert "in use by this program" in told[0]
 
 
 def test_of_many_that_open_it_at_once_one_has_it(tmp_path: Path) -> None:

@@ -2,7 +2,8 @@
 
 Laws
 1. A journal is held by at most one of all processes, and by one holder in that. Who comes second is refused at once,
-   and told the pid of the first.
+   and told the pid of the first. Only a holder in the same process that is about to let go is waited for: a stream that
+   was dropped ends on a thread.
 2. The lock goes with the process that holds it, however that ends; no child inherits it. (A lock of fcntl belongs to
    the process. It is lost when *any* descriptor of the same file is closed in it, so the lock is on a file of its
    own, and the registry keeps everybody else of this process away from that.)
@@ -21,6 +22,7 @@ from procession.journal.refusals import explained, refusal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
 _BUSY = (errno.EACCES, errno.EAGAIN)
@@ -32,16 +34,21 @@ class Lock:
     """This process holds the journal at `path` (a real path), until `release`."""
 
     _fd = -1
+    ending: Callable[[], bool] | None = None
+    """Waits until it is let go; False where that cannot be waited for. None: nobody is about to let go."""
 
     def __init__(self, path: str) -> None:
         self.path = path
         self.name = f"{path}-lock"
         self._pid = os.getpid()
         mine = (self._pid, weakref.ref(self))
-        found = _held.setdefault(path, mine)
-        if found[0] != self._pid or found[1]() is None:  # a forked child inherits what its parent had noted
-            _held[path] = found = mine
-        if found is not mine:
+        while (found := _held.setdefault(path, mine)) is not mine:
+            other = found[1]()
+            if found[0] != self._pid or other is None:  # a forked child inherits what its parent had noted
+                _held[path] = mine
+                break
+            if other.ending is not None and other.ending():
+                continue
             raise refusal(path, f"it is in use by this program (pid {self._pid}), which has it open already")
         try:
             self._take()

@@ -140,10 +140,17 @@ class Writer:
             return
         if not self._closing:
             self._posted.append(_End(how))
+            self._lock.ending = self._ended
             self._closing = True
         self._ring()
-        if wait and not self.here:
+        if wait:
+            self._ended()
+
+    def _ended(self) -> bool:
+        """Wait for its end; False for the thread itself."""
+        if not self.here:
             self._thread.join()
+        return not self.here
 
     # -- the thread --------------------------------------------------------------------------------------------------
 
