@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 DOCS = Path(__file__).parents[2] / "docs"
-PAGES = {name: (DOCS / name).read_text() for name in ("streams.md", "context.md", "debugging.md", "seeing.md")}
+NAMES = ("streams.md", "context.md", "debugging.md", "seeing.md", "journal.md")
+PAGES = {name: (DOCS / name).read_text() for name in NAMES}
 PROGRAM = re.compile(r"^```python\n(.*?)^```\n\n^```text\n(.*?)^```", re.M | re.S)
 PROGRAMS = {
     f"{name} {number}": found for name, page in PAGES.items() for number, found in enumerate(PROGRAM.findall(page))

@@ -133,7 +133,8 @@ def _lines(summary: reading.Summary, failures: list[reading.Failed], everything:
     if summary.pid is not None:
         yield _row("in use", f"by the program with pid {summary.pid}")
     yield _row("belongs to", f"{'a SpinOff' if queue else 'an imap'} of {identity['function']}")
-    yield _row("items", f"known by {'their ids (item_id)' if identity['own_ids'] else 'their positions'}")
+    known = "their ids (item_id)" if identity["own_ids"] else "the number of their put" if queue else "their positions"
+    yield _row("items", f"known by {known}")
     if identity["version"] is not None:
         yield _row("version", repr(identity["version"]))
     if identity["seed"] is not None:
