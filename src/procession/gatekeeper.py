@@ -156,7 +156,7 @@ class Gatekeeper:
             starts.clear()
             starts += kept
         if owner.draining:
-            kept = [owner.withdrawn(each) for each in starts]
+            kept = [owner.in_place_of(each) for each in starts]
             starts.clear()
             starts += kept
         if owner.knows:

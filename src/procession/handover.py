@@ -305,13 +305,13 @@ class Handover(ABC):
         starts = self.flow.starts
         withdrawn = []
         for at, each in enumerate(batch):
-            fresh = self.withdrawn(each)
+            fresh = self.in_place_of(each)
             if at < len(starts) and starts[at] is each:  # else a signal handler has pumped meanwhile
                 starts[at] = fresh
                 withdrawn.append(fresh)
         return withdrawn
 
-    def withdrawn(self, start: Any) -> Known:
+    def in_place_of(self, start: Any) -> Known:
         """What takes the place of this one, which does not start any more."""
         if start.__class__ is Known:
             return start

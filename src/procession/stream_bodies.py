@@ -91,11 +91,11 @@ class Bodies(Bounded):
         """The arguments of each item's call."""
         return zip(items, strict=True) if self.single else iter(items)  # type: ignore[arg-type]  # tuples
 
-    def withdrawn(self, start: Any) -> Known:
-        """See `Handover.withdrawn`."""
+    def in_place_of(self, start: Any) -> Known:
+        """See `Handover.in_place_of`."""
         if start.__class__ is not Known:
             self.lost += start.size
-        return super().withdrawn(start)
+        return super().in_place_of(start)
 
     def run(self, whole: bool) -> StreamRun:
         """The run of whole or of encoded bodies."""

@@ -19,6 +19,7 @@ from functools import cache, partial
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, cast
 
+from procession.backends.unstruck import unstruck
 from procession.errors import JournalError
 from procession.journal import Journal, settings_of
 from procession.journal.identity import Identity, identity_of
@@ -66,7 +67,8 @@ class Keeping:
         assert isinstance(course, JournalledCourse)
         item_id = self.item_id
         known_by = item_id if item_id is None or course.single else lambda args: item_id(*args)
-        course.keep_in(MapJournal.open(self.settings, self.identity, known_by, failures))
+        settings, identity = self.settings, self.identity
+        unstruck(lambda: course.keep_in(MapJournal.open(settings, identity, known_by, failures)))
 
 
 class JournalledCourse(Course):
@@ -75,14 +77,17 @@ class JournalledCourse(Course):
     journal: MapJournal
     fatal: JournalError | None = None
     """Ends the stream at its place."""
-    _marks: dict[int, tuple[Any, Any]]  # of each item that has no outcome: how the journal knows it, and the item
     lazy = True
+    _ended = False
+    _marks: dict[int, tuple[Any, Any]]  # of each item that has no outcome: how the journal knows it, and the item
 
     def keep_in(self, journal: MapJournal) -> None:
-        """From now on; before anything is pulled."""
-        self.journal = journal
+        """From now on; before anything is pulled. By a thread that no signal strikes."""
         self._marks = {}
         self.knows = True
+        self.journal = journal
+        if self._ended:  # whoever called was struck meanwhile
+            journal.close("interrupted", wait=False)
 
     # -- taking in -------------------------------------------------------------------------------------------------
 
@@ -188,7 +193,16 @@ class JournalledCourse(Course):
     def over(self, how: str) -> None:
         """See `Handover.over`; law 5. A finalizer, which may be in any thread, does not wait."""
         super().over(how)
-        self.journal.close(how, wait=how != "dropped")
+        self._let_go(how, wait=how != "dropped")
+
+    def __del__(self) -> None:
+        self._let_go("dropped", wait=False)  # a signal may have struck before anybody had the stream
+
+    def _let_go(self, how: str, wait: bool) -> None:
+        self._ended = True
+        journal: MapJournal | None = getattr(self, "journal", None)
+        if journal is not None:
+            journal.close(how, wait)
 
 
 @cache
