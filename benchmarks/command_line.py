@@ -253,14 +253,16 @@ def measured(bench: Bench, chosen: Sequence[Way], counts: Mapping[str, int], rep
 
 
 def table(results: Mapping[str, Found], skipped: Mapping[str, str]) -> Iterable[str]:
-    """Markdown."""
+    """Markdown. What a way costs in times of the first one is the median of what it was in each round."""
     yield "| | items | seconds (least to most) | µs an item | times ours | CPU seconds | peak memory, MiB | answers |"
     yield "| --- | ---: | ---: | ---: | ---: | ---: | ---: | --- |"
-    ours = next(iter(results.values()), None)
+    ours = next(iter(results.values()), Found(1))
     for name, found in results.items():
         middle = median(found.seconds)
         each = middle / found.items
-        ratio = each / (median(ours.seconds) / ours.items) if ours is not None else 0
+        ratio = median(
+            mine / found.items * ours.items / theirs for mine, theirs in zip(found.seconds, ours.seconds, strict=False)
+        )
         spread = f"{middle:.2f} ({min(found.seconds):.2f} to {max(found.seconds):.2f})"
         yield (
             f"| {name} | {found.items:,} | {spread} | {each * 1e6:,.1f} | {ratio:,.1f} | {median(found.cpu):.2f} | "
