@@ -110,3 +110,18 @@ class Maker:
     @staticmethod
     def make(x: Any) -> str:
         return f"made {x}"
+
+
+def once(path: str) -> str:
+    """Leave a mark for each time that it is called."""
+    with open(f"{path}.calls", "a") as file:
+        file.write("x")
+    return os.path.basename(path)
+
+
+def unless(path: str) -> str:
+    """Fail as long as there is no such file."""
+    once(path)
+    if not os.path.exists(path):
+        raise FileNotFoundError(path)
+    return os.path.basename(path)

@@ -39,7 +39,8 @@ def counts(error: BaseException) -> bool:
     if isinstance(error, MemoryLimit):
         return True
     if isinstance(error, WorkerDied):
-        return error.signal not in _ENDED
+        # How it died is not known if who had started it died as well: then the program as a whole was ended.
+        return error.signal not in _ENDED and (error.signal, error.exitcode) != (None, None)
     if isinstance(error, RemoteError):  # among them those whose values could not be rebuilt
         return True
     return not isinstance(error, (CancelledError, BrokenExecutor, JournalError, KeyboardInterrupt))

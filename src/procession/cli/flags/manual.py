@@ -61,7 +61,8 @@ def _section(each: Command) -> list[str]:
             lines += [".TP", f".B {escaped(status)}", escaped(meaning)]
     lines.append('.SS "Examples"')
     for example in each.examples:
-        lines += [".PP", escaped(example.text), ".PP", ".RS 4", ".nf", escaped(example.command), ".fi", ".RE"]
+        shown = [".RS 4", ".nf", escaped(example.command), ".fi", ".RE"]
+        lines += [*([".PP"] if example is not each.examples[0] else []), escaped(example.text), *shown]
     return lines
 
 

@@ -22,13 +22,13 @@ from procession.cli.mapping.halting import Count
 from procession.cli.mapping.inputs import InputError, Items
 from procession.cli.mapping.inputs_base import Item
 from procession.cli.mapping.outputs import NotWritable, OutputError
-from procession.errors import WorkerStartError
+from procession.errors import JournalError, WorkerStartError
 from procession.stream_taking import Taker, drain
 from procession.types import Failure
 
 FLUSH = 0.5
 """Seconds after which results go out, however quickly further ones come."""
-OK, FAILED, INTERRUPTED = 0, 1, 130
+OK, FAILED, REFUSED, INTERRUPTED = 0, 1, 2, 130
 
 
 class Ended(Exception):
@@ -51,6 +51,7 @@ class Course:
         self._halted = False
         self._gone = False  # who read stdout
         self._why = ""  # it ended before its input did
+        self._refused = False  # it has not begun
         self._flushed = 0.0
 
     def run(self) -> int:
@@ -76,11 +77,15 @@ class Course:
             if self._attending.interrupted:
                 self._drain()
             self._take(Taker(stream))
-            return not (self._attending.interrupted or self._gone or (self._halted and self._count.failed))
+            ended = self._attending.interrupted or self._attending.killed is not None or self._gone
+            return not (ended or (self._halted and self._count.failed))
         except BrokenPipeError:
             self._gone = True
         except (Ended, InputError, OutputError) as error:
             self._why = str(error)
+        except JournalError as error:
+            self._why = in_words(error)
+            self._refused = self._stream is None
         finally:
             if self._stream is not None:
                 self._stream.close()
@@ -123,6 +128,8 @@ class Course:
             self._unrun += 1
         elif isinstance(error, WorkerStartError):
             raise Ended(f"no worker can start: {_reason(error)}")
+        elif isinstance(error, JournalError):
+            raise Ended(in_words(error))
         else:
             self._failed_at(item, error, failure.attempts, failure.stage)
 
@@ -189,7 +196,7 @@ class Course:
         if self._attending.interrupted:
             return INTERRUPTED
         if self._why:
-            return FAILED
+            return REFUSED if self._refused else FAILED
         halt = self._count.halt
         if self._halted and halt is not None and halt.what == "success":
             return OK
@@ -215,6 +222,11 @@ class Course:
 def _reason(error: BaseException) -> str:
     cause = error.__cause__ or error
     return f"{type(cause).__name__}: {cause}"
+
+
+def in_words(error: JournalError) -> str:
+    """What a journal says, with the words of the command line."""
+    return str(error).replace("Journal(path, force=True)", "--journal-force").replace("item_id", "--id")
 
 
 __all__ = ["Course"]

@@ -7,7 +7,7 @@ from argparse import Namespace
 from collections.abc import Callable
 from typing import Any
 
-from procession.cli.mapping.calling import ByName, Stateless, Timed
+from procession.cli.mapping.calling import Stateless, Timed, by_name
 from procession.cli.mapping.functions import Function
 from procession.cli.mapping.words import workers_of
 from procession.pipeline import Pipeline, Stage
@@ -82,7 +82,7 @@ class Crew:
         words = self._words
         fn = self._functions[at].call
         if words.kwargs and not at:
-            fn = ByName(fn)
+            fn = by_name(fn)
         if words.joblog is not None:
             fn = Timed(fn, not at, words.batch is not None)
         if self.setup is not None and self.is_pipeline:
@@ -108,6 +108,10 @@ class Crew:
             return {}
         from procession.journal import Journal
 
+        if words.retry_failed and os.path.exists(words.journal):
+            from procession.journal.reading import retry_failures
+
+            retry_failures(words.journal)
         return {"journal": Journal(words.journal, force=words.journal_force), "item_id": self.item_id}
 
 

@@ -178,6 +178,7 @@ def expression(text: str, modules: Iterable[str], option: str = "-e") -> Functio
         )
     source = ast.Expression(ast.Lambda(_ARGUMENTS, tree.body))
     made = eval(_compiled(ast.fix_missing_locations(source), text), {"__name__": "procession expression", **names})
+    made.__name__ = made.__qualname__ = f"-e {text}"
     return Function(text, made)
 
 
