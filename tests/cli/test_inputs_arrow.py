@@ -13,6 +13,7 @@ import pyarrow.ipc
 import pyarrow.parquet
 import pytest
 
+from procession.cli.mapping.failing import line
 from procession.cli.mapping.inputs import InputError, Inputs, total
 from procession.cli.mapping.inputs_arrow import BYTES, ROWS, fitting
 from tests.cli.reading import items, piped_stdin, values
@@ -96,6 +97,27 @@ def test_nanoseconds_become_microseconds_or_are_refused(tmp_path: Path) -> None:
     assert {type(each) for each in row.values()} == {datetime.datetime, datetime.timedelta, datetime.time}
     with pytest.raises(InputError, match=r"a\.arrow: column 'at' has nanoseconds"):
         values(written(5_001))
+
+
+@pytest.mark.parametrize(("name", "how"), [("a.parquet", "parquet"), ("a.arrow", "file")])
+def test_rows_that_failed_are_read_again_from_their_table(tmp_path: Path, table: Any, name: str, how: str) -> None:
+    """A failures file holds no dates and bytes."""
+    file, failures = write(table, tmp_path / name, how), tmp_path / "failures.jsonl"
+    chosen = [list(items(file))[number] for number in (3, 4, 2_000, 1_000)]
+    failures.write_bytes(b"".join(line(item, ValueError(), 1, None) for item in chosen))
+    assert b"null" in failures.read_bytes()
+    found = list(items(failures))
+    assert [item[:3] for item in found] == [item[:3] for item in chosen]
+    failures.write_bytes(b"".join(line(item, ValueError(), 1, None) for item in found))
+    assert values(failures) == [item.value for item in chosen], "those that fail again are known, too"
+
+    write(table.slice(1), file, how)
+    with pytest.raises(InputError, match=rf"failures\.jsonl:1: .*{name} has no such row 4 any more: \"\{{'n': 3,"):
+        values(failures)
+    assert values(failures, skip_bad=True) == []
+    file.unlink()
+    with pytest.raises(InputError, match=rf"failures\.jsonl:1: the item is to be read again, and .*{name}: "):
+        values(failures)
 
 
 def test_no_more_rows_are_made_than_a_few_megabytes() -> None:

@@ -111,12 +111,17 @@ def failure(**more: Any) -> str:
 
 def test_a_failures_file_gives_its_items_again(tmp_path: Path) -> None:
     file = tmp_path / "failures.jsonl"
-    file.write_text(failure(item={"a": [1]}) + "\n" + failure(item="x.jpg", path="x.jpg") + failure(item=None))
+    file.write_text(
+        failure(item={"a": [1]}, source="a.jsonl", number=7)
+        + "\n"
+        + failure(item="x.jpg", path="x.jpg")
+        + failure(item=None, number="unknown")
+    )
     for words in ({}, {"format": "failures"}):
         found = list(items(file, **words))
         assert [each.value for each in found] == [{"a": [1]}, "x.jpg", None]
         assert [each.path for each in found] == [None, "x.jpg", None]
-        assert [each.number for each in found] == [1, 3, 4]
+        assert [(each.source, each.number) for each in found] == [("a.jsonl", 7), ("-", 1), (str(file), 4)]
 
 
 def test_lines_that_only_look_a_little_like_failures_are_values(tmp_path: Path) -> None:
@@ -131,7 +136,7 @@ def test_lines_that_only_look_a_little_like_failures_are_values(tmp_path: Path) 
 def test_an_item_that_a_failures_file_could_not_hold_is_said(tmp_path: Path) -> None:
     file = tmp_path / "failures.jsonl"
     file.write_text(failure() + failure(item=None, shown="<Image 3x4>") + failure(item=3))
-    with pytest.raises(InputError, match=r"failures\.jsonl:2: the item is not in this file.*<Image 3x4>"):
+    with pytest.raises(InputError, match=r"failures\.jsonl:2: the item is not in this file, as JSON .*<Image 3x4>"):
         values(file)
     assert values(file, skip_bad=True) == [1, 3]
 

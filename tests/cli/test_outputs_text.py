@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 
 from procession.cli.mapping.inputs import Item
 from procession.cli.mapping.outputs import NotWritable, Outputs, to_json
+from procession.cli.mapping.outputs_json import is_exact
 from procession.cli.mapping.outputs_text import Fields, JsonLines, Lines
 from tests.cli.reading import fed
 from tests.cli.test_inputs_records import json_values, text
@@ -107,6 +108,14 @@ def test_letters_stay_letters_and_names_that_are_no_text_are_escaped() -> None:
 def test_what_json_has_no_word_for_has_a_form(value: Any, form: str) -> None:
     assert to_json(value).decode() == form
     assert to_json({"in": [value]}).decode() == f'{{"in": [{form}]}}'
+
+
+@given(json_values)
+def test_what_is_exact_comes_back(value: Any) -> None:
+    assert is_exact(value)
+    for other in ((1,), {1: value}, Path("a"), [Pair(1, 2)], {"a": numpy.float64(1)}, Colour.RED):
+        assert not is_exact(other)
+        assert not is_exact([value, {"in": other}])
 
 
 def circular() -> list[Any]:

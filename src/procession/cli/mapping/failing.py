@@ -1,7 +1,7 @@
 """Items that failed: the lines of `--failures`, and the sentence that tells of them at the end.
 
-A line is a JSON object: "item" as JSON (null, and "shown" beside it, if it has no form there), "source" and "number" of
-where it came from, "path" for a file, "error" (the type's name), "text", "stack", "tries", "stage".
+A line is a JSON object: "item" as JSON (null, and "shown" beside it, if JSON would give another value), "source" and
+"number" of where it came from, "path" for a file, "error" (the type's name), "text", "stack", "tries", "stage".
 `inputs_records.py` reads them.
 """
 
@@ -11,8 +11,9 @@ import json
 import traceback
 from typing import IO, Any
 
+from procession.cli.mapping.inputs_again import described
 from procession.cli.mapping.inputs_base import Item
-from procession.cli.mapping.outputs import NotWritable, to_json
+from procession.cli.mapping.outputs_json import is_exact, to_json
 
 OUTPUT = "output"
 """The stage of a result that could not be written."""
@@ -34,10 +35,10 @@ def line(item: Item, error: BaseException, tries: int, stage: str | None) -> byt
         "tries": tries,
         "stage": stage,
     }
-    try:
+    if is_exact(item.value):
         value = to_json(item.value)
-    except NotWritable:
-        value, record["shown"] = b"null", repr(item.value)[:10_000]
+    else:  # of a table: it is read from there again
+        value, record["shown"] = b"null", described(item.value)
     rest = json.dumps(record).encode()
     return b'{"item": ' + value + b", " + rest[1:] + b"\n"
 

@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterator
 from typing import IO, Any
 
+from procession.cli.mapping.inputs_again import Rows
 from procession.cli.mapping.inputs_base import InputError, Item, Reading, make_item, shown
 from procession.cli.mapping.inputs_text import pieces, refuse_utf16, whole_lines
 
@@ -22,7 +23,7 @@ def jsonl(file: IO[bytes], name: str, reading: Reading, *, failures: bool = Fals
     A file whose first value is a line of a failures file, or with `failures`: the items that failed, not the lines.
     """
     decode, indices = json.JSONDecoder().decode, reading.indices
-    number, again = 0, failures
+    number, again, rows = 0, failures, Rows()
     for lines in reading.whole(pieces(file, name), none_blank):
         for line in lines:
             number += 1
@@ -37,7 +38,7 @@ def jsonl(file: IO[bytes], name: str, reading: Reading, *, failures: bool = Fals
             again = again or (number == 1 and is_failure(value))
             if not again:
                 yield make_item((value, name, number, None, next(indices)))
-            elif (item := failed(value, name, number, reading)) is not None:
+            elif (item := failed(value, name, number, reading, rows)) is not None:
                 yield item
 
 
@@ -56,16 +57,22 @@ def is_failure(value: Any) -> bool:
     return isinstance(value, dict) and all(key in value for key in FAILURE)
 
 
-def failed(value: Any, name: str, number: int, reading: Reading) -> Item | None:
-    """The item that a line of a failures file tells of."""
+def failed(value: Any, name: str, number: int, reading: Reading, rows: Rows) -> Item | None:
+    """The item that a line of a failures file tells of, which came from where it came from at first."""
     if not is_failure(value):
         reading.bad(f"{name}:{number}", f"this line is none of a failures file, which has {', '.join(FAILURE)}")
         return None
-    if value["item"] is None and value.get("shown") is not None:
-        reading.bad(f"{name}:{number}", f"the item is not in this file, as it is no JSON: {shown(value['shown'])}")
-        return None
-    path = value.get("path")
-    return Item(value["item"], name, number, path if isinstance(path, str) else None, next(reading.indices))
+    item, path = value["item"], value.get("path")
+    if item is None and isinstance(value.get("shown"), str):
+        try:
+            item = rows.again(value["source"], value["number"], value["shown"])
+        except InputError as error:
+            reading.bad(f"{name}:{number}", str(error))
+            return None
+    source, place = value["source"], value["number"]
+    if not isinstance(source, str) or type(place) is not int:
+        source, place = name, number
+    return Item(item, source, place, path if isinstance(path, str) else None, next(reading.indices))
 
 
 def rows(file: IO[bytes], name: str, reading: Reading, delimiter: str) -> Iterator[Item]:

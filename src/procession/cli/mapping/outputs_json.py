@@ -65,6 +65,15 @@ def to_json(value: Any, where: str = "result") -> bytes:
         raise NotWritable(reason(value, where, error)) from None
 
 
+def is_exact(value: Any) -> bool:
+    """Whether what `to_json` writes is read again as the same value: nothing in it is converted."""
+    if isinstance(value, dict):
+        return type(value) is dict and all(type(key) is str and is_exact(each) for key, each in value.items())
+    if isinstance(value, list):
+        return type(value) is list and all(map(is_exact, value))
+    return type(value) in (str, int, float, bool, type(None))
+
+
 def reason(value: Any, root: str, error: Exception) -> str:
     """Why `value` is no JSON, and where in it."""
     for where, part in parts(value, root, DEEPEST):
