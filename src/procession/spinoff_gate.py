@@ -126,9 +126,7 @@ def open_journal(fn: Callable[..., Any], words: Words) -> Iterator[QueueJournal 
     from procession.journal import settings_of
     from procession.journal.identity import identity_of
     from procession.journal.queued import QueueJournal
-    from procession.spinoff_giving import await_leaving
 
-    await_leaving()
     file = QueueJournal.open(settings_of(words.journal), identity_of(fn, words.seed), words.item_id)
     try:
         yield file

@@ -15,13 +15,9 @@ from procession.spinoff_core import SpinCore, Words
 from procession.spinoff_hands import Hands, taker
 from procession.spinoff_promises import Kept, Receipt
 from procession.starts import SinkFuture
-from procession.waiting import Bell
 
 if TYPE_CHECKING:
     from procession.journal.queued import QueueJournal
-
-_leaving: set[QueueJournal] = set()
-"""Those that are being closed, and nobody waits for."""
 
 
 class GivingSpin(SpinCore):
@@ -32,7 +28,6 @@ class GivingSpin(SpinCore):
         self.journal = journal
         self.hands = Hands()
         self.acked: Receipt | None = None  # for what was handed over last
-        self.committed = Bell()  # for coroutines that wait for the journal
         self.broken: JournalError | None = None  # the journal has failed
         self.file_gone = False  # nothing can be written any more, and that is as it should be
         self.untaken = False  # nobody will take what is left
@@ -43,18 +38,12 @@ class GivingSpin(SpinCore):
 
     def receipt(self) -> Receipt:
         """For something that is about to be posted."""
-        made = Receipt(self.journal.writer)
-        made.then(self._ring)
-        return made
-
-    def _ring(self) -> None:
-        if self.committed.sleepers:
-            self.committed.ring()
+        return Receipt(self.journal.writer)
 
     async def until_committed(self, receipt: Receipt | None) -> None:
         """Wait, in a coroutine, until the journal has it, or has failed."""
-        if receipt is not None and not receipt.done:
-            await self.committed.asleep(receipt.is_done)
+        if receipt is not None:
+            await receipt.arest()
         self.await_receipt(receipt)
 
     def await_receipt(self, receipt: Receipt | None) -> None:
@@ -127,8 +116,6 @@ class GivingSpin(SpinCore):
     def close_file(self, wait: bool) -> None:
         """What has been posted is written, and no more."""
         self.file_gone = True
-        if not wait:
-            _leaving.add(self.journal)
         self.journal.close(self.how, wait)
 
     def forsake(self) -> None:
@@ -139,10 +126,3 @@ class GivingSpin(SpinCore):
         self.let_go(gone)
         self.hands.clear()
         self.close_file(wait=True)
-
-
-def await_leaving() -> None:
-    """Wait for files that are being closed: they can be opened again."""
-    for journal in list(_leaving):
-        journal.close(wait=True)
-        _leaving.discard(journal)

@@ -150,10 +150,10 @@ class Inlet:
                 await core.room.asleep(core.may_put, core.look_again)
         core.pump()
         promise = coming.promise
-        if promise.taken is not None and not promise.taken.done:
-            await core.committed.asleep(promise.taken.is_done)
+        if promise.taken is not None:
+            await promise.taken.arest()
         if self._has_run(promise):
-            await core.committed.asleep(promise.done, core.look_again)
+            await core.settling.asleep(promise.done, core.look_again)
         self._settle([promise])
         return promise
 

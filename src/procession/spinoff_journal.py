@@ -33,6 +33,7 @@ from typing import TYPE_CHECKING, Any
 from procession.backends import tasks
 from procession.backends.base import Engine, Function
 from procession.backends.saying import say
+from procession.core.flow import UNBOUNDED
 from procession.errors import JournalError
 from procession.journal.outcomes import counts
 from procession.journal.refusals import again
@@ -204,14 +205,14 @@ class JournalSpin(GivingSpin):
             mine: list[Any] = [each for each in futures if self.open.get(each.index) is each]
             gone = [each for each in mine if each._state is not FINISHED and each.dropped is None]
             if gone and not self.ending and self.broken is None:
-                self.withdrawn(gone)
+                self.forget(gone)
         for each in gone:
             self._forget(each)
         if self.passes:
             self.hand_over([each.seq for each in mine if each.recorded])
         super().settled(futures)
 
-    def withdrawn(self, promises: Sequence[Kept]) -> None:
+    def forget(self, promises: Sequence[Kept]) -> None:
         """These never run, or are never handed over: the journal is to forget them."""
         receipt = self.receipt()
         self.journal.drop([each.seq for each in promises], receipt)
@@ -240,7 +241,6 @@ class JournalSpin(GivingSpin):
         if first:
             say(logging.ERROR, "%s: %s", self.function.name, error)
         self._fail(promises)
-        self._ring()
 
     def _failed(self, future: SinkFuture) -> None:
         """See `SpinCore._failed`: that the journal has failed is said once."""
@@ -271,11 +271,11 @@ class JournalSpin(GivingSpin):
             future.run_by.index = flow.admitted
             if future.known_by is not None:
                 self.known[future.known_by] = future
-            flow.window += 1
+            window, flow.window = flow.window, UNBOUNDED
             try:
                 super().admit(future, error, lane)
             finally:
-                flow.window -= 1
+                flow.window = window
 
     def cancel(self) -> int:
         """See `SpinCore.cancel`."""

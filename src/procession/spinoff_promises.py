@@ -17,7 +17,7 @@ from procession.backends import tasks
 from procession.batching import BatchItem
 from procession.journal.writer import Ticket
 from procession.starts import SinkFuture
-from procession.waiting import LOOK_AGAIN
+from procession.waiting import LOOK_AGAIN, Bell
 
 if TYPE_CHECKING:
     from procession.backends.base import Function
@@ -33,9 +33,12 @@ class Receipt(Ticket):
         super().__init__()
         self._writer = writer
 
-    def is_done(self) -> bool:
-        """The journal has it, or has failed."""
-        return self.done
+    async def arest(self) -> None:
+        """`rest` for coroutines: each is woken for its own."""
+        if not self.done:
+            bell = Bell()
+            self.then(bell.ring)
+            await bell.asleep(lambda: self.done)
 
     def rest(self) -> None:
         """Wait for that, but on the journal's own thread, which would wait for itself."""

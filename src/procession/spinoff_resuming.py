@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from _contextvars import copy_context
 from typing import TYPE_CHECKING, Any
 
 from procession.backends import tasks
@@ -38,6 +39,9 @@ def _take_in(core: JournalSpin) -> None:
             continue
         made = _finished(core, row)
         made.sink = core
+        if core.tells_items:
+            place = None if core.places is None else row.seq
+            made.item, made.place, made.context = row.item, place, copy_context()
         with core.lock:
             made.index = core.flow.admit()
             core.open[made.index] = made

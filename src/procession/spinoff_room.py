@@ -13,7 +13,8 @@ from procession.spinoff_core import SpinCore
 from procession.starts import SinkFuture
 
 SELF_WAIT = 2.0
-"""Seconds that a put waits when all that fills it are results that only its own thread has ever taken."""
+"""Seconds that a put waits when all that fills it are results that only its own thread has ever taken; with a journal,
+which may have brought them, also those that nobody has taken yet."""
 
 
 def overflow(core: SpinCore, future: SinkFuture) -> bool:
@@ -45,7 +46,7 @@ def drop_oldest(core: SpinCore) -> bool:
     core.dropped += 1
     core.let_go((dropped,))
     if core.kept is not None:
-        core.kept.withdrawn([dropped])
+        core.kept.forget([dropped])
     return True
 
 
@@ -66,19 +67,21 @@ def await_room(core: SpinCore, deadline: float | None) -> str | None:
         return None
     me = threading.current_thread()
     live = live_takers(core)
-    if not live and not core.passes and core.words.on_result is None and not core.bell.sleepers:
-        return (
-            f"{flow.finished - flow.handed} results wait and nobody takes them: "
-            "use ready(), on_result= or iterate=False"
-        )
+    nobody = not live and not core.passes and core.words.on_result is None and not core.bell.sleepers
+    waiting = flow.finished - flow.handed
+    untaken = f"{waiting} results wait and nobody takes them: use ready(), on_result= or iterate=False"
+    if nobody and core.kept is None:  # else they are those of an earlier program, and may be taken soon
+        return untaken
     patience = deadline
-    if live == [me] and not core.bell.sleepers:
+    if nobody or (live == [me] and not core.bell.sleepers):
         patience = min(deadline or monotonic() + SELF_WAIT, monotonic() + SELF_WAIT)
     if core.room.sleep(core.may_put, patience, core.look_again):
         return None
+    if nobody:
+        return untaken
     if patience != deadline:
         return (
-            f"{flow.finished - flow.handed} results wait, and only the thread that puts has ever taken any: "
+            f"{waiting} results wait, and only the thread that puts has ever taken any: "
             "take them with ready() before you put, or take them in another thread"
         )
     return "no room in time"

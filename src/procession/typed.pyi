@@ -120,6 +120,8 @@ class AnySpinWords(WorkerWords, Generic[A, B], total=False):
     key: Callable[[A], Hashable] | None
     seed: int | None
     progress: Progress
+    journal: str | PathLike[str] | Journal | None
+    item_id: Callable[[A], int | str | bytes] | None
 
 class StatefulSpinWords(AnySpinWords[A, B], total=False):
     capture: Literal[False]

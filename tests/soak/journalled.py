@@ -6,11 +6,14 @@ Each writes a line for each result into OUT. Run again, it goes on with its jour
 from __future__ import annotations
 
 import json
+import random
 import sys
+import threading
 from collections.abc import Callable
-from typing import Any
+from functools import partial
+from typing import Any, TextIO
 
-from procession import Pool
+from procession import Pool, SpinOff
 
 
 def work(x: int) -> Any:
@@ -45,7 +48,53 @@ def imap(journal: str, out: str, items: int) -> None:
             file.write(line(result))
 
 
-KINDS: dict[str, Callable[[str, str, int], None]] = {"imap": imap}
+def spinoff(journal: str, out: str, items: int, *, ids: bool) -> None:
+    """Puts in one thread, singly and many at once; takes in another, by next() and ready(). Keeps what is certain."""
+    with (
+        SpinOff(work, journal=journal, item_id=str if ids else None, workers=2, on_error="return", maxsize=500) as spin,
+        open(out, "a+") as file,
+    ):
+        stats = spin.stats()
+        assert stats.accepted is not None
+        assert stats.handed_over is not None
+        file.seek(0)
+        for _ in range(stats.handed_over):
+            assert file.readline().endswith("\n"), "it was handed over, and is not there"
+        file.truncate(file.tell())
+        chance = random.Random(stats.handed_over)
+        feeder = threading.Thread(target=feed, args=(spin, 0 if ids else stats.accepted, items, chance))
+        feeder.start()
+        take(spin, file, random.Random(stats.accepted))
+        feeder.join()
+
+
+def feed(spin: SpinOff[int, Any], first: int, items: int, chance: random.Random) -> None:
+    """Put all from `first` on, then close."""
+    while first < items:
+        count = min(items - first, chance.choice((1, 1, 1, 10, 400)))
+        if count == 1:
+            spin.put(first)
+        else:
+            spin.put_many(range(first, first + count))
+        first += count
+    spin.close()
+
+
+def take(spin: SpinOff[int, Any], file: TextIO, chance: random.Random) -> None:
+    """Write all that comes; it is with the system before more is asked for."""
+    for result in spin:
+        file.write(line(result))
+        file.flush()
+        if chance.random() < 0.3:
+            file.write("".join(map(line, spin.ready())))
+            file.flush()
+
+
+KINDS: dict[str, Callable[[str, str, int], None]] = {
+    "imap": imap,
+    "spinoff": partial(spinoff, ids=False),
+    "spinoff-ids": partial(spinoff, ids=True),
+}
 
 if __name__ == "__main__":
     kind, journal, out, items = sys.argv[1:]

@@ -1,11 +1,13 @@
 """Kills a program with a journal at random instants, and has it go on, again and again:
 
-    python -m tests.soak.journals [--kind imap] [--kills 200] [--items 100000] [--seed N]
+    python -m tests.soak.journals [--kind imap|spinoff|spinoff-ids] [--kills 200] [--items 100000] [--seed N]
 
 Each program (journalled.py) is killed by SIGKILL, alone or with all of its processes: some time after its start, or
 some time after its output has grown so far; what and how far is drawn at random. After each kill what it had written is
-held against the journal: there must be an outcome of every item that was handed over. When it has come to its end its
-output is compared, byte for byte, with that of one that nobody has killed; then a new one begins.
+held against the journal: of an imap there must be an outcome of every item that was handed over; what counts as handed
+over by a SpinOff must have been written. The output of an imap begins anew, that of a SpinOff is cut and goes on. When
+it has come to its end its output is compared, byte for byte, with that of one that nobody has killed; then a new one
+begins.
 """
 
 from __future__ import annotations
@@ -76,7 +78,8 @@ class Torture:
     def start(self, journal: Path, out: Path, kill: bool) -> int:
         """Run it, and `kill` it at some instant; returns its status."""
         command = [sys.executable, "-m", "tests.soak.journalled", self.kind, str(journal), str(out), str(self.items)]
-        out.unlink(missing_ok=True)
+        if self.kind == "imap":
+            out.unlink(missing_ok=True)
         process = subprocess.Popen(command, cwd=ROOT, start_new_session=True)
         try:
             if not kill:
@@ -114,11 +117,12 @@ class Torture:
             connection = sqlite3.connect(journal)
             try:
                 tables = connection.execute("SELECT count(*) FROM sqlite_master WHERE name = 'items'").fetchone()[0]
-                if tables:
+                if tables and self.kind != "imap":
+                    known = self.of_a_queue(connection, lines)
+                elif tables:
                     rows = connection.execute("SELECT count(*), count(seq < ? OR NULL) FROM items", (lines,))
                     known, below = rows.fetchone()
-                    if self.kind == "imap":
-                        assert below == lines, f"{lines} lines were written, and {below} of their outcomes are kept"
+                    assert below == lines, f"{lines} lines were written, and {below} of their outcomes are kept"
             finally:
                 connection.close()
         if not known:
@@ -131,6 +135,15 @@ class Torture:
             phase = "when all that was kept had been handed over"
         self.told.phases[phase if lines < self.items else "at the end"] += 1
         self.known = known
+
+    @staticmethod
+    def of_a_queue(connection: sqlite3.Connection, lines: int) -> int:
+        """How many outcomes it has, or had; what counts as handed over was written."""
+        found = connection.execute("SELECT value FROM meta WHERE key = 'handed'").fetchone()
+        handed = 0 if found is None else int(found[0])
+        assert handed <= lines, f"{lines} lines were written, and {handed} outcomes count as handed over"
+        waiting = connection.execute("SELECT count(*) FROM items WHERE state IN (1, 2)").fetchone()[0]
+        return handed + int(waiting)
 
 
 def main() -> int:

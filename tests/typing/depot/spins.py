@@ -1,10 +1,11 @@
 """Spin-offs: items in, results out."""
 
 from concurrent.futures import Future
+from pathlib import Path
 from typing import Any, assert_type
 
 from depot.work import Parcel, Scale, label, load, pack, pack_all, plugged_in, weigh, weigh_all
-from procession import Captured, Failure, SpinOff
+from procession import Captured, Failure, Journal, SpinOff
 from procession.spinoff_stats import SpinOffStats
 
 
@@ -36,6 +37,8 @@ def failing(failures: list[Failure]) -> None:
 def called_back() -> None:
     lengths: list[int] = []
     SpinOff(label, on_result=lambda text: lengths.append(len(text))).put(1)
+    assert_type(SpinOff(label, journal="run.db", item_id=lambda n: f"item {n}"), SpinOff[int, str])
+    assert_type(SpinOff(pack, journal=Journal(Path("run.db"), sync=False)), SpinOff[int, Parcel])
     SpinOff(label, iterate=False, name="labels", seed=3, progress=lambda done, total: None)
 
 

@@ -100,6 +100,8 @@ def spins() -> None:
     SpinOff(weigh)  # arg-type | reportArgumentType
     SpinOff(weigh, setup=int)  # misc | reportArgumentType
     SpinOff(weigh, setup=load).put(1)  # arg-type | reportArgumentType
+    SpinOff(label, journal=3)  # call-overload | reportArgumentType
+    SpinOff(label, item_id=lambda n: n / 2)  # arg-type | reportArgumentType
     SpinOff(pack_all, batch=3).put([1])  # arg-type | reportArgumentType
     total: int = next(SpinOff(label))  # assignment | reportAssignmentType
 
