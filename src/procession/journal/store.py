@@ -231,20 +231,21 @@ def _make(path: str, real: str) -> None:
     """A new journal, whole."""
     made = f"{real}-new"
     files.no_orphan(path, f"{real}-wal")
-    files.remove(made, f"{made}-journal", f"{real}-wal", f"{real}-shm")
+    files.remove(made, f"{made}-journal", f"{made}-wal", f"{made}-shm", f"{real}-wal", f"{real}-shm")
     os.close(os.open(made, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
     connection = connect(made)
     try:
-        connection.execute("PRAGMA synchronous=FULL")
+        connection.execute("PRAGMA synchronous=OFF")  # it is synced as a whole before it gets its name
         connection.execute("BEGIN IMMEDIATE")
         for statement in SCHEMA:
             connection.execute(statement)
         connection.execute(f"PRAGMA application_id={files.APPLICATION}")
         connection.execute(f"PRAGMA user_version={files.FORMAT}")
         connection.execute("COMMIT")
+        connection.execute("PRAGMA journal_mode=WAL")
     except BaseException:
         connection.close()
-        files.remove(made, f"{made}-journal")
+        files.remove(made, f"{made}-journal", f"{made}-wal", f"{made}-shm")
         raise
     connection.close()
     files.publish(made, real)
