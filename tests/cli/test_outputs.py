@@ -2,6 +2,7 @@
 
 import bz2
 import errno
+import fcntl
 import gzip
 import lzma
 import os
@@ -196,6 +197,49 @@ def test_two_programs_do_not_write_one_file(tmp_path: Path) -> None:
         sink(output=str(file))
     first.close()
     assert file.read_text() == "1\n"
+
+
+def test_a_file_that_gets_its_name_is_not_begun_by_another_program(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither just before, when nobody may have its lock, nor just after, when who has opened it has FILE itself."""
+    file, partial, replace, flock = tmp_path / "out.txt", tmp_path / "out.txt.partial", os.replace, fcntl.flock
+    refused = []
+
+    def begun_before(one: str, other: str) -> None:
+        with pytest.raises(OutputError, match="another program"):
+            sink(output=str(file))
+        refused.append(one)
+        replace(one, other)
+
+    out = sink(output=str(file))
+    out.write(ONE, "first")
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "replace", begun_before)
+        out.close()
+    assert refused == [str(partial)]
+    assert file.read_text() == "first\n"
+
+    def named_meanwhile(opened: Any, how: int) -> None:
+        monkeypatch.undo()
+        partial.write_text("second\n")
+        replace(partial, file)
+        flock(opened, how)
+
+    monkeypatch.setattr(fcntl, "flock", named_meanwhile)
+    out = sink(output=str(file))
+    assert file.read_text() == "second\n", "it is complete, and nobody's to be cut"
+    out.write(ONE, "third")
+    out.close()
+    assert file.read_text() == "third\n"
+
+
+def test_what_is_no_file_may_be_full(tmp_path: Path) -> None:
+    out = sink(output="/dev/full")
+    out.write(ONE, 1)
+    with pytest.raises(OutputError, match=r"^/dev/full: No space left on device$"):
+        out.close()
+    out.close()
 
 
 def test_a_link_stays_a_link_and_what_is_no_file_is_written_to(tmp_path: Path) -> None:

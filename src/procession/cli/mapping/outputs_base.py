@@ -2,7 +2,7 @@
 
 Laws:
 
-1. What was written before `flush` returned has left this process.
+1. What was written before `flush` returned has left this process; of tables and packed files, what is a whole block.
 2. `write` raises NotWritable for the value that it was given, and for no other; then nothing of that value is written.
 3. Whoever reads stdout and goes is BrokenPipeError, once; what is written after that is dropped.
 """

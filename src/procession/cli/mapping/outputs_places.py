@@ -109,13 +109,12 @@ class OutputFile:
             return
         try:
             self._guarded(self._end)
+            self._named(complete and not self._failed)
         finally:
-            self._file.close()
-        if self._partial is not None:
-            if complete and not self._failed:
-                self._guarded(os.replace, self._partial, self._target)
-            elif not self._began:
-                self._guarded(os.unlink, self._partial)
+            try:
+                self._file.close()
+            except OSError:
+                pass  # what it could not write has been told
 
     def _end(self) -> None:
         if self._packed is not None:
@@ -124,21 +123,40 @@ class OutputFile:
         if self._partial is not None:
             os.fsync(self._file.fileno())
 
+    def _named(self, complete: bool) -> None:
+        """While it is locked: nobody else begins to write it before it has its name."""
+        if self._partial is not None:
+            if complete:
+                self._guarded(os.replace, self._partial, self._target)
+            elif not self._began:
+                self._guarded(os.unlink, self._partial)
+
     def _open(self) -> Any:
         if self._partial is None:
             return io.BufferedWriter(io.FileIO(self._target, "wb"))
+        while True:
+            file = io.BufferedWriter(io.FileIO(self._partial, "ab"))
+            if self._locked(file):
+                break
+            file.close()  # another program has just given it its name
+        file.truncate(0)
+        if os.path.exists(self._target):
+            os.fchmod(file.fileno(), stat.S_IMODE(os.stat(self._target).st_mode))
+        return file
+
+    def _locked(self, file: Any) -> bool:
+        """Whether `file` is ours, and is what is at its path. Raises OutputError if it is another program's."""
         import fcntl
 
-        file = io.BufferedWriter(io.FileIO(self._partial, "ab"))
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             file.close()
             raise OutputError(f"{self.name}: another program is writing it, into {self._partial}") from None
-        file.truncate(0)
-        if os.path.exists(self._target):
-            os.fchmod(file.fileno(), stat.S_IMODE(os.stat(self._target).st_mode))
-        return file
+        try:
+            return os.path.samestat(os.fstat(file.fileno()), os.stat(self._partial or ""))
+        except FileNotFoundError:
+            return False
 
     def _guarded(self, act: Callable[..., Any], *words: Any) -> Any:
         try:

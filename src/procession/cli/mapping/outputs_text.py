@@ -12,8 +12,7 @@ from procession.cli.mapping.outputs_places import Place
 ENOUGH = 32 * 1024
 """Bytes that are written at once, unless `flush` comes before."""
 WORD = 2**63
-
-
+"""Whole numbers below this one are no work for `json`."""
 PLAIN = frozenset({str, int, float, bool, type(None)})
 """What `csv` writes as it is."""
 
