@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     Word = Flag | Positional
 
 ASK = "procession completion --for"
+FISH_ASK = "(procession completion (string join '' -- --for= (commandline -ct)))"
 
 
 def script(shell: str) -> str:
@@ -199,7 +200,8 @@ def _fish_flag(condition: str, flag: Flag) -> str:
     if flag.short:
         parts.append(f"-s {flag.short[1:]}")
     if flag.metavar and flag.const is None:
-        parts.append(f"-r {_fish_action(flag) or ''}".rstrip())
+        files = "-r" if flag.completes in ("files", "functions") else "-x"  # -x: nothing but what is said
+        parts.append(f"{files} {_fish_action(flag) or ''}".rstrip())
     parts.append(f"-d {quoted(flag.help)}")
     return " ".join(parts)
 
@@ -208,7 +210,7 @@ def _fish_action(word: Word) -> str | None:
     if word.choices:
         return f"-a {quoted(' '.join(word.choices))}"
     if word.completes == "functions":
-        return f"-F -a {quoted(f'({ASK} (commandline -ct))')}"
+        return f"-F -a {quoted(FISH_ASK)}"
     if word.completes == "folders":
         return f"-a {quoted('(__fish_complete_directories (commandline -ct))')}"
     return "-F" if word.completes == "files" else None
