@@ -191,7 +191,13 @@ JOURNAL = Group(
 SEEING = Group(
     "What is seen of it",
     (
-        Flag("--progress", "show a bar, on a terminal", no=True, shown="where stderr is a terminal"),
+        Flag(
+            "--progress",
+            "show a bar, on a terminal",
+            no=True,
+            shown="where stderr is a terminal, and stdout no pipe",
+            more="Needs the extra procession[progress].",
+        ),
         Flag("--quiet", "say nothing on stderr but what is wrong with the command itself", short="-q"),
         Flag("--dry-run", "print what would be called with what, and end"),
         Flag(

@@ -38,7 +38,7 @@ class Attending:
         output: int | None,
     ) -> None:
         self._drain, self._kill, self._gone = drain, kill, gone
-        self._output = output if output is not None and _is_pipe(output) else None
+        self._output = output if output is not None and is_pipe(output) else None
         self.interrupted = False
         self.killed: int | None = None
         self._ears, self._mouth = os.pipe()
@@ -114,7 +114,8 @@ def _nothing(_signum: int, _frame: FrameType | None) -> None:
     """A handler, so that the signal is heard."""
 
 
-def _is_pipe(fd: int) -> bool:
+def is_pipe(fd: int) -> bool:
+    """Whether this descriptor is a pipe or a socket."""
     try:
         mode = os.fstat(fd).st_mode
     except OSError:
@@ -130,4 +131,4 @@ def say(text: str) -> None:
         pass
 
 
-__all__ = ["GRACE", "Attending", "say"]
+__all__ = ["GRACE", "Attending", "is_pipe", "say"]

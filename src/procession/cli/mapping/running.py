@@ -13,7 +13,7 @@ from procession.cli.flags.mapping import MAP
 from procession.cli.flags.parsing import refuse
 from procession.cli.mapping import functions
 from procession.cli.mapping import words as checking
-from procession.cli.mapping.attending import say
+from procession.cli.mapping.attending import is_pipe, say
 from procession.cli.mapping.functions import Function, WrongFunction
 from procession.cli.mapping.inputs import InputError, Inputs, Items, open_items
 from procession.cli.mapping.outputs import OutputError, Outputs
@@ -41,6 +41,11 @@ def run(words: Namespace) -> int:
     except OSError as error:
         say(f"{error.filename}: {error.strerror}" if error.filename else str(error))
         return 2
+    except ImportError as error:
+        if error.name != "rich":
+            raise
+        say(str(error))
+        return 2
 
 
 def _run(words: Namespace, found: list[Function], inputs: Inputs, outputs: Outputs, items: Items) -> int:
@@ -67,14 +72,16 @@ def _run(words: Namespace, found: list[Function], inputs: Inputs, outputs: Outpu
 
 
 def _shows(words: Namespace) -> bool:
-    """Whether a bar is drawn."""
+    """Whether a bar is drawn. Not by itself if a pipe takes the results: its reader may write to this terminal, too."""
     if words.quiet or words.progress is False:
         return False
     if words.progress:
         return True
+    if sys.stderr is None or not sys.stderr.isatty() or is_pipe(1):
+        return False
     from importlib.util import find_spec
 
-    return sys.stderr is not None and sys.stderr.isatty() and find_spec("rich") is not None
+    return find_spec("rich") is not None
 
 
 def _report(path: str | None) -> Any:
