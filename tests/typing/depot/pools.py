@@ -3,10 +3,11 @@
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import Executor, Future
 from functools import partial
+from pathlib import Path
 from typing import assert_type
 
 from depot.work import Parcel, Scale, label, larger, load, numbers, pack, price, route
-from procession import Captured, CpuBudget, Failure, Pool, cpu_budget, shared_pool, state
+from procession import Captured, CpuBudget, Failure, Journal, Pool, cpu_budget, shared_pool, state
 from procession.pool import PoolStats
 from procession.pool_face import CapturingView, PoolView
 from procession.stream_generator import GeneratorStream
@@ -59,6 +60,8 @@ def streams(pool: Pool, failures: list[Failure]) -> None:
     assert_type(pool.imap(label, range(3), window=3, key=lambda n: n % 2, sticky=True), Stream[str])
     assert_type(pool.imap(price, range(3), "abc", seed=3, rate=2.5, spill=True, buffer_bytes=3), Stream[float])
     assert_type(pool.imap(label, [1], on_error="skip", progress=True), Stream[str])
+    assert_type(pool.imap(label, [1], journal="run.db", item_id=str), Stream[str])
+    assert_type(pool.imap(label, [1], journal=Journal(Path("run.db"), version=2, sync=False)), Stream[str])
     assert_type(pool.imap(label, [1], progress=Bar), Stream[str])
     assert_type(pool.imap(label, [1], progress=partial(Bar, total=3)), Stream[str])
     assert_type(pool.imap(label, [1], progress=Bar()), Stream[str])

@@ -46,6 +46,7 @@ def streams(pool: Pool) -> None:
     pool.imap(label, [1], on_error="retrun")  # call-overload | reportArgumentType
     pool.imap(label, [1], on_error=label)  # arg-type | reportArgumentType
     pool.imap(label, [1], window="3")  # call-overload | reportArgumentType
+    pool.imap(label, [1], journal=3)  # call-overload | reportArgumentType
     pool.imap(label, [1], maxsize=3)  # call-overload | reportCallIssue
     pool.imap(label, [1], 100)  # call-overload | reportArgumentType
     pool.imap_unordered(label, [1], ordered=False)  # call-overload | reportCallIssue
