@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import gc
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from types import FrameType
 from typing import Any
 
@@ -74,10 +74,13 @@ def taken(
             wait()
 
 
-def at_every_point(scenario: Callable[[Interrupter], None], least: int) -> None:
-    """Run `scenario` with an interrupt at each point in turn, until it runs through; `least` points, to be sure."""
+def at_every_point(scenario: Callable[[Interrupter], None], least: int, points: Iterable[int] = range(100_000)) -> None:
+    """Run `scenario` with an interrupt at each point in turn, until it runs through; `least` points, to be sure.
+
+    points: others than all of them, where a scenario takes long.
+    """
     gc.collect()  # what other tests have left in cycles is not to meet its end, and an interrupt, here
-    for at in range(100_000):
+    for at in points:
         interrupter = Interrupter(at)
         try:
             scenario(interrupter)

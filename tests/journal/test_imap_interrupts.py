@@ -19,6 +19,7 @@ from procession import Journal, JournalError
 from procession.core.flow import NOTHING
 from procession.stream_journal import JournalledCourse, Keeping
 from procession.streams import Words, imap
+from tests.failures.kit import seeded
 from tests.flow.fakes import CommandEngine
 from tests.flow.interrupts import Interrupter, at_every_point
 
@@ -33,6 +34,11 @@ def no_finalizers() -> Iterator[None]:
     gc.disable()
     yield
     gc.enable()
+
+
+def some(step: int) -> range:
+    """One point in so many, others each time: each is a file, and takes milliseconds."""
+    return range(seeded().randrange(step), 100_000, step)
 
 
 def settle(course: JournalledCourse) -> None:
@@ -100,7 +106,7 @@ def test_next_interrupted_at_every_point(words: dict[str, Any], tmp_path: Path) 
         if words.get("ordered", True):
             assert got == sorted(got)
 
-    at_every_point(scenario, 60)
+    at_every_point(scenario, 60, some(3))
 
 
 @pytest.mark.filterwarnings("ignore:an imap")
@@ -127,4 +133,4 @@ def test_a_call_interrupted_at_every_point_lets_the_journal_go(tmp_path: Path) -
         else:
             pytest.fail("the journal is held")
 
-    at_every_point(scenario, 100)
+    at_every_point(scenario, 100, some(6))
