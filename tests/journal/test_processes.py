@@ -118,6 +118,27 @@ def test_one_that_is_being_closed_is_waited_for(tmp_path: Path) -> None:
     assert "in use by this program" in told[0]
 
 
+LEAVES = """
+import sys
+from tests.journal.work import *
+journal = open_map(sys.argv[1])
+for n in range(3000):
+    journal.record([(journal.key_of(n, n), n, None)], lambda _: None, lambda _: None)
+sys.exit(3)
+"""
+
+
+def test_one_that_is_left_open_is_closed_at_the_end_of_the_program(tmp_path: Path) -> None:
+    path = tmp_path / "run.db"
+    with program(LEAVES, path) as child:
+        assert child.wait(PATIENCE) == 3
+    assert [each.name for each in tmp_path.iterdir()] == ["run.db"]
+    journal = open_map(path)
+    assert journal.known == 3000
+    assert journal.store.read("SELECT how FROM runs WHERE ended") == [("left open",)]
+    journal.close()
+
+
 def test_of_many_that_open_it_at_once_one_has_it(tmp_path: Path) -> None:
     path = tmp_path / "run.db"
     for _ in range(5):

@@ -7,6 +7,8 @@ Laws
    turn. After a commit that failed it hears `lost`, and so does every later one; nothing is written any more.
 4. `post` waits for nothing. What `then` and `lost` raise is logged, and ends nothing.
 5. `close` lets go of file and lock when all that was posted before it is done. Later jobs hear `lost`.
+6. At the end of the program those that nobody has closed are closed, behind all that was posted; that is waited for, at
+   most `PATIENCE` seconds.
 
 Races, step by step
 * A job is posted while the writer falls asleep. It is appended, then the bell is looked at. Locked: it is rung. Not
@@ -26,9 +28,11 @@ connections, so that the child, where that frame is never left, does not close t
 
 from __future__ import annotations
 
+import atexit
 import logging
 import os
 import threading
+import weakref
 from _thread import allocate_lock
 from collections import deque
 
@@ -51,8 +55,14 @@ NOTHING, LAZILY, FULLY = 0, 1, 2
 """What a job asks of its commit: none; that a kill loses it not; that a power cut does not, either."""
 LOOK_AGAIN = 1.0
 """Seconds after which the writer looks by itself, and so does who waits for it."""
+PATIENCE = 10.0
+"""Seconds that the end of the program waits for what is to be written."""
 GROUP = 10_000
 """Jobs that one commit takes at most."""
+
+
+_writers: weakref.WeakSet[Writer] = weakref.WeakSet()
+_at_exit = False
 
 
 class Job:
@@ -98,7 +108,12 @@ class Writer:
 
     def start(self) -> None:
         """Have it write from now on. Raises RuntimeError when there can be no thread; it is not `started` then."""
+        global _at_exit
+        if not _at_exit:
+            _at_exit = True
+            atexit.register(_close_all)
         self.started = True
+        _writers.add(self)
         try:
             unstruck(self._thread.start)
         except RuntimeError:
@@ -146,11 +161,17 @@ class Writer:
         if wait:
             self._ended()
 
-    def _ended(self) -> bool:
+    def _ended(self, timeout: float | None = None) -> bool:
         """Wait for its end; False for the thread itself."""
         if not self.here:
-            self._thread.join()
+            self._thread.join(timeout)
         return not self.here
+
+    def leave(self) -> None:
+        """See law 6."""
+        if self.mine and self.started:
+            self.close("left open", wait=False)
+            self._ended(PATIENCE)
 
     # -- the thread --------------------------------------------------------------------------------------------------
 
@@ -288,6 +309,11 @@ class Ticket:
                 callback()
             except BaseException as error:
                 _said("what was to hear of a commit to a journal has failed", error=error)
+
+
+def _close_all() -> None:
+    for writer in list(_writers):
+        writer.leave()
 
 
 def _said(text: str, *args: object, error: BaseException) -> None:
