@@ -87,7 +87,7 @@ class SpinOff(Generic[Item, Result]):
     rate: so many calls of `fn` start per second at most, evenly spread: no two together (of more than 100 per second,
         a hundredth of a second's worth). Further runs count. What waits can be dropped or cancelled.
     seed: `rng()` and `np_rng()` give an item the same random numbers whenever it runs with this seed, by how many were
-        put before it (those that were dropped count).
+        put before it (those that were dropped count; with a journal only those that were accepted, by all programs).
     setup, initializer, initargs: run once in each worker before its first item; setup's context manager is left when
         the worker ends in order, and what that raises comes out of `join` or the end of the with block.
     progress: as of `Pool.imap`; the total is None until it is closed, and a callable is called on one thread of it.

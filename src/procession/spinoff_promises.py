@@ -86,6 +86,7 @@ class Promise(Kept):
     def __init__(self, function: Function, body: Any) -> None:
         super().__init__(function, None)
         self._call = SinkFuture(function, body)
+        self._call.index = -1  # until it is taken in
 
     @property
     def run_by(self) -> SinkFuture:
