@@ -66,6 +66,27 @@ def test_it_shows_the_same_as_json(run: Path) -> None:
     assert told["runs"][0]["how"] == "finished"
 
 
+@pytest.mark.parametrize("suffix", ["", "-wal", "-lock"])
+def test_an_export_is_not_written_over_the_journal(run: Path, suffix: str) -> None:
+    before = run.read_bytes()
+    linked = run.with_name("linked")
+    linked.symlink_to(f"{run}{suffix}")
+    for target in (f"{run}{suffix}", linked):
+        done = command(run, "--export", target)
+        assert (done.returncode, done.stdout) == (1, "")
+        assert done.stderr == f"--export {target}: is a file of the journal, and would be lost; name another file\n"
+    assert run.read_bytes() == before
+
+
+def test_a_full_disk_is_told_with_the_name_of_the_file(run: Path) -> None:
+    done = command(run, "--export", "/dev/full")
+    assert (done.returncode, done.stderr) == (1, "/dev/full: No space left on device\n")
+    with open("/dev/full", "w") as full:
+        for words in ([], ["--json"], ["--export", "-"]):
+            done = command(run, *words, stdout=full)
+            assert (done.returncode, done.stderr) == (1, "stdout: No space left on device\n"), words
+
+
 def test_it_shows_a_queue(tmp_path: Path) -> None:
     journal = open_queue(tmp_path / "run.db")
     accept(journal, ["a", "b", "c"])

@@ -37,8 +37,13 @@ def journal(words: Namespace) -> int:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what is still to be flushed
         return 0
-    except (JournalError, OSError) as error:
+    except JournalError as error:
         print(error, file=sys.stderr)
+        return 1
+    except OSError as error:
+        if error.filename is None:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # as above
+        print(f"{error.filename or 'stdout'}: {error.strerror}", file=sys.stderr)
         return 1
     return 0
 
@@ -66,11 +71,23 @@ def _export(path: str, target: str) -> int:
         if target == "-":
             unreadable = _write(look.outcomes(), sys.stdout)
         else:
-            with open(target, "w", encoding="utf-8") as file:
-                unreadable = _write(look.outcomes(), file)
+            _refuse_the_journal(path, target)
+            try:
+                with open(target, "w", encoding="utf-8") as file:
+                    unreadable = _write(look.outcomes(), file)
+            except OSError as error:
+                raise OSError(error.errno, error.strerror, target) from None
     if unreadable:
         print(f'{_count(unreadable, "outcome")} could not be read: see "unreadable" in their lines', file=sys.stderr)
     return 1 if unreadable else 0
+
+
+def _refuse_the_journal(path: str, target: str) -> None:
+    """The journal, and what SQLite has beside it, is never written over. Raises JournalError."""
+    real, written = os.path.realpath(path), os.path.realpath(target)
+    beside = [f"{real}{suffix}" for suffix in ("-wal", "-shm", "-journal", "-lock")]
+    if written in beside or (os.path.exists(written) and os.path.samefile(real, written)):
+        raise JournalError(f"--export {target}: is a file of the journal, and would be lost; name another file")
 
 
 def _write(outcomes: Iterator[dict[str, Any]], file: TextIO) -> int:
