@@ -21,7 +21,8 @@ FORMAT = 1
 
 _MAGIC = b"SQLite format 3\0"
 _HEADER = 100
-BESIDE = ("-wal", "-shm")
+BESIDE = ("-wal", "-shm", "-journal")
+"""What SQLite looks for beside a file, and takes for a part of it."""
 
 
 def real(path: str) -> str:
@@ -113,18 +114,38 @@ def remove(*paths: str) -> None:
 
 def foreign(path: str) -> str | None:
     """Why pickles in it are not to be loaded: who else writes it, or may. None: it is the user's alone."""
-    me = os.geteuid()
     for name in (path, *(path + end for end in BESIDE)):
-        try:
-            found = os.stat(name)
-        except FileNotFoundError:
-            continue
-        if found.st_uid != me:
-            return f"{name} belongs to user {found.st_uid}, not to you (user {me})"
-        if found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
-            return (
-                f"{name} may be written by others (mode {stat.S_IMODE(found.st_mode):04o}); chmod go-w, if it is yours"
-            )
+        why = _others_write(name)
+        if why is not None:
+            return why
+    return None
+
+
+def not_planted(path: str, real: str) -> None:
+    """Raise JournalError if the file is the user's alone, and what lies beside it is not.
+
+    SQLite would write what is there into the file, and who reads that later could not tell.
+    """
+    if _others_write(real) is not None:
+        return  # nothing in it is trusted anyway
+    for end in BESIDE:
+        why = _others_write(real + end)
+        if why is not None:
+            text = f"{why}. It would become a part of the journal; remove it, if you do not know where it is from"
+            raise refusal(path, text)
+
+
+def _others_write(name: str) -> str | None:
+    """Why not only the user writes this file, if it is there."""
+    me = os.geteuid()
+    try:
+        found = os.stat(name)
+    except FileNotFoundError:
+        return None
+    if found.st_uid != me:
+        return f"{name} belongs to user {found.st_uid}, not to you (user {me})"
+    if found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+        return f"{name} may be written by others (mode {stat.S_IMODE(found.st_mode):04o}); chmod go-w, if it is yours"
     return None
 
 

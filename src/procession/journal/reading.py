@@ -252,6 +252,7 @@ def _changed(path: str, change: Callable[[Any, bool], Any]) -> Any:
     lock = Lock(real)
     connection = None
     try:
+        files.not_planted(path, real)
         connection = connect(real)
         connection.execute("PRAGMA synchronous=FULL")
         (told,) = connection.execute("PRAGMA quick_check(1)").fetchone()

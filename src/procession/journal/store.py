@@ -197,6 +197,7 @@ def open_store(settings: Journal, real: str) -> Store:
     try:
         if not files.there(real):
             _make(path, real)
+        files.not_planted(path, real)
         connection = connect(real)
         connection.execute(f"PRAGMA synchronous={'FULL' if settings.sync else 'NORMAL'}")
         _prepare(path, connection, os.path.getsize(real))
