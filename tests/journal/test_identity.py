@@ -11,6 +11,7 @@ import subprocess
 import sys
 from collections import OrderedDict
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -114,6 +115,45 @@ print(json.dumps([items, [[name_of(f), code_of(f)] for f in here.functions()]]))
 """
 
 
+@pytest.mark.parametrize("module", ["pathlib", "pathlib._local"])
+def test_a_path_is_the_same_under_each_python(module: str) -> None:
+    its_own = type("PurePosixPath", (PurePosixPath,), {"__module__": module})
+    assert digest(its_own("a")) == digest(PurePosixPath("a")) != digest(PurePosixPath("b"))
+    assert digest(PurePosixPath("a")) == bytes.fromhex("c8502520b69c9e15")
+
+
+class Raising:
+    def __getattr__(self, name: str) -> Any:
+        raise RuntimeError(name)
+
+    def __call__(self, n: int) -> int:
+        return n
+
+
+@dataclass
+class _WithField:
+    n: int = 0
+
+    def __call__(self, n: int) -> int:
+        return n
+
+
+class RaisingField(_WithField):
+    def __getattribute__(self, name: str) -> Any:
+        if name == "n":
+            raise ValueError("it is not there yet")
+        return super().__getattribute__(name)
+
+
+class Pretending:
+    @property
+    def __class__(self) -> Any:
+        raise RuntimeError("it stands for nothing yet")
+
+    def __call__(self, n: int) -> int:
+        return n
+
+
 def test_every_process_comes_to_the_same() -> None:
     found = []
     for seed in ("0", "1", "4711"):
@@ -174,6 +214,29 @@ def test_where_code_stands_does_not_matter_what_it_does_does() -> None:
     ):
         found = code_of(compiled(other))
         assert (found == same) is ("def h" in other), other
+
+
+def test_a_class_in_a_function_may_stand_elsewhere() -> None:
+    source = "def f(x):\n    class A:\n        n = 1\n        def g(self): return self.x\n    return A\n"
+    assert code_of(compiled(source)) == code_of(compiled("\n# a word\n" + source))
+    assert code_of(compiled(source)) != code_of(compiled(source.replace("n = 1", "n = 2")))
+
+
+def test_a_call_that_is_inherited_counts() -> None:
+    def calling(by: int) -> Any:
+        base = type("Base", (), {"__call__": scaled(by)})
+        return type("Derived", (base,), {})()
+
+    assert code_of(calling(1)) == code_of(calling(1)) != code_of(calling(2))
+
+
+@pytest.mark.parametrize("kind", [Raising, RaisingField, Pretending])
+def test_what_raises_when_it_is_asked_cannot_be_looked_into(kind: type[Any]) -> None:
+    value = kind()
+    assert digest(value) is digest([value]) is None
+    assert code_of(value) == code_of(value)
+    assert code_of(scaled(value)) == code_of(scaled(value))
+    assert name_of(value) == f"{__name__}:{kind.__qualname__}"
 
 
 def test_builtins_have_a_name_and_no_code() -> None:

@@ -46,10 +46,10 @@ def identity_of(fn: Callable[..., Any], seed: int | None = None) -> Identity:
 
 def name_of(fn: Any) -> str:
     """`module:qualname`."""
-    inner = fn
-    while isinstance(inner, (functools.partial, MethodType)):
-        inner = inner.func if isinstance(inner, functools.partial) else inner.__func__
-    if not isinstance(inner, type) and not isinstance(getattr(inner, "__qualname__", None), str):
+    inner: Any = fn
+    while issubclass(kind := type(inner), (functools.partial, MethodType)):
+        inner = inner.__func__ if kind is MethodType else inner.func
+    if not issubclass(type(inner), type) and not isinstance(_asked(inner, "__qualname__"), str):
         inner = type(inner)
     module = getattr(inner, "__module__", None)
     if module is None:  # a method of a builtin type
@@ -132,19 +132,23 @@ class _Reader:
         return _piece(b"{", b"".join(sorted(self.value(key) + self.value(each) for key, each in value.items())))
 
     def _instance(self, kind: type, value: Any) -> bytes:
-        if isinstance(value, type):
+        if issubclass(kind, type):
             if not self.lenient:
                 raise _Opaque
             return _text(b"T", _type_name(value))
-        fields = _fields(kind, value)
+        fields = plain = None
+        try:
+            fields = _fields(kind, value)
+            plain = _known_class(kind, value) if fields is None else None
+        except Exception:  # by code of its own
+            pass
         if fields is not None:
             return _text(b"D", _type_name(kind)) + self.several(b"F", fields)
-        plain = _known_class(kind, value)
         if plain is not None:
             return _text(b"K", _type_name(kind)) + self.value(plain)
         if not self.lenient:
             raise _Opaque
-        if isinstance(value, ModuleType):
+        if issubclass(kind, ModuleType):
             return _text(b"M", value.__name__)
         return _text(b"?", _type_name(kind))
 
@@ -152,21 +156,22 @@ class _Reader:
 
     def callable(self, fn: Any) -> bytes:
         """What a callable does, as far as it can be looked into."""
-        if isinstance(fn, functools.partial):
+        kind = type(fn)  # some objects pretend to be of another class
+        if issubclass(kind, functools.partial):
             inner, args, words = fn.func, fn.args, fn.keywords
             return _piece(b"P", self.callable(inner) + self.value(args) + self.value(dict(words)))
-        if isinstance(fn, MethodType):
+        if issubclass(kind, MethodType):
             return _piece(b"B", self.callable(fn.__func__) + self.value(fn.__self__))
-        if isinstance(fn, FunctionType):
+        if issubclass(kind, FunctionType):
             return self._function(fn)
-        if isinstance(fn, type):
+        if issubclass(kind, type):
             return self._class(fn)
-        if isinstance(fn, BuiltinFunctionType):
+        if issubclass(kind, BuiltinFunctionType):
             return _text(b"N", name_of(fn))
-        wrapped = getattr(fn, "__wrapped__", None)  # lru_cache and its like
+        wrapped = _asked(fn, "__wrapped__")  # lru_cache and its like
         if wrapped is not None and callable(wrapped):
             return _piece(b"W", self.callable(wrapped))
-        call = vars(type(fn)).get("__call__")
+        call = getattr(kind, "__call__", None)  # noqa: B004  # it may be inherited
         own = self.callable(call) if isinstance(call, FunctionType) else b""
         return _piece(b"I", own + self.value(fn))
 
@@ -192,16 +197,28 @@ class _Reader:
         shape = (code.co_argcount, code.co_posonlyargcount, code.co_kwonlyargcount, code.co_flags)
         names = (code.co_names, code.co_varnames, code.co_freevars, code.co_cellvars)
         table = code.co_exceptiontable
-        return _piece(b"c", self.value((shape, names, code.co_code, table)) + self.several(b"k", code.co_consts))
+        constants: Any = code.co_consts
+        if "__firstlineno__" in code.co_names:  # since 3.13 the body of a class says where it stands
+            constants = [None if type(each) is int and each == code.co_firstlineno else each for each in constants]
+        return _piece(b"c", self.value((shape, names, code.co_code, table)) + self.several(b"k", constants))
 
 
 def _type_name(kind: type) -> str:
-    return f"{kind.__module__}:{kind.__qualname__}"
+    module = "pathlib" if kind.__module__ == "pathlib._local" else kind.__module__  # as it is called in 3.13
+    return f"{module}:{kind.__qualname__}"
+
+
+def _asked(value: Any, name: str) -> Any:
+    """An attribute; None where there is none, or asking for it fails."""
+    try:
+        return getattr(value, name, None)
+    except Exception:
+        return None
 
 
 def _fields(kind: type, value: Any) -> list[Any] | None:
     """The values of a dataclass or a namedtuple, in the order of their definition."""
-    if isinstance(value, tuple):
+    if issubclass(kind, tuple):
         names = getattr(kind, "_fields", None)
         return list(value) if type(names) is tuple and len(names) == len(value) else None
     fields = getattr(kind, "__dataclass_fields__", None)
