@@ -540,6 +540,7 @@ def test_at_the_end_of_the_interpreter_what_was_put_has_run(tmp_path: Path) -> N
         assert list(spin) == list(range(50))
 
 
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 def test_in_a_forked_child_it_refuses(file: Path) -> None:
     with SpinOff(noted_not, journal=file, backend="threads") as spin:
         spin.put(1)
