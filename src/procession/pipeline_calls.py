@@ -8,6 +8,7 @@ from __future__ import annotations
 from _pickle import PicklingError
 from collections import deque
 from collections.abc import Callable, Hashable, Sequence
+from concurrent.futures import CancelledError
 from threading import RLock
 from time import monotonic_ns
 from typing import TYPE_CHECKING, Any, cast
@@ -40,6 +41,8 @@ class Calls:
 
     def __init__(self, works: Sequence[Work], journey: Journey, lock: RLock, ring: Callable[[], object]) -> None:
         self.arrived: deque[SinkFuture] = deque()
+        self.draining = False  # no item begins any more; set by anybody
+        self.withdrawn = False  # and those that had been sent, and had not begun, have been cancelled
         self.functions = [work.function for work in works]  # or these under a seed
         self._works = works
         self._journey = journey
@@ -82,6 +85,11 @@ class Calls:
         """Outcomes that have come. `opens`: somebody may ask for what is sealed."""
         heard: list[tuple[Start, list[Any]]] = []
         arrived = self.arrived
+        if self.draining and not self.withdrawn:
+            self.withdrawn = True
+            for each, its in reversed(list(self._out.items())):
+                if its.stage == 0:
+                    each.cancel_unstarted()
         while arrived:
             future = arrived.popleft()
             start = self._out.pop(future, None)
@@ -120,6 +128,8 @@ class Calls:
 
     def send(self, work: Work, starts: list[Start]) -> list[tuple[Start, BaseException]]:
         """Post these; returns those that could not be, and why."""
+        if self.draining and starts and starts[0].stage == 0:
+            return [(start, CancelledError()) for start in starts]
         refused: list[tuple[Start, BaseException]] = []
         futures: list[SinkFuture] = []
         for start in starts:

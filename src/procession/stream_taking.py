@@ -49,15 +49,16 @@ class Taker:
 def drain(stream: Stream[Any] | PipelineStream[Any]) -> None:
     """Take nothing more in, and start nothing more; what runs comes out, and then the stream ends. Any thread.
 
-    Items of an imap that were taken in and had not started fail with CancelledError; those of a pipeline go through.
+    Items that were taken in and had not started fail with CancelledError; those that had go through all stages.
     """
     if isinstance(stream, PipelineStream):
         conductor = stream._exit.conductor
+        conductor._calls.draining = True
         conductor.source.end()
         conductor.source.room.ring()
         conductor.poke()
-        return
-    stream._outlet.course.drain()
+    else:
+        stream._outlet.course.drain()
 
 
 __all__ = ["Taker", "drain"]
