@@ -4,7 +4,7 @@
 #   make check      format, lint, types, layers, limits   make test-all   the suite on each of PYTHONS
 #   make bench      against its peers    (ARGS="--help")  make soak       seeded chaos             (MINUTES=5 SEED=1)
 #   make rivals     the failure table, against the others make sanitize   the suite under ASan and UBSan    (ARGS=...)
-#   make e2e        what is seen in a browser             (installs Debian's chromium where it is not)
+#   make e2e        what others see: browsers, shells ... (installs chromium, zsh, parallel ... where they are not)
 #   make format     put the format right, fix the lint    make clean      caches and builds; distclean: environments too
 #
 # PROCESSION_PURE=1 before any of them: without the extension, in pure Python.
@@ -97,12 +97,17 @@ test-all:
 	done; \
 	if [ -n "$$failed" ]; then echo "not green on:$$failed" >&2; exit 1; fi; echo "green on: $(PYTHONS)"
 
+# What is looked at from outside: pages by Debian's chromium; the job log by GNU parallel, the completion by zsh and fish, the
+# manual page by groff and mandoc.
 e2e: $(VENV)/.stamp-e2e
-	@if ! command -v chromium >/dev/null || ! command -v chromedriver >/dev/null; then \
-	    echo "installing chromium and its driver" >&2; \
-	    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq chromium chromium-driver >/dev/null; \
+	@for each in chromium chromedriver:chromium-driver parallel zsh fish mandoc groff; do \
+	    command -v $${each%%:*} >/dev/null || missing="$$missing $${each##*:}"; \
+	done; \
+	if [ -n "$$missing" ]; then \
+	    echo "installing$$missing" >&2; \
+	    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq $$missing >/dev/null; \
 	fi
-	@$(PY) -m pytest -m e2e tests/browser $(ARGS)
+	@$(PY) -m pytest -m e2e tests/browser tests/cli $(ARGS)
 
 check: $(VENV)/.stamp-dev
 	@$(VENV)/bin/ruff format --check .

@@ -497,7 +497,7 @@ def test_the_job_log_of_stages_and_batches(here: Here, tmp_path: Path) -> None:
     assert [each["Exitval"] for each in rows(log)] == ["1", "1", "0"]
 
 
-@pytest.mark.skipif(not os.path.exists("/usr/bin/parallel"), reason="no GNU parallel here")
+@pytest.mark.e2e
 def test_gnu_parallel_reads_the_job_log(here: Here, tmp_path: Path) -> None:
     """It runs again what has failed, by what stands in the log."""
     log = tmp_path / "jobs.log"

@@ -4,7 +4,6 @@ import os
 import pty
 import re
 import shlex
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -310,13 +309,13 @@ def test_bash_completes(line: str, offered: list[str], tmp_path: Path) -> None:
     assert bash(line, tmp_path) == offered
 
 
-@pytest.mark.skipif(shutil.which("zsh") is None, reason="no zsh here")
+@pytest.mark.e2e
 def test_zsh_understands_its_script(tmp_path: Path) -> None:
     (tmp_path / "_procession").write_text(completing.zsh())
     subprocess.run(["zsh", "-n", str(tmp_path / "_procession")], check=True, timeout=60)
 
 
-@pytest.mark.skipif(shutil.which("fish") is None, reason="no fish here")
+@pytest.mark.e2e
 def test_fish_completes(tmp_path: Path) -> None:
     (tmp_path / "script.fish").write_text(completing.fish())
     for line, offered in (
@@ -385,7 +384,7 @@ def test_the_manual_has_all_words() -> None:
             assert manual.escaped(helping.explained(flag)) in page
 
 
-@pytest.mark.skipif(shutil.which("groff") is None, reason="no groff here")
+@pytest.mark.e2e
 def test_groff_finds_nothing_wrong_with_it() -> None:
     done = subprocess.run(
         ["groff", "-man", "-Tutf8", "-ww", "-z"],
@@ -398,7 +397,7 @@ def test_groff_finds_nothing_wrong_with_it() -> None:
     assert done.stderr == ""
 
 
-@pytest.mark.skipif(shutil.which("mandoc") is None, reason="no mandoc here")
+@pytest.mark.e2e
 def test_mandoc_finds_nothing_wrong_with_it() -> None:
     done = subprocess.run(
         ["mandoc", "-T", "lint", "-W", "warning"],
