@@ -115,7 +115,13 @@ def test_help_loads_nothing_that_it_does_not_need() -> None:
         assert done.stdout.startswith("usage: procession")
         loaded = set(ast.literal_eval(done.stdout.splitlines()[-1]))
         flags = {name for name in loaded if name.startswith("procession.cli.flags")}
-        light = {"procession._version", "procession.cli", "procession.lean", "procession.record"}
+        light = {
+            "procession._version",
+            "procession.cli",
+            "procession.cli.standard",
+            "procession.lean",
+            "procession.record",
+        }
         assert loaded - flags == {"procession", *light}
 
 

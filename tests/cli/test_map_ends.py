@@ -199,7 +199,7 @@ def test_control_c_on_a_terminal(doors: list[Path], tmp_path: Path, times: int) 
                 door.touch()
             for door in ran[1:]:
                 shown.expect(f'"{door.name}"')
-        shown.expect(f"interrupted: {1 if times == 2 else 3} items are done")
+        shown.expect(f"interrupted: {'1 item is' if times == 2 else '3 items are'} done")
         shown.expect(pexpect.EOF)
     finally:
         shown.close()

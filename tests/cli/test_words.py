@@ -382,6 +382,8 @@ def test_the_manual_has_all_words() -> None:
         for flag in each.flags:
             assert manual.escaped(flag.name) in page
             assert manual.escaped(helping.explained(flag)) in page
+            if flag.more:
+                assert manual.escaped(f"{helping.explained(flag)}.") + f"\n{manual.escaped(flag.more)}\n" in page
 
 
 @pytest.mark.e2e

@@ -22,7 +22,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     Raises SystemExit for --help, for --version, and with status 2 for words that it does not know.
     """
     from procession.cli.flags.parsing import parse
+    from procession.cli.standard import take_closed
 
+    take_closed()
     words = parse(sys.argv[1:] if argv is None else argv)
     try:
         return COMMANDS[words.command](words)

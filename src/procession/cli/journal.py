@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Iterator
 
+from procession.cli.standard import drop_stdout
 from procession.errors import JournalError
 from procession.journal import reading
 
@@ -35,14 +36,14 @@ def journal(words: Namespace) -> int:
         if not (words.retry_failures or words.vacuum):
             _show(words.file, as_json=words.json, everything=words.all)
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what is still to be flushed
+        drop_stdout()
         return 0
     except JournalError as error:
         print(error, file=sys.stderr)
         return 1
     except OSError as error:
         if error.filename is None:
-            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # as above
+            drop_stdout()
         print(f"{error.filename or 'stdout'}: {error.strerror}", file=sys.stderr)
         return 1
     return 0

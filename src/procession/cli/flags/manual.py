@@ -49,8 +49,7 @@ def _forms(known: tuple[Command, ...]) -> list[str]:
 def _section(each: Command) -> list[str]:
     lines = [f'.SH "PROCESSION {each.name.upper()}"', escaped(each.description)]
     for positional in each.positionals:
-        lines += [".TP", f".I {escaped(positional.metavar)}", escaped(f"{positional.help}")]
-        lines += [escaped(positional.more)] if positional.more else []
+        lines += [".TP", f".I {escaped(positional.metavar)}", *_told(positional.help, positional.more)]
     for group in each.groups:
         lines += [f'.SS "{escaped(group.title)}"']
         for flag in group.flags:
@@ -69,7 +68,12 @@ def _section(each: Command) -> list[str]:
 def _entry(flag: Flag) -> list[str]:
     names = ", ".join(f"\\fB{escaped(name)}\\fR" for name in flag.names)
     value = f"\\fI{escaped(flag.value)}\\fR" if flag.metavar else ""
-    return [".TP", names + value, escaped(explained(flag)), *([escaped(flag.more)] if flag.more else [])]
+    return [".TP", names + value, *_told(explained(flag), flag.more)]
+
+
+def _told(text: str, more: str) -> list[str]:
+    """What there is to say: the sentence, which has no full stop, and those behind it."""
+    return [escaped(f"{text}."), escaped(more)] if more else [escaped(text)]
 
 
 __all__ = ["escaped", "page"]

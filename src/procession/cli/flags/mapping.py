@@ -163,7 +163,8 @@ FAILURES = Group(
             "write the items that failed to FILE, as JSONL with error and stack",
             metavar="FILE",
             completes="files",
-            more="Such a file is an INPUT as well, which gives these items again.",
+            more="Such a file is an INPUT as well, which gives these items again, if its name ends in .jsonl or "
+            "--from failures is said.",
         ),
     ),
 )
@@ -198,7 +199,7 @@ SEEING = Group(
             shown="where stderr is a terminal, and stdout no pipe",
             more="Needs the extra procession[progress].",
         ),
-        Flag("--quiet", "say nothing on stderr but what is wrong with the command itself", short="-q"),
+        Flag("--quiet", "say nothing on stderr but why the command cannot begin or go on", short="-q"),
         Flag("--dry-run", "print what would be called with what, and end"),
         Flag(
             "--joblog",

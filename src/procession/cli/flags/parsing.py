@@ -203,14 +203,18 @@ def _takes(flag: Flag, text: str) -> bool:
 
 
 def show(text: str) -> None:
-    """To stdout; a reader that has gone is no error."""
+    """To stdout; a reader that has gone is no error. Raises SystemExit(1) for a full disk, after saying so."""
+    from procession.cli.standard import drop_stdout
+
     try:
         sys.stdout.write(text)
         sys.stdout.flush()
     except BrokenPipeError:
-        import os
-
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        drop_stdout()
+    except OSError as error:
+        drop_stdout()
+        print(f"procession: stdout: {error.strerror}", file=sys.stderr)
+        raise SystemExit(1) from None
 
 
 __all__ = ["USAGE", "nearest", "parse", "parse_command", "refuse", "show"]

@@ -124,9 +124,10 @@ def is_pipe(fd: int) -> bool:
 
 
 def say(text: str) -> None:
-    """A line for people; whoever has closed stderr hears nothing."""
+    """A line for people, with nothing in it that a terminal takes for a command. Without a stderr it is dropped."""
+    shown = "".join([each if each.isprintable() or each == "\n" else ascii(each)[1:-1] for each in text])
     try:
-        print(f"procession map: {text}", file=sys.stderr, flush=True)
+        print(f"procession map: {shown}", file=sys.stderr, flush=True)
     except (OSError, ValueError):
         pass
 

@@ -64,6 +64,8 @@ class Course:
             finally:
                 self._close(complete)
         status = self._status()
+        if self._why and self._attending.killed is None:  # else it is what the kill has led to
+            say(self._why)
         if not self._quiet:
             self._tell()
         return status
@@ -137,7 +139,7 @@ class Course:
         try:
             self._files.failures.add(item, error, tries, stage)
         except OSError as full:
-            raise OutputError(f"--failures: {full.strerror}") from None
+            raise OutputError(f"--failures {self._files.failures.place}: {full.strerror}") from None
         if self._files.joblog is not None:
             self._files.joblog.failed(item, error, time.time())
         self._count.failed += 1
@@ -205,18 +207,26 @@ class Course:
     def _tell(self) -> None:
         """What there is to say at the end, a line each; nothing if all is well."""
         count, left = self._count, self._unrun + self._feed.left
-        if self._why:
-            say(self._why)
         if self._attending.killed is not None or self._attending.interrupted:
             rest = f"; {left} that had been read were not run to their end" if left else ""
-            say(f"interrupted: {count.done} items are done{rest}")
+            say(f"interrupted: {_done(count.done)}{rest}")
         elif self._halted:
-            say(f"halted (--halt {count.halt}): {count.done} items are done")
+            say(f"halted (--halt {count.halt}): {_done(count.done)}")
         if self._items.skipped:
             first = self._items.skipped_first[0]
-            say(f"{self._items.skipped} lines or rows could not be read and were left out; the first: {first}")
+            many = self._items.skipped
+            told = (
+                "1 line or row could not be read and was"
+                if many == 1
+                else f"{many} lines or rows could not be read and were"
+            )
+            say(f"{told} left out; the first: {first}")
         if count.failed:
             say(self._files.failures.summary(count.done))
+
+
+def _done(count: int) -> str:
+    return "1 item is done" if count == 1 else f"{count} items are done"
 
 
 def _reason(error: BaseException) -> str:

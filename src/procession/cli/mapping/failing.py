@@ -44,14 +44,13 @@ def line(item: Item, error: BaseException, tries: int, stage: str | None) -> byt
 
 
 def type_of(error: BaseException) -> str:
-    """Its name as people write it."""
+    """Its name as people write it; errors of this library have no module before it."""
     told = getattr(error, "type_name", None)
     if isinstance(told, str):  # a RemoteError stands for it
         return told
     kind = type(error)
-    return (
-        kind.__qualname__ if kind.__module__ in ("builtins", "__main__") else f"{kind.__module__}.{kind.__qualname__}"
-    )
+    plain = kind.__module__ in ("builtins", "__main__") or kind.__module__.startswith("procession.")
+    return kind.__qualname__ if plain else f"{kind.__module__}.{kind.__qualname__}"
 
 
 def text_of(error: BaseException) -> str:
@@ -75,6 +74,8 @@ class Failures:
 
     def __init__(self, file: IO[bytes] | None) -> None:
         self._file = file
+        self.place = "" if file is None else file.name
+        """Where they are written."""
         self.count = 0
         self._first: dict[str, tuple[str, Item]] = {}
         self._counts: dict[str, int] = {}
@@ -106,9 +107,8 @@ class Failures:
         text = " ".join(text.split())
         short = text if len(text) <= SHOWN else f"{text[:SHOWN]}..."
         many = self._counts[kind]
-        return (
-            f"{many} {kind}, the first at {where(item)}: {short}" if many > 1 else f"{kind} at {where(item)}: {short}"
-        )
+        told = f"{many} {kind}, the first at {where(item)}" if many > 1 else f"{kind} at {where(item)}"
+        return f"{told}: {short}" if short else told
 
 
 def where(item: Item) -> str:

@@ -30,7 +30,9 @@ class Files:
                 failures = self._open.enter_context(open(words.failures, "wb"))  # noqa: SIM115
             if words.joblog is not None:
                 text = open(words.joblog, "w", encoding="utf-8", errors="surrogateescape")  # noqa: SIM115
-                self.joblog = JobLog(self._open.enter_context(text), _command(words), _options(words))
+                self.joblog = JobLog(text, _command(words), _options(words))
+                self._open.callback(self.joblog.close)
+                self.joblog.begin()
             self.sink = open_sink(outputs, stdout)
         except BaseException:
             self._open.close()

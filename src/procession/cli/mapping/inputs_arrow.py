@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from procession.cli.mapping.inputs_base import InputError, Item, Reading, make_item
-from procession.cli.mapping.inputs_naming import STDIN
+from procession.cli.mapping.inputs_naming import STDIN, named
 
 ROWS = 1000
 """Rows that are made Python values at once, at most; fewer, where they are large."""
@@ -22,7 +22,7 @@ def arrow_of(name: str) -> Any:
     try:
         import pyarrow
     except ImportError:
-        raise InputError(f"{name}: Parquet and Arrow need pyarrow: pip install 'procession[arrow]'") from None
+        raise InputError(f"{named(name)}: Parquet and Arrow need pyarrow: pip install 'procession[arrow]'") from None
     return pyarrow
 
 
@@ -63,7 +63,7 @@ def arrow_rows(name: str, reading: Reading) -> Iterator[Item]:
     try:
         source = arrow.PythonFile(io.FileIO(0, closefd=False)) if name == STDIN else arrow.memory_map(name)
     except (OSError, arrow.ArrowException) as error:
-        raise InputError(f"{name}: {_said(error)}") from None
+        raise InputError(f"{named(name)}: {_said(error)}") from None
     with source:
         yield from _items(_guarded(_batches(pyarrow.ipc, source, name), name), name, reading)
 
@@ -88,7 +88,7 @@ def _guarded(batches: Iterator[Any], name: str) -> Iterator[Any]:
     try:
         yield from batches
     except (OSError, arrow.ArrowException) as error:
-        raise InputError(f"{name}: cannot be read on: {_said(error)}") from None
+        raise InputError(f"{named(name)}: cannot be read on: {_said(error)}") from None
 
 
 def _items(batches: Iterator[Any], name: str, reading: Reading) -> Iterator[Item]:
@@ -122,8 +122,8 @@ def _plain(batch: Any, name: str) -> Any:
                 column = batch.column(at).cast(kind)
             except arrow.ArrowInvalid as error:
                 raise InputError(
-                    f"{name}: column {field.name!r} has nanoseconds, which Python's times do not have; cast it to "
-                    f"microseconds first ({_said(error)})"
+                    f"{named(name)}: column {field.name!r} has nanoseconds, which Python's times do not have; cast it "
+                    f"to microseconds first ({_said(error)})"
                 ) from None
             batch = batch.set_column(at, field.with_type(kind), column)
     return batch

@@ -33,6 +33,11 @@ WORDS = ":::"
 _RANGE = re.compile(r"(-?\d+)\.\.(-?\d+)(?:\.\.(-?\d+))?", re.ASCII)
 
 
+def named(name: str) -> str:
+    """As people say it."""
+    return "stdin" if name == STDIN else name
+
+
 class Source(NamedTuple):
     """One thing to read."""
 

@@ -9,6 +9,7 @@ from typing import IO, Any
 
 from procession.cli.mapping.inputs_again import Rows
 from procession.cli.mapping.inputs_base import InputError, Item, Reading, make_item, shown
+from procession.cli.mapping.inputs_naming import named
 from procession.cli.mapping.inputs_text import pieces, refuse_utf16, whole_lines
 
 FAILURE = ("item", "source", "number", "error", "text", "stack", "tries", "stage")
@@ -33,7 +34,7 @@ def jsonl(file: IO[bytes], name: str, reading: Reading, *, failures: bool = Fals
                 value = decode(line)
             except (ValueError, RecursionError) as error:
                 if line and not line.isspace():
-                    reading.bad(f"{name}:{number}", f"{what_is_wrong(error)}: {shown(line)}")
+                    reading.bad(f"{named(name)}:{number}", f"{what_is_wrong(error)}: {shown(line)}")
                 continue
             again = again or (number == 1 and is_failure(value))
             if not again:
@@ -60,14 +61,14 @@ def is_failure(value: Any) -> bool:
 def failed(value: Any, name: str, number: int, reading: Reading, rows: Rows) -> Item | None:
     """The item that a line of a failures file tells of, which came from where it came from at first."""
     if not is_failure(value):
-        reading.bad(f"{name}:{number}", f"this line is none of a failures file, which has {', '.join(FAILURE)}")
+        reading.bad(f"{named(name)}:{number}", f"this line is none of a failures file, which has {', '.join(FAILURE)}")
         return None
     item, path = value["item"], value.get("path")
     if item is None and isinstance(value.get("shown"), str):
         try:
             item = rows.again(value["source"], value["number"], value["shown"])
         except InputError as error:
-            reading.bad(f"{name}:{number}", str(error))
+            reading.bad(f"{named(name)}:{number}", str(error))
             return None
     source, place = value["source"], value["number"]
     if not isinstance(source, str) or type(place) is not int:
@@ -92,12 +93,12 @@ def rows(file: IO[bytes], name: str, reading: Reading, delimiter: str) -> Iterat
                         yield make_item((dict(zip(header, row)), name, number, None, next(indices)))  # noqa: B905
                     else:
                         fields = f"{len(row)} field{'s' * (len(row) != 1)}, and the header names {wide}"
-                        reading.bad(f"{name}:{line + 1}", f"this row has {fields}: {shown(','.join(row))}")
+                        reading.bad(f"{named(name)}:{line + 1}", f"this row has {fields}: {shown(','.join(row))}")
                 line = reader.line_num
             return
         except csv.Error as error:  # the reader goes on at the next line
             number += 1
-            reading.bad(f"{name}:{line + 1}", f"this row is no CSV ({error})")
+            reading.bad(f"{named(name)}:{line + 1}", f"this row is no CSV ({error})")
             line = reader.line_num
 
 
@@ -108,8 +109,8 @@ def _header(reader: Any, name: str) -> list[str] | None:
     except StopIteration:
         return None
     except csv.Error as error:
-        raise InputError(f"{name}:{reader.line_num}: the header is no CSV ({error})") from None
+        raise InputError(f"{named(name)}:{reader.line_num}: the header is no CSV ({error})") from None
     twice = next((each for each in row if row.count(each) > 1), None)
     if twice is not None:
-        raise InputError(f"{name}: the header names {twice!r} twice; --no-header gives all rows as lists")
+        raise InputError(f"{named(name)}: the header names {twice!r} twice; --no-header gives all rows as lists")
     return row

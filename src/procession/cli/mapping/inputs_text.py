@@ -13,7 +13,7 @@ from itertools import chain
 from typing import IO
 
 from procession.cli.mapping.inputs_base import InputError, Reading
-from procession.cli.mapping.inputs_naming import PACKED, STDIN
+from procession.cli.mapping.inputs_naming import PACKED, STDIN, named
 
 BLOCK = 64 * 1024
 """Bytes that are asked for at once. A pipe gives what it has."""
@@ -31,10 +31,6 @@ def opened(name: str) -> Iterator[IO[bytes]]:
         raise InputError(f"{named(name)}: {error.strerror or error}") from None
     with file:
         yield file
-
-
-def named(name: str) -> str:
-    return "stdin" if name == STDIN else name
 
 
 def said_if_terminal(what: str) -> None:
@@ -131,7 +127,9 @@ def rows_of_their_own(lines: list[str]) -> bool:
 def refuse_utf16(line: str, name: str) -> None:
     """The first line of records tells of the encoding that some spreadsheets write. Raises InputError."""
     if line.startswith(_UTF16):
-        raise InputError(f"{name}: is written in UTF-16, and UTF-8 is read here: iconv -f UTF-16 -t UTF-8 makes it so")
+        raise InputError(
+            f"{named(name)}: is written in UTF-16, and UTF-8 is read here: iconv -f UTF-16 -t UTF-8 makes it so"
+        )
 
 
 def counted(name: str, separator: str) -> int | None:

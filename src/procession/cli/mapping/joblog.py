@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import json
 import shlex
+from collections.abc import Callable
 from typing import IO, Any
 
 from procession.cli.mapping.calling import noted
 from procession.cli.mapping.inputs_base import Item
+from procession.cli.mapping.outputs_base import OutputError
 
 HEADER = "Seq\tHost\tStarttime\tJobRuntime\tSend\tReceive\tExitval\tSignal\tCommand\n"
 
@@ -51,14 +53,17 @@ def ended(error: BaseException | None) -> tuple[int, int]:
 
 
 class JobLog:
-    """The file."""
+    """The file. Whatever it does raises OutputError for a full disk and the like."""
 
     def __init__(self, file: IO[str], functions: list[str], options: str) -> None:
         self._file = file
         self._functions = functions
         self._options = options
-        file.write(HEADER)
-        file.flush()
+
+    def begin(self) -> None:
+        """Write the header."""
+        self._guarded(self._file.write, HEADER)
+        self.flush()
 
     def succeeded(self, item: Item, start: float, took: float) -> None:
         """An item has its result."""
@@ -72,15 +77,21 @@ class JobLog:
 
     def _write(self, item: Item, start: float, took: float, error: BaseException | None) -> None:
         text = command(self._functions, item.value, self._options)
-        self._file.write(row(item[4] + 1, start, took, *ended(error), text))
+        self._guarded(self._file.write, row(item[4] + 1, start, took, *ended(error), text))
 
     def flush(self) -> None:
         """Have it in the file."""
-        self._file.flush()
+        self._guarded(self._file.flush)
 
     def close(self) -> None:
         """The end."""
-        self._file.close()
+        self._guarded(self._file.close)
+
+    def _guarded(self, act: Callable[..., object], *words: object) -> None:
+        try:
+            act(*words)
+        except OSError as error:
+            raise OutputError(f"--joblog {self._file.name}: {error.strerror}") from None
 
 
 __all__ = ["HEADER", "JobLog", "command", "ended", "row"]

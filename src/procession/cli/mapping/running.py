@@ -17,6 +17,7 @@ from procession.cli.mapping.attending import is_pipe, say
 from procession.cli.mapping.functions import Function, WrongFunction
 from procession.cli.mapping.inputs import InputError, Inputs, Items, open_items
 from procession.cli.mapping.outputs import OutputError, Outputs
+from procession.cli.standard import drop_stdout
 
 FAILED = 1
 
@@ -124,7 +125,11 @@ def _dry_run(words: Namespace, found: list[Function], items: Items) -> int:
             sys.stdout.write(f"{line}\n")
         sys.stdout.flush()
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        drop_stdout()
+    except OSError as error:
+        drop_stdout()
+        say(f"stdout: {error.strerror}")
+        return FAILED
     return 0
 
 
