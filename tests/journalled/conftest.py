@@ -33,7 +33,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark those that take long."""
     mine = [item for item in items if Path(__file__).parent in item.path.parents]
     for item in mine:
-        if item.name not in SHORT and any(word in item.name for word in LONG):
+        twice = item.path.name == "test_contract_batches.py" and "threads" in item.name  # they are as on processes
+        if twice or (item.name not in SHORT and any(word in item.name for word in LONG)):
             item.add_marker(pytest.mark.soak)
     others = [item for item in mine if "contract" in item.path.name and "spin" not in source(item)]
     items[:] = [item for item in items if item not in others]

@@ -69,6 +69,8 @@ class Torture:
             assert status == -signal.SIGKILL, f"the program ended with status {status}"
             self.told.kills += 1
             self.look(journal, out)
+            if not self.told.kills % 20:
+                print(f"{self.told.kills} kills", flush=True)
         text = out.read_text()
         assert text == self.whole, f"after {self.told.kills} kills {out} is not what it would have been"
         self.told.ended += 1
