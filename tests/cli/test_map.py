@@ -98,6 +98,8 @@ def test_names_in_expressions(here: Here) -> None:
         ((f"{JOBS}:generator", "1..2"), "is a generator function"),
         (("-e", "x +", "1..2"), "is no expression of Python"),
         (("-e", "y = x", "1..2"), "is a statement"),
+        (("-e", "await x", "1..2"), "is no expression of Python: 'await' outside"),
+        (("-e", "(yield x)", "1..2"), "is a generator function"),
         (("-e", "maths.sqrt(x)", "1..2"), "'maths' is not known; x is the item, and --import maths imports a module"),
         (("-e", "x", "--import", "maths", "1..2"), "there is no module 'maths'; did you mean math"),
         (("-e", "x", "--import", "a b", "1..2"), "the name of a module is needed"),
@@ -125,6 +127,10 @@ def test_a_module_that_raises_is_told_with_its_place(here: Here, tmp_path: Path)
     assert "importing it raised JSONDecodeError" in done.err
     done = here(f"{tmp_path}/wrong_syntax.py:f", "1..2")
     assert re.search(r"importing it raised SyntaxError: .*, .*wrong_syntax.py:1", done.err)
+    (tmp_path / "leaves.py").write_text("import sys\n\nsys.exit(3)\n")
+    done = here(f"{tmp_path}/leaves.py:f", "1..2")
+    assert (done.status, done.out) == (2, "")
+    assert re.search(r"importing it raised SystemExit: 3, .*leaves.py:3", done.err)
     done = here(f"{tmp_path}/needs.py:f", "1..2")
     assert "No module named 'not_installed_at_all'" in done.err
 
@@ -320,6 +326,16 @@ def test_what_functions_print_is_no_result(here: Here) -> None:
         done = here(f"{JOBS}:noisy", "1..2", "--backend", backend)
         assert (done.status, done.lines) == (0, ["1", "2"])
         assert sorted(done.err.splitlines()) == ["printed 1", "printed 2", "written", "written"]
+
+
+def test_what_modules_print_as_they_are_imported_is_no_result(here: Here, tmp_path: Path) -> None:
+    for name in ("called", "setup"):
+        source = f"import os\nprint('{name}')\nos.write(1, b'{name}\\n')\ndef f(x=0):\n    return x\n"
+        (tmp_path / f"loud_{name}.py").write_text(source)
+    words = (f"{tmp_path}/loud_called.py:f", "--setup", f"{tmp_path}/loud_setup.py:f", "1..2", "--backend", "threads")
+    done = here(*words)
+    assert (done.status, done.lines) == (0, ["1", "2"])
+    assert sorted(done.err.splitlines()) == ["called", "called", "setup", "setup"]
 
 
 def test_results_in_files(here: Here, tmp_path: Path) -> None:

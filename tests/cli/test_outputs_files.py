@@ -88,6 +88,7 @@ def test_no_field_leads_out_of_the_folder(first: str, second: str) -> None:
     ("words", "said"),
     [
         ({"out_dir": "out/{stem"}, r"is no template: "),
+        ({"out_dir": "out/{number:zz}"}, r"is no template: \{number:zz\}: "),
         ({"out_dir": "out/{}"}, r"braces hold the name of a field"),
         ({"out_dir": "out/{a!r}"}, r"braces hold the name of a field"),
         ({"out_dir": "out", "name": "same.txt"}, r"has no field, so all items would have one file"),

@@ -96,7 +96,7 @@ def _of_name(name: str, said: str) -> ModuleType:
         if error.name is not None and (name == error.name or name.startswith(f"{error.name}.")):
             raise WrongFunction(f"{said}: there is no module {error.name!r}{_modules(error.name)}") from None
         raise WrongFunction(f"{said}: {name} needs a module that is not there: {error}") from None
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise WrongFunction(_raised(said, error)) from None
 
 
@@ -129,7 +129,7 @@ def _of_file(path: str, said: str) -> ModuleType:
         assert spec.loader is not None
         module = module_from_spec(spec)
         spec.loader.exec_module(module)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise WrongFunction(_raised(said, error)) from None
     return module
 
@@ -177,9 +177,11 @@ def expression(text: str, modules: Iterable[str], option: str = "-e") -> Functio
             f"{said}: {unknown[0]!r} is not known; x is the item, and --import {unknown[0]} imports a module"
         )
     source = ast.Expression(ast.Lambda(_ARGUMENTS, tree.body))
-    made = eval(_compiled(ast.fix_missing_locations(source), text), {"__name__": "procession expression", **names})
+    made = eval(
+        _compiled(ast.fix_missing_locations(source), text, said), {"__name__": "procession expression", **names}
+    )
     made.__name__ = made.__qualname__ = f"-e {text}"
-    return Function(text, made)
+    return Function(text, _checked(made, said))
 
 
 _ARGUMENTS = ast.arguments(posonlyargs=[], args=[ast.arg("x")], kwonlyargs=[], kw_defaults=[], defaults=[])
@@ -209,8 +211,11 @@ def _parsed(text: str, said: str) -> ast.Expression:
         raise WrongFunction(f"{said}: is no expression of Python: {error}") from None
 
 
-def _compiled(tree: ast.Expression, text: str) -> CodeType:
-    return compile(tree, f"<-e {text}>", "eval")
+def _compiled(tree: ast.Expression, text: str, said: str) -> CodeType:
+    try:
+        return compile(tree, f"<-e {text}>", "eval")
+    except SyntaxError as error:  # one that only the compiler sees, as an await
+        raise WrongFunction(f"{said}: is no expression of Python: {error.msg}") from None
 
 
 def _globals_of(tree: ast.Expression) -> set[str]:

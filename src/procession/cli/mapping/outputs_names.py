@@ -30,9 +30,14 @@ class Template:
             ]
         except ValueError as error:
             raise OutputError(f"{text!r} is no template: {error}") from None
-        for _, field, _, conversion in self._parts:
+        for _, field, spec, conversion in self._parts:
             if conversion or field == "":
                 raise OutputError(f"{text!r} is no template: braces hold the name of a field, as in {{stem}}")
+            if field in COUNTED:
+                try:
+                    format(0, spec)
+                except ValueError as error:
+                    raise OutputError(f"{text!r} is no template: {{{field}:{spec}}}: {error}") from None
         self._ups = text.split("/").count("..")
         if not any(field for _, field, _, _ in self._parts):
             raise OutputError(
@@ -69,7 +74,7 @@ def template_of(outputs: Outputs) -> Template:
 def filled(field: str, spec: str, item: Item) -> str:
     """The text that stands for {field}."""
     if field in COUNTED:
-        return format(item.position + (field == "number"), spec)
+        return _formatted(item.position + (field == "number"), spec, field)
     if isinstance(item.value, dict) and field in item.value:
         text = _formatted(item.value[field], spec, field)
     elif field in OF_PATHS:
@@ -99,7 +104,7 @@ def _formatted(value: Any, spec: str, field: str) -> str:
         raise NotWritable(f"the item's {field!r} is a {type(value).__qualname__}, which makes no name of a file")
     try:
         return format(value, spec)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise NotWritable(f"the item's {field!r} cannot be written as {{{field}:{spec}}}: {error}") from None
 
 

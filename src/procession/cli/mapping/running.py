@@ -29,7 +29,8 @@ def run(words: Namespace) -> int:
         count = len(called) + len(words.expression or ())
         checking.check(words, count, paths)
         inputs, outputs = checking.inputs_of(words, paths), checking.outputs_of(words)
-        found = functions.stages(called, words.expression or (), getattr(words, "import") or ())
+        with _data_apart():
+            found = functions.stages(called, words.expression or (), getattr(words, "import") or ())
         items = open_items(inputs)
         if words.dry_run:
             return _dry_run(words, found, items)
@@ -56,15 +57,15 @@ def _run(words: Namespace, found: list[Function], inputs: Inputs, outputs: Outpu
 
     crew = Crew(found, words, live=checking.is_live(inputs))
     modules = getattr(words, "import") or ()
-    if words.setup is not None:
-        crew.setup = functions.load(words.setup, "--setup").call
-    if words.key is not None:
-        crew.key = functions.field_or_expression(words.key, modules, "--key")
-    if words.id is not None:
-        crew.item_id = functions.field_or_expression(words.id, modules, "--id")
     crew.progress = _shows(words)
     with ExitStack() as stack:
         stdout = stack.enter_context(_data_apart())
+        if words.setup is not None:
+            crew.setup = functions.load(words.setup, "--setup").call
+        if words.key is not None:
+            crew.key = functions.field_or_expression(words.key, modules, "--key")
+        if words.id is not None:
+            crew.item_id = functions.field_or_expression(words.id, modules, "--id")
         report = _report(words.report)
         course = Course(words, crew, Files(words, outputs, stdout), items, items.total())
         if report is not None:
