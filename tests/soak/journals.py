@@ -25,8 +25,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from tests.soak.journalled import KINDS, expected
+from tests.soak.journalled import KINDS, expected, item_of
 
+STREAMS = ("imap", "map")
+"""Those that write all from the beginning each time."""
 PATIENCE = 600.0
 """Seconds that one may take that nobody kills."""
 ROOT = Path(__file__).resolve().parents[2]
@@ -51,7 +53,7 @@ class Torture:
         self.rng = rng
         self.folder = folder
         self.told = Told()
-        self.whole = expected(items)
+        self.whole = expected(kind, items)
         self.known = 0  # outcomes that the one before has left
         self.reached = 0  # bytes of output that the one before had written when it was killed, at most
 
@@ -80,7 +82,7 @@ class Torture:
     def start(self, journal: Path, out: Path, kill: bool) -> int:
         """Run it, and `kill` it at some instant; returns its status."""
         command = [sys.executable, "-m", "tests.soak.journalled", self.kind, str(journal), str(out), str(self.items)]
-        if self.kind == "imap":
+        if self.kind in STREAMS:
             out.unlink(missing_ok=True)
         process = subprocess.Popen(command, cwd=ROOT, start_new_session=True)
         try:
@@ -119,12 +121,13 @@ class Torture:
             connection = sqlite3.connect(journal)
             try:
                 tables = connection.execute("SELECT count(*) FROM sqlite_master WHERE name = 'items'").fetchone()[0]
-                if tables and self.kind != "imap":
+                if tables and self.kind not in STREAMS:
                     known = self.of_a_queue(connection, lines)
                 elif tables:
-                    rows = connection.execute("SELECT count(*), count(seq < ? OR NULL) FROM items", (lines,))
+                    handed = item_of(self.kind, lines)
+                    rows = connection.execute("SELECT count(*), count(seq < ? OR NULL) FROM items", (handed,))
                     known, below = rows.fetchone()
-                    assert below == lines, f"{lines} lines were written, and {below} of their outcomes are kept"
+                    assert below == handed, f"{handed} items were handed over, and {below} of their outcomes are kept"
             finally:
                 connection.close()
         if not known:
