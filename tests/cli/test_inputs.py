@@ -123,6 +123,10 @@ def test_both_ends_of_a_range_are_in_it(first: int, more: int, step: int) -> Non
     assert first + more in numbers_of(f"{first}..{first + more}")
 
 
+def test_a_range_may_be_longer_than_anything_can_be_counted() -> None:
+    assert total(Inputs((f"1..{10**30}",))) is None
+
+
 def test_a_long_range_is_not_made_as_a_whole() -> None:
     found = items("1..1000000000000")
     assert [next(found).value for _ in range(3)] == [1, 2, 3]

@@ -72,8 +72,9 @@ def test_rows_are_dicts_of_plain_values(tmp_path: Path, table: Any, name: str, h
     assert total(Inputs((str(file),))) == (2_500 if how == "parquet" else None)
 
 
-def test_an_arrow_stream_may_come_through_stdin(table: Any, tmp_path: Path) -> None:
-    file = write(table.slice(0, 50), tmp_path / "a", "stream")
+@pytest.mark.parametrize("how", ["stream", "file"])
+def test_arrow_may_come_through_stdin(table: Any, tmp_path: Path, how: str) -> None:
+    file = write(table.slice(0, 50), tmp_path / "a", how)
     with piped_stdin() as writer:
         os.write(writer, file.read_bytes())
         os.close(writer)

@@ -121,6 +121,7 @@ def test_a_switch_with_a_contrary_has_three_values(argv: list[str], bar: bool | 
         (["top", "--wbe"], "procession top: there is no option --wbe; did you mean --web?"),
         (["top", "--interval", "0"], "procession top: --interval: from 0.1 to 3600 seconds; got '0'"),
         (["top", "x"], "procession top: PID: a process has a number from 1 on; got 'x'"),
+        (["map", "a:f", "-2..1"], "procession map: there is no option -2..1; behind -- it is no option"),
         (["demo", "--part", "referense"], "did you mean reference?"),
         (["report"], "the following arguments are required: RECORDING"),
         (["completion"], "which shell? bash, zsh, fish"),

@@ -83,7 +83,8 @@ class _Parser(argparse.ArgumentParser):
             word = rest.split()[0]
             known = [name for flag in self.chosen.flags for name in flag.names]
             what = f"there is no option {word}" if word.startswith("-") else f"{rest!r} is more than is understood"
-            message = what + nearest(word.partition("=")[0], known)
+            negative = word[1:2].isdecimal()  # a range
+            message = what + ("; behind -- it is no option" if negative else nearest(word.partition("=")[0], known))
         refuse(self.chosen, message.removeprefix("argument "))
 
 

@@ -156,7 +156,10 @@ def total(inputs: Inputs) -> int | None:
 
 def _total_of(source: Source) -> int | None:
     if source.numbers is not None:
-        return len(source.numbers)
+        try:
+            return len(source.numbers)
+        except OverflowError:  # more than anybody will run
+            return None
     if source.format == "files" and source.name != STDIN:
         return 1
     if source.format == "parquet":

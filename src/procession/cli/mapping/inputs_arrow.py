@@ -13,6 +13,8 @@ ROWS = 1000
 """Rows that are made Python values at once, at most; fewer, where they are large."""
 BYTES = 4 * 1024 * 1024
 """Of rows that are made Python values at once, about."""
+MAGIC = b"ARROW1\0\0"
+"""How an Arrow file begins."""
 BUFFER = 64 * 1024
 """Bytes of a column that are read at once."""
 
@@ -56,16 +58,36 @@ def _parquet(name: str) -> Any:
 
 
 def arrow_rows(name: str, reading: Reading) -> Iterator[Item]:
-    """The rows of an Arrow or Feather file, or of an Arrow stream, which stdin may be."""
+    """The rows of an Arrow or Feather file, or of an Arrow stream; stdin may be either."""
     arrow = arrow_of(name)
     import pyarrow.ipc
 
     try:
-        source = arrow.PythonFile(io.FileIO(0, closefd=False)) if name == STDIN else arrow.memory_map(name)
+        source = arrow.PythonFile(_Stdin(), mode="r") if name == STDIN else arrow.memory_map(name)
     except (OSError, arrow.ArrowException) as error:
         raise InputError(f"{named(name)}: {_said(error)}") from None
     with source:
         yield from _items(_guarded(_batches(pyarrow.ipc, source, name), name), name, reading)
+
+
+class _Stdin:
+    """The Arrow stream that comes through stdin. An Arrow file is one, between its first 8 bytes and its footer."""
+
+    closed = False
+
+    def __init__(self) -> None:
+        self._file = io.BufferedReader(io.FileIO(0, closefd=False))
+        head = self._file.read(len(MAGIC))
+        self._head = b"" if head == MAGIC else head
+
+    def read(self, size: int) -> bytes:
+        """So many bytes, or what there is."""
+        head, self._head = self._head[:size], self._head[size:]
+        return head + self._file.read(size - len(head))
+
+    def close(self) -> None:
+        """Stdin itself stays open."""
+        self._file.close()
 
 
 def _batches(ipc: Any, source: Any, name: str) -> Iterator[Any]:
