@@ -260,6 +260,30 @@ def test_strange_names_are_names(tmp_path: Path) -> None:
     assert len(list(tmp_path.iterdir())) == 5
 
 
+@pytest.mark.parametrize("name", ["n" * 255, "n" * 241, "/".join(["f" * 100] * 5 + ["run.db"])])
+def test_a_name_that_is_too_long_is_refused_and_leaves_nothing(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    assert "a name may have 240 bytes, with its folders 490" in refused(path)
+    assert list(path.parent.iterdir()) == []
+
+
+def test_a_long_name_is_a_name(tmp_path: Path) -> None:
+    made(tmp_path / ("n" * 240))
+    folder = tmp_path / "/".join(["f" * 60] * 10)
+    path = Path(str(folder)[:483]) / "run.db"
+    path.parent.mkdir(parents=True)
+    assert len(str(path)) == 490
+    made(path)
+
+
+def test_an_old_sqlite_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sqlite3, "sqlite_version_info", (3, 32, 3))
+    monkeypatch.setattr(sqlite3, "sqlite_version", "3.32.3")
+    assert "it needs SQLite 3.33 or newer, and that of this Python is 3.32.3" in refused(tmp_path / "run.db")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_links_lead_to_one_journal(tmp_path: Path) -> None:
     made(tmp_path / "run.db")
     (tmp_path / "link").symlink_to("run.db")

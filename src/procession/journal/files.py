@@ -24,13 +24,19 @@ _HEADER = 100
 BESIDE = ("-wal", "-shm", "-journal")
 """What SQLite looks for beside a file, and takes for a part of it."""
 
+LONGEST, LONGEST_NAME = 490, 240
+"""Bytes of a path and of a name in a folder: systems take 255 of a name, and SQLite 511 in all; `-journal` is added."""
+
 
 def real(path: str) -> str:
     """The path that stands for the file, whatever links lead there. Raises JournalError if it has no folder."""
     found = os.path.realpath(path)
     if os.path.isdir(found):
         raise refusal(path, "it is a folder; name a file in it")
-    folder = os.path.dirname(found)
+    folder, name = os.path.split(found)
+    if len(os.fsencode(name)) > LONGEST_NAME or len(os.fsencode(found)) > LONGEST:
+        most = f"a name may have {LONGEST_NAME} bytes, with its folders {LONGEST}"
+        raise refusal(path, f"its name is too long for SQLite, which adds to it: {most}")
     if not os.path.isdir(folder):
         raise refusal(path, f"there is no folder {folder}; make it first")
     return found

@@ -44,6 +44,8 @@ SCHEMA = (
     f"CREATE TABLE items ({_ITEMS})",
     "CREATE UNIQUE INDEX ids ON items (id) WHERE id IS NOT NULL",
 )
+SQLITE = (3, 33)
+"""Since then there is UPDATE ... FROM, and more than 999 values in a statement."""
 WAIT = 20.0
 """Seconds to wait for a reader that holds the file, as one who copies it may."""
 
@@ -195,7 +197,9 @@ def open_store(settings: Journal, real: str) -> Store:
     path = settings.path
     connection: Any = None
     try:
-        if not files.there(real):
+        there = files.there(real)
+        _new_enough(path)
+        if not there:
             _make(path, real)
         files.not_planted(path, real)
         connection = connect(real)
@@ -208,6 +212,15 @@ def open_store(settings: Journal, real: str) -> Store:
         if isinstance(error, Exception):
             raise explained(path, "opening it", error) from error
         raise
+
+
+def _new_enough(path: str) -> None:
+    import sqlite3
+
+    if sqlite3.sqlite_version_info < SQLITE:
+        needs = ".".join(map(str, SQLITE))
+        text = f"it needs SQLite {needs} or newer, and that of this Python is {sqlite3.sqlite_version}"
+        raise refusal(path, f"{text}; take a Python that has it")
 
 
 def _prepare(path: str, connection: sqlite3.Connection, size: int) -> None:
