@@ -126,8 +126,7 @@ def abandon(core: SpinCore) -> None:
             core.how = "dropped"
         core.close()
         if core.kept is not None:
-            core.kept.untaken = True
-            core.kept.let_go_of_file(wait=False)
+            core.kept.dropped_by_all()
 
 
 def kill(core: SpinCore) -> None:

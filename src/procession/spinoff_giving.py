@@ -118,6 +118,14 @@ class GivingSpin(SpinCore):
         self.file_gone = True
         self.journal.close(self.how, wait)
 
+    def dropped_by_all(self) -> None:
+        """Nobody is there any more who could take what is left, or ask for more; on_result still gets all."""
+        if self.words.on_result is None:
+            with self.lock:
+                self.untaken = True
+                self.hands.clear()
+        self.let_go_of_file(wait=False)
+
     def forsake(self) -> None:
         """It was left by an exception: what is there is for the next program."""
         self.untaken = True

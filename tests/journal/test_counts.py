@@ -17,6 +17,7 @@ from procession.journal.outcomes import counts
         (PoisonTask("work", -11), True),
         (MemoryLimit("work", None), True),
         (TaskTimeout("work", "running", 1.0, 1.0), True),
+        (TaskTimeout("work", "queued", 1.0, 1.0), False),
         (WorkerDied("work", -15), False),
         (WorkerDied("work", -2), False),
         (WorkerDied("work", -1), False),

@@ -581,6 +581,19 @@ def test_one_that_was_dropped_lets_go(file: Path) -> None:
         assert list(spin) == [0, 1, 2, 3, 4]
 
 
+def test_one_that_was_dropped_while_a_result_was_in_hand_lets_go(file: Path) -> None:
+    spin = SpinOff(noted_not, journal=file, backend="threads")
+    spin.put_many([1, 2, 3])
+    spin.close()
+    assert (next(spin), next(spin)) == (1, 2)
+    spin.join()
+    del spin
+    gc.collect()
+    with SpinOff(noted_not, journal=file, backend="threads") as again:
+        again.close()
+        assert list(again) == [2, 3]
+
+
 def test_a_lost_class_refuses_and_holds_nothing(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     left_by_exception(SpinOff(noted_not, journal=file, backend="inline", rate=0.001), lambda spin: put_two(spin))
     monkeypatch.delattr("tests.journal.test_spinoff.Passing")

@@ -10,7 +10,7 @@ from __future__ import annotations
 import signal
 from concurrent.futures import BrokenExecutor, CancelledError
 
-from procession.errors import JournalError, MemoryLimit, PicklingError, RemoteError, WorkerDied
+from procession.errors import JournalError, MemoryLimit, PicklingError, RemoteError, TaskTimeout, WorkerDied
 from procession.journal.refusals import clean, damaged, shown
 from procession.journal.store import DONE, FAILED, HANDED
 from procession.journal.values import ERROR, STEP, checksum, encode, encode_error, pickled, raw
@@ -41,6 +41,8 @@ def counts(error: BaseException) -> bool:
     if isinstance(error, WorkerDied):
         # How it died is not known if who had started it died as well: then the program as a whole was ended.
         return error.signal not in _ENDED and (error.signal, error.exitcode) != (None, None)
+    if isinstance(error, TaskTimeout):
+        return error.where != "queued"  # it has not run
     if isinstance(error, RemoteError):  # among them those whose values could not be rebuilt
         return True
     return not isinstance(error, (CancelledError, BrokenExecutor, JournalError, KeyboardInterrupt))
