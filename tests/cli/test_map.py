@@ -165,6 +165,7 @@ def test_a_module_that_raises_is_told_with_its_place(here: Here, tmp_path: Path)
         (("--memory", "lots"), "a size is needed"),
         (("--to", "xml"), "one of jsonl, lines"),
         (("--tag",), "--tag is for --to lines"),
+        (("--with-item", "--to", "lines"), "--with-item is for formats with fields"),
         ((":::", "a", ":::", "b"), "::: can be said once"),
         (("1..2", ":::", "b"), "take one of the two"),
         (("--workers", "none"), "a number, a percentage of the CPUs, or auto"),

@@ -89,5 +89,7 @@ def checked(outputs: Outputs) -> None:
         raise OutputError(f"--delimiter takes one character; got {outputs.delimiter!r}")
     if outputs.tag and format_of(outputs) not in ("lines", "null"):
         raise OutputError("--tag is for --to lines and --to null; --with-item writes the item in the other formats")
+    if outputs.with_item and not outputs.tag and outputs.out_dir is None and format_of(outputs) in ("lines", "null"):
+        raise OutputError("--with-item is for formats with fields, as --to jsonl; --tag writes the item in lines")
     if outputs.tag and outputs.with_item:
         raise OutputError("--tag and --with-item both write the item; take one of them")
