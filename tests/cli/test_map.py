@@ -544,6 +544,12 @@ def test_gnu_parallel_reads_the_job_log(here: Here, tmp_path: Path) -> None:
     assert again.stdout == f"procession map {JOBS}:number ::: 'x; y\n'\"'\"'z'\"'\"''\n"
 
 
+def test_a_report_that_cannot_be_written_is_refused_before_anything_runs(here: Here, tmp_path: Path) -> None:
+    done = here(f"{JOBS}:double", "1..10", "--report", str(tmp_path / "nowhere" / "run.html"))
+    assert (done.status, done.lines) == (2, [])
+    assert "run.html" in done.err
+
+
 def test_a_report(here: Here, tmp_path: Path) -> None:
     page = tmp_path / "run.html"
     assert well(here(f"{JOBS}:double", "1..10", "--report", str(page))) == [str(2 * n) for n in range(1, 11)]

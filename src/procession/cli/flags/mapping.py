@@ -156,7 +156,8 @@ FAILURES = Group(
             metavar="WHEN",
             kind=halt,
             shown="never",
-            more="now ends what runs, soon waits for it. Items are counted in the order in which they are written.",
+            more="now ends what runs; soon starts nothing more, and waits for what runs and what a worker has in hand. "
+            "Items are counted in the order in which they are written.",
         ),
         Flag(
             "--failures",

@@ -91,6 +91,11 @@ def _report(path: str | None) -> Any:
         return None
     from procession.seeing.tracing import trace
 
+    there = os.path.exists(path)
+    with open(path, "ab"):  # it is written at the end: whether it can be is to be known now
+        pass
+    if not there:
+        os.unlink(path)
     try:
         return trace(path)
     except ValueError as error:
