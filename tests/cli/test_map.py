@@ -150,7 +150,6 @@ def test_a_module_that_raises_is_told_with_its_place(here: Here, tmp_path: Path)
         (("--journal-force",), "--journal-force is about the items of a journal"),
         (("--retry-failed",), "--retry-failed is about the items of a journal"),
         (("--journal", "j.db", "--batch", "2"), "--journal does not go with --batch yet"),
-        (("--journal", "j.db", "-e", "x"), "--journal does not go with several functions yet"),
         (("--journal", "j.db", "--joblog", "l"), "--journal and --joblog do not go together"),
         (("--journal", "j.db", "--shuffle"), "--journal with --shuffle needs a SEED, or --id"),
         (("--null", "--from", "csv"), "--from csv has none"),

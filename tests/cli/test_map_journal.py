@@ -150,3 +150,25 @@ def test_two_programs_on_one_journal(here: Here, items: list[str], tmp_path: Pat
         assert f"in use by another program (pid {run.pid})" in done.err
         run.send_signal(signal.SIGTERM)
         assert run.wait(PATIENCE) == 143
+
+
+def test_several_functions_are_one(here: Here, items: list[str], tmp_path: Path) -> None:
+    words = [f"{JOBS}:once", "-e", "x.upper()", "--journal", str(tmp_path / "run.db")]
+    names = [json.dumps(os.path.basename(item).upper()) for item in items]
+    assert well(here(*words, "--limit", "10", ":::", *items)) == names[:10]
+    assert well(here(*words, ":::", *items)) == names
+    assert calls(items) == [1] * 30
+    done = here(f"{JOBS}:once", "-e", "x.lower()", *words[3:], ":::", *items)
+    assert (done.status, done.out) == (2, "")
+    assert "x.upper()" in done.err
+    assert "x.lower()" in done.err
+
+
+def test_of_several_functions_the_one_that_failed_is_named(here: Here, tmp_path: Path) -> None:
+    failures = tmp_path / "failures.jsonl"
+    words = ["-e", "int(x)", "-e", "6 // x", "--journal", str(tmp_path / "run.db"), "--failures", str(failures)]
+    for _ in range(2):
+        done = here(*words, ":::", "1", "0", "x")
+        assert (done.status, done.lines) == (1, ["6"])
+        stacks = [json.loads(line)["stack"] for line in failures.read_text().splitlines()]
+        assert ["\nin 6 // x\n" in stacks[0], "\nin int(x)\n" in stacks[1]] == [True, True]

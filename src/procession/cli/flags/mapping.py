@@ -178,6 +178,7 @@ JOURNAL = Group(
             "keep each outcome in FILE; the same command then goes on where it was ended",
             metavar="FILE",
             completes="files",
+            more="Several functions then run one after the other in the same worker.",
         ),
         Flag("--journal-force", "use a journal of another function, input or version"),
         Flag(

@@ -5,6 +5,7 @@ A worker imports this module: it must stay light.
 
 from __future__ import annotations
 
+from functools import partial
 from time import monotonic, time
 
 TYPE_CHECKING = False  # see `lean`
@@ -38,6 +39,28 @@ class Stateless:
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Stateless, (self.fn,)
+
+
+class Chained:
+    """Functions, each with its name, one after the other in one worker: to a journal they are one function."""
+
+    def __init__(self, functions: tuple[tuple[str, Callable[[Any], Any]], ...]) -> None:
+        self.functions = functions
+        self.__module__, self.__qualname__ = "functions", " | ".join(name for name, _ in functions)
+        self.__wrapped__ = partial(tuple, [fn for _, fn in functions])  # by whose code a journal knows them
+
+    def __call__(self, value: Any) -> Any:
+        """Call them. An error has a note, which of them has raised it."""
+        for name, fn in self.functions:
+            try:
+                value = fn(value)
+            except Exception as error:
+                error.add_note(f"in {name}")
+                raise
+        return value
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Chained, (self.functions,)
 
 
 class Timed:
@@ -113,4 +136,4 @@ class Field:
         raise TypeError(f"field {self.name!r} of what is no row: {row!r:.80}")
 
 
-__all__ = ["Field", "Stateless", "Timed", "by_name", "noted"]
+__all__ = ["Chained", "Field", "Stateless", "Timed", "by_name", "noted"]

@@ -7,7 +7,7 @@ from argparse import Namespace
 from collections.abc import Callable
 from typing import Any
 
-from procession.cli.mapping.calling import Stateless, Timed, by_name
+from procession.cli.mapping.calling import Chained, Stateless, Timed, by_name
 from procession.cli.mapping.functions import Function
 from procession.cli.mapping.words import workers_of
 from procession.pipeline import Pipeline, Stage
@@ -32,8 +32,8 @@ class Crew:
 
     @property
     def is_pipeline(self) -> bool:
-        """Whether its items go through stages."""
-        return len(self._functions) > 1 or self._words.batch is not None
+        """Whether its items go through stages. A journal keeps what one call gives: then all functions are one."""
+        return self._words.batch is not None or (len(self._functions) > 1 and self._words.journal is None)
 
     def make(self) -> Pool | Pipeline[Any, Any]:
         """Its workers, to be entered; none is started yet. Raises TypeError and ValueError as Pool and Stage do."""
@@ -47,9 +47,11 @@ class Crew:
             common["seed"] = words.seed
         if self.is_pipeline:
             return workers.run(feed, **common)
-        view = workers.options(name=self._functions[0].shown, **self._policy())
+        view = workers.options(name=" | ".join(each.shown for each in self._functions), **self._policy())
         bounds = {"window": words.window, "key": self.key, "rate": self._rate()}
-        return view.imap(self._called(0), feed, ordered=not words.unordered, **bounds, **self._journal(), **common)
+        return view.imap(
+            self._called_at_once(), feed, ordered=not words.unordered, **bounds, **self._journal(), **common
+        )
 
     # -- parts -----------------------------------------------------------------------------------------------------
 
@@ -77,6 +79,11 @@ class Crew:
             stages.append(Stage(self._called(at), name=function.shown, **stage, **self._policy(), **self._niceness()))
         widths: Any = "auto" if auto else None
         return Pipeline(*stages, window=words.window, ordered=not words.unordered, widths=widths)
+
+    def _called_at_once(self) -> Callable[..., Any]:
+        if len(self._functions) == 1:
+            return self._called(0)
+        return Chained(tuple((each.shown, self._called(at)) for at, each in enumerate(self._functions)))
 
     def _called(self, at: int) -> Callable[..., Any]:
         words = self._words

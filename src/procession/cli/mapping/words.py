@@ -74,7 +74,7 @@ def outputs_of(words: Namespace) -> Outputs:
 
 def check(words: Namespace, functions: int, paths: list[str]) -> None:
     """Raise Usage for words that make no sense together; `functions`: how many there are."""
-    for sentence in (*_together(words), *_of_stages(words, functions), *_of_a_journal(words, functions)):
+    for sentence in (*_together(words), *_of_stages(words, functions), *_of_a_journal(words)):
         raise Usage(sentence)
     _check_files(words, paths)
 
@@ -106,14 +106,14 @@ def _of_stages(words: Namespace, functions: int) -> Iterator[str]:
             yield f"--memory does not go with {what} yet"
 
 
-def _of_a_journal(words: Namespace, functions: int) -> Iterator[str]:
+def _of_a_journal(words: Namespace) -> Iterator[str]:
     if words.journal is None:
         for option in ("journal_force", "id", "retry_failed"):
             if getattr(words, option):
                 yield f"--{option.replace('_', '-')} is about the items of a journal; say which with --journal FILE"
         return
-    if functions > 1 or words.batch is not None:
-        yield f"--journal does not go with {'several functions' if functions > 1 else '--batch'} yet"
+    if words.batch is not None:
+        yield "--journal does not go with --batch yet"
     if words.joblog is not None:
         yield "--journal and --joblog do not go together: the job log would lack what is in the journal already"
     if words.shuffle is not None and words.shuffle < 0 and words.id is None:
