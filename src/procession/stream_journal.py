@@ -174,7 +174,8 @@ class JournalledCourse(Course):
 
     def _refuse(self, error: JournalError) -> None:
         if self.fatal is None:
-            self.fatal = self.refusal = error
+            # Without the frames that it has come through: they hold what the stream holds, when it is closed already.
+            self.fatal = self.refusal = error.with_traceback(None)
             self.exhausted = True
 
     def load(self, outcome: Any) -> Any:
