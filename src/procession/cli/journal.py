@@ -31,6 +31,7 @@ def journal(words: Namespace) -> int:
         if words.vacuum:
             before, after = reading.vacuum(words.file)
             print(f"{_bytes(before)} before, {_bytes(after)} now")
+        sys.stdout.flush()
         if words.export is not None:
             return _export(words.file, words.export)
         if not (words.retry_failures or words.vacuum):
@@ -108,9 +109,9 @@ def _show(path: str, *, as_json: bool, everything: bool) -> None:
         summary, failures = look.summary(), look.failures()
     if as_json:
         print(json.dumps(_as_json(summary, failures)))
-        return
-    for line in _lines(summary, failures, everything):
-        print(_printable(line))
+    else:
+        for line in _lines(summary, failures, everything):
+            print(_printable(line))
     sys.stdout.flush()
 
 
