@@ -24,6 +24,7 @@ PATIENCE = 60.0
 
 LONG = ("interrupted", "any_story", "storm", "is_owed_for_the_last")
 """Each example, or point, of these costs a file: they are for soak."""
+LONG_FILES = ("test_contract_batches.py", "test_contract_rates.py", "test_full.py")
 SHORT = ("test_put_interrupted_at_every_point[words0]", "test_taking_interrupted_where_an_item_failed[words0-next]")
 """But for these."""
 
@@ -33,8 +34,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark those that take long."""
     mine = [item for item in items if Path(__file__).parent in item.path.parents]
     for item in mine:
-        twice = item.path.name == "test_contract_batches.py" and "threads" in item.name  # they are as on processes
-        if twice or (item.name not in SHORT and any(word in item.name for word in LONG)):
+        long = item.path.name in LONG_FILES or any(word in item.name for word in LONG)
+        if long and item.name not in SHORT:
             item.add_marker(pytest.mark.soak)
     others = [item for item in mine if "contract" in item.path.name and "spin" not in source(item)]
     items[:] = [item for item in items if item not in others]
