@@ -19,12 +19,12 @@ from functools import partial
 from procession.journal import statements
 from procession.journal.comparing import MAP
 from procession.journal.identity import digest
-from procession.journal.opening import Opened, asked_id, column_of
+from procession.journal.opening import Opened, Record, asked_id, column_of
 from procession.journal.outcomes import READ, WRITTEN, kept, recalled, unsound, whole
 from procession.journal.refusals import damaged, refusal, shown
 from procession.journal.store import DONE, FAILED
 from procession.journal.values import PENDING, start_of
-from procession.journal.writer import FULLY, NOTHING, Job, reading
+from procession.journal.writer import reading
 from procession.types import Raised
 
 TYPE_CHECKING = False
@@ -202,49 +202,37 @@ class MapJournal(Opened):
         self.writer.post(_Record(self.path, under_way, entries, then, lost))
 
 
-class _Record(Job):
-    __slots__ = ("_entries", "_ids", "_lost", "_outcomes", "_path", "_rows", "_then", "_under_way")
+class _Record(Record):
+    __slots__ = ("_ids", "_under_way")
+
+    statement = staticmethod(_INSERT)
 
     def __init__(
         self, path: str, under_way: dict[Any, int] | None, entries: Sequence[Entry], then: Any, lost: Any
     ) -> None:
-        self._path = path
+        super().__init__(path, entries, then, lost)
         self._under_way = under_way
-        self._entries = entries
-        self._then = then
-        self._lost = lost
         self._ids: list[Any] = []  # of what is recorded
-        self._outcomes: list[Any] = []
-        self._rows: list[tuple[Any, ...]] = []
 
-    def prepare(self, run: int) -> int:
-        path, rows, outcomes = self._path, self._rows, self._outcomes
-        for (place, mark), outcome, item in self._entries:
-            if self._under_way is None:
-                outcome, columns = kept(path, place, start_of(place, mark), outcome, item)
-                if columns is not None:
-                    rows.append((place, None, mark, None, run, *columns))
-            else:
-                column = column_of(mark)
-                outcome, columns = kept(path, mark, start_of(column), outcome, item)
-                if columns is not None:
-                    rows.append((None, column, None, place, run, *columns))
-                    self._ids.append(mark)
-            outcomes.append(outcome)
-        return FULLY if rows else NOTHING
-
-    def write(self, store: Store) -> None:
-        statements.in_steps(store.connection, _INSERT, self._rows)
-        self._rows = []
+    def keep(self, key: Key, outcome: Any, item: Shown, run: int) -> Any:
+        place, mark = key
+        if self._under_way is None:
+            outcome, columns = kept(self.path, place, start_of(place, mark), outcome, item)
+            if columns is not None:
+                self.rows.append((place, None, mark, None, run, *columns))
+            return outcome
+        column = column_of(mark)
+        outcome, columns = kept(self.path, mark, start_of(column), outcome, item)
+        if columns is not None:
+            self.rows.append((None, column, None, place, run, *columns))
+            self._ids.append(mark)
+        return outcome
 
     def then(self) -> None:
         if self._under_way is not None:
             for id in self._ids:
                 self._under_way.pop(id, None)
-        self._then(self._outcomes)
-
-    def lost(self, error: JournalError) -> None:
-        self._lost(error)
+        super().then()
 
 
 __all__ = ["MapJournal"]

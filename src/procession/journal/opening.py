@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from procession.journal import files
+from abc import abstractmethod
+
+from procession.journal import files, statements
 from procession.journal.comparing import described
 from procession.journal.locking import Lock
 from procession.journal.refusals import explained
 from procession.journal.store import open_store
-from procession.journal.writer import Writer
+from procession.journal.writer import FULLY, NOTHING, Job, Writer
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from typing import Any
 
     from procession.errors import JournalError
     from procession.journal import Journal
     from procession.journal.identity import Identity
+    from procession.journal.outcomes import Shown
+    from procession.journal.store import Store
 
 ID_RANGE = 1 << 63
 
@@ -64,6 +68,45 @@ class Opened:
         how: a word for people, how the run ended. wait: for all that; only by a thread that may.
         """
         self.writer.close(how, wait)
+
+
+class Record(Job):
+    """Outcomes to be kept. `then` is told what is handed over; what was written leaves `rows`."""
+
+    __slots__ = ("_entries", "_lost", "_then", "outcomes", "path", "rows")
+
+    statement: Callable[[int], str]
+    """What writes `rows`, see `statements`; a staticmethod."""
+
+    def __init__(self, path: str, entries: Sequence[tuple[Any, Any, Shown]], then: Any, lost: Any) -> None:
+        self.path = path
+        self._entries = entries
+        self._then = then
+        self._lost = lost
+        self.outcomes: list[Any] = []
+        self.rows: list[tuple[Any, ...]] = []
+
+    @abstractmethod
+    def keep(self, key: Any, outcome: Any, item: Shown, run: int) -> Any:
+        """Add what is to be written of one to `rows`, if it is kept; returns what is handed over."""
+
+    def prepare(self, run: int) -> int:
+        """See `Job`."""
+        self.outcomes += [self.keep(*entry, run) for entry in self._entries]
+        return FULLY if self.rows else NOTHING
+
+    def write(self, store: Store) -> None:
+        """See `Job`."""
+        statements.in_steps(store.connection, self.statement, self.rows)
+        self.rows = []
+
+    def then(self) -> None:
+        """See `Job`."""
+        self._then(self.outcomes)
+
+    def lost(self, error: JournalError) -> None:
+        """See `Job`."""
+        self._lost(error)
 
 
 def column_of(id: Any) -> Any:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from procession.journal import statements
 from procession.journal.comparing import QUEUE
-from procession.journal.opening import Opened, asked_id, column_of, id_of
+from procession.journal.opening import Opened, Record, asked_id, column_of, id_of
 from procession.journal.outcomes import READ, WRITTEN, kept, recalled, whole
 from procession.journal.refusals import damaged
 from procession.journal.store import ACCEPTED, DONE, FAILED, HANDED
@@ -28,12 +28,13 @@ if TYPE_CHECKING:
     from procession.errors import JournalError
     from procession.journal import Journal
     from procession.journal.identity import Identity
+    from procession.journal.outcomes import Shown
     from procession.journal.store import Store
     from procession.journal.values import Data
 
     Accepted = tuple[int, Any, int, Data]
     """seq, own id (None without), form and data of the item (`encoded`)."""
-    Entry = tuple[int, Any, Callable[[], str] | str | None]
+    Entry = tuple[int, Any, Shown]
     """seq, outcome, and what shows the item, for failures."""
 
 _ACCEPTED, _HANDED, _NEXT = "accepted", "handed", "next"
@@ -221,34 +222,16 @@ class _Accept(_Ticketed):
         store.count(_NEXT, max(0, max(row[0] for row in rows) + 1 - store.counted(_NEXT)))
 
 
-class _Record(Job):
-    __slots__ = ("_entries", "_lost", "_outcomes", "_path", "_rows", "_then")
+class _Record(Record):
+    __slots__ = ()
 
-    def __init__(self, path: str, entries: Sequence[Entry], then: Any, lost: Any) -> None:
-        self._path = path
-        self._entries = entries
-        self._then = then
-        self._lost = lost
-        self._outcomes: list[Any] = []
-        self._rows: list[tuple[Any, ...]] = []
+    statement = staticmethod(_RECORD)
 
-    def prepare(self, run: int) -> int:
-        for seq, outcome, item in self._entries:
-            outcome, columns = kept(self._path, seq, seq, outcome, item)
-            if columns is not None:
-                self._rows.append((seq, *columns, run))
-            self._outcomes.append(outcome)
-        return FULLY if self._rows else NOTHING
-
-    def write(self, store: Store) -> None:
-        statements.in_steps(store.connection, _RECORD, self._rows)
-        self._rows = []
-
-    def then(self) -> None:
-        self._then(self._outcomes)
-
-    def lost(self, error: JournalError) -> None:
-        self._lost(error)
+    def keep(self, key: int, outcome: Any, item: Shown, run: int) -> Any:
+        outcome, columns = kept(self.path, key, key, outcome, item)
+        if columns is not None:
+            self.rows.append((key, *columns, run))
+        return outcome
 
 
 class _Handed(_Ticketed):

@@ -34,6 +34,7 @@ import os
 import threading
 import weakref
 from _thread import allocate_lock
+from abc import ABC, abstractmethod
 from collections import deque
 
 from procession.backends.joinable import JoinableThread
@@ -65,26 +66,26 @@ _writers: weakref.WeakSet[Writer] = weakref.WeakSet()
 _at_exit = False
 
 
-class Job:
+class Job(ABC):
     """Something to be written."""
 
     __slots__ = ()
 
+    @abstractmethod
     def prepare(self, run: int) -> int:
         """Make what is to be written in this run ready; returns NOTHING, LAZILY or FULLY. It must not raise."""
-        raise NotImplementedError
 
+    @abstractmethod
     def write(self, store: Store) -> None:
         """Write it, inside of a transaction."""
-        raise NotImplementedError
 
+    @abstractmethod
     def then(self) -> None:
         """It is committed."""
-        raise NotImplementedError
 
+    @abstractmethod
     def lost(self, error: JournalError) -> None:
         """It is not, and will not be."""
-        raise NotImplementedError
 
 
 class Writer:
