@@ -316,3 +316,11 @@ class Conductor:
             for work in self.works:
                 work.engine.shutdown(wait=False, cancel=False)
         self.source.room.ring()
+
+
+def drain(conductor: Conductor) -> None:
+    """Nothing more is pulled or begun; what has begun goes through all stages, and then it ends. Any thread."""
+    conductor._calls.draining = True
+    conductor.source.end()
+    conductor.source.room.ring()
+    conductor.poke()

@@ -15,16 +15,13 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from procession import spinoff_room
-from procession.errors import Full
 from procession.journal.refusals import again
 from procession.spinoff_promises import Kept
+from procession.spinoff_putting import BATCH, tell_of_what_was_put
 from procession.spinoff_resuming import find
 
 if TYPE_CHECKING:
     from procession.spinoff_journal import JournalSpin
-
-BATCH = 256
-"""Items of a put_many that one commit has at most."""
 
 
 class Coming:
@@ -89,10 +86,8 @@ class Coming:
         """Take it in, or drop it, or wait for room. Raises Full."""
         core = self._core
         while not self.enter():
-            if spinoff_room.overflow(core, self.promise):
+            if spinoff_room.make_room(core, self.promise, deadline):
                 return
-            if core.words.overflow == "block" and (reason := spinoff_room.await_room(core, deadline)) is not None:
-                raise Full(reason)
 
 
 class Inlet:
@@ -130,9 +125,7 @@ class Inlet:
                     self._settle(fresh)
                     fresh.clear()
         except BaseException as raised:
-            if isinstance(raised, Full):
-                raised.taken = tuple(futures)
-            raised.add_note(f"of the items of this put_many {len(futures)} were put before")
+            tell_of_what_was_put(raised, futures)
             raise
         finally:
             core.pump()

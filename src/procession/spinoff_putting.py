@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from procession.spinoff_core import SpinCore
 
 BATCH = 256
-"""Items of a put_many that are posted together."""
+"""Items of a put_many that are posted together, and that one commit of a journal has at most."""
 
 
 def put_made(
@@ -22,10 +22,8 @@ def put_made(
 ) -> Future[Any]:
     """What `SpinCore.make` has made, as `SpinOff.put` has it."""
     while not core.admit(future, error, lane):
-        if spinoff_room.overflow(core, future):
+        if spinoff_room.make_room(core, future, deadline):
             return future
-        if core.words.overflow == "block" and (reason := spinoff_room.await_room(core, deadline)) is not None:
-            raise Full(reason)
     core.pump()
     return future
 
@@ -45,10 +43,15 @@ def put_many(core: SpinCore, items: Iterable[Any]) -> list[Future[Any]]:
                 core.pump()
                 futures.append(put_made(core, future, error, lane))
     except BaseException as raised:
-        if isinstance(raised, Full):
-            raised.taken = tuple(futures)
-        raised.add_note(f"of the items of this put_many {len(futures)} were put before")
+        tell_of_what_was_put(raised, futures)
         raise
     finally:
         core.pump()
     return futures
+
+
+def tell_of_what_was_put(raised: BaseException, futures: list[Future[Any]]) -> None:
+    """An error of put_many says how much was put before it; a Full has that."""
+    if isinstance(raised, Full):
+        raised.taken = tuple(futures)
+    raised.add_note(f"of the items of this put_many {len(futures)} were put before")

@@ -17,6 +17,15 @@ SELF_WAIT = 2.0
 which may have brought them, also those that nobody has taken yet."""
 
 
+def make_room(core: SpinCore, future: SinkFuture, deadline: float | None) -> bool:
+    """It is full: True if the new item is dropped; False to try again, when that has been waited for. Raises Full."""
+    if overflow(core, future):
+        return True
+    if core.words.overflow == "block" and (reason := await_room(core, deadline)) is not None:
+        raise Full(reason)
+    return False
+
+
 def overflow(core: SpinCore, future: SinkFuture) -> bool:
     """It is full: True if the new item is dropped, and its future cancelled; False to try again or to wait.
 

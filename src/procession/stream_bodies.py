@@ -52,8 +52,6 @@ class Bodies(Bounded):
         self.args: dict[int, tuple[Any, ...]] | None = None  # kept where somebody may ask for them
         self.runs: dict[bool, StreamRun] = {}
 
-    # -- bodies ----------------------------------------------------------------------------------------------------
-
     def _chunks(self, first: int, items: list[Any] | range) -> list[Any]:
         """`items`, from index `first` on, as things to be started."""
         if self.args is not None:

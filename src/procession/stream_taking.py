@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from procession import pipeline_run
 from procession.core.flow import NOTHING
 from procession.pipeline_stream import PipelineStream
 from procession.streams import Stream
@@ -52,11 +53,7 @@ def drain(stream: Stream[Any] | PipelineStream[Any]) -> None:
     Items that were taken in and had not started fail with CancelledError; those that had go through all stages.
     """
     if isinstance(stream, PipelineStream):
-        conductor = stream._exit.conductor
-        conductor._calls.draining = True
-        conductor.source.end()
-        conductor.source.room.ring()
-        conductor.poke()
+        pipeline_run.drain(stream._exit.conductor)
     else:
         stream._outlet.course.drain()
 
