@@ -48,12 +48,10 @@ def check(fn: Any, workers: Any, words: Words, progress: Any) -> None:
         )
     if not isinstance(words.capture, bool):
         raise TypeError(f"capture must be True or False, not {options.kind(words.capture)}")
-    if words.journal is not None:
-        from procession.journal import settings_of
+    if words.journal is not None or words.item_id is not None:
+        from procession.journal import check_words
 
-        settings_of(words.journal)
-    elif words.item_id is not None:
-        raise ValueError("item_id says by what a journal knows an item: it needs journal=")
+        check_words(words.journal, words.item_id)
     if words.capture and words.batch is not None:
         raise ValueError(
             "capture=True has no meaning with batch=: what several items write that run together is of none of them"
@@ -127,7 +125,7 @@ def open_journal(fn: Callable[..., Any], words: Words) -> Iterator[QueueJournal 
     from procession.journal.identity import identity_of
     from procession.journal.queued import QueueJournal
 
-    file = QueueJournal.open(settings_of(words.journal), identity_of(fn, words.seed), words.item_id)
+    file = QueueJournal.open(settings_of(words.journal), identity_of(fn, words.seed, words.capture), words.item_id)
     try:
         yield file
     except BaseException:

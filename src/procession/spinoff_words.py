@@ -51,7 +51,6 @@ def check(fn: Any, workers: Any, words: Words, progress: Any) -> None:
     check_progress(progress)
     check_callable("on_result", words.on_result)
     check_callable("key", words.key)
-    check_callable("item_id", words.item_id)
     check_sticky(words.sticky, words.key)
 
 

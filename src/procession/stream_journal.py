@@ -21,8 +21,8 @@ from typing import TYPE_CHECKING, Any, cast
 
 from procession.backends.unstruck import unstruck
 from procession.errors import JournalError
-from procession.journal import Journal, settings_of
-from procession.journal.identity import Identity, identity_of
+from procession.journal import Journal, check_words, settings_of
+from procession.journal.identity import identity_of
 from procession.journal.mapped import MapJournal
 from procession.journal.outcomes import Recalled
 from procession.journal.refusals import shown
@@ -52,14 +52,9 @@ class Keeping:
         captures: bool,
     ) -> None:
         """Raises TypeError or ValueError, naming the word."""
-        if item_id is not None and not callable(item_id):
-            raise TypeError(f"item_id must be a callable that gives an item's id, or None; got {item_id!r}")
-        if journal is None:
-            raise ValueError("item_id= says how a journal knows an item: it needs journal=")
+        check_words(journal, item_id)
         self.settings = settings_of(journal)
-        identity = identity_of(fn, seed)
-        # What a view with capture=True hands over is no result of another one.
-        self.identity = identity if not captures else Identity(f"{identity.function} (capture)", identity.code, seed)
+        self.identity = identity_of(fn, seed, captures)
         self.item_id = item_id
 
     def open(self, course: Course, failures: bool) -> None:

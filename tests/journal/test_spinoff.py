@@ -651,6 +651,14 @@ def test_another_function_is_refused(file: Path) -> None:
         pass
 
 
+def test_captured_results_are_others(file: Path) -> None:
+    with SpinOff(noted_not, journal=file, backend="threads", capture=True) as spin:
+        spin.put(1)
+    assert [each.value for each in spin] == [1]
+    with pytest.raises(JournalError, match="capture"):
+        SpinOff(noted_not, journal=file, backend="threads")
+
+
 def test_failures_of_an_earlier_program_are_told(file: Path) -> None:
     told: list[Failure] = []
     left_by_exception(

@@ -85,7 +85,17 @@ def _again(path: str, force: bool, version: str | int | None, sync: bool) -> Jou
     return Journal(path, force=force, version=version, sync=sync)
 
 
-def settings_of(value: str | os.PathLike[str] | Journal) -> Journal:
+def check_words(journal: object, item_id: object) -> None:
+    """Raise TypeError or ValueError for what makes no sense, naming the word."""
+    if item_id is not None and not callable(item_id):
+        raise TypeError(f"item_id must be callable or None, not {type(item_id).__name__}")
+    if journal is not None:
+        settings_of(journal)
+    elif item_id is not None:
+        raise ValueError("item_id says by what a journal knows an item: it needs journal=")
+
+
+def settings_of(value: object) -> Journal:
     """What was given for `journal=`, as a Journal. Raises TypeError, naming the word."""
     if isinstance(value, Journal):
         return value
@@ -94,4 +104,4 @@ def settings_of(value: str | os.PathLike[str] | Journal) -> Journal:
     return Journal(value)
 
 
-__all__ = ["Journal", "settings_of"]
+__all__ = ["Journal", "check_words", "settings_of"]

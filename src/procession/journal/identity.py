@@ -39,9 +39,12 @@ class Identity:
     seed: int | None = None
 
 
-def identity_of(fn: Callable[..., Any], seed: int | None = None) -> Identity:
-    """What a journal of calls of `fn` belongs to; partials and bound methods are looked through."""
-    return Identity(name_of(fn), code_of(fn), seed)
+def identity_of(fn: Callable[..., Any], seed: int | None = None, captures: bool = False) -> Identity:
+    """What a journal of calls of `fn` belongs to; partials and bound methods are looked through.
+
+    captures: what is handed over has what was written as well (capture=True), and is no result of other calls.
+    """
+    return Identity(f"{name_of(fn)} (capture)" if captures else name_of(fn), code_of(fn), seed)
 
 
 def name_of(fn: Any) -> str:
