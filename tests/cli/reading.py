@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,39 +20,32 @@ def values(*paths: str | Path, **words: Any) -> list[Any]:
 
 
 @contextmanager
-def piped_stdin() -> Iterator[int]:
-    """Descriptor 0 is a pipe; its writing end is the test's, which may close it."""
+def _piped(fd: int) -> Iterator[int]:
+    """Descriptor `fd` is an end of a pipe; the other one is the test's, which may close it."""
     reader, writer = os.pipe()
-    kept = os.dup(0)
-    os.dup2(reader, 0)
-    os.close(reader)
+    its, ours = (reader, writer) if fd == 0 else (writer, reader)
+    kept = os.dup(fd)
+    os.dup2(its, fd)
+    os.close(its)
     try:
-        yield writer
+        yield ours
     finally:
-        os.dup2(kept, 0)
+        os.dup2(kept, fd)
         os.close(kept)
         try:
-            os.close(writer)
+            os.close(ours)
         except OSError:
             pass  # the test has closed it
 
 
-@contextmanager
-def piped_stdout() -> Iterator[int]:
-    """Descriptor 1 is a pipe; its reading end is the test's, which may close it."""
-    reader, writer = os.pipe()
-    kept = os.dup(1)
-    os.dup2(writer, 1)
-    os.close(writer)
-    try:
-        yield reader
-    finally:
-        os.dup2(kept, 1)
-        os.close(kept)
-        try:
-            os.close(reader)
-        except OSError:
-            pass  # the test has closed it
+def piped_stdin() -> AbstractContextManager[int]:
+    """Descriptor 0 is a pipe; its writing end is the test's."""
+    return _piped(0)
+
+
+def piped_stdout() -> AbstractContextManager[int]:
+    """Descriptor 1 is a pipe; its reading end is the test's."""
+    return _piped(1)
 
 
 def fed(data: bytes, **words: Any) -> list[Any]:

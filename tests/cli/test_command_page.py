@@ -1,15 +1,13 @@
 """docs/command-line.md tells what is there: its tables are made of the words, and its commands print what it says."""
 
-import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from procession.cli.flags.mapping import MAP
 from tests.cli.sessions import PAGE, SESSIONS, tables
+from tests.cli.typed import session
 
 TEXT = PAGE.read_text()
 CONSOLE = "".join(re.findall(r"^```console\n(.*?)^```", TEXT, re.MULTILINE | re.DOTALL))
@@ -39,21 +37,6 @@ def test_each_terminal_session_is_there() -> None:
 @pytest.mark.slow
 def test_the_commands_print_what_the_page_says(tmp_path: Path) -> None:
     """From the first to the last, in one folder, as somebody would type them."""
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    said = ""
     commands = COMMAND.findall(CONSOLE)
     assert len(commands) >= 15
-    for typed in commands:
-        done = subprocess.run(
-            ["bash", "-c", re.sub(r"\n> ?", "\n", typed)],
-            cwd=tmp_path,
-            env={**os.environ, "PATH": path},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            timeout=100,
-            check=False,
-        )
-        said += f"$ {typed}\n{done.stdout}"
-    assert said == CONSOLE
+    assert session(commands, tmp_path) == CONSOLE

@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Iterator
 
-from procession.cli.standard import drop_stdout
+from procession.cli.standard import drop_stdout, printable
 from procession.errors import JournalError
 from procession.journal import reading
 
@@ -111,7 +111,7 @@ def _show(path: str, *, as_json: bool, everything: bool) -> None:
         print(json.dumps(_as_json(summary, failures)))
     else:
         for line in _lines(summary, failures, everything):
-            print(_printable(line))
+            print(printable(line))
     sys.stdout.flush()
 
 
@@ -201,11 +201,6 @@ def _failures(title: str, failures: list[reading.Failed], everything: bool) -> I
 
 def _row(title: str, text: str) -> str:
     return f"{title:<{WIDTH}}{text}"
-
-
-def _printable(line: str) -> str:
-    """Without what a terminal would take for a command."""
-    return "".join([each if each.isprintable() else ascii(each)[1:-1] for each in line])
 
 
 def _count(number: int, what: str) -> str:

@@ -31,4 +31,9 @@ def drop_stdout() -> None:
     os.close(null)
 
 
-__all__ = ["drop_stdout", "take_closed"]
+def printable(text: str, but: str = "") -> str:
+    """`text` without what a terminal would take for a command; `but`: what of that stays."""
+    return "".join([each if each.isprintable() or each in but else ascii(each)[1:-1] for each in text])
+
+
+__all__ = ["drop_stdout", "printable", "take_closed"]

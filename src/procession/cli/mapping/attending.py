@@ -21,6 +21,8 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
+from procession.cli.standard import printable
+
 GRACE = 3.0
 """Seconds that a killed program has to end by itself."""
 STATUS = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGHUP: 129}
@@ -125,9 +127,8 @@ def is_pipe(fd: int) -> bool:
 
 def say(text: str) -> None:
     """A line for people, with nothing in it that a terminal takes for a command. Without a stderr it is dropped."""
-    shown = "".join([each if each.isprintable() or each == "\n" else ascii(each)[1:-1] for each in text])
     try:
-        print(f"procession map: {shown}", file=sys.stderr, flush=True)
+        print(f"procession map: {printable(text, but=chr(10))}", file=sys.stderr, flush=True)
     except (OSError, ValueError):
         pass
 
