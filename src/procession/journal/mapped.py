@@ -53,7 +53,6 @@ class MapJournal(Opened):
 
     Attributes:
         known: how many outcomes of earlier runs there are to be recalled.
-        asks: whether `recall` needs to be asked: there are such, or ids that may be there twice.
         failed: why it takes no more, a JournalError; None while it does.
     """
 
@@ -71,7 +70,6 @@ class MapJournal(Opened):
         self, settings: Journal, identity: Identity, item_id: Callable[[Any], Any] | None, failures: bool
     ) -> None:
         self.known = 0
-        self.asks = True
         self._item_id = item_id
         self._last = FAILED if failures else DONE
         self._under_way: dict[Any, int] = {}  # the position of each id
@@ -83,10 +81,14 @@ class MapJournal(Opened):
         super().begin(store, identity, force)
         sql = "SELECT count(*) FROM items WHERE state BETWEEN ? AND ?"
         ((self.known,),) = store.read(sql, (DONE, self._last))
-        self.asks = self.known > 0 or self._item_id is not None
         if self._item_id is not None:
             ((most,),) = store.read("SELECT coalesce(max(seq), 0) FROM items")
             self._recalled = array("q", bytes(8 * (most + 1)))
+
+    @property
+    def asks(self) -> bool:
+        """Whether `recall` needs to be asked: there is something to be recalled, or ids may be there twice."""
+        return self.known > 0 or self._item_id is not None
 
     # -- asked by who pulls ------------------------------------------------------------------------------------------
 
@@ -105,7 +107,7 @@ class MapJournal(Opened):
         """
         if self._item_id is not None:
             return self._by_id(keys)
-        if not self.known or not keys:
+        if not self.asks or not keys:
             self.writer.check()
             return [PENDING] * len(keys)
         return reading(self.writer, lambda store: self._by_place(store, first, keys, items))  # type: ignore[no-any-return]
