@@ -30,6 +30,20 @@ def test_an_idle_worker_comes_before_a_new_one() -> None:
     assert sent(stage.submit(*stage.calls(1))) == [(0, 1)]
 
 
+def test_a_tail_is_stolen_for_a_lent_worker_that_idles() -> None:
+    """It is asked back first. Nobody waits in the line here: the only one that waits lies behind a running one."""
+    stage = Stage(2, mean_ns=CHEAP)
+    stage.idle(2)
+    stage.step(events.Lent(1))
+    (its,) = stage.calls(1)
+    assert its.claim(1)
+    stage.step(events.LentTasks(1, [its]))
+    assert sent(stage.submit(*stage.calls(2))) == [(0, 1), (0, 1)]
+    assert names(stage.done(1)) == ["Resolve", "Recall"]
+    assert names(stage.step(events.Recalled(1))) == ["Withdraw"]
+    assert sent(stage.step(events.Withdrawn(0, 1))) == [(1, 1)]
+
+
 def test_the_latest_to_be_busy_comes_first() -> None:
     stage = Stage(2)
     stage.idle(2)

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from procession.core import assign, commands, ending, events, invariants, losing, pool, worker
+from procession.core import assign, commands, ending, events, invariants, lending, losing, pool, worker
 from procession.core.pool import PoolCore
 from procession.core.task import Task
 from procession.core.worker import State, Worker
@@ -44,6 +45,7 @@ CHUNK = Scenario("chunk", 1, (("chunk", 3),), crashes=1)
 ONE = Scenario("one", 1, (("calls", 1), ("calls", 3)), cancels=1)
 TWO = Scenario("two", 1, (("calls", 1), ("calls", 3)), cancels=2)
 CLOSE = Scenario("close", 2, (("chunk", 2), ("calls", 3)), cancels=1)
+LENT_BESIDE = Scenario("lent, and calls", 2, (("calls", 1), ("lone", 1), ("calls", 2)), lends=1)
 LENT = Scenario("lent", 1, (("calls", 1), ("lone", 1), ("lone", 1)), lends=1)
 DISCARD = Scenario("discard", 2, (("calls", 3),), ("cancel",))
 
@@ -321,6 +323,16 @@ def a_dead_workers_item_runs_again(patch: Patch) -> type[World]:
     return World
 
 
+def nothing_is_stolen_for_a_lent_worker(patch: Patch) -> type[World]:
+    """That it idles is heard when no task waits, but one lies behind another worker's."""
+
+    def idles(core: PoolCore) -> bool:
+        return bool(core.line.items) and lending.idles(core)
+
+    patch.setattr(assign, "lending", SimpleNamespace(idles=idles, recall=lending.recall))
+    return World
+
+
 FAULTS = {
     "worker: no memory of foreign tokens": Fault(no_memory_of_foreign_tokens, CANCEL, "no lease", "no answer"),
     "worker: results kept until the lease ends": Fault(results_kept_until_the_lease_ends, CHUNK, "that owned None"),
@@ -335,6 +347,12 @@ FAULTS = {
     "driver: recalled before notes are read": Fault(recalled_before_notes_are_read, LENT, "it is not lent"),
     "driver: outcomes before notes": Fault(outcomes_before_notes, LENT, "outcomes for 0 tasks in hand"),
     "core: the tail counted from the head": Fault(tail_from_the_head, CALLS, "starts a second time"),
+    "core: nothing is stolen for a lent worker": Fault(
+        nothing_is_stolen_for_a_lent_worker,
+        LENT_BESIDE,
+        "a tail lies with one worker while the lent one idles",
+        "tokens lie with worker 1 while another idles",
+    ),
     "core: not released": Fault(not_released, TWO, "what waits is leased", "refused while it waited"),
     "core: stopped while busy": Fault(stopped_while_busy, CALLS, "STOP cannot happen in BUSY"),
     "core: discarded and leased again": Fault(

@@ -1,6 +1,7 @@
 """n workers, n tasks that wait for each other: a task never waits behind a running one while a worker idles."""
 
 from itertools import repeat
+from pathlib import Path
 
 import pytest
 
@@ -32,6 +33,24 @@ def test_submitted_behind_a_burst(backend: str, notes: Notes) -> None:
         barrier = [pool.submit(tasks.role, "barrier", notes.path, 4) for _ in range(4)]
         assert [future.result(60) for future in barrier] == [True] * 4
         assert [future.result(60) for future in cheap] == [2 * n for n in range(10_000)]
+
+
+def test_behind_a_lone_call(notes: Notes, gate: Gate, tmp_path: Path) -> None:
+    """Row: Tasks that wait for each other. One worker is lent to a caller who calls one by one. While it runs a call of
+    his, both of a barrier go to the other worker: the second must not stay there when the lent one is through."""
+    held = Notes(tmp_path / "held")
+    with Pool(2) as pool:
+        warm = [pool.submit(tasks.barrier, str(tmp_path / "warm"), 2) for _ in range(2)]
+        assert [future.result(60) for future in warm] == [True] * 2
+        for n in range(200):
+            assert pool.submit(tasks.role, "double", n).result(60) == 2 * n
+        lone = pool.submit(tasks.role, "held", held.path, gate.path)
+        held.wait()
+        barrier = [pool.submit(tasks.role, "barrier", notes.path, 2) for _ in range(2)]
+        notes.wait()
+        gate.open()
+        assert [future.result(60) for future in barrier] == [True] * 2
+        assert lone.result(60) is None
 
 
 @pytest.mark.parametrize("backend", BACKENDS)

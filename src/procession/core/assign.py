@@ -3,7 +3,8 @@
 Order of preference: a ready worker with nothing in hand (the latest to be busy: its caches are warm); one that is
 starting and has nothing; a new one while the pool may grow; a worker about to run dry. One that has not started yet
 gets a single item. When nothing waits and a worker idles, or could be started, the fullest of the others gives its
-unstarted tail back, whatever the estimates say: a task never waits behind a running one while a worker idles.
+unstarted tail back, whatever the estimates say: a task never waits behind a running one while a worker idles. One that
+is lent and idles counts as one that idles: it is asked back first.
 
 Before all that, hungry workers are given what is bound to them (homes.py), which is nobody else's.
 
@@ -46,7 +47,10 @@ def assign(core: PoolCore) -> None:
             _top_up(core)
             return
     if core.stealable and not core.withdrawing and not core.discarding:  # where what comes back would be cancelled
-        _steal(core)
+        if not core.hungry and lending.idles(core):
+            lending.recall(core)  # and steal for it when it is back
+        else:
+            _steal(core)
 
 
 def _taker(core: PoolCore) -> Worker:

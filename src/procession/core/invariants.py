@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from procession.core import lending
 from procession.core.state import PoolState
 from procession.core.task import Task, count_items
 from procession.core.worker import MAX_OPEN_LEASES, State, Worker
@@ -140,6 +141,7 @@ def _check_work_conserving(core: PoolCore) -> None:
     tails = [wid for wid in core.stealable if core.workers[wid].state is State.BUSY]
     assert not core.line.items or not (core.hungry or core.waking or room), "work waits while a worker idles"
     assert not core.hungry or not core.stealable, "a tail lies with one worker while another idles"
+    assert not core.stealable or not lending.idles(core), "a tail lies with one worker while the lent one idles"
     assert not room or not tails, "a tail lies behind a running task while a worker could be started"
 
 

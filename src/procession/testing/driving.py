@@ -12,7 +12,7 @@ from collections import deque
 from enum import IntEnum
 from typing import Self
 
-from procession.core import commands, events
+from procession.core import commands, events, lending
 from procession.core.pool import PoolCore
 from procession.core.rules import Cause
 from procession.core.worker import State, Worker
@@ -346,6 +346,8 @@ class Driving(ABC):
         if not core.state.takes_back or core.discarding:
             return
         idle = any(worker.state is State.IDLE and worker.may_lease() for worker in core.workers.values())
+        if not idle and not core.recalling:
+            idle = lending.idles(core)
         if not idle and core.width >= core.max_workers:
             return
         for wid, worker in core.workers.items():

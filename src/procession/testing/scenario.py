@@ -118,6 +118,7 @@ BOUNDS = (
     Scenario("calls, a crash, killed", 2, (("calls", 2),), ("kill",), crashes=1),
     Scenario("a worker an item, a cancel", 2, (("calls", 2),), quota=1, cancels=1),
     Scenario("a lone call to a lent worker, a crash", 2, (("calls", 1), ("lone", 1)), crashes=1, lends=1),
+    Scenario("a call to a lent worker, calls to the other", 2, (("calls", 1), ("lone", 1), ("calls", 2)), lends=1),
     Scenario("calls of unknown cost, a crash", 2, (("calls", 3),), crashes=1, mean_ns=UNKNOWN),
     Scenario("calls that may take too long", 2, (("calls", 2),), timeouts=1),
     Scenario("one worker, too long, a cancel that kills", 1, (("calls", 2),), timeouts=1, cancels=1, kills=True),
