@@ -9,6 +9,7 @@ from __future__ import annotations
 from _weakref import ref
 from functools import partial
 from itertools import count
+from time import monotonic
 
 TYPE_CHECKING = False  # see `lean`
 if TYPE_CHECKING:
@@ -49,6 +50,11 @@ if TYPE_CHECKING:
 
         def unbind(self) -> None:
             """Tell what has been run and lies bound in sheaves (backends/whose.py)."""
+            ...
+
+        def catch_up(self, patience: float | None) -> bool:
+            """Tell all that has happened by now, also what a caller knows already and the engine does not. Waits for
+            the engine so many seconds; whether it is done."""
             ...
 
         def sample(self) -> Mapping[str, Any]:
@@ -125,6 +131,13 @@ def unbind() -> None:
     """Have all engines tell what has been run and lies bound in sheaves."""
     for engine in engines():
         engine.unbind()
+
+
+def catch_up(patience: float | None) -> bool:
+    """Have all engines tell what has happened by now, and wait for that so many seconds; whether it is done."""
+    until = None if patience is None else monotonic() + patience
+    done = [engine.catch_up(None if until is None else max(0.0, until - monotonic())) for engine in engines()]
+    return all(done)
 
 
 def begun(engine: object) -> None:

@@ -162,6 +162,19 @@ def test_flush_waits_until_all_is_told(backend: str, make_pool: MakePool) -> Non
             assert len(ear.tasks()) == number
 
 
+def test_flush_waits_for_calls_that_were_answered_before_the_pool_heard_of_it(
+    backend: str, make_pool: MakePool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A lone call's caller has its answer from the worker itself."""
+    monkeypatch.setattr(Observer, "every", 0.0005)
+    pool, ear = make_pool(1), Ear()
+    with procession.observe(ear) as observer:
+        for number in range(1, 201):
+            assert pool.submit(square, number).result() == number * number
+            assert observer.flush(PATIENCE)
+            assert len(ear.tasks()) == number
+
+
 def test_what_a_task_raises_is_told_with_its_stack(pool: Pool) -> None:
     ear = Ear()
     with procession.observe(ear):

@@ -10,7 +10,7 @@ import fcntl
 import marshal
 import os
 import pickle
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 from procession.backends import forksafe
@@ -226,7 +226,7 @@ class Channel(Timed):
         before = self._reader.received
         while True:
             self.drain()
-            if self.page.words[page.GENERATION] <= self._generation + 1 or self.ended:
+            if not self.behind:
                 return self._reader.received > before
 
     def drain_dead(self) -> None:
@@ -255,29 +255,23 @@ class Channel(Timed):
         """Nobody can write to the parent through this channel any more."""
         return self._reader.ended
 
-    def peek(self) -> None:
-        """Take the outcomes that are in the page and not yet in the pipe."""
+    @property
+    def behind(self) -> bool:
+        """The worker is at a later lease than what was taken last: the pipe has what was published before."""
+        return self.page.words[page.GENERATION] > self._generation + 1 and not self.ended
+
+    def peek(self, found: Callable[[], object] | None = None) -> None:
+        """Take the outcomes that are in the page and not yet in the pipe; `found` is called before they are told."""
         mode, packed = self.page.outcomes(self._generation + 1, self._peeked)
         if packed:
+            if found is not None:
+                found()
             self._show()
-            behind = self._tell_yields() if self._hears.streaming else []
+            behind = self._reader.sift(frames.YIELD, self.tell) if self._hears.streaming else []
             self._peeked += len(packed)
             self.hand_over(mode, [self.unpack(*each) for each in packed])
             for each in behind:
                 self.tell(*each)
-
-    def _tell_yields(self) -> list[tuple[int, Any]]:
-        """What was yielded before an outcome in the page is in the pipe: tell it. Returns what else is there."""
-        behind: list[tuple[int, Any]] = []
-
-        def take(kind: int, payload: Any) -> None:
-            if kind == frames.YIELD:
-                self.tell(kind, payload)
-            else:
-                behind.append((kind, payload))
-
-        self._reader.drain(take)
-        return behind
 
     def tell(self, kind: int, payload: Any) -> None:
         """Tell what this frame says."""

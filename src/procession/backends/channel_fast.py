@@ -21,7 +21,7 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from procession._native import native
@@ -233,9 +233,17 @@ class FastChannel(Channel):
         self.drain()
         return before != (self._reader.received, self.ring.taken)
 
-    def peek(self) -> None:
+    @property
+    def behind(self) -> bool:
+        """See `Channel`: the ring has all there is."""
+        return False
+
+    def peek(self, found: Callable[[], object] | None = None) -> None:
         """See `Channel`."""
-        self.take(self.read())
+        received = self.read()
+        if found is not None:
+            found()
+        self.take(received)
 
 
 def channel_class() -> type[Channel]:

@@ -71,6 +71,11 @@ class TappedInline:
             for sheaf in list(telling.sheaves.values()):
                 sheaf.flush()
 
+    def catch_up(self, patience: float | None) -> bool:  # there is nothing to wait for
+        """See `tapping.Tapped`."""
+        self.unbind()
+        return True
+
     def sample(self) -> dict[str, Any]:
         """See `tapping.Tapped`."""
         return {"running": float(self.stats().in_flight)}

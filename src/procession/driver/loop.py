@@ -187,8 +187,7 @@ class Driver(Launching):
     def track(self, tap: Tap | None, number: int, role: tuple[str, str]) -> None:
         """Tell this one of everything from now on, or nobody; the engine has this number, and is this."""
         if self.tracker is not None:
-            for channel in list(self.channels.values()):
-                self.receive(channel)
+            self.catch_up()
             self.tracker.leave()
             self.tracker = None
             for channel in self.channels.values() if tap is None or not tap.tasks else ():
@@ -201,8 +200,7 @@ class Driver(Launching):
     def part(self, push: Push) -> None:
         """Tell the tap what has ended by now, and this one what runs."""
         if self.tracker is not None:
-            for channel in list(self.channels.values()):
-                self.receive(channel)
+            self.catch_up()
             self.tracker.tell_running(push)
 
     # -- what workers say (channel.Hears) --------------------------------------------------------------------------

@@ -95,8 +95,8 @@ def _print(body: aside.Body, arena: Callable[[], Arena | None], samples: int) ->
     return found or 1
 
 
-def ask(request: Callable[[Any], bool], what: Callable[[], object]) -> None:
-    """Have a driver do this, and wait until it has."""
+def ask(request: Callable[[Any], bool], what: Callable[[], object], patience: float | None = PATIENCE) -> bool:
+    """Have a driver do this, and wait until it has, at most so many seconds; whether it has, or there is none."""
     done = Gate()
 
     def perform() -> None:
@@ -105,8 +105,10 @@ def ask(request: Callable[[Any], bool], what: Callable[[], object]) -> None:
         finally:
             done.open()
 
-    if request(perform):
-        done.wait(PATIENCE)
+    if not request(perform):
+        return True
+    done.wait(-1 if patience is None else patience)
+    return done.opened
 
 
 def of_processes(pids: Mapping[int, int]) -> dict[str, Any]:

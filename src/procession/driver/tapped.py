@@ -39,6 +39,11 @@ class Enrolled:
     def unbind(self) -> None:
         """See `tapping.Tapped`."""
 
+    def catch_up(self, patience: float | None) -> bool:  # there is nothing to wait for
+        """See `tapping.Tapped`."""
+        self.unbind()
+        return True
+
     def stamp(self) -> None:
         """Tasks are to know when they are made."""
         from procession.backends import stamps  # noqa: F401
@@ -91,6 +96,18 @@ class TappedProcesses(Enrolled):
     def part(self, push: Push) -> None:
         """See `tapping.Tapped`."""
         self._have(lambda: self._driver.part(push))
+
+    def catch_up(self, patience: float | None) -> bool:
+        """See `tapping.Tapped`: a lone call is answered before the driver hears of it."""
+        driver = self._driver
+        if driver is None or self.theirs():
+            return True
+        if threading.current_thread() is self._thread:
+            driver.catch_up()
+            return True
+        from procession.driver.noting import ask
+
+        return ask(self._request, driver.catch_up, patience)
 
     def _have(self, done: Callable[[], object]) -> None:
         """Done by the driver, when this returns."""

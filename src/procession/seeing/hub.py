@@ -25,6 +25,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from functools import partial
 from itertools import count
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from procession import tapping
@@ -176,6 +177,7 @@ class Listener(ABC):
         self._over = threading.Event()
         self._lost: list[threading.Event] = []
         """Of those who wait in `catch_up`: what happened before was not taken."""
+        self._stuck = threading.Lock()  # acquired once, by whoever finds that nothing is taken
         self._ended = False
         """Nothing is taken any more; what is heard now is dropped by whoever sees this."""
         self._thread = threading.Thread(target=self._run, name=self.name, daemon=True)
@@ -207,14 +209,15 @@ class Listener(ABC):
 
     def catch_up(self, patience: float | None = 5.0) -> bool:
         """Wait until all that has happened before was taken, or so many seconds; whether it was."""
-        tapping.unbind()
         if threading.current_thread() is self._thread:
             return False
+        until = None if patience is None else monotonic() + patience
+        told = tapping.catch_up(patience)
         caught = threading.Event()
         self._heard.append((caught,))
         if self._ended:
             self._lose()  # its thread may have done that before
-        return caught.wait(patience) and caught not in self._lost
+        return caught.wait(None if until is None else until - monotonic()) and told and caught not in self._lost
 
     @abstractmethod
     def take(self, happening: tuple[Any, ...]) -> None:
@@ -247,9 +250,11 @@ class Listener(ABC):
         """Of pools and workers there are few, and what runs refers to them; streams may be as many as calls."""
         if len(self._heard) < MOST or (happening.__class__ is not Streamed and not self._over.is_set()):
             self._heard.append(happening)
-        if len(self._heard) >= MOST_RARE and not self._over.is_set():
-            self._over.set()
-            self.broke(Stuck(f"{len(self._heard):,} pools and workers wait to be told, and it takes none"))
+        if len(self._heard) >= MOST_RARE and not self._over.is_set() and self._stuck.acquire(blocking=False):
+            try:
+                self.broke(Stuck(f"{len(self._heard):,} pools and workers wait to be told, and it takes none"))
+            finally:
+                self._over.set()  # who sees that finds out why
 
     def _run(self) -> None:
         try:
@@ -261,8 +266,10 @@ class Listener(ABC):
             self.tick()
         except BaseException as error:  # also what an error's own `__str__` raises
             hub.leave(self._hear)
-            self._over.set()
-            self.broke(error)
+            try:
+                self.broke(error)
+            finally:
+                self._over.set()  # who sees that finds out why
         finally:
             self._ended = True
             self._lose()

@@ -12,6 +12,10 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from struct import Struct
 
+TYPE_CHECKING = False  # see `lean`
+if TYPE_CHECKING:
+    from typing import Any
+
 HEADER = Struct("<IB")
 HEADER_SIZE = HEADER.size
 
@@ -178,3 +182,16 @@ class FrameReader:
                     take(kind, payload)
             except BlockingIOError:
                 return
+
+    def sift(self, wanted: int, take: Callable[[int, Any], None]) -> list[tuple[int, Any]]:
+        """`drain`, of the frames of this kind alone; returns the others."""
+        others: list[tuple[int, Any]] = []
+
+        def look(kind: int, payload: Any) -> None:
+            if kind == wanted:
+                take(kind, payload)
+            else:
+                others.append((kind, payload))
+
+        self.drain(look)
+        return others
