@@ -366,9 +366,14 @@ def test_rows_of_threads_do_not_lie_there_for_one_who_takes_nothing() -> None:
 def test_one_that_leaves_all_untaken_is_told_no_more(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
+    monkeypatch.setattr(hub, "MOST", 10)
     monkeypatch.setattr(hub, "MOST_RARE", 10)
+    monkeypatch.setattr(Observer, "every", 0.0005)
     slow = Slow()
     with procession.observe(slow) as observer:
+        with Pool(1, backend="threads") as pool:
+            assert pool.submit(square, 2).result() == 4
+            assert slow.inside.wait(PATIENCE)
         while observer.active:  # each pool is some more
             with Pool(1, backend="threads") as pool:
                 assert pool.submit(square, 2).result() == 4
