@@ -1,8 +1,9 @@
 # Every target sets itself up: on a machine with only Python, pip and make, `make demo` or `make test` alone will do.
 #
 #   make demo       the main job, on real input           make test       the test suite           (ARGS="-k name -x")
-#   make check      format, lint, types, layers, limits   make test-all   the suite on each of PYTHONS
-#   make bench      against its peers    (ARGS="--help")  make soak       seeded chaos             (MINUTES=5 SEED=1)
+#   make check      format, lint, types, layers, limits   make test-all   the suite on each of PYTHONS, with what is deep
+#   make deep       the suite with all walks, as CI       make soak       seeded chaos             (MINUTES=5 SEED=1)
+#   make bench      against its peers    (ARGS="--help")
 #   make rivals     the failure table, against the others make sanitize   the suite under ASan and UBSan    (ARGS=...)
 #   make e2e        what others see: browsers, shells ... (installs chromium, zsh, parallel ... where they are not)
 #   make format     put the format right, fix the lint    make clean      caches and builds; distclean: environments too
@@ -30,7 +31,7 @@ PROJECT := pyproject.toml constraints.txt setup.py $(wildcard src/procession/_na
 
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
-.PHONY: help demo test test-all e2e check bench rivals rivals-run soak sanitize format clean distclean venv-dev
+.PHONY: help demo test deep test-all e2e check bench rivals rivals-run soak sanitize format clean distclean venv-dev
 .DELETE_ON_ERROR:
 
 help:
@@ -83,6 +84,10 @@ demo: $(VENV)/.stamp-base
 test: $(VENV)/.stamp-dev
 	@$(PY) -m pytest $(ARGS)
 
+# With what `test` leaves out since it costs as much as all the rest (tests/deep.py).
+deep: $(VENV)/.stamp-dev
+	@$(PY) -m pytest -m "not soak and not e2e" $(ARGS)
+
 # Each version in an environment of its own, found on PATH or among pyenv's. A version that is not there is a failure,
 # not a silence: `make test-all PYTHONS="3.11 3.13"` says which to expect.
 test-all:
@@ -93,7 +98,7 @@ test-all:
 	    done; \
 	    if [ -z "$$python" ]; then echo "Python $$version is not here" >&2; failed="$$failed $$version"; continue; fi; \
 	    echo "== Python $$version ($$python)"; \
-	    $(MAKE) test PYTHON="$$python" VENV=.venv-$$version || failed="$$failed $$version"; \
+	    $(MAKE) deep PYTHON="$$python" VENV=.venv-$$version || failed="$$failed $$version"; \
 	done; \
 	if [ -n "$$failed" ]; then echo "not green on:$$failed" >&2; exit 1; fi; echo "green on: $(PYTHONS)"
 

@@ -1,5 +1,6 @@
-"""What holds for every test: nothing stays behind (leaks.py), what needs no quiet is done beside (walking.py, apart.py)
-and bytecode is kept (bytecode.py); ^C means what it says."""
+"""What holds for every test: nothing stays behind (leaks.py), what needs no quiet is done beside (walking.py,
+apart.py), what is long is marked (deep.py), and bytecode is kept (bytecode.py); ^C means what it says.
+"""
 
 import os
 import signal
@@ -8,6 +9,7 @@ from hypothesis import HealthCheck, settings
 
 from tests import bytecode
 from tests.apart import pytest_collection_modifyitems, pytest_runtestloop
+from tests.deep import pytest_itemcollected
 from tests.leaks import nothing_stays_behind, pytest_configure, pytest_runtest_makereport
 from tests.walking import walked, walks
 
@@ -15,6 +17,7 @@ __all__ = [
     "nothing_stays_behind",
     "pytest_collection_modifyitems",
     "pytest_configure",
+    "pytest_itemcollected",
     "pytest_runtest_makereport",
     "pytest_runtestloop",
     "walked",

@@ -1,0 +1,89 @@
+"""What `make test` leaves out, and `.ci/run` and `make deep` have: it costs more than half of all, and a change seldom
+needs it before it is complete.
+
+Walks of many states; faults that are seeded to show that a walk finds them; suites that are run again, with a journal,
+say, or with another way to start a process; stories of many random steps; tests of the tests and of the measurements;
+and programs that take long to load. Of each there is something shorter that stays.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+DEEP = (
+    # walks, and faults that they find
+    "tests/core/test_auto_random.py",
+    "tests/core/test_homes.py::test_the_explorer_finds_it",
+    "tests/core/test_homes.py::test_without_a_fault_nothing_is_found",
+    "tests/core/test_journey.py::test_every_sequence_of_events_of_a_small_journey",
+    "tests/core/test_journey.py::test_what_an_item_costs_depends_on_nothing",
+    "tests/core/test_journey_faults.py",
+    "tests/core/test_recycling.py::test_the_explorer_finds_it",
+    "tests/core/test_seeded_faults.py",
+    "tests/core/test_seeded_supervision.py",
+    "tests/core/test_turns.py::test_a_seeded_fault_is_found",
+    "tests/arena/test_lending.py::test_a_seeded_fault_is_found",
+    "tests/flow/test_flow_core.py::test_every_sequence_of_events_of_a_small_flow",
+    "tests/flow/test_flow_together.py::test_every_sequence_of_events_of_a_small_flow",
+    "tests/flow/test_ledger.py",
+    "tests/native/test_ring_model.py",
+    # every point at which a signal may strike, storms, hours of random steps in short
+    "tests/failures/test_dropped.py",
+    "tests/failures/test_half_frame.py",
+    "tests/failures/test_storm.py",
+    "tests/flow/test_imap_interrupts.py::test_next_interrupted_at_every_point",
+    "tests/journal/test_kills.py",
+    "tests/native/test_stress.py",
+    "tests/soak/test_chaos.py",
+    "tests/spinoff/test_interrupts.py::test_a_storm_of_raising_signals_loses_nothing",
+    # the same again, otherwise
+    "tests/conformance/test_conformance.py::test_case[fork-",
+    "tests/conformance/test_conformance.py::test_case[forkserver-",
+    "tests/conformance/test_conformance.py::test_case[spawn-",
+    "tests/conformance/test_conformance.py::test_module_leaves_nothing_behind[fork",
+    "tests/conformance/test_conformance.py::test_module_leaves_nothing_behind[spawn",
+    "tests/journal/test_imap_as_ever.py",
+    "tests/journalled/",
+    # tests of tests and of measurements
+    "tests/benchmarks/",
+    "tests/conformance/test_harness.py",
+    "tests/house/test_leak_fixture.py",
+    "tests/house/test_sharing.py",
+    "tests/rivals/",
+    # what takes long to load
+    "tests/cli/test_main.py::test_the_demo_piped",
+    "tests/debugging/test_coverage.py",
+    "tests/examples/",
+    "tests/typing/",
+)
+"""Tests by what their ids begin with."""
+
+WALKED = "tests/core/test_explorer.py::test_nothing_that_can_happen_breaks_a_law["
+SHORT = (
+    "a call and a chunk, a crash",
+    "a call to a lent worker, calls to the other",
+    "calls of unknown cost, a crash",
+    "calls that may take too long",
+    "calls that may wait too long, a cancel",
+    "calls that run again, a crash, an error",
+    "calls, a crash, killed",
+    "one worker, dear keys and a call, a crash",
+    "one worker, turns, too old, a crash",
+    "priorities, a crash",
+    "two items a worker, with heirs, a crash",
+    "turns and a call, smaller",
+)
+"""The bounds of the core that are walked each time; the others are deep."""
+
+
+def is_deep(nodeid: str) -> bool:
+    """`make test` leaves it out."""
+    if nodeid.startswith(WALKED):
+        return nodeid[len(WALKED) : -1] not in SHORT
+    return nodeid.startswith(DEEP)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_itemcollected(item: pytest.Item) -> None:
+    if is_deep(item.nodeid):
+        item.add_marker(pytest.mark.deep)

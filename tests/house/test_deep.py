@@ -1,0 +1,31 @@
+"""What is marked as deep (tests/deep.py) is there; of the walks, some stay."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from procession.testing.scenario import BOUNDS
+from tests.apart import ROOT
+from tests.deep import DEEP, SHORT, is_deep
+
+
+@pytest.mark.parametrize("place", DEEP)
+def test_each_place_is_there(place: str) -> None:
+    path, _, function = place.partition("::")
+    assert (ROOT / path).exists()
+    if function:
+        name = function.partition("[")[0]
+        assert re.search(rf"^def {name}\(", (ROOT / path).read_text(), re.M), name
+
+
+def test_the_short_walks_are_walks() -> None:
+    assert {*SHORT} <= {each.name for each in BOUNDS}
+
+
+def test_what_is_deep() -> None:
+    assert is_deep("tests/typing/test_typing.py::test_what_is_right[mypy]")
+    assert is_deep("tests/core/test_explorer.py::test_nothing_that_can_happen_breaks_a_law[too old, too heavy]")
+    assert not is_deep(f"tests/core/test_explorer.py::test_nothing_that_can_happen_breaks_a_law[{SHORT[0]}]")
+    assert not is_deep("tests/pool/test_pool.py::test_it")
