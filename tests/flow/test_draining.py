@@ -64,6 +64,7 @@ def test_what_runs_comes_out_and_nothing_else_starts(
     results = pool.imap(partial(work.pass_gate, *gate.paths), source, on_error="return", **words, **kept)
     gate.arrived(2)
     course_of(results).drain()
+    pool._engine.show()  # what drives the pool has heard of it
     before = results.stats().pulled
     gate.open(100)
     got, cancelled = sorted_out(results)

@@ -65,7 +65,7 @@ def until(what: Callable[[], Any]) -> Any:
     """What it says, when that is something."""
     deadline = time.monotonic() + PATIENCE
     while not (said := what()):
-        assert time.monotonic() < deadline, what
+        assert time.monotonic() < deadline, f"{what} says {said}"
         time.sleep(0.02)
     return said
 

@@ -147,7 +147,7 @@ def test_what_cannot_be_done_is_told_in_words(program: Program) -> None:
 def test_nothing_is_measured_when_nobody_looks_any_more(program: Program, running: Running) -> None:
     program.close()
     with closing(running.attend()) as another:
-        assert "rate" in another.ask("look")["pools"][0]
+        until(lambda: "rate" in pools(another)[0])  # a thread begins to listen
 
 
 def test_scripts_get_text_or_json(
