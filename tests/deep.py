@@ -3,7 +3,7 @@ needs it before it is complete.
 
 Walks of many states; faults that are seeded to show that a walk finds them; suites that are run again, with a journal,
 say, or with another way to start a process; stories of many random steps; tests of the tests and of the measurements;
-and programs that take long to load. Of each there is something shorter that stays.
+and programs that take long to load. Of most there is something shorter that stays.
 """
 
 from __future__ import annotations
@@ -12,12 +12,16 @@ import pytest
 
 DEEP = (
     # walks, and faults that they find
+    "tests/core/test_auto.py",
     "tests/core/test_auto_random.py",
+    "tests/core/test_gate.py",
+    "tests/core/test_gate_faults.py",
     "tests/core/test_homes.py::test_the_explorer_finds_it",
     "tests/core/test_homes.py::test_without_a_fault_nothing_is_found",
     "tests/core/test_journey.py::test_every_sequence_of_events_of_a_small_journey",
     "tests/core/test_journey.py::test_what_an_item_costs_depends_on_nothing",
     "tests/core/test_journey_faults.py",
+    "tests/core/test_pace.py::test_longer_stories_of_promised_tokens",
     "tests/core/test_recycling.py::test_the_explorer_finds_it",
     "tests/core/test_seeded_faults.py",
     "tests/core/test_seeded_supervision.py",
@@ -32,10 +36,14 @@ DEEP = (
     "tests/failures/test_half_frame.py",
     "tests/failures/test_storm.py",
     "tests/flow/test_imap_interrupts.py::test_next_interrupted_at_every_point",
+    "tests/journal/test_imap_interrupts.py",
     "tests/journal/test_kills.py",
     "tests/native/test_stress.py",
+    "tests/pipeline/test_interrupts.py",
+    "tests/pipeline/test_passing.py::test_under_crashes",
     "tests/soak/test_chaos.py",
-    "tests/spinoff/test_interrupts.py::test_a_storm_of_raising_signals_loses_nothing",
+    "tests/spinoff/test_batches_together.py",
+    "tests/spinoff/test_interrupts.py",
     # the same again, otherwise
     "tests/conformance/test_conformance.py::test_case[fork-",
     "tests/conformance/test_conformance.py::test_case[forkserver-",
@@ -52,7 +60,8 @@ DEEP = (
     "tests/rivals/",
     # what takes long to load
     "tests/cli/test_main.py::test_the_demo_piped",
-    "tests/debugging/test_coverage.py",
+    "tests/context/test_notebook.py",
+    "tests/debugging/",
     "tests/examples/",
     "tests/typing/",
 )
