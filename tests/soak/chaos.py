@@ -32,7 +32,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.failures import tasks
-from tests.soak.load import PATIENCE, Book, Load, raise_struck
+from tests.soak.load import PATIENCE, Book, Load, strikes
 
 MARK = "PROCESSION_CHAOS"
 MEMORY_MIB = 150.0
@@ -189,14 +189,13 @@ class Chaos:
         killer = Killer(family, random.Random(f"{self.seed}/killer"))
         load.start()
         killer.thread.start()
-        before_it = signal.signal(signal.SIGPROF, raise_struck)
         try:
-            early = self._watch(book, load, family)
-        finally:
-            signal.signal(signal.SIGPROF, before_it)
-        killer.stop.set()
-        killer.thread.join()
-        finished = load.finish()
+            with strikes():
+                early = self._watch(book, load, family)
+        finally:  # else its threads would keep the program for ever
+            killer.stop.set()
+            killer.thread.join()
+            finished = load.finish()
         if not finished:
             self._hangs("threads do not end: " + ", ".join(t.name for t in load.threads if t.is_alive()))
             return

@@ -8,11 +8,13 @@ import itertools
 import os
 import random
 import signal
+import sys
 import threading
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
+from contextlib import contextmanager
 from functools import partial
 from itertools import repeat
 from typing import Any
@@ -43,6 +45,24 @@ class Struck(BaseException):
 
 def raise_struck(_signum: int, _frame: object) -> None:
     raise Struck
+
+
+@contextmanager
+def strikes() -> Iterator[None]:
+    """SIGPROF raises. A strike within a finalizer, or the callback of a weak reference, reaches nobody; who hears of
+    such exceptions (pytest) keeps them, and with them the frames of all callers, a pool and all."""
+    hear, before = sys.unraisablehook, signal.signal(signal.SIGPROF, raise_struck)
+
+    def hear_others(told: Any) -> None:
+        if told.exc_type is not Struck:
+            hear(told)
+
+    sys.unraisablehook = hear_others
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGPROF, before)
+        sys.unraisablehook = hear
 
 
 PATIENCE = 60.0
