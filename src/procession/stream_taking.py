@@ -15,6 +15,10 @@ from procession.pipeline_stream import PipelineStream
 from procession.streams import Stream
 
 
+class NotYet(Exception):
+    """Nothing came in time."""
+
+
 class Taker:
     """Takes the results of a stream one by one."""
 
@@ -29,16 +33,20 @@ class Taker:
             self._outlet = stream._outlet
             self._waker = self._outlet.course
 
-    def take(self, idle: Callable[[], object]) -> Any:
+    def take(self, idle: Callable[[], object] | None = None, until: float | None = None) -> Any:
         """The next result; StopIteration at the end. `idle` is called when none is ready, before it is waited for.
+
+        until: by `time.monotonic`; when there is none by then, NotYet is raised, and nothing is lost.
 
         Raises what the stream raises, and what its `on_error` does: the stream then goes on with the next `take`.
         """
         outlet, waker = self._outlet, self._waker
         waker.refuse_foreign()
         while (value := outlet.next()) is NOTHING:
-            idle()
-            waker.bell.sleep(waker.stirred)
+            if idle is not None:
+                idle()
+            if not waker.bell.sleep(waker.stirred, until):
+                raise NotYet
         return value
 
     @property
@@ -58,4 +66,4 @@ def drain(stream: Stream[Any] | PipelineStream[Any]) -> None:
         stream._outlet.course.drain()
 
 
-__all__ = ["Taker", "drain"]
+__all__ = ["NotYet", "Taker", "drain"]

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 DOCS = Path(__file__).parents[2] / "docs"
-NAMES = ("streams.md", "context.md", "debugging.md", "seeing.md", "journal.md")
+NAMES = ("streams.md", "context.md", "debugging.md", "seeing.md", "journal.md", "multiprocessing.md")
 PAGES = {name: (DOCS / name).read_text() for name in NAMES}
 PROGRAM = re.compile(r"^```python\n(.*?)^```\n\n^```text\n(.*?)^```", re.M | re.S)
 PROGRAMS = {
