@@ -111,6 +111,16 @@ def test_callbacks_have_returned_when_it_is_ready(make: Make) -> None:
     assert [type(each) for each in told] == [ZeroDivisionError]
 
 
+def leave(result: object) -> None:
+    raise SystemExit(result)
+
+
+def test_a_callback_that_would_end_its_thread_does_not_keep_the_result(make: Make) -> None:
+    pool = make(1)
+    assert pool.map_async(square, [3], callback=leave).get(PATIENCE) == [9]
+    assert pool.apply_async(square, (3,), callback=leave).get(PATIENCE) == 9
+
+
 def refuse(result: object) -> None:
     raise ValueError(result)
 

@@ -167,10 +167,12 @@ class Pool:
                 done.set_result(self._gathered(func, items, chunksize))
             except BaseException as error:
                 done.set_exception(self._told(error))
-            pass_on(told, callback, error_callback, done)
-            with self._lock:
-                self._gathering.discard(thread)
-            self._end_if_done()
+            try:
+                pass_on(told, callback, error_callback, done)
+            finally:
+                with self._lock:
+                    self._gathering.discard(thread)
+                self._end_if_done()
 
         thread = threading.Thread(target=gather, name="procession-map-async", daemon=True)
         with self._lock:

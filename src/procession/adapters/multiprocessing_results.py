@@ -129,19 +129,21 @@ def pass_on(
 ) -> None:
     """`done` has come to its end: call who wants to know, then let `told` be known."""
     try:
-        result, error = done.result(), None
-    except BaseException as raised:
-        result, error = None, raised
-    given, found = (callback, result) if error is None else (error_callback, error)
-    if given is not None:
-        try:
-            given(found)
-        except Exception as raised:
-            say(logging.ERROR, "the callback %r of a pool raised", given, error=raised)
-    if error is None:
-        told.set_result(result)
-    else:
+        result = done.result()
+    except BaseException as error:
+        _call(error_callback, error)
         told.set_exception(error)
+    else:
+        _call(callback, result)
+        told.set_result(result)
+
+
+def _call(callback: Callable[[Any], object] | None, found: Any) -> None:
+    if callback is not None:
+        try:
+            callback(found)
+        except BaseException as error:  # on a thread that others need: nothing of this ends it
+            say(logging.ERROR, "the callback %r of a pool raised", callback, error=error)
 
 
 __all__ = ["AsyncResult", "IMapIterator", "pass_on"]
