@@ -34,6 +34,7 @@ in any other way than by `result()` says so (`cool`).
 
 from __future__ import annotations
 
+import errno
 import marshal
 import os
 import select
@@ -71,6 +72,9 @@ WORTH = 8
 """Calls that a lending should have brought."""
 DEAR_NS = 5_000_000
 """Calls that take longer gain nothing."""
+CLOSED = (errno.EBADF, errno.EINVAL)
+"""What a caller hears whose lane was closed between two instructions of his `poll`: its number is nobody's, or another
+file's by then."""
 
 
 class KeepsLanes(Protocol):
@@ -190,6 +194,9 @@ class Lane:
                 self._epoll.poll(left)  # may wake for what is past: look again
         except ValueError:
             pass  # the lane was closed: page and epoll are gone
+        except OSError as error:
+            if error.errno not in CLOSED:
+                raise
 
     def _take(self, future: CallFuture[Any], number: int, word: int) -> None:
         if self.channel.page.words[page.SPOKE] or self.channel.page.showing:  # in this order
