@@ -51,7 +51,7 @@ PLACES = (
 """What neither measures anything nor races with anybody."""
 OURS = ("tests/conformance/test_conformance.py",)
 """What asks for something that a session has once; and whatever asks for walks."""
-HANDS = int(os.environ.get("PROCESSION_TESTS_HANDS", "2"))
+HANDS = int(os.environ.get("PROCESSION_TESTS_HANDS", "1"))
 """So many others take bundles."""
 BUNDLE = 12
 """Tests of a module in a row that are taken together, unless they share a fixture: then it is the module."""
