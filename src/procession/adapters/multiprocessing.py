@@ -100,7 +100,7 @@ class Pool:
             return AsyncResult(future)
         told: Future[R] = Future()
         told.set_running_or_notify_cancel()
-        future.add_done_callback(partial(pass_on, told, callback, error_callback))
+        future.add_done_callback(lambda done: pass_on(told, callback, error_callback, done.result))
         return AsyncResult(told)
 
     # -- many, at once -------------------------------------------------------------------------------------------------
@@ -139,11 +139,14 @@ class Pool:
 
     def _all(self, func: Callable[..., R], iterable: Iterable[Any], chunksize: int | None) -> list[R]:
         self._check_running()
-        return self._gathered(func, _whole(iterable), _chunk(chunksize))
+        return self._gathered(func, list(iterable), _chunk(chunksize))
 
     def _gathered(self, func: Callable[..., R], items: Any, chunksize: int | None) -> list[R]:
         failures: list[Failure] = []
-        results = list(self._workers.imap(func, items, on_error=failures.append, chunksize=chunksize))
+        try:
+            results = list(self._workers.imap(func, items, on_error=failures.append, chunksize=chunksize))
+        except RuntimeError as error:
+            raise self._told(error)  # noqa: B904  # the same, or one that says why itself
         if failures:
             raise failures[0].error
         return results
@@ -157,18 +160,13 @@ class Pool:
         error_callback: Callable[[BaseException], object] | None,
     ) -> AsyncResult[list[R]]:
         self._check_running()
-        items, chunksize = _whole(iterable), _chunk(chunksize)
+        items, chunksize = list(iterable), _chunk(chunksize)
         told: Future[list[R]] = Future()
         told.set_running_or_notify_cancel()
 
         def gather() -> None:
-            done: Future[list[R]] = Future()
             try:
-                done.set_result(self._gathered(func, items, chunksize))
-            except BaseException as error:
-                done.set_exception(self._told(error))
-            try:
-                pass_on(told, callback, error_callback, done)
+                pass_on(told, callback, error_callback, partial(self._gathered, func, items, chunksize))
             finally:
                 with self._lock:
                     self._gathering.discard(thread)
@@ -304,11 +302,6 @@ def _star(func: Callable[..., R], args: Iterable[Any]) -> R:
 
 def _raise(failure: Failure) -> NoReturn:
     raise failure.error
-
-
-def _whole(iterable: Iterable[Any]) -> Any:
-    """What it holds, before anything is run, as the standard library has it."""
-    return list(iterable)
 
 
 def _chunk(chunksize: int | None) -> int | None:

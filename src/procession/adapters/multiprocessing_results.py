@@ -125,17 +125,17 @@ def pass_on(
     told: Future[Any],
     callback: Callable[[Any], object] | None,
     error_callback: Callable[[BaseException], object] | None,
-    done: Future[Any],
+    result: Callable[[], Any],
 ) -> None:
-    """`done` has come to its end: call who wants to know, then let `told` be known."""
+    """Call who wants to know of this result, or of what is raised for it, then let `told` be known."""
     try:
-        result = done.result()
+        found = result()
     except BaseException as error:
         _call(error_callback, error)
         told.set_exception(error)
     else:
-        _call(callback, result)
-        told.set_result(result)
+        _call(callback, found)
+        told.set_result(found)
 
 
 def _call(callback: Callable[[Any], object] | None, found: Any) -> None:

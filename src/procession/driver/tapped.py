@@ -99,26 +99,18 @@ class TappedProcesses(Enrolled):
 
     def catch_up(self, patience: float | None) -> bool:
         """See `tapping.Tapped`: a lone call is answered before the driver hears of it."""
-        driver = self._driver
-        if driver is None or self.theirs():
+        return self._have(lambda: self._driver.catch_up(), patience)
+
+    def _have(self, done: Callable[[], object], *patience: float | None) -> bool:
+        """Done by the driver, when this returns, or so many seconds (see `ask`) are over; whether it is."""
+        if self._driver is None or self.theirs():
             return True
         if threading.current_thread() is self._thread:
-            driver.catch_up()
+            done()
             return True
         from procession.driver.noting import ask
 
-        return ask(self._request, driver.catch_up, patience)
-
-    def _have(self, done: Callable[[], object]) -> None:
-        """Done by the driver, when this returns."""
-        if self._driver is None or self.theirs():
-            return
-        if threading.current_thread() is self._thread:
-            done()
-        else:
-            from procession.driver.noting import ask
-
-            ask(self._request, done)
+        return ask(self._request, done, *patience)
 
     def track(self, tap: Tap | None) -> None:
         """On the driver's thread, or before that is started."""

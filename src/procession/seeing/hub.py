@@ -251,10 +251,14 @@ class Listener(ABC):
         if len(self._heard) < MOST or (happening.__class__ is not Streamed and not self._over.is_set()):
             self._heard.append(happening)
         if len(self._heard) >= MOST_RARE and not self._over.is_set() and self._stuck.acquire(blocking=False):
-            try:
-                self.broke(Stuck(f"{len(self._heard):,} pools and workers wait to be told, and it takes none"))
-            finally:
-                self._over.set()  # who sees that finds out why
+            self._break(Stuck(f"{len(self._heard):,} pools and workers wait to be told, and it takes none"))
+
+    def _break(self, error: BaseException) -> None:
+        """It is over, for this reason; who sees the one finds out the other."""
+        try:
+            self.broke(error)
+        finally:
+            self._over.set()
 
     def _run(self) -> None:
         try:
@@ -266,10 +270,7 @@ class Listener(ABC):
             self.tick()
         except BaseException as error:  # also what an error's own `__str__` raises
             hub.leave(self._hear)
-            try:
-                self.broke(error)
-            finally:
-                self._over.set()  # who sees that finds out why
+            self._break(error)
         finally:
             self._ended = True
             self._lose()
