@@ -1,15 +1,19 @@
 """The thread engine: direct calls and the core, who is woken, names, what is kept, what finalizers may do."""
 
 import gc
+import itertools
 import sys
 import threading
 import time
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from functools import partial
 from typing import Any
 
 import pytest
 
+import procession
 from procession import Pool
 from procession.driver.threads import ThreadEngine
 from tests.failures.kit import wait_until
@@ -244,49 +248,67 @@ def test_a_worker_that_cannot_be_started_breaks_the_pool_only_at_the_third_try()
     pool.shutdown()
 
 
+class Struck(BaseException):
+    """What a signal handler raises."""
+
+
+def struck_submit(pool: Pool, at: int) -> tuple[Future[None] | None, bool]:
+    """A task, submitted and struck at this instruction of it: its future, if submit returned; and whether it was."""
+    seen = 0
+
+    def trace(frame: Any, event: str, _arg: Any) -> Any:
+        nonlocal seen
+        if not frame.f_code.co_filename.startswith(str(procession.__path__[0])):
+            return None
+        frame.f_trace_opcodes = True
+        if event == "opcode":
+            seen += 1
+            if seen == at:
+                raise Struck
+        return trace
+
+    gc.disable()  # what is collected here is another pool, and nothing can be raised there
+    sys.settrace(trace)
+    try:
+        future = pool.submit(threading.Event().set)
+    except Struck:
+        future = None
+    finally:
+        sys.settrace(None)
+        gc.enable()
+    return future, seen >= at
+
+
 def test_every_instruction_of_submit_may_be_struck() -> None:
     """An exception at each line event of submit in turn: what was posted runs, and the pool goes on."""
-    import procession
-
-    class Struck(BaseException):
-        pass
-
-    folder = str(procession.__path__[0])
     with Pool(1, backend="threads") as pool:
         pool.submit(abs, -1).result(PATIENCE)
-        seen = at = 0
-        while True:
-            seen = 0
-
-            def trace(frame: Any, event: str, _arg: Any) -> Any:
-                nonlocal seen
-                if not frame.f_code.co_filename.startswith(folder):
-                    return None
-                frame.f_trace_opcodes = True
-                if event == "opcode":
-                    seen += 1
-                    if seen == at:  # noqa: B023
-                        raise Struck
-                return trace
-
-            ran = threading.Event()
-            sys.settrace(trace)
-            try:
-                future = pool.submit(ran.set)
-            except Struck:
-                future = None
-            finally:
-                sys.settrace(None)
+        for at in itertools.count():
+            future, struck = struck_submit(pool, at)
             if future is None:
                 assert pool.submit(abs, -2).result(PATIENCE) == 2
             else:
                 assert future.result(PATIENCE) is None
-                if seen < at:
+                if not struck:
                     break
-            at += 1
         assert at > 50
         engine_of(pool).started_threads()
         assert pool.stats().pending == 0
+
+
+@pytest.mark.parametrize("end", [Pool.shutdown, Pool.kill_workers, partial(Pool.shutdown, cancel_futures=True)])
+def test_every_instruction_of_the_first_submit_may_be_struck(end: Callable[[Pool], object]) -> None:
+    """Whether the driver was about to begin, had begun, or never will: the pool ends all the same."""
+    for at in range(1, 10_000):
+        pool = Pool(1, backend="threads")
+        future, struck = struck_submit(pool, at)
+        end(pool)
+        if future is not None:
+            assert future.cancelled() or future.result(PATIENCE) is None
+        assert pool.stats().workers == 0
+        if not struck:
+            break
+    assert at > 100
 
 
 def test_a_bug_of_ours_hangs_nobody(caplog: pytest.LogCaptureFixture) -> None:

@@ -196,13 +196,15 @@ class ThreadEngine(MeteredHost, Dumps):
         return future.cancelled()
 
     def _request(self, entry: Any) -> bool:
-        """Something that the driver is to see to even when every worker is busy. False: there never was a driver."""
-        if self._driver is None or self.foreign:
+        """Something that the driver is to see to even when every worker is busy. False: nobody may wait for that, since
+        there never was a driver, or one that was struck before its thread began, and may never live."""
+        driver = self._driver
+        if driver is None or self.foreign:
             return False
         any(map(in_turn, (self.inbox.append, self.bell.put), repeat(entry)))
         if self.closed:
             self._sweep()
-        return True
+        return driver.ident is not None
 
     # -- beginning ---------------------------------------------------------------------------------------------------
 
