@@ -60,8 +60,8 @@ $(VENV)/.stamp-dev: $(PROJECT) | $(PY)
 	@touch $@ $(VENV)/.stamp-base
 
 $(VENV)/.stamp-e2e: $(VENV)/.stamp-dev
-	@echo "installing what drives a browser" >&2
-	@PROCESSION_STRICT=1 $(PIP_INSTALL) -e '.[e2e]'
+	@echo "installing what drives a browser, and libraries that run on pools" >&2
+	@PROCESSION_STRICT=1 $(PIP_INSTALL) -e '.[e2e,ecosystem]'
 	@touch $@
 
 $(VENV)/.stamp-bench: $(PROJECT) | $(PY)
@@ -103,7 +103,7 @@ test-all:
 	if [ -n "$$failed" ]; then echo "not green on:$$failed" >&2; exit 1; fi; echo "green on: $(PYTHONS)"
 
 # What is looked at from outside: pages by Debian's chromium; the job log by GNU parallel, the completion by zsh and fish, the
-# manual page by groff and mandoc.
+# manual page by groff and mandoc. And pools under other libraries: Dask, SciPy, adaptive.
 e2e: $(VENV)/.stamp-e2e
 	@for each in chromium chromedriver:chromium-driver parallel zsh fish mandoc groff; do \
 	    command -v $${each%%:*} >/dev/null || missing="$$missing $${each##*:}"; \
@@ -112,7 +112,7 @@ e2e: $(VENV)/.stamp-e2e
 	    echo "installing$$missing" >&2; \
 	    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq $$missing >/dev/null; \
 	fi
-	@$(PY) -m pytest -m e2e tests/browser tests/cli $(ARGS)
+	@$(PY) -m pytest -m e2e tests/browser tests/cli tests/ecosystem $(ARGS)
 
 check: $(VENV)/.stamp-dev
 	@$(VENV)/bin/ruff format --check .

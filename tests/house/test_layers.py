@@ -138,7 +138,7 @@ DEPENDENCIES: Mapping[str, tuple[str, ...]] = {
     "starlette": ("cli.web",),
     "uvicorn": ("cli.web",),
     "ray": ("backends.ray",),
-    "dask": ("backends.dask", "adapters.dask"),
+    "dask": ("backends.dask", "adapters.dask", "adapters.dask_course", "adapters.dask_graph"),
     "distributed": ("backends.dask", "adapters.dask"),
     "joblib": ("adapters.joblib",),
     "numpy": ("arrays", "backends.channel_fast", "transport.passed", "worker.chance"),
