@@ -6,6 +6,7 @@
 #   make bench      against its peers    (ARGS="--help")
 #   make rivals     the failure table, against the others make sanitize   the suite under ASan and UBSan    (ARGS=...)
 #   make e2e        what others see: browsers, shells ... (installs chromium, zsh, parallel ... where they are not)
+#   make dist       what a release is made of, looked at  make release-check  what it lacks (docs/releasing.md)
 #   make format     put the format right, fix the lint    make clean      caches and builds; distclean: environments too
 #
 # PROCESSION_PURE=1 before any of them: without the extension, in pure Python.
@@ -31,7 +32,7 @@ PROJECT := pyproject.toml constraints.txt setup.py $(wildcard src/procession/_na
 
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
-.PHONY: help demo test deep test-all e2e check bench rivals rivals-run soak sanitize format clean distclean venv-dev
+.PHONY: help demo test deep test-all e2e check bench rivals rivals-run soak sanitize dist release-check format clean distclean venv-dev
 .DELETE_ON_ERROR:
 
 help:
@@ -69,6 +70,11 @@ $(VENV)/.stamp-bench: $(PROJECT) | $(PY)
 	@PROCESSION_STRICT=1 $(PIP_INSTALL) -e '.[bench]'
 	@touch $@
 
+$(VENV)/.stamp-release: $(PROJECT) | $(PY)
+	@echo "installing what builds a release" >&2
+	@$(PIP_INSTALL) -e '.[release]'
+	@touch $@
+
 $(VENV)/.stamp-rivals: $(PROJECT) | $(PY)
 	@echo "installing the rivals" >&2
 	@$(PIP_INSTALL) -e '.[rivals]'
@@ -103,7 +109,8 @@ test-all:
 	if [ -n "$$failed" ]; then echo "not green on:$$failed" >&2; exit 1; fi; echo "green on: $(PYTHONS)"
 
 # What is looked at from outside: pages by Debian's chromium; the job log by GNU parallel, the completion by zsh and fish, the
-# manual page by groff and mandoc. And pools under other libraries: Dask, SciPy, adaptive.
+# manual page by groff and mandoc. Pools under other libraries: Dask, SciPy, adaptive.
+# What a release is made of, by who installs it.
 e2e: $(VENV)/.stamp-e2e
 	@for each in chromium chromedriver:chromium-driver parallel zsh fish mandoc groff; do \
 	    command -v $${each%%:*} >/dev/null || missing="$$missing $${each##*:}"; \
@@ -112,7 +119,7 @@ e2e: $(VENV)/.stamp-e2e
 	    echo "installing$$missing" >&2; \
 	    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq $$missing >/dev/null; \
 	fi
-	@$(PY) -m pytest -m e2e tests/browser tests/cli tests/ecosystem $(ARGS)
+	@$(PY) -m pytest -m e2e tests/browser tests/cli tests/ecosystem tests/packaging $(ARGS)
 
 check: $(VENV)/.stamp-dev
 	@$(VENV)/bin/ruff format --check .
@@ -135,6 +142,13 @@ rivals-run: $(VENV)/.stamp-rivals
 sanitize: $(VENV)/.stamp-dev
 	@PYTHON="$(PY)" tests/native/sanitize.sh $(ARGS)
 
+# Built twice and compared, looked into, installed and used without a compiler: dist/.
+dist: $(VENV)/.stamp-release
+	@$(PY) -m release dist $(ARGS)
+
+release-check: $(VENV)/.stamp-release
+	@$(PY) -m release check $(ARGS)
+
 soak: $(VENV)/.stamp-dev
 	@$(PY) -m tests.soak.chaos --minutes $(MINUTES) $(if $(SEED),--seed $(SEED)) $(ARGS)
 
@@ -146,7 +160,7 @@ format: $(VENV)/.stamp-dev
 clean:
 	@rm -f src/procession/_native/*.so
 	@rm -rf build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis src/*.egg-info
-	@find src tests benchmarks rivals -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
+	@find src tests benchmarks release rivals -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
 
 distclean: clean
 	@rm -rf .venv .venv-*
