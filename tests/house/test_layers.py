@@ -141,11 +141,12 @@ DEPENDENCIES: Mapping[str, tuple[str, ...]] = {
     "dask": ("backends.dask", "adapters.dask", "adapters.dask_course", "adapters.dask_graph"),
     "distributed": ("backends.dask", "adapters.dask"),
     "joblib": ("adapters.joblib",),
-    "numpy": ("arrays", "backends.channel_fast", "transport.passed", "worker.chance"),
+    "numpy": ("adapters.pandas", "arrays", "backends.channel_fast", "transport.passed", "worker.chance"),
     "opentelemetry": ("worker.telemetry",),
     "psutil": ("backends.cpu_time", "backends.memory", "backends.offspring"),
     "threadpoolctl": ("worker.share",),
     "coverage": ("worker.measuring",),
+    "pandas": ("adapters.pandas",),
     "pyarrow": ("cli.mapping.inputs_arrow", "cli.mapping.outputs_arrow"),
 }
 
