@@ -109,7 +109,7 @@ test-all:
 	if [ -n "$$failed" ]; then echo "not green on:$$failed" >&2; exit 1; fi; echo "green on: $(PYTHONS)"
 
 # What is looked at from outside: pages by Debian's chromium; the job log by GNU parallel, the completion by zsh and fish, the
-# manual page by groff and mandoc. Pools under other libraries: Dask, SciPy, adaptive.
+# manual page by groff and mandoc. Pools under other libraries: Dask, SciPy, adaptive, scikit-learn.
 # What a release is made of, by who installs it.
 e2e: $(VENV)/.stamp-e2e
 	@for each in chromium chromedriver:chromium-driver parallel zsh fish mandoc groff; do \
