@@ -7,6 +7,7 @@
 #   make rivals     the failure table, against the others make sanitize   the suite under ASan and UBSan    (ARGS=...)
 #   make e2e        what others see: browsers, shells ... (installs chromium, zsh, parallel ... where they are not)
 #   make dist       what a release is made of, looked at  make release-check  what it lacks (docs/releasing.md)
+#   make docs       the site, of docs/ into site/ (open site/index.html)
 #   make format     put the format right, fix the lint    make clean      caches and builds; distclean: environments too
 #
 # PROCESSION_PURE=1 before any of them: without the extension, in pure Python.
@@ -15,7 +16,7 @@
 # user's install goes on without it; what installs for development or measuring (PROCESSION_STRICT) ends with the errors.
 #
 # One environment, VENV, is filled level by level: base (the package and its progress bar), dev (checks and tests),
-# e2e (what drives a browser), bench (the peers). `make rivals` has one of its own, since ray and dask are heavy. A stamp
+# e2e (what drives a browser), docs (what builds the site), bench (the peers). `make rivals` has one of its own, since ray and dask are heavy. A stamp
 # file says which level is in; it is old when pyproject.toml, constraints.txt or the extension's sources are newer.
 
 PYTHON  ?= python3
@@ -32,7 +33,7 @@ PROJECT := pyproject.toml constraints.txt setup.py $(wildcard src/procession/_na
 
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
-.PHONY: help demo test deep test-all e2e check bench rivals rivals-run soak sanitize dist release-check format clean distclean venv-dev
+.PHONY: help demo test deep test-all e2e docs check bench rivals rivals-run soak sanitize dist release-check format clean distclean venv-dev
 .DELETE_ON_ERROR:
 
 help:
@@ -61,8 +62,13 @@ $(VENV)/.stamp-dev: $(PROJECT) | $(PY)
 	@touch $@ $(VENV)/.stamp-base
 
 $(VENV)/.stamp-e2e: $(VENV)/.stamp-dev
-	@echo "installing what drives a browser, and libraries that run on pools" >&2
-	@PROCESSION_STRICT=1 $(PIP_INSTALL) -e '.[e2e,ecosystem]'
+	@echo "installing what drives a browser, libraries that run on pools, and what builds the site" >&2
+	@PROCESSION_STRICT=1 $(PIP_INSTALL) -e '.[e2e,ecosystem,docs]'
+	@touch $@ $(VENV)/.stamp-docs
+
+$(VENV)/.stamp-docs: $(PROJECT) | $(PY)
+	@echo "installing what builds the site" >&2
+	@$(PIP_INSTALL) -e '.[docs]'
 	@touch $@
 
 $(VENV)/.stamp-bench: $(PROJECT) | $(PY)
@@ -119,7 +125,12 @@ e2e: $(VENV)/.stamp-e2e
 	    echo "installing$$missing" >&2; \
 	    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq $$missing >/dev/null; \
 	fi
-	@$(PY) -m pytest -m e2e tests/browser tests/cli tests/ecosystem tests/packaging $(ARGS)
+	@$(PY) -m pytest -m e2e tests/browser tests/cli tests/ecosystem tests/packaging tests/site $(ARGS)
+
+# Every warning is an error: a link that leads nowhere, a page that nothing leads to, a public name without a docstring.
+docs: $(VENV)/.stamp-docs
+	@$(PY) -m website
+	@echo "site/index.html" >&2
 
 check: $(VENV)/.stamp-dev
 	@$(VENV)/bin/ruff format --check .
@@ -128,8 +139,9 @@ check: $(VENV)/.stamp-dev
 	@$(VENV)/bin/basedpyright --pythonpath $(PY)
 	@$(PY) -m pytest -q tests/house/test_layers.py tests/house/test_house.py
 
+# A whole run puts its table into the page; one that is told what to run writes what it is told to write.
 bench: $(VENV)/.stamp-bench
-	@$(PY) -m benchmarks $(ARGS)
+	@$(PY) -m benchmarks $(or $(ARGS),--page docs/benchmarks.md)
 
 # A whole run rewrites the page; one that is told what to run writes what it is told to write.
 rivals:
@@ -161,6 +173,8 @@ clean:
 	@rm -f src/procession/_native/*.so
 	@rm -rf build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis src/*.egg-info
 	@find src tests benchmarks release rivals -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
+	@rm -rf build dist site .mypy_cache .pytest_cache .ruff_cache .hypothesis src/*.egg-info
+	@find src tests benchmarks rivals -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
 
 distclean: clean
 	@rm -rf .venv .venv-*

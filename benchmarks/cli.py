@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from benchmarks import machine, report
+from benchmarks import machine, page, report
 from benchmarks.cell import KINDS, Cell, Kind, Outcome, Size
 from benchmarks.measures import MEASURES
 from benchmarks.peers import PEERS, problem_with, version_of
@@ -33,6 +33,7 @@ def parser() -> argparse.ArgumentParser:
     words.add_argument("--full", action="store_true", help="no fewer tasks for slow peers: half an hour and more")
     words.add_argument("--json", metavar="FILE", type=Path, help="write every value here")
     words.add_argument("--markdown", metavar="FILE", type=Path, help="write the report here")
+    words.add_argument("--page", metavar="FILE", type=Path, help="put the table into this page of docs/")
     words.add_argument("--list", action="store_true", help="say what there is, and run nothing")
     return words
 
@@ -51,6 +52,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         words.error("argument --full: not with --quick")
     if asked.repeat is not None and asked.repeat < 1:
         words.error(f"argument --repeat: must be at least 1, not {asked.repeat}")
+    if asked.page:
+        try:
+            page.check(asked.page)
+        except (OSError, ValueError) as error:
+            words.error(f"argument --page: {error}")
     peers = asked.peers or list(PEERS)
     if problems := [problem for name in peers if (problem := problem_with(PEERS[name]))]:
         print(*problems, "Install them, or name the peers you want with --peers.", sep="\n", file=sys.stderr)
@@ -124,6 +130,8 @@ def _write(results: Results, found: dict[str, object], asked: argparse.Namespace
     print(report.as_text(results, found, doubts))
     if asked.markdown:
         asked.markdown.write_text(report.as_markdown(results, found, doubts))
+    if asked.page:
+        page.write(asked.page, results, found, doubts)
     if asked.json:
         asked.json.write_text(report.as_json(results, found, doubts))
 

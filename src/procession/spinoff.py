@@ -74,7 +74,8 @@ class SpinOff(Generic[Item, Result]):
         raises is logged.
     on_error: for an item that failed, at its place: "raise" (the next `next()` goes on), "return" (the exception in
         the item's place), "skip", or a callable that gets a `Failure`.
-    ordered: False hands over as items finish. key: `key(item)`; items of one key run one at a time and in order.
+    ordered: False hands over as items finish.
+    key: `key(item)`; items of one key run one at a time and in order.
     sticky: with `key`: a key's items go to one worker while that lives, and its state can live there; see `Pool.imap`.
     batch: up to so many items are given to `fn` as one list, for which it returns as many results, in order. A batch
         goes to a worker that is free when it is full, or when no more can come now: the SpinOff is closed, somebody
