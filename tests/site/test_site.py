@@ -110,7 +110,13 @@ def test_each_fault_is_an_error_of_the_build(tmp_path: Path) -> None:
         check=False,
     )
     assert done.returncode == 1
-    for said in ("nowhere", "no-such-heading", "docs/outside.md links to no-such-file.py", "procession.Nobody", "toctree"):
+    for said in (
+        "nowhere",
+        "no-such-heading",
+        "docs/outside.md links to no-such-file.py",
+        "procession.Nobody",
+        "toctree",
+    ):
         assert said in done.stderr, said
     assert "procession.pool.Pool.__repr__ has no docstring" in done.stderr
 
