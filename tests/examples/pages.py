@@ -14,13 +14,14 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from textwrap import dedent
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 BLOCK = re.compile(
-    r"(?:^<!-- (?P<mark>(?:(?!-->).)*?)\s-->\n\n?)?"
-    r"^```(?P<language>python|console)\n(?P<code>.*?)^```\n"
-    r"(?:\n```text\n(?P<printed>.*?)^```)?",
+    r"(?:^ *<!-- (?P<mark>(?:(?!-->).)*?)\s-->\n\n?)?"
+    r"^(?P<indent> *)```(?P<language>python|console)\n(?P<code>.*?)^(?P=indent)```\n"
+    r"(?:\n(?P=indent)```text\n(?P<printed>.*?)^(?P=indent)```)?",
     re.M | re.S,
 )
 MARKS = ("continues", "given", "like", "output differs", "not run")
@@ -63,7 +64,8 @@ def blocks(page: str, text: str) -> list[Block]:
             if mark.split()[0] in {name.split()[0] for name in MARKS}:
                 raise ValueError(f"{page}:{line}: there is no mark {mark!r}; there are {', '.join(MARKS)}")
             mark = said = ""  # a comment of another kind
-        block = Block(page, line, each["language"], each["code"], each["printed"] or "", mark, said.strip("\n "))
+        code, printed = dedent(each["code"]), dedent(each["printed"] or "")
+        block = Block(page, line, each["language"], code, printed, mark, said.strip("\n "))
         if mark == "given":
             block = Block(page, line, block.language, f"{said.strip()}\n\n\n{block.code}", block.printed, mark)
         if mark == "continues":

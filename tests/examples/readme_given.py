@@ -5,6 +5,7 @@ import os
 from collections.abc import Iterator
 from typing import Any
 
+import procession
 from procession import Pool, SpinOff
 from procession.futures import ProcessPoolExecutor, as_completed
 
@@ -73,4 +74,4 @@ def resize_all(paths: list[str]) -> None:
 
 
 pool = Pool(1)
-__all__ = ["ProcessPoolExecutor", "SpinOff", "as_completed", "asyncio"]
+__all__ = ["ProcessPoolExecutor", "SpinOff", "as_completed", "asyncio", "procession"]

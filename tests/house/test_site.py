@@ -1,5 +1,6 @@
 """The site of docs/ has every page, every public name, every variable of the environment, and every extra."""
 
+import ast
 import re
 import tomllib
 from pathlib import Path
@@ -8,8 +9,10 @@ import procession
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
-FOR_US = {"dev", "ecosystem", "e2e", "bench", "docs", "rivals", "examples"}
+FOR_US = {"dev", "ecosystem", "release", "e2e", "bench", "docs", "rivals", "examples"}
 """Extras that nobody needs who only uses the package."""
+STANDARD = {"TimeoutError"}
+"""Names of the standard library that an adapter passes on."""
 NOT_OURS = {"CancelledError", "__version__", "futures"}
 
 
@@ -41,6 +44,17 @@ def test_each_public_name_is_in_the_reference_once() -> None:
     ours = {f"procession.{name}" for name in procession.__all__ if name not in NOT_OURS}
     missing = sorted(ours - set(named))
     assert not missing, f"not in docs/reference: {missing}. Each wants a block ```{{public}} NAME on a page there"
+
+
+def test_what_each_adapter_offers_is_in_the_reference() -> None:
+    """A name is offered by the `__all__` of the module that bears the name of the library that it is for."""
+    missing = []
+    for file in sorted((ROOT / "src/procession/adapters").glob("*.py")):
+        found = re.search(r"^__all__ = (\[.*?\])", file.read_text(), re.M | re.S)
+        if found and "_" not in file.stem:
+            names = set(ast.literal_eval(found[1])) - STANDARD
+            missing += [each for name in names if (each := f"procession.adapters.{file.stem}.{name}") not in public()]
+    assert not missing, f"not in docs/reference/adapters.md: {sorted(missing)}"
 
 
 def test_each_variable_and_each_extra_is_in_the_reference() -> None:
