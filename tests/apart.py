@@ -7,6 +7,10 @@ Most tests wait for something most of the time, and some need nothing but a core
   back what the program of low priority, which began at the front, has not come to. Who takes a bundle removes the file
   that stands for it, which one can do and no other; so each test is run once, and whoever is quicker does more.
 
+A test may end its program: pytest-timeout does, where it keeps the limit by a thread, of a test that hangs. So a
+program says what it begins. What had been begun has failed, with what the program has printed; what else it had taken
+is run here.
+
 Each test has the fixtures and the checks that it has anywhere. What there is one of in a session stays here: walks
 (walking.py) and the campaign of tests/conformance, which are waited for at the end. When only a few tests are selected,
 or somebody wants to watch (`-s`, `--pdb`), all are run here.
@@ -51,7 +55,7 @@ PLACES = (
 """What neither measures anything nor races with anybody."""
 OURS = ("tests/conformance/test_conformance.py",)
 """What asks for something that a session has once; and whatever asks for walks."""
-HANDS = int(os.environ.get("PROCESSION_TESTS_HANDS", "1"))
+HANDS = int(os.environ.get("PROCESSION_TESTS_HANDS", "2"))
 """So many others take bundles."""
 BUNDLE = 12
 """Tests of a module in a row that are taken together, unless they share a fixture: then it is the module."""
@@ -171,6 +175,7 @@ class Apart:
         self._config = config
         self._waits = {each.nodeid: each for each in items}
         self._programs: list[Beside] = []
+        self._begun: dict[str, int] = {}  # tests, and the programs that have said that they begin them
 
     def __bool__(self) -> bool:
         return bool(self._bundles)
@@ -189,9 +194,13 @@ class Apart:
 
     def _program(self, nice: int, numbers: Iterable[int]) -> Beside:
         """It takes those bundles, in that order."""
-        words = Path(self._folder.name, f"words-{len(self._programs)}")
+        words = self._words(len(self._programs))
         bundles = {number: [each.nodeid for each in self._bundles[number]] for number in numbers}
         return Beside(__name__, Asked(nice, self._options(nice), bundles, self._folder.name, str(words)))
+
+    def _words(self, number: int) -> Path:
+        """What that program prints."""
+        return Path(self._folder.name, f"words-{number}")
 
     def _options(self, nice: int) -> list[str]:
         options = ["-o", f"timeout={LIMIT}"] if nice else []
@@ -209,11 +218,7 @@ class Apart:
 
     def run(self, session: pytest.Session) -> None:
         """All of them, here or elsewhere."""
-        for item in one_after_the_other(itertools.chain(self._taken(), self._ours)):
-            del self._waits[item.nodeid]
-            look_whether_to_stop(session)
-            if len(self._waits) % BUNDLE == 0:
-                self._report(session)
+        self._run(session, itertools.chain(self._taken(), self._ours))
         while self._waits and not all(each.ended() for each in self._programs):
             self._look_at_the_time(session)
             self._hurry()
@@ -221,6 +226,14 @@ class Apart:
             self._report(session)
         self._report(session)
         self._miss(session)
+        self._run(session, iter(list(self._waits.values())))
+
+    def _run(self, session: pytest.Session, items: Iterator[pytest.Item]) -> None:
+        for item in one_after_the_other(items):
+            del self._waits[item.nodeid]
+            look_whether_to_stop(session)
+            if len(self._waits) % BUNDLE == 0:
+                self._report(session)
 
     def _hurry(self) -> None:
         for each in self._programs:
@@ -234,13 +247,13 @@ class Apart:
             look_whether_to_stop(session)
 
     def _miss(self, session: pytest.Session) -> None:
-        """What nobody has run, though all have ended. The first of these says what the programs have printed."""
-        words = "".join(each.read_text(errors="replace")[-20_000:] for each in Path(self._folder.name).glob("words-*"))
-        for item in list(self._waits.values()):
-            text = f"a program beside this one was to run it, and has ended without it. {words}"
+        """What was begun and not reported, though all have ended."""
+        for nodeid, number in self._begun.items():
+            words = self._words(number).read_text(errors="replace")[-20_000:]
+            text = f"a program beside this one has ended in the midst of it. {words}"
+            item = self._waits.pop(nodeid)
             self._replay(item, [pytest.TestReport(item.nodeid, item.location, {}, "failed", text, "call")])
             look_whether_to_stop(session)
-            words = ""
 
     def _taken(self) -> Iterator[pytest.Item]:
         """The tests of the bundles that this session takes."""
@@ -254,10 +267,15 @@ class Apart:
 
     def _report(self, session: pytest.Session) -> None:
         """What was heard from the others."""
-        for nodeid, told in itertools.chain.from_iterable(each.heard() for each in self._programs):
-            hook = self._config.hook.pytest_report_from_serializable
-            self._replay(self._waits.pop(nodeid), [hook(config=self._config, data=each) for each in told])
-            look_whether_to_stop(session)
+        for number, program in enumerate(self._programs):
+            for nodeid, told in program.heard():
+                if told is None:
+                    self._begun[nodeid] = number
+                    continue
+                del self._begun[nodeid]
+                hook = self._config.hook.pytest_report_from_serializable
+                self._replay(self._waits.pop(nodeid), [hook(config=self._config, data=each) for each in told])
+                look_whether_to_stop(session)
 
     def _replay(self, item: pytest.Item, reports: list[Any]) -> None:
         item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
@@ -340,6 +358,9 @@ class Hand:
             tests = [found[each] for each in ids if each in found]
             if len(tests) == len(ids) and self._heap.take(number):
                 yield from tests
+
+    def pytest_runtest_logstart(self, nodeid: str) -> None:
+        self._say((nodeid, None))
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         self._reports.append(self._config.hook.pytest_report_to_serializable(config=self._config, report=report))

@@ -12,6 +12,7 @@ from tests.apart import pytest_collection_modifyitems, pytest_runtestloop
 from tests.deep import pytest_itemcollected
 from tests.leaks import nothing_stays_behind, pytest_configure, pytest_runtest_makereport
 from tests.walking import walked, walks
+from tests.warm import pytest_runtest_setup, pytest_sessionfinish
 
 __all__ = [
     "nothing_stays_behind",
@@ -19,7 +20,9 @@ __all__ = [
     "pytest_configure",
     "pytest_itemcollected",
     "pytest_runtest_makereport",
+    "pytest_runtest_setup",
     "pytest_runtestloop",
+    "pytest_sessionfinish",
     "walked",
     "walks",
 ]

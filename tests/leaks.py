@@ -26,7 +26,7 @@ import threading
 import time
 import traceback
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -147,14 +147,24 @@ def segments() -> set[str]:
         return set()
 
 
-def is_ours(segment: str) -> bool:
-    """Did this test run make the segment? It has no author, so: ours if one of us uses it, not ours if only others do.
-    One that nobody uses any more is ours unless another Python program runs beside us and may have left it."""
-    path = os.fsencode(f"{SHARED_MEMORY}/{segment}")
-    users = [pid for pid in all_pids() if path in read(f"/proc/{pid}/maps") or path in targets(pid)]
-    if users:
-        return any(map(belongs, users))
-    return not other_python_programs()
+def ours_of(names: Iterable[str]) -> list[str]:
+    """Which of these segments did this test run make? They have no author, so: ours if one of us uses it, not ours if
+    only others do. One that nobody uses any more is ours unless another Python program runs beside us and may have left
+    it."""
+    paths = {name: os.fsencode(f"{SHARED_MEMORY}/{name}") for name in sorted(names)}
+    if not paths:
+        return []
+    used, ours = set(), set()
+    for pid in all_pids():
+        maps, opened = read(f"/proc/{pid}/maps"), targets(pid)
+        using = {name for name, path in paths.items() if path in maps or path in opened}
+        used |= using
+        if using and belongs(pid):
+            ours |= using
+    left = paths.keys() - used
+    if left and not other_python_programs():
+        ours |= left
+    return sorted(ours)
 
 
 def other_python_programs() -> bool:
@@ -291,7 +301,7 @@ class Snapshot:
         return {fd: target for fd, target in new.items() if fd not in StandardLibrary.descriptors()} if new else {}
 
     def _segments(self) -> list[str]:
-        return [name for name in sorted(segments() - self.segments) if is_ours(name)]
+        return ours_of(segments() - self.segments)
 
 
 def settled(look: Callable[[], Leaks], grace: float) -> Leaks:

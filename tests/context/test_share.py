@@ -12,7 +12,7 @@ from procession import Pipeline, Pool, SpinOff, Stage, cpu, sharing
 from procession.worker import share
 from tests import warm
 
-kept_zygote = warm.keep()
+kept_zygote = warm.keep(alone=True)
 
 CPUS = len(os.sched_getaffinity(0))
 

@@ -34,11 +34,13 @@ SLACK = 10.0
 
 
 def wait_until(done: Callable[[], Any], what: str, patience: float = PATIENCE) -> Any:
-    """Poll what cannot be waited for; returns what `done` gave."""
+    """Poll what cannot be waited for, the longer the less often; returns what `done` gave."""
     deadline = time.monotonic() + patience
+    pause = 0.002
     while not (result := done()):
         assert time.monotonic() < deadline, f"in {patience} s it did not happen: {what}"
-        time.sleep(0.002)
+        time.sleep(pause)
+        pause = min(1.1 * pause, 0.03)
     return result
 
 
@@ -182,7 +184,7 @@ def descriptors_now() -> int:
 
 def segments_since(before: set[str]) -> list[str]:
     """New ones in shared memory, those of other programs left out."""
-    return [name for name in sorted(leaks.segments() - before) if leaks.is_ours(name)]
+    return leaks.ours_of(leaks.segments() - before)
 
 
 PURGE: Any = getattr(ctypes.CDLL(None), "__sanitizer_purge_allocator", None)
@@ -276,14 +278,23 @@ class Program:
     def wait(self, patience: float = PATIENCE) -> int:
         """The exit code."""
         deadline = time.monotonic() + patience
-        while self.process.poll() is None:
-            assert time.monotonic() < deadline, f"the program goes on and on; so far it said:\n{self.out}"
-            if self.terminal is not None:
-                _ = self.out
-                select.select([self.terminal], [], [], 0.005)
-            else:
-                time.sleep(0.002)
-        return self.process.returncode
+        if self.process.returncode is None:
+            ended = os.pidfd_open(self.pid)
+            try:
+                self._follow(ended, deadline)
+            finally:
+                os.close(ended)
+        return self.process.wait()
+
+    def _follow(self, ended: int, deadline: float) -> None:
+        """Until it ends; a terminal that nobody reads would stop it."""
+        sources = [ended] if self.terminal is None else [ended, self.terminal]
+        while ended not in (ready := select.select(sources, [], [], max(deadline - time.monotonic(), 0))[0]):
+            assert ready, f"the program goes on and on; so far it said:\n{self.out}"
+            before = self._log.tell()
+            _ = self.out
+            if self._log.tell() == before:  # nobody is at its other end any more
+                sources = [ended]
 
     def alone(self, patience: float = PATIENCE) -> float:
         """Seconds until no process of the session is left."""

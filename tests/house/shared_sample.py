@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from tests.failures.kit import wait_until
 
 NOTES = Path(os.environ.get("SHARED_NOTES", os.devnull))
 WHAT = os.environ.get("SHARED_WHAT")
-"""What goes wrong in the other session: "fails", "dies", nothing. Or all of it is for the program of low priority."""
+"""What goes wrong in the other session: "fails", "dies", "hangs", nothing. Or "apart": the program of low priority."""
 COUNT = 120
 THERE = apart.VARIABLE in os.environ
 BEGUN = NOTES.with_suffix(".begun")
@@ -25,7 +26,11 @@ def has_run(where: str) -> bool:
     return NOTES.exists() and where in NOTES.read_text()
 
 
-@pytest.mark.parametrize("number", range(COUNT))
+LIMITED = pytest.param(COUNT - 3, marks=pytest.mark.timeout(1, method="thread") if WHAT == "hangs" else ())
+NUMBERS = [LIMITED if number == COUNT - 3 else number for number in range(COUNT)]
+
+
+@pytest.mark.parametrize("number", NUMBERS)
 def test_one(number: int) -> None:
     """The first that this session takes waits for the other session to begin at the other end."""
     if number == 0 and WHAT == "apart":
@@ -39,4 +44,6 @@ def test_one(number: int) -> None:
         file.write(f"{number} {'there' if THERE else 'here'}\n")
     if THERE and WHAT == "dies" and number == COUNT - 3:
         os._exit(3)
+    if THERE and WHAT == "hangs" and number == COUNT - 3:
+        threading.Event().wait()
     assert not (THERE and WHAT == "fails" and number >= COUNT - 2)

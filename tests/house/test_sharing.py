@@ -69,13 +69,25 @@ def test_a_failure_there_ends_a_session_that_stops_at_the_first(tmp_path: Path) 
     assert "stopping after 1 failures" in run.out
 
 
-def test_who_dies_there_takes_along_what_it_had_taken_and_no_more(tmp_path: Path) -> None:
-    """It took a bundle, and asked for the next one only with that one's last test; the rest is run here."""
+def test_who_dies_there_fails_the_test_that_it_ran_and_no_other(tmp_path: Path) -> None:
+    """It had taken a bundle: what it had not begun is run here, as all the rest."""
     run = Run(tmp_path, what="dies")
     assert run.code == 1
-    assert (run.count("failed"), run.count("passed")) == (3, COUNT - 3)
-    assert "has ended without it" in run.out
-    assert len(run.lines) == COUNT - 2, "the two behind it were not run"
+    assert (run.count("failed"), run.count("passed")) == (1, COUNT - 1)
+    assert f"test_one[{COUNT - 3}]" in run.out
+    assert "has ended in the midst of it" in run.out
+    where = dict(run.lines)
+    assert sorted(number for number, _ in run.lines) == list(range(COUNT))
+    assert [where[number] for number in range(COUNT - 3, COUNT)] == ["there", "here", "here"]
+
+
+def test_a_limit_that_is_kept_by_a_thread_fails_the_test_that_hung_and_no_other(tmp_path: Path) -> None:
+    """pytest-timeout ends the program, and has said before where it hung."""
+    run = Run(tmp_path, what="hangs")
+    assert run.code == 1
+    assert (run.count("failed"), run.count("passed")) == (1, COUNT - 1)
+    assert "has ended in the midst of it" in run.out
+    assert "in test_one" in run.out
 
 
 def test_who_watches_has_all_of_them_here(tmp_path: Path) -> None:

@@ -23,7 +23,8 @@ from tests.contract.conftest import backend, capabilities, gate, last, make_pool
 kept_zygote = warm.keep()
 
 FIXTURES = [backend, capabilities, gate, last, make_pool, pool, side_by_side]
-N = 300
+N = 90
+TAKEN = 30
 
 
 def noted(folder: Path, x: Any) -> Any:
@@ -89,7 +90,7 @@ def named(words: dict[str, Any]) -> str:
 def test_one_that_was_left_goes_on(pool: Pool, file: Path, tmp_path: Path, words: dict[str, Any]) -> None:
     folders = [tmp_path / name for name in ("first", "second", "third")]
     results: list[list[Any]] = []
-    for folder, most in zip(folders, (100, None, None), strict=True):
+    for folder, most in zip(folders, (TAKEN, None, None), strict=True):
         folder.mkdir()
         journal = Journal(file, version=1)  # it is told where to note its runs, each time another folder
         with pool.imap(partial(noted, folder), range(N), journal=journal, on_error="return", **words) as stream:
@@ -101,9 +102,9 @@ def test_one_that_was_left_goes_on(pool: Pool, file: Path, tmp_path: Path, words
     assert not never
     assert sorted(second, key=str) == sorted(third, key=str) == sorted(expected(), key=str)
     if words.get("ordered", True):
-        assert taken == expected(range(100))
+        assert taken == expected(range(TAKEN))
         assert second == third == expected()
-        assert not {str(x) for x in range(100)} & set(again)  # what was handed over was kept before
+        assert not {str(x) for x in range(TAKEN)} & set(again)  # what was handed over was kept before
 
 
 def test_what_is_handed_over_is_in_the_file(pool: Pool, file: Path) -> None:
