@@ -33,7 +33,8 @@ PROJECT := pyproject.toml constraints.txt setup.py $(wildcard src/procession/_na
 
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
-.PHONY: help demo test deep test-all e2e docs check bench rivals rivals-run soak sanitize dist release-check format clean distclean venv-dev
+.PHONY: help demo test deep test-all e2e e2e-tools docs check check-lint check-mypy check-pyright check-house bench rivals
+.PHONY: rivals-run soak sanitize dist release-check format clean distclean venv-dev
 .DELETE_ON_ERROR:
 
 help:
@@ -117,7 +118,10 @@ test-all:
 # What is looked at from outside: pages by Debian's chromium; the job log by GNU parallel, the completion by zsh and fish, the
 # manual page by groff and mandoc. Pools under other libraries: Dask, SciPy, adaptive, scikit-learn.
 # What a release is made of, by who installs it.
-e2e: $(VENV)/.stamp-e2e
+e2e: $(VENV)/.stamp-e2e e2e-tools
+	@$(PY) -m pytest -m e2e tests/browser tests/cli tests/ecosystem tests/packaging tests/site $(ARGS)
+
+e2e-tools:
 	@for each in chromium chromedriver:chromium-driver parallel zsh fish mandoc groff; do \
 	    command -v $${each%%:*} >/dev/null || missing="$$missing $${each##*:}"; \
 	done; \
@@ -125,18 +129,26 @@ e2e: $(VENV)/.stamp-e2e
 	    echo "installing$$missing" >&2; \
 	    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq $$missing >/dev/null; \
 	fi
-	@$(PY) -m pytest -m e2e tests/browser tests/cli tests/ecosystem tests/packaging tests/site $(ARGS)
 
 # Every warning is an error: a link that leads nowhere, a page that nothing leads to, a public name without a docstring.
 docs: $(VENV)/.stamp-docs
 	@$(PY) -m website
 	@echo "site/index.html" >&2
 
-check: $(VENV)/.stamp-dev
+# Each of these takes one core; `make -j check` has them side by side.
+check: check-lint check-mypy check-pyright check-house
+
+check-lint: $(VENV)/.stamp-dev
 	@$(VENV)/bin/ruff format --check .
 	@$(VENV)/bin/ruff check .
+
+check-mypy: $(VENV)/.stamp-dev
 	@$(VENV)/bin/mypy --strict src
+
+check-pyright: $(VENV)/.stamp-dev
 	@$(VENV)/bin/basedpyright --pythonpath $(PY)
+
+check-house: $(VENV)/.stamp-dev
 	@$(PY) -m pytest -q tests/house/test_layers.py tests/house/test_house.py
 
 # A whole run puts its table into the page; one that is told what to run writes what it is told to write.
