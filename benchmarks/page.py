@@ -26,8 +26,8 @@ def write(page: Path, results: Results, facts: dict[str, Any], doubts: Sequence[
 
 def _facts(facts: dict[str, Any], doubts: Sequence[str]) -> list[str]:
     """What a reader must know of the run. Which machine it was is not said: only ratios within a run mean something."""
-    cores = f"{facts['cores_usable']} cores, shared; load average {facts['load_average']} at its start"
-    ran = f"{facts['repetitions']} repetitions in {facts['seconds']} s; the figures are medians"
+    cores = f"{facts['cores_usable']} cores, shared; load average {facts['load_average'][0]} at its start"
+    ran = f"repetitions: {facts['repetitions']}, in {facts['seconds']} s; the figures are medians"
     versions = ", ".join(f"{name} {version}" for name, version in facts["versions"].items() if version != "stdlib")
     modes = [f"{name}: {said}" for name, said in facts["modes"].items()]
     return [
