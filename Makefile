@@ -8,6 +8,7 @@
 #   make e2e        what others see: browsers, shells ... (installs chromium, zsh, parallel ... where they are not)
 #   make dist       what a release is made of, looked at  make release-check  what it lacks (docs/releasing.md)
 #   make docs       the site, of docs/ into site/ (open site/index.html)
+#   make torch      the loader for PyTorch, where pip finds the pinned torch (on Linux the build for CPUs will do)
 #   make format     put the format right, fix the lint    make clean      caches and builds; distclean: environments too
 #
 # PROCESSION_PURE=1 before any of them: without the extension, in pure Python.
@@ -33,7 +34,7 @@ PROJECT := pyproject.toml constraints.txt setup.py $(wildcard src/procession/_na
 
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
-.PHONY: help demo test deep test-all e2e e2e-tools docs check check-lint check-mypy check-pyright check-house bench rivals
+.PHONY: help demo test deep test-all e2e e2e-tools docs torch check check-lint check-mypy check-pyright check-house bench rivals
 .PHONY: rivals-run soak sanitize dist release-check format clean distclean venv-dev
 .DELETE_ON_ERROR:
 
@@ -70,6 +71,11 @@ $(VENV)/.stamp-e2e: $(VENV)/.stamp-dev
 $(VENV)/.stamp-docs: $(PROJECT) | $(PY)
 	@echo "installing what builds the site" >&2
 	@$(PIP_INSTALL) -e '.[docs]'
+	@touch $@
+
+$(VENV)/.stamp-torch: $(VENV)/.stamp-dev
+	@echo "installing torch" >&2
+	@PROCESSION_STRICT=1 $(PIP_INSTALL) -e '.[torch]'
 	@touch $@
 
 $(VENV)/.stamp-bench: $(PROJECT) | $(PY)
@@ -134,6 +140,10 @@ e2e-tools:
 docs: $(VENV)/.stamp-docs
 	@$(PY) -m website
 	@echo "site/index.html" >&2
+
+# By itself, since torch is large; where it cannot be had this fails, and skips nothing.
+torch: $(VENV)/.stamp-torch
+	@$(PY) -m pytest -m e2e tests/torch $(ARGS)
 
 # Each of these takes one core; `make -j check` has them side by side.
 check: check-lint check-mypy check-pyright check-house

@@ -34,6 +34,7 @@ WIDE: Mapping[str, str] = {
     "PoolStreams.aimap": "public: the words of a stream",
     "PoolFace.options": "public: the words of policy",
     "Pool.options": "public: the words of a policy",
+    "Loader.__init__": "public constructor: the words of torch's DataLoader",
 }
 
 # ------------------------------------------------------------------------------------------------------------ the rules

@@ -154,6 +154,8 @@ DEPENDENCIES: Mapping[str, tuple[str, ...]] = {
     "threadpoolctl": ("adapters.joblib", "worker.share"),
     "coverage": ("worker.measuring",),
     "pandas": ("adapters.pandas",),
+    "torch": ("adapters.torch",),
+    "tqdm": ("adapters.tqdm",),
     "pyarrow": ("cli.mapping.inputs_arrow", "cli.mapping.outputs_arrow"),
 }
 

@@ -90,7 +90,7 @@ class Pickler(CPickler):
         reduction = sys.modules.get("multiprocessing.reduction")
         if reduction is not None:
             reduce = reduction.ForkingPickler._extra_reducers.get(kind)
-            if reduce is not None:
+            if reduce is not None and not _moves(reduce, obj):
                 self.aside.bound = self.to_parent  # it may be a handle that can be redeemed once, and from this process
                 return reduce(obj)
         return NotImplemented
@@ -234,3 +234,10 @@ __all__ = [
     "dumps_shared",
     "dumps_to_parent",
 ]
+
+
+def _moves(reduce: Any, obj: Any) -> bool:
+    """torch would move this tensor into a file that one process may open, once. What is shared already stays so."""
+    if not str(getattr(reduce, "__module__", "")).startswith("torch."):
+        return False
+    return not getattr(obj, "_is_shared", obj.is_shared)()  # a TypedStorage warns of being asked openly

@@ -1,0 +1,1 @@
+"""The loader for PyTorch; needs the extra `torch`, and is run by `make torch`."""
