@@ -395,3 +395,26 @@ def test_its_iterator_belongs_to_all_threads(make: Make) -> None:
     for each in threads:
         each.join(max(0.0, until - time.monotonic()))
     assert sorted(found) == [n * n for n in range(300)]
+
+
+def count_arguments(*values: object) -> int:
+    return len(values)
+
+
+@pytest.mark.parametrize("rows", [[], [()], [(1, 2), (3,)], [(1, 2), (3, 4)], ["abc", "de"], [{"a": 1}, {"b": 2}]])
+def test_starmap_of_rows_of_any_length(make: Make, rows: list[Any]) -> None:
+    expected = [len(each) for each in rows]
+    pool = make(2)
+    assert pool.starmap(count_arguments, map(iter, rows)) == expected
+    assert pool.starmap_async(count_arguments, rows).get(PATIENCE) == expected
+
+
+def test_a_source_with_a_length_needs_no_thread(make: Make) -> None:
+    pool = make(1)
+    pool.apply(abs, (1,))
+    names = []
+    for source in (range(5000), iter(range(5000))):
+        stream = pool.imap(abs, source)
+        names.append({each.name for each in threading.enumerate()} & {"procession-source"})
+        assert list(stream) == list(range(5000))
+    assert names == [set(), {"procession-source"}]

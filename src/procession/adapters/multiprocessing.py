@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import multiprocessing as _standard
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sized
 from concurrent.futures import CancelledError, Future
 from functools import partial
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
@@ -113,7 +113,7 @@ class Pool:
         self, func: Callable[..., R], iterable: Iterable[Iterable[Any]], chunksize: int | None = None
     ) -> list[R]:
         """`map` with each item's elements as arguments."""
-        return self._all(partial(_star, func), iterable, chunksize)
+        return self._all(func, iterable, chunksize, starred=True)
 
     def map_async(
         self,
@@ -124,7 +124,7 @@ class Pool:
         error_callback: Callable[[BaseException], object] | None = None,
     ) -> AsyncResult[list[R]]:
         """`map` that does not wait."""
-        return self._all_async(func, iterable, chunksize, callback, error_callback)
+        return self._all_async(func, list(iterable), chunksize, callback, error_callback)
 
     def starmap_async(
         self,
@@ -135,16 +135,19 @@ class Pool:
         error_callback: Callable[[BaseException], object] | None = None,
     ) -> AsyncResult[list[R]]:
         """`starmap` that does not wait."""
-        return self._all_async(partial(_star, func), iterable, chunksize, callback, error_callback)
+        return self._all_async(func, list(iterable), chunksize, callback, error_callback, starred=True)
 
-    def _all(self, func: Callable[..., R], iterable: Iterable[Any], chunksize: int | None) -> list[R]:
+    def _all(
+        self, func: Callable[..., R], iterable: Iterable[Any], chunksize: int | None, *, starred: bool = False
+    ) -> list[R]:
         self._check_running()
-        return self._gathered(func, list(iterable), _chunk(chunksize))
+        return self._gathered(func, list(iterable), _chunk(chunksize), starred=starred)
 
-    def _gathered(self, func: Callable[..., R], items: Any, chunksize: int | None) -> list[R]:
+    def _gathered(self, func: Callable[..., R], items: list[Any], chunksize: int | None, *, starred: bool) -> list[R]:
         failures: list[Failure] = []
+        function, columns = _columns(func, items) if starred else (func, (items,))
         try:
-            results = list(self._workers.imap(func, items, on_error=failures.append, chunksize=chunksize))
+            results = list(self._workers.imap(function, *columns, on_error=failures.append, chunksize=chunksize))
         except RuntimeError as error:
             raise self._told(error)  # noqa: B904  # the same, or one that says why itself
         if failures:
@@ -154,19 +157,21 @@ class Pool:
     def _all_async(
         self,
         func: Callable[..., R],
-        iterable: Iterable[Any],
+        items: list[Any],
         chunksize: int | None,
         callback: Callable[[list[R]], object] | None,
         error_callback: Callable[[BaseException], object] | None,
+        *,
+        starred: bool = False,
     ) -> AsyncResult[list[R]]:
         self._check_running()
-        items, chunksize = list(iterable), _chunk(chunksize)
+        gathered = partial(self._gathered, func, items, _chunk(chunksize), starred=starred)
         told: Future[list[R]] = Future()
         told.set_running_or_notify_cancel()
 
         def gather() -> None:
             try:
-                pass_on(told, callback, error_callback, partial(self._gathered, func, items, chunksize))
+                pass_on(told, callback, error_callback, gathered)
             finally:
                 with self._lock:
                     self._gathering.discard(thread)
@@ -194,8 +199,9 @@ class Pool:
         self._check_running()
         if chunksize < 1:
             raise ValueError(f"Chunksize must be 1+, not {chunksize:n}")
-        size = _chunk(chunksize)
-        stream = self._workers.imap(func, items, ordered=ordered, on_error=_raise, live=True, chunksize=size)
+        # What has a length does not keep its taker waiting; anything else is pulled by a thread, at ten times the cost.
+        live, size = not isinstance(items, Sized), _chunk(chunksize)
+        stream = self._workers.imap(func, items, ordered=ordered, on_error=_raise, live=live, chunksize=size)
         found: IMapIterator[R] = IMapIterator(Taker(stream), self._left, self._told)
         with self._lock:
             self._streams.add(found)
@@ -294,6 +300,14 @@ def _check_count(what: str, value: Any) -> None:
     """ValueError, as the standard library has it, unless this is a positive int, or None."""
     if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
         raise ValueError(f"{what}; got {value!r}")
+
+
+def _columns(func: Callable[..., R], items: list[Iterable[Any]]) -> tuple[Callable[..., R], tuple[Any, ...]]:
+    """(function, its iterables) for calls with the elements of each item: their columns, if all are equally many."""
+    rows = [tuple(each) for each in items]
+    if rows and rows[0] and len({*map(len, rows)}) == 1:
+        return func, tuple(zip(*rows, strict=True))
+    return partial(_star, func), (rows,)
 
 
 def _star(func: Callable[..., R], args: Iterable[Any]) -> R:
