@@ -125,7 +125,7 @@ test-all:
 # manual page by groff and mandoc. Pools under other libraries: Dask, SciPy, adaptive, scikit-learn.
 # What a release is made of, by who installs it.
 e2e: $(VENV)/.stamp-e2e e2e-tools
-	@$(PY) -m pytest -m e2e tests/browser tests/cli tests/ecosystem tests/packaging tests/site $(ARGS)
+	@$(PY) -m pytest -m e2e tests/browser tests/cli tests/ecosystem tests/packaging tests/programs tests/site $(ARGS)
 
 e2e-tools:
 	@for each in chromium chromedriver:chromium-driver parallel zsh fish mandoc groff; do \

@@ -1,0 +1,151 @@
+"""`python -m procession.adapters.run`: a program on procession's workers, with its source as it is.
+
+    python -m procession.adapters.run black src/            the command of a package that is installed here
+    python -m procession.adapters.run -m black src/         a module, as `python -m` runs it
+    python -m procession.adapters.run program.py            a file
+
+Before the program begins, `concurrent.futures.ProcessPoolExecutor` and `multiprocessing.Pool` are ours, wherever it
+takes them from. docs/programs.md says what that changes.
+
+Laws
+1. The program finds `sys.argv`, `sys.path[0]` and `__main__` as it would without us; its exit status is that of all.
+2. Only the program's own process is changed: what its workers import is the standard library's.
+"""
+
+from __future__ import annotations
+
+import argparse
+import concurrent.futures
+import concurrent.futures.process
+import concurrent.futures.thread
+import multiprocessing
+import multiprocessing.context
+import multiprocessing.pool
+import runpy
+import sys
+import sysconfig
+from collections.abc import Callable, Iterable, Sequence
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from procession import futures
+from procession.adapters import multiprocessing as facade
+
+_Standard: Any = multiprocessing.pool.Pool
+STARTS = ("fork", "forkserver", "spawn")
+
+
+def replace(*, threads: bool = False, start: str | None = None) -> None:
+    """From now on the pools of worker processes that this process makes are procession's.
+
+    threads: those of threads, too (`ThreadPoolExecutor`, `multiprocessing.pool.ThreadPool`).
+    start: workers are started by this method of multiprocessing ("fork", "forkserver", "spawn") where the program asks
+        for none; None: by procession's zygote.
+
+    Who has imported an executor's class by name before keeps what he has: call this first.
+
+    Raises ValueError for an unknown method.
+    """
+    if start is not None and start not in STARTS:
+        raise ValueError(f"start must be one of {', '.join(STARTS)}, or None; got {start!r}")
+    context = None if start is None else multiprocessing.get_context(start)
+
+    class ProcessPoolExecutor(futures.ProcessPoolExecutor):
+        """procession's, in the place of the standard library's."""
+
+        def __init__(self, max_workers: int | None = None, mp_context: Any = None, *args: Any, **kwargs: Any) -> None:
+            super().__init__(max_workers, mp_context or context, *args, **kwargs)
+
+    class Pool(facade.Pool, _Standard):  # type: ignore[misc]
+        """procession's, in the place of the standard library's."""
+
+        def __init__(
+            self,
+            processes: int | None = None,
+            initializer: Callable[..., object] | None = None,
+            initargs: Iterable[Any] = (),
+            maxtasksperchild: int | None = None,
+            context: Any = context,
+        ) -> None:
+            super().__init__(processes, initializer, initargs, maxtasksperchild, context)
+
+        def __del__(self) -> None:
+            """The standard library's would look at what it has not made."""
+
+    def make(cls: type[Any], *_: Any, **__: Any) -> Any:
+        return object.__new__(Pool if cls is _Standard else cls)
+
+    def pool_of(asked: Any, *args: Any, **kwargs: Any) -> Any:
+        """`context.Pool(...)`; the default context is one that nobody has asked for."""
+        if not isinstance(asked, multiprocessing.context.DefaultContext):
+            kwargs["context"] = asked
+        return Pool(*args, **kwargs)
+
+    _put(ProcessPoolExecutor, "ProcessPoolExecutor", concurrent.futures, concurrent.futures.process)
+    # The class keeps its name and what derives from it, ThreadPool above all, is as it was: it only makes another.
+    _put(make, "__new__", _Standard)
+    _put(pool_of, "Pool", multiprocessing.context.BaseContext)
+    _put(Pool, "Pool", multiprocessing)
+    if threads:
+        _put(futures.ThreadPoolExecutor, "ThreadPoolExecutor", concurrent.futures, concurrent.futures.thread)
+        _put(facade.ThreadPool, "ThreadPool", multiprocessing.pool)
+
+
+def _put(what: Any, name: str, *places: Any) -> None:
+    for place in places:
+        setattr(place, name, what)
+
+
+# -- the command ------------------------------------------------------------------------------------------------------
+
+
+def parser() -> argparse.ArgumentParser:
+    """The words before the program's own."""
+    words = argparse.ArgumentParser(
+        prog="python -m procession.adapters.run",
+        usage="%(prog)s [--threads] [--start METHOD] (-m MODULE | FILE | COMMAND) [ARGUMENT ...]",
+        description="Run a program with procession's pools in the place of the standard library's.",
+    )
+    words.add_argument("--threads", action="store_true", help="replace pools of threads, too")
+    words.add_argument("--start", choices=STARTS, help="start workers by this method of multiprocessing")
+    words.add_argument("-m", dest="module", action="store_true", help="the program is a module, as for python -m")
+    words.add_argument("program", help="a module, a file, or a command of a package that is installed here")
+    words.add_argument("arguments", nargs=argparse.REMAINDER, help="are the program's own")
+    return words
+
+
+def main(words: Sequence[str] | None = None) -> None:
+    """Run the program that the words name; SystemExit with its status, if it ends so."""
+    asked = parser().parse_args(words)
+    run = _runner(asked.program, module=asked.module)
+    replace(threads=asked.threads, start=asked.start)
+    sys.argv[1:] = asked.arguments
+    run()
+
+
+def _runner(program: str, *, module: bool) -> Callable[[], object]:
+    """What runs it. SystemExit, with a message, where there is no such program."""
+    if module:  # `sys.path[0]` is the current folder already, as for any `python -m`
+        sys.argv[0] = program
+        return lambda: runpy.run_module(program, run_name="__main__", alter_sys=True)
+    file = Path(program)
+    if file.is_file():
+        sys.argv[0], sys.path[0] = program, str(file.resolve().parent)
+        return lambda: runpy.run_path(program, run_name="__main__")
+    found = list(metadata.entry_points(group="console_scripts", name=program))
+    if not found:
+        sys.exit(
+            f"procession: there is no file {program}, and no package of this Python ({sys.executable}) has a command "
+            "of that name. A program of another environment runs with procession installed there."
+        )
+    scripts = sysconfig.get_path("scripts")
+    sys.argv[0], sys.path[0] = str(Path(scripts, program)), scripts
+    return lambda: sys.exit(found[0].load()())
+
+
+__all__ = ["replace"]
+
+
+if __name__ == "__main__":
+    main()
