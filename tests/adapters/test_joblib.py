@@ -297,8 +297,9 @@ def test_workers_that_cannot_start() -> None:
     def refuse() -> None:
         raise OSError("no model")
 
-    with pytest.raises(procession.WorkerStartError) as raised:
-        Parallel(n_jobs=2, initializer=refuse)(square(i) for i in range(3))
+    with joblib.parallel_config(backend="procession", n_jobs=2, initializer=refuse):
+        with pytest.raises(procession.WorkerStartError) as raised:
+            Parallel()(square(i) for i in range(3))
     assert "no model" in repr(raised.value.__cause__)
     assert Parallel()(square(i) for i in range(3)) == [0, 1, 4]
 
