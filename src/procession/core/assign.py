@@ -18,7 +18,7 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 from procession.core import commands, ending, lending, recycling
-from procession.core.policy import MAX_LEASE, TARGET_NS, Profile
+from procession.core.policy import MAX_LEASE, Profile
 from procession.core.task import Task
 from procession.core.worker import State, Worker
 
@@ -81,7 +81,7 @@ def _lease_bound(core: PoolCore, worker: Worker, queue: deque[Task]) -> None:
     refused: list[Task] = []
     profiles: dict[Profile, None] = {}
     expected_ns = 0.0
-    while queue and len(tasks) < limit and expected_ns < TARGET_NS:
+    while queue and len(tasks) < limit and expected_ns < queue[0].profile.target_ns:
         task = queue.popleft()
         if task.claim(worker.wid):
             tasks.append(task)
@@ -155,6 +155,14 @@ def _hand(core: PoolCore, worker: Worker, batch: Batch, tied: bool = False) -> N
     core.index(worker)
     if worker.quota is not None:
         recycling.near_its_end(core, worker)
+
+
+def mark_head(core: PoolCore, worker: Worker, wanted: bool = True) -> None:
+    """What is first in a ready worker's hands runs now. Of a far one that is being withdrawn from, nobody knows."""
+    if not wanted or (core.far and worker.wid in core.withdrawing):
+        return
+    if worker.state is State.BUSY and worker.inflight[0].started is False:
+        core.out.append(commands.MarkRunning(worker.inflight[0]))
 
 
 def _collect(core: PoolCore, wid: int, limit: int) -> Batch:
@@ -239,5 +247,5 @@ def _allowance(core: PoolCore, task: Task, spent: float, waiting: int) -> int:
     if mean_ns < 0:
         return 0 if spent else 1
     share = -(-waiting // (core.width or 1))
-    allowed = int((TARGET_NS - spent) / mean_ns) if spent else profile.lease_items()
+    allowed = int((profile.target_ns - spent) / mean_ns) if spent else profile.lease_items()
     return allowed if allowed < share else share

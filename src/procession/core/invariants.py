@@ -45,7 +45,6 @@ def check_worker(worker: Worker) -> None:
     assert worker.usable or not worker.pins, "it goes, and has pins"
     assert not worker.pins or not worker.leaving, "it leaves, and something lives there"
     assert all(home.wid == worker.wid and home.lost is None for home in worker.pins), "a pin of another worker's"
-    assert not worker.unwanted or worker.loose, "somebody waits for a withdrawal that can bring nothing"
     assert worker.mortal <= worker.unwanted.keys(), "to be ended, and nobody wants it back"
     sentence = worker.sentence
     if sentence is not None:
@@ -55,6 +54,8 @@ def check_worker(worker: Worker) -> None:
 
 def _check_index(core: PoolCore, worker: Worker) -> None:
     wid = worker.wid
+    answered = not (core.far and wid in core.withdrawing)
+    assert not worker.unwanted or worker.loose or not answered, "somebody waits for a withdrawal that can bring nothing"
     assert (wid in core.hungry) == worker.hungry, f"worker {wid}: hungry {worker.hungry}"
     assert (wid in core.waking) == worker.waking, f"worker {wid}: waking {worker.waking}"
     assert (wid in core.thirsty) == worker.thirsty, f"worker {wid}: thirsty {worker.thirsty}"
@@ -135,11 +136,13 @@ def _is_home(worker: Worker, task: Task) -> bool:
 
 def _check_work_conserving(core: PoolCore) -> None:
     """Unless an answer is outstanding: nothing waits, and no tail lies, while a worker idles or may be started."""
-    if core.withdrawing or core.recalling or core.discarding or not core.state.takes_back:
+    if core.recalling or core.discarding or not core.state.takes_back or (core.withdrawing and not core.far):
         return
     room = core.width < core.max_workers
     tails = [wid for wid in core.stealable if core.workers[wid].state is State.BUSY]
     assert not core.line.items or not (core.hungry or core.waking or room), "work waits while a worker idles"
+    if core.withdrawing:
+        return
     assert not core.hungry or not core.stealable, "a tail lies with one worker while another idles"
     assert not core.stealable or not lending.idles(core), "a tail lies with one worker while the lent one idles"
     assert not room or not tails, "a tail lies behind a running task while a worker could be started"

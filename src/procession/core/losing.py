@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from procession.core import commands, ending, events, retrying, starting, supervising
 from procession.core.rules import Cause
 from procession.core.state import CoreError
+from procession.core.task import Task
 from procession.core.worker import Signal, State
 
 if TYPE_CHECKING:
@@ -14,20 +15,22 @@ if TYPE_CHECKING:
 
 
 def lost(core: PoolCore, event: events.Lost) -> None:
-    """What it owned fails; what it never took is for others."""
+    """What it owned fails; what it never took is for others. Only who is far may have owned several."""
     worker = core.heard(event)
     if worker.state is State.ORPHANED:
         supervising.returned(core)
     never_ready = worker.state is State.STARTING
     core.forget(worker)
     core.take_back(worker, event.unowned)
-    if worker.items > 1:
+    if worker.items > 1 and not core.far:
         raise worker.error(f"it died owning {worker.items} items; a token is taken one at a time")
-    if worker.items:
+    fallen: list[tuple[Task, int, Cause]] = []
+    while worker.items:
         core.in_flight -= 1
         cause = supervising.cause_of_loss(worker)
-        task, start = worker.finish_items(1)
-        again = retrying.after_loss(core, task, start, cause)
+        fallen.append((*worker.finish_items(1), cause))
+    runs = [retrying.after_loss(core, *each) for each in reversed(fallen)]  # each goes to the front of the line
+    for (task, start, cause), again in zip(fallen, reversed(runs), strict=True):
         core.out.append(commands.FailItem(task, start, worker.wid, event.exitcode, cause, again))
     if worker.wid in core.bereaved:
         mourn(core, worker.wid, event.exitcode)

@@ -13,6 +13,8 @@ from procession._native import native
 
 TARGET_NS = 3_000_000
 """Work in one lease, by measurement."""
+FAR_TARGET_NS = 30_000_000
+"""The same, where a round trip takes one to three milliseconds."""
 MAX_LEASE = 4096 if native is None else 16_000
 """Items in one lease; two leases and their tokens must fit into one pipe (65,536 bytes), or on the fast lane one lease
 of calls with a number each into a quarter of a ring."""
@@ -26,6 +28,7 @@ class Profile:
     """The running estimate of what one item of a function costs on a worker, in nanoseconds."""
 
     __slots__ = ("last", "mean_ns")
+    target_ns = TARGET_NS
 
     def __init__(self) -> None:
         self.mean_ns: float = -1.0  # nothing measured yet
@@ -37,7 +40,7 @@ class Profile:
             return
         cost = busy_ns / items if busy_ns > items else 1.0
         self.mean_ns = cost if self.mean_ns < 0 else (self.mean_ns + cost) / 2
-        if items > self.last or busy_ns >= TARGET_NS:
+        if items > self.last or busy_ns >= self.target_ns:
             self.last = items
 
     def scale(self, ratio: float) -> None:
@@ -46,10 +49,10 @@ class Profile:
             self.mean_ns = max(1.0, self.mean_ns * (1 + ratio) / 2)
 
     def lease_items(self) -> int:
-        """How many items make a lease of `TARGET_NS`; 1 while nothing is known."""
+        """How many items make a lease of `target_ns`; 1 while nothing is known."""
         if self.mean_ns < 0:
             return 1
-        return max(1, min(int(TARGET_NS / self.mean_ns), self.last * GROWTH, MAX_LEASE))
+        return max(1, min(int(self.target_ns / self.mean_ns), self.last * GROWTH, MAX_LEASE))
 
     def worth_prefetching(self) -> bool:
         """Whether a successor should wait beside a running item, so that the worker never waits for the parent."""
@@ -58,6 +61,13 @@ class Profile:
     def cost_of(self, items: int) -> float:
         """Expected nanoseconds for `items` items; what was never measured counts as dear."""
         return items * (self.mean_ns if self.mean_ns >= 0 else float(PREFETCH_BELOW_NS))
+
+
+class FarProfile(Profile):
+    """That of workers on other machines, to whom handing something over costs milliseconds."""
+
+    __slots__ = ()
+    target_ns = FAR_TARGET_NS
 
 
 def learn(done: int, busy_ns: int, profiles: Sequence[Profile], items: int, expected_ns: float) -> None:

@@ -34,8 +34,11 @@ if TYPE_CHECKING:
 class PoolCore:
     """All decisions of one pool. `step` is the only door; time, if it matters, arrives in the event."""
 
-    def __init__(self, max_workers: int, *, max_tasks_per_child: int | None = None, can_kill: bool = True) -> None:
+    def __init__(
+        self, max_workers: int, *, max_tasks_per_child: int | None = None, can_kill: bool = True, far: bool = False
+    ) -> None:
         self.max_workers = max_workers
+        self.far = far  # workers are on other machines: what that means is in README.md
         self.auto: AutoWidth | None = None  # who finds out how many that are to be, if not the user
         self.size = max_workers  # as the user wants it
         self.can_kill = can_kill
@@ -84,7 +87,7 @@ class PoolCore:
             ending.finish_if_empty(self)
         out, self.out = self.out, []
         if self.withdrawing:
-            out.append(commands.Withdraw(next(iter(self.withdrawing))))
+            out += map(commands.Withdraw, self.withdrawing if self.far else (next(iter(self.withdrawing)),))
         return out
 
     def withdraw(self, worker: Worker) -> None:
@@ -93,6 +96,7 @@ class PoolCore:
             self.withdrawing[worker.wid] = None
 
     alarm = retrying.alarm
+    mark_head = assign.mark_head
 
     def check(self) -> None:
         """The invariants of the pool; run after every event in tests."""
@@ -169,11 +173,6 @@ class PoolCore:
         else:
             self.index(worker)
 
-    def mark_head(self, worker: Worker) -> None:
-        """What is first in a ready worker's hands runs now."""
-        if worker.state is State.BUSY and worker.inflight[0].started is False:
-            self.out.append(commands.MarkRunning(worker.inflight[0]))
-
     # -- withdrawal ----------------------------------------------------------------------------------------------
 
     def withdrawn(self, event: events.Withdrawn) -> None:
@@ -181,6 +180,7 @@ class PoolCore:
         worker = self.heard(event)
         sentence = worker.sentence
         self.take_back(worker, event.count)
+        self.mark_head(worker, self.far)  # which was put off
         if worker.mortal:
             cancelling.end_what_stayed(self, worker)
         if sentence is not None and worker.sentence is sentence:

@@ -167,8 +167,8 @@ def _void(core: PoolCore, worker: Worker) -> None:
 
 
 def cause_of_loss(worker: Worker) -> Cause:
-    """Why the item that a lost worker was running has ended; what was being cancelled is, however the worker ended."""
-    if worker.mortal_runs():
+    """Why the first item in a lost worker's hands has ended; what was being cancelled is, however the worker ended."""
+    if worker.is_mortal(worker.inflight[0]):
         return Cause.CANCEL
     sentence = worker.sentence
     if sentence is None or worker.finished != sentence.mark:

@@ -161,11 +161,13 @@ class Worker:
 
     def mortal_runs(self) -> bool:
         """Asked once, with all tokens read back: is the last item in hand, the only one that can run, to end?"""
-        mortal, self.mortal = self.mortal, set()
-        if not mortal or not self.items:
-            return False
-        last = self.inflight[-1]
-        return id(last) in mortal or (last.group is not None and id(last.group) in mortal)
+        runs = self.items > 0 and self.is_mortal(self.inflight[-1])
+        self.mortal = set()
+        return runs
+
+    def is_mortal(self, task: Task) -> bool:
+        """It is to end even if it has started."""
+        return id(task) in self.mortal or (task.group is not None and id(task.group) in self.mortal)
 
     def may_lease(self) -> bool:
         """It is ours to give to, is not about to be replaced, and lease numbers are free."""

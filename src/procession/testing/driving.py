@@ -12,10 +12,9 @@ from collections import deque
 from enum import IntEnum
 from typing import Self
 
-from procession.core import commands, events, lending
+from procession.core import commands, events
 from procession.core.pool import PoolCore
 from procession.core.rules import Cause
-from procession.core.worker import State, Worker
 from procession.testing import snapshot
 from procession.testing.model import ModelTask, Process
 
@@ -179,25 +178,24 @@ class Driving(ABC):
                 self.spawn(wid)
             case commands.Send(wid, number, tasks, tokens):
                 assert tokens == sum(task.size for task in tasks), "tokens and items differ in number"
-                if wid in self.processes:
-                    self.send(self.processes[wid], number, tasks, tokens)  # type: ignore[arg-type]
-                    self.sent.add(wid)
+                self.hand_over_lease(wid, number, tasks, tokens)  # type: ignore[arg-type]
             case commands.Withdraw(wid):
                 self.withdrawals[wid] = None
-            case commands.Stop(wid):
-                self.processes[wid].frames += (None,)
+            case commands.Stop():
+                self.stop(command)
             case commands.Look(wid):
                 self.looks[wid] = None
             case commands.Kill(wid, cause):
                 if wid in self.processes:
-                    self.processes[wid].condemned = True
                     if cause is not None:
                         self.blame(wid)
+                    self.kill(command)
             case commands.Closed():
                 self.closed += 1
             case commands.Ask(wid, task, _):
                 owned = self.processes[wid].owned()
                 assert self.ledger.started[task.start] or owned == task.start, "asked to end, and it does not run"  # type: ignore[attr-defined]
+                self.ask(command)
             case commands.Broken() | commands.Narrowed() | commands.Recall():
                 pass
             case _:
@@ -214,6 +212,23 @@ class Driving(ABC):
     def new_process(self) -> Process:
         """What is started."""
         return Process()
+
+    def stop(self, command: commands.Stop) -> None:
+        """It is to end when it is through."""
+        self.processes[command.wid].frames += (None,)
+
+    def kill(self, command: commands.Kill) -> None:
+        """It is to die."""
+        self.processes[command.wid].condemned = True
+
+    def ask(self, command: commands.Ask) -> None:  # noqa: B027  # near, there is nothing to be done
+        """What it runs is to end by itself."""
+
+    def hand_over_lease(self, wid: int, number: int, tasks: list[ModelTask], tokens: int) -> None:
+        """To a worker that may be gone."""
+        if wid in self.processes:
+            self.send(self.processes[wid], number, tasks, tokens)
+            self.sent.add(wid)
 
     def send(self, process: Process, number: int, tasks: list[ModelTask], tokens: int) -> None:
         """Tokens first, then the data."""
@@ -284,9 +299,8 @@ class Driving(ABC):
                 for item in outcomes:
                     seal(item, Fate.DONE)
             case commands.FailItem(_, start, _, _, cause, again):
-                assert start == self.owned or self.is_bereft(start), (
-                    f"item {start} fails with a worker that owned {self.owned}"
-                )
+                dies = self.dies_with_it(start) or self.is_bereft(start)
+                assert dies, f"item {start} fails with a worker that owned {self.owned}"
                 assert cause is not Cause.CANCEL or self.ledger.unwanted[start], "cancelled, and nobody wanted that"
                 assert cause is Cause.CANCEL or not self.ledger.unwanted[start], "its cancel was forgotten"
                 if again is None:
@@ -332,35 +346,13 @@ class Driving(ABC):
 
     # -- laws ----------------------------------------------------------------------------------------------------
 
+    def dies_with_it(self, item: int) -> bool:
+        """It fails with the worker whose loss is being told."""
+        return item == self.owned
+
     def is_bereft(self, item: int) -> bool:
         """It has not started, and needs what was lost with a worker."""
         return False
-
-    def keeps_all(self, worker: Worker) -> bool:
-        """Nobody else may run what it has in hand."""
-        return False
-
-    def check_work_conserving(self) -> None:
-        """Law 3: once everything is performed, no token lies with one worker while another idles or may be started."""
-        core = self.core
-        if not core.state.takes_back or core.discarding:
-            return
-        idle = any(worker.state is State.IDLE and worker.may_lease() for worker in core.workers.values())
-        if not idle and not core.recalling:
-            idle = lending.idles(core)
-        if not idle and core.width >= core.max_workers:
-            return
-        for wid, worker in core.workers.items():
-            if not worker.usable or self.keeps_all(worker):
-                continue
-            process = self.processes[wid]
-            if not idle and worker.state is State.STARTING:
-                continue  # what waits for one start would gain nothing by waiting for another
-            started = process.running is not None or process.held is not None
-            head = 0 if started or worker.state is State.STARTING else 1
-            assert len(process.tokens) <= head, (
-                f"{len(process.tokens)} tokens lie with worker {wid} while another idles"
-            )
 
 
 def told(what: object) -> str:
@@ -372,8 +364,8 @@ def told(what: object) -> str:
             value = [f"{task.start}+{task.size}" if task.chunk else task.start for task in value]
         elif name == "task":
             value = value.start
-        elif name in ("cause", "again") and value is not None:
-            value = value.name if name == "cause" else value.start
+        elif name in ("cause", "again"):
+            value = getattr(value, "name" if name == "cause" else "start", value)
         if name not in ("reason", "exitcode", "busy_ns", "outcomes") or (name == "outcomes" and value):
             parts.append(f"{name}={value}")
     return f"{type(what).__name__}({', '.join(parts)})"

@@ -12,7 +12,7 @@ from procession.core.task import Task
 from procession.testing.driving import Fate, Ledger
 from procession.testing.explorer import Action
 from procession.testing.lane import Mail
-from procession.testing.model import FAILED, Guess, Key, ModelTask, Phase
+from procession.testing.model import DONE, FAILED, Guess, Key, ModelTask, Phase
 from procession.testing.scenario import Scenario
 from procession.testing.timing import Timing
 
@@ -200,25 +200,32 @@ class Happening(Timing):
         if self.paused is not None:
             return
         asked, self.asking = self.asking, None
-        if asked is not None and self.wanted(asked):
-            if asked.wid is None and not asked.started:  # it came back before it was asked for, or is to run again
-                asked.cancelled = True
-                self.ledger.seal(asked.start, Fate.CANCELLED)
-            elif self.scenario.kills:
-                worker = None if asked.wid is None else self.core.workers.get(asked.wid)
-                doomed = worker is not None and worker.sentence is not None and worker.sentence.cause is Cause.CANCEL
-                through = any(result[1] == asked.start for p in self.processes.values() for result in p.results)
-                dead = worker is not None and self.processes[worker.wid].phase is Phase.DEAD
-                assert doomed or through or dead, f"item {asked.start} was to be ended, and nobody is at it"
-            else:
-                too_late = asked.started or self.ledger.started[asked.start]
-                owned = any(process.owned() == asked.start for process in self.processes.values())
-                assert too_late or owned, f"a cancel of item {asked.start} was refused while it waited"
+        if asked is not None:
+            self.answer_cancel(asked)
         self.check_work_conserving()
         self.check_refused()
         self.check_width()
         assert self.closed <= 1, "Closed came twice"
         assert not self.closed or not self.processes, "Closed, and a worker is left"
+
+    def answer_cancel(self, asked: ModelTask) -> None:
+        """Whoever has asked for this cancel hears what came of it."""
+        if not self.wanted(asked):
+            return
+        if asked.wid is None and not asked.started:  # it came back before it was asked for, or is to run again
+            asked.cancelled = True
+            self.ledger.seal(asked.start, Fate.CANCELLED)
+        elif self.scenario.kills:
+            worker = None if asked.wid is None else self.core.workers.get(asked.wid)
+            doomed = worker is not None and worker.sentence is not None and worker.sentence.cause is Cause.CANCEL
+            outcomes = [result for p in self.processes.values() for result in p.results if result[0] in (DONE, FAILED)]
+            through = any(result[1] == asked.start for result in outcomes)
+            dead = worker is not None and self.processes[worker.wid].phase is Phase.DEAD
+            assert doomed or through or dead, f"item {asked.start} was to be ended, and nobody is at it"
+        else:
+            too_late = asked.started or self.ledger.started[asked.start]
+            owned = any(process.owned() == asked.start for process in self.processes.values())
+            assert too_late or owned, f"a cancel of item {asked.start} was refused while it waited"
 
     def check_width(self) -> None:
         """No more run something than there are to be workers, but for those that are on their way out."""

@@ -8,8 +8,9 @@ and it closes the lane before it tells the core of anything but new tasks.
 
 from __future__ import annotations
 
-from procession.core import commands, events
+from procession.core import commands, events, lending
 from procession.core.state import PoolState
+from procession.core.worker import State, Worker
 from procession.testing.driving import Driving, Fate
 from procession.testing.explorer import Action
 from procession.testing.model import DONE, ModelTask
@@ -117,3 +118,33 @@ class Lending(Driving):
         if wid is not None:
             self.step(events.Recalled(wid))
         return True
+
+    # -- laws ----------------------------------------------------------------------------------------------------
+
+    def keeps_all(self, worker: Worker) -> bool:
+        """Nobody else may run what it has in hand."""
+        return False
+
+    def check_work_conserving(self) -> None:
+        """Law 3: once everything is performed, no token lies with one worker while another idles or may be started."""
+        core = self.core
+        if not core.state.takes_back or core.discarding:
+            return
+        idle = any(worker.state is State.IDLE and worker.may_lease() for worker in core.workers.values())
+        if not idle and not core.recalling:
+            idle = lending.idles(core)
+        if not idle and core.width >= core.max_workers:
+            return
+        for wid, worker in core.workers.items():
+            if not worker.usable or self.keeps_all(worker):
+                continue
+            process = self.processes[wid]
+            if not idle and worker.state is State.STARTING:
+                continue  # what waits for one start would gain nothing by waiting for another
+            started = process.running is not None or process.held is not None
+            head = 0 if started or worker.state is State.STARTING else 1
+            assert (lie := self.lie_with(wid)) <= head, f"{lie} tokens lie with worker {wid} while another idles"
+
+    def lie_with(self, wid: int) -> int:
+        """So many items were handed to it, and it has not taken them."""
+        return len(self.processes[wid].tokens)

@@ -66,6 +66,13 @@ class Scenario:
     """Items that are found to take more memory than any may."""
     sizes: tuple[int, ...] = ()
     """How many workers the user wants from then on, one after another."""
+    losses: int = 0
+    """Agents that are lost, with all that is known of their workers: where there are agents (far_world.py)."""
+    late_calls: bool = False
+    """What an agent was asked to do to a worker that is gone comes to it when it has the next. It is to do nothing:
+    that is shown by a walk or two, and spared the others."""
+    slow_starts: bool = False
+    """That an agent has been told to start a worker is heard later: it matters for whom one stops before that."""
     ranks: tuple[int, ...] = ()
     """Priorities, in turn, of the tasks of the program; then time goes by between its lines."""
 

@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import copy
 from collections import deque
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import cast
 
 from procession.core.line import Lane, Line
@@ -122,8 +122,13 @@ def core_key(core: PoolCore) -> Key:
     )
 
 
-def order(core: PoolCore, processes: dict[int, Process]) -> list[tuple[Key, int]]:
-    """The workers, sorted by what can be said of them without naming anything; with that."""
+def order(
+    core: PoolCore, processes: Mapping[int, Process], beside: Callable[[int], Key] = lambda wid: ()
+) -> list[tuple[Key, int]]:
+    """The workers, sorted by what can be said of them without naming anything; with that.
+
+    `beside`: what else there is to be said of a worker.
+    """
     places = [
         {wid: place for place, wid in enumerate(index)} if index else _NOWHERE
         for index in (
@@ -160,7 +165,7 @@ def order(core: PoolCore, processes: dict[int, Process]) -> list[tuple[Key, int]
                 len(process.frames),
                 len(process.tokens),
             )
-        found.append(((known, there), wid))
+        found.append(((known, there, beside(wid)), wid))
     found.sort()
     return found
 
@@ -258,7 +263,7 @@ def process_key(process: Process | None, newest: int, modulus: int, names: Names
         if process.frames
         else (),
         tuple(map(age, process.tokens)) if process.tokens else (),
-        tuple([(kind, name(a), name(b)) if kind in (DONE, FAILED) else (kind, a, b) for kind, a, b in process.results])
+        tuple([(kind, name(a), name(b)) if kind in (DONE, FAILED) else (kind, a) for kind, a, b in process.results])
         if process.results
         else (),
         () if current is None else (age(current[0]), tuple([(name(a), name(b)) for a, b in current[1]])),

@@ -69,17 +69,26 @@ class World(Happening):
         core = self.core
         endings = tuple([self.scenario.endings.index(each) for each in self.endings])
         user = (self.at, endings, self.cancels, self.crashes, self.failed_starts, self.unfit, self.spawn_fails)
-        left = (self.timeouts, self.errors, self.lates, self.dues, self.heavies, len(self.sizes))
+        left: snapshot.Key = (
+            self.timeouts,
+            self.errors,
+            self.lates,
+            self.dues,
+            self.heavies,
+            len(self.sizes),
+            *self.user_key(),
+        )
         parts: list[object] = [user, left, self.closed, self.paused is not None, self.looking, snapshot.core_key(core)]
         parts.append(snapshot.line_key(core, names))
         ranks = {}
-        for rank, (known, wid) in enumerate(snapshot.order(core, self.processes)):
+        for rank, (known, wid) in enumerate(self.order()):
             ranks[wid] = rank
             worker, process = core.workers.get(wid), self.processes.get(wid)
             newest = 0 if worker is None else worker.next_number
             parts.append((known, snapshot.worker_key(worker, names)))
             parts += [snapshot.tasks_key(each.get(wid, ()), names) for each in (core.line.bound, core.bereaved)]
             parts.append(snapshot.process_key(process, newest, self.modulus, names))
+            parts.append(self.beside_key(wid, names))
         parts.append(
             (
                 tuple([ranks[wid] for wid in self.withdrawals]),
@@ -89,16 +98,7 @@ class World(Happening):
                 self.keys_key(ranks),
             )
         )
-        for each in self.mail:
-            if isinstance(each, events.CancelAsked):
-                asked = each.tasks[0]
-                parts.append(
-                    (snapshot.tasks_key([asked], names), -1 if asked.wid is None else ranks.get(asked.wid, -2))
-                )
-            elif isinstance(each, events.LentTasks):
-                parts.append(snapshot.tasks_key(each.tasks, names))
-            else:
-                parts.append(self.group_key(each.group, names))
+        parts += self.mail_key(ranks, names)
         out = -1 if self.out is None else names.get(self.out, -2)
         parts.append((-1 if self.lane is None else ranks[self.lane], out, self.recall, self.lends))
         if self.asking is not None:
@@ -114,6 +114,33 @@ class World(Happening):
             )
         )
         return blake2b(marshal.dumps(parts, 2), digest_size=16).digest()
+
+    def order(self) -> list[tuple[snapshot.Key, int]]:
+        """See `snapshot.order`."""
+        return snapshot.order(self.core, self.processes)
+
+    def mail_key(self, ranks: dict[int, int], names: snapshot.Names) -> list[object]:
+        """What was left for the driver."""
+        parts: list[object] = []
+        for each in self.mail:
+            if isinstance(each, events.CancelAsked):
+                asked = each.tasks[0]
+                parts.append(
+                    (snapshot.tasks_key([asked], names), -1 if asked.wid is None else ranks.get(asked.wid, -2))
+                )
+            elif isinstance(each, events.LentTasks):
+                parts.append(snapshot.tasks_key(each.tasks, names))
+            else:
+                parts.append(self.group_key(each.group, names))
+        return parts
+
+    def user_key(self) -> snapshot.Key:
+        """What else may go wrong."""
+        return ()
+
+    def beside_key(self, wid: int, names: snapshot.Names) -> snapshot.Key:
+        """What lies between the driver and this worker, beside pipes."""
+        return ()
 
     def group_key(self, group: object, names: snapshot.Names) -> snapshot.Key:
         """Which items a group has, where they are held."""
