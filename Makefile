@@ -6,6 +6,7 @@
 #   make bench      against its peers    (ARGS="--help")
 #   make rivals     the failure table, against the others make sanitize   the suite under ASan and UBSan    (ARGS=...)
 #   make e2e        what others see: browsers, shells ... (installs chromium, zsh, parallel ... where they are not)
+#   make clusters   the suite of all backends on a real Ray and a real Dask
 #   make dist       what a release is made of, looked at  make release-check  what it lacks (docs/releasing.md)
 #   make docs       the site, of docs/ into site/ (open site/index.html)
 #   make torch      the loader for PyTorch, where pip finds the pinned torch (on Linux the build for CPUs will do)
@@ -34,7 +35,7 @@ PROJECT := pyproject.toml constraints.txt setup.py $(wildcard src/procession/_na
 
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
-.PHONY: help demo test deep test-all e2e e2e-tools docs torch check check-lint check-mypy check-pyright check-house bench rivals
+.PHONY: help demo test deep test-all clusters e2e e2e-tools docs torch check check-lint check-mypy check-pyright check-house bench rivals
 .PHONY: rivals-run soak sanitize dist release-check format clean distclean venv-dev
 .DELETE_ON_ERROR:
 
@@ -126,6 +127,11 @@ test-all:
 # What a release is made of, by who installs it.
 e2e: $(VENV)/.stamp-e2e e2e-tools
 	@$(PY) -m pytest -m e2e tests/browser tests/cli tests/ecosystem tests/packaging tests/programs tests/site $(ARGS)
+	@PROCESSION_TESTS_HANDS=0 $(PY) -m pytest -m e2e tests/clusters $(ARGS)
+
+# The suite that every backend passes, on a real Ray and a real Dask.
+clusters: $(VENV)/.stamp-e2e
+	@PROCESSION_TESTS_HANDS=0 $(PY) -m pytest -m e2e tests/contract tests/clusters $(ARGS)
 
 e2e-tools:
 	@for each in chromium chromedriver:chromium-driver parallel zsh fish mandoc groff; do \

@@ -30,7 +30,7 @@ from website.repository import ROOT
 
 WORD = re.compile(r"^(\*{0,2}\w+(?:, \*{0,2}\w+)*): (.*)$")
 HEADING = re.compile(r"^(Args|Attributes):$")
-OWN = {"own": ("pickle: bool = False", "thread_name_prefix: str = ''")}
+OWN = {"own": ("pickle: bool = False", "thread_name_prefix: str = ''", "address: object = None")}
 """What `**own` of Pool stands for (PoolOwn of typed.pyi)."""
 ALIASES = {
     "options.Backend": "options.Backend",

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from procession.captured import Captured
     from procession.cpu import CpuBudget, cpu_budget
     from procession.errors import (
+        ClusterLost,
         Full,
         JournalError,
         MemoryLimit,
@@ -58,6 +59,7 @@ _HOME = {
     "array_like": "procession.arrays",
     "cancelled": "procession.worker.asked",
     "checkpoint": "procession.worker.asked",
+    "ClusterLost": "procession.errors",
     "cpu_budget": "procession.cpu",
     "empty": "procession.arrays",
     "explain": "procession.explaining",
@@ -83,6 +85,7 @@ _HOME = {
 __all__ = [
     "CancelledError",
     "Captured",
+    "ClusterLost",
     "CpuBudget",
     "Failure",
     "Full",

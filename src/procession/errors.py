@@ -11,6 +11,8 @@
      │    └── (+ BrokenProcessPool)             an argument or a result could not be rebuilt from its pickle
      ├── PicklingError(pickle.PicklingError, TypeError, AttributeError)
      │                                          something could not be pickled; says the path to it
+     ├── ClusterLost(BrokenProcessPool, ConnectionError)
+     │                                          the connection to the cluster is gone: the pool is broken
      ├── Full(queue.Full)                       no room, and waiting was not wanted or not possible
      └── JournalError                           a journal refuses something, or cannot be written or read any more
 
@@ -220,6 +222,9 @@ if TYPE_CHECKING:
     class WorkerStartError(ProcessionError, BrokenProcessPool, BrokenThreadPool):
         """A worker's start, initializer or setup failed: the pool is broken; the reason is the `__cause__`."""
 
+    class ClusterLost(ProcessionError, BrokenProcessPool, ConnectionError):
+        """The connection to the cluster is gone, and with it what this task's run there came to: the pool is broken."""
+
     class Full(ProcessionError, queue.Full):
         """There is no room, and waiting for it was not wanted, took too long, or would never end.
 
@@ -271,6 +276,15 @@ def _make_worker_start_error() -> type[Any]:
     return WorkerStartError
 
 
+def _make_cluster_lost() -> type[Any]:
+    bases = (ProcessionError, _broken_process_pool(), ConnectionError)
+
+    class ClusterLost(*bases):  # type: ignore[misc]  # declared above
+        """The connection to the cluster is gone, and with it what this task's run there came to: the pool is broken."""
+
+    return ClusterLost
+
+
 def _make_full() -> type[Any]:
     import queue
 
@@ -283,6 +297,7 @@ def _make_full() -> type[Any]:
 
 
 _MAKERS: dict[str, Callable[[], type[Any]]] = {
+    "ClusterLost": _make_cluster_lost,
     "Full": _make_full,
     "MemoryLimit": _make_memory_limit,
     "PoisonTask": _make_poison_task,
@@ -313,6 +328,7 @@ def __dir__() -> list[str]:
 
 
 __all__ = [
+    "ClusterLost",
     "Full",
     "JournalError",
     "MemoryLimit",

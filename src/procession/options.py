@@ -12,24 +12,27 @@ TYPE_CHECKING = False  # see `lean`
 if TYPE_CHECKING:
     from typing import Any, Literal
 
-    Backend = Literal["processes", "threads", "inline"]
+    Backend = Literal["processes", "threads", "inline", "ray", "dask"]
     Overflow = Literal["block", "raise", "drop_newest", "drop_oldest"]
 else:
     Backend = Overflow = str
 
-BACKENDS: tuple[str, ...] = ("processes", "threads", "inline")
+CLUSTERS: tuple[str, ...] = ("ray", "dask")
+"""Backends whose workers may be on other machines."""
+BACKENDS: tuple[str, ...] = ("processes", "threads", "inline", *CLUSTERS)
 """Those that there are."""
 
 OVERFLOW: tuple[str, ...] = ("block", "raise", "drop_newest", "drop_oldest")
 
 OWN: Mapping[str, tuple[str, ...]] = {
     "mp_context": ("processes",),
-    "max_tasks_per_child": ("processes",),
+    "max_tasks_per_child": ("processes", *CLUSTERS),
     "max_memory_per_child": ("processes",),
     "max_age_per_child": ("processes",),
-    "preload": ("processes",),
+    "preload": ("processes", *CLUSTERS),
     "thread_name_prefix": ("threads",),
     "pickle": ("inline",),
+    "address": CLUSTERS,
 }
 """Words that only some backends understand."""
 
@@ -108,6 +111,7 @@ MAP_MEANT: Mapping[str, str] = {
 }
 OPTIONS_MEANT: Mapping[str, str] = {
     "label": "name",
+    **dict.fromkeys(("num_cpus", "num_gpus", "gpus", "cpus"), 'resources={"CPU": ..., "GPU": ...}'),
     "task_name": "name",
     "progress_bar": "progress",
     "task_timeout": "timeout",
@@ -144,6 +148,22 @@ def check_own(backend: str, words: Mapping[str, object]) -> None:
         if backend not in OWN[word]:
             theirs = " and ".join(f'backend="{each}"' for each in OWN[word])
             raise TypeError(f'{word} is an option of {theirs}; this pool has backend="{backend}"')
+
+
+def check_resources(resources: object, backend: str) -> None:
+    """A dict of names and amounts, on a cluster; or None."""
+    if resources is None:
+        return
+    if backend not in CLUSTERS:
+        theirs = " and ".join(f'backend="{each}"' for each in CLUSTERS)
+        raise TypeError(f'resources is an option of {theirs}; this has backend="{backend}"')
+    if not isinstance(resources, Mapping):
+        raise TypeError(f'resources must be a dict like {{"GPU": 1}}, not {kind(resources)}')
+    for name, amount in resources.items():
+        if not isinstance(name, str):
+            raise TypeError(f"resources has names of what the cluster has, not {kind(name)}")
+        if isinstance(amount, bool) or not isinstance(amount, (int, float)) or not 0 <= amount < LONGEST**2:
+            raise ValueError(f"resources[{name!r}] must be an amount, 0 or more; got {amount!r}")
 
 
 def check_max_workers(value: object, auto: bool = False) -> None:

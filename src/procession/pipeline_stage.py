@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Never
 
 from procession import options, spinoff_words
@@ -71,7 +71,7 @@ class Stage(Generic[Item, Result]):
 
     fn: called with one item, or with `batch` with a list of them, or with the state of `setup` and that.
     workers: how many. A stage of one worker is given its items in the order of the input, if the pipeline is ordered.
-    backend: "processes", "threads", or "inline" (in the pipeline's own thread, for debugging).
+    backend: "processes", "threads", "ray", "dask", or "inline" (in the pipeline's own thread, for debugging).
     key: `key(item)`; items of one key run one at a time and in order. It is called by the pipeline's thread.
     sticky: with `key`: the items of a key go to one worker while that lives, so that the key's state can live there.
     batch: up to so many items are given to `fn` as one list, for which it returns as many outputs, in order. Timeouts
@@ -83,8 +83,8 @@ class Stage(Generic[Item, Result]):
     rate: so many calls of `fn` start per second at most, evenly spread; see `SpinOff`.
     setup, initializer, initargs: run once in each worker, see `SpinOff`; `fn` is given what `setup` returned, first.
     name: what messages and stats call it.
-    timeout, queue_timeout, grace, retries, retry_on, backoff, priority: for each call of `fn`, see `Pool.options`; the
-        queue is that of the workers, not the line before them.
+    timeout, queue_timeout, grace, retries, retry_on, backoff, priority, resources: for each call of `fn`, see
+        `Pool.options`; the queue is that of the workers, not the line before them.
     """
 
     if TYPE_CHECKING:
@@ -157,6 +157,7 @@ class Stage(Generic[Item, Result]):
         retry_on: RetryOn | None = None,
         backoff: Backoff | None = None,
         priority: int | None = None,
+        resources: Mapping[str, float] | None = None,
         **wrong: Never,
     ) -> None:
         options.refuse_words("Stage", wrong, MEANT)
@@ -176,7 +177,7 @@ class Stage(Generic[Item, Result]):
         self.many = many
         self.rate = rate
         self.with_state = setup is not None
-        self.config = spinoff_words.worker_config(setup, initializer, initargs)
+        self.config = spinoff_words.worker_config(setup, initializer, initargs, resources, backend)
         self.name = name or getattr(fn, "__qualname__", None) or type(fn).__qualname__
         self.rules = rules_of(timeout, queue_timeout, grace, retries, retry_on, backoff, priority)
 
@@ -223,7 +224,7 @@ class Work:
         self.width = width
         self.reaches = False  # it is passed results of the stage before as they came, and its workers can look at them
         config = stage.config
-        shared = WorkerConfig(config.initializer, config.initargs, config.setup, beside)
+        shared = WorkerConfig(config.initializer, config.initargs, config.setup, beside, config.resources)
         self.engine: Engine = _make_engine(stage.backend, width, shared)
         self.engine.role = "stage", stage.name
         self.pace = make_pace(stage.rate)

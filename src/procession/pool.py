@@ -5,10 +5,11 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 
-from procession import attended, options
+from procession import engines, options
 from procession.backends.base import AutoStats, WorkerConfig
 from procession.backends.saying import said, say
 from procession.driver import lifecycle
+from procession.engines import make_engine
 from procession.pool_face import PoolFace
 from procession.record import frozen
 
@@ -33,7 +34,7 @@ class PoolStats:
     """
 
     backend: str
-    """ "processes", "threads" or "inline"."""
+    """ "processes", "threads", "inline", "ray" or "dask"."""
     max_workers: int
     """So many workers at most; with "auto", now."""
     workers: int
@@ -68,49 +69,6 @@ class PoolStats:
     """With `max_workers="auto"`: why it has as many workers as it has."""
 
 
-def make_engine(
-    backend: str,
-    max_workers: int,
-    config: WorkerConfig,
-    *,
-    stall_after: float | None = None,
-    cap: int | None = None,
-    **own: Any,
-) -> Engine:
-    """The engine of a backend, looked after when the interpreter ends; its module is imported now.
-
-    `stall_after`: see `Pool`. `cap`: `max_workers` is where it begins, and this the most that it may find worth having.
-    `own`: words of that backend only; None and () count as not given. Raises ValueError for
-    an unknown backend.
-    """
-    options.check_backend(backend)
-    options.check_own(backend, own)
-    words: dict[str, Any] = {word: value for word, value in own.items() if value is not None and value != ()}
-    if cap is not None:
-        words["cap"] = cap
-    engine: Any
-    if backend == "threads":
-        from procession.driver.threads import ThreadEngine
-
-        engine = ThreadEngine(max_workers, config, **words)
-    elif backend == "inline":
-        from procession.backends.inline import InlineEngine
-
-        engine = InlineEngine(config, **words)
-    else:
-        from procession.driver.processes import ProcessEngine
-
-        engine = ProcessEngine(max_workers, config, **words)
-    if stall_after is not None:
-        from procession.backends.stalls import StallWatch
-
-        engine.stalls = StallWatch(engine, stall_after)
-    lifecycle.register(engine)
-    attended.offer()
-    made: Engine = engine
-    return made
-
-
 class Pool(PoolFace):
     """Runs functions on workers of its own: an Executor whose tasks survive each other.
 
@@ -124,7 +82,8 @@ class Pool(PoolFace):
     max_memory_per_child: a worker process that is found to take more than so many bytes (resident) is replaced between
         two tasks; what it runs when it takes twice as much is ended with `MemoryLimit`. (soft, hard) says both.
     max_age_per_child: a worker process is replaced when it is so many seconds old and has done something.
-    backend: "processes"; "threads"; or "inline", which runs each task at once where it is submitted, for debugging.
+    backend: "processes"; "threads"; "inline", which runs each task at once where it is submitted, for debugging; "ray"
+        or "dask", whose workers are where that cluster has room (docs/clusters.md).
     setup: runs once in each worker, after the initializer; what it returns is entered if it is a context manager, is
         `procession.state()` to its tasks, and is left when the worker ends in order.
     max_pending: calls submitted and not finished, at most; None: no bound. map and imap have bounds of their own.
@@ -136,6 +95,10 @@ class Pool(PoolFace):
         on "procession"; again after twice as long, and so on, until something moves. One long task is such a case, too.
     dashboard: True shows this program in a browser as long as the pool lives, at an address that is printed and is
         `pool.dashboard`; an int says the port at 127.0.0.1. Needs the extra procession[dashboard]. Pools share it.
+    address: (ray, dask) the cluster: what `ray.init` takes; for Dask a scheduler's address, a Client or a Cluster.
+        None: the one that is connected already, else the one that RAY_ADDRESS or Dask's configuration names, else one
+        that is started on this machine, and ends with this program. With max_workers=None there are as many workers as
+        the cluster has CPUs.
     pickle: (inline) True copies arguments and results as processes would, and refuses functions that could not be sent.
 
     A worker that dies costs the one task that it was running (`WorkerDied`). Initializer or setup that raises breaks
@@ -180,6 +143,9 @@ class Pool(PoolFace):
         options.check_own(backend, given)
         self._recycles = [word for word, limit in recycling.items() if limit is not None]
         self._backend = backend
+        if backend in options.CLUSTERS:
+            given["address"] = engines.cluster_of(backend, own.get("address"))
+            max_workers = max_workers or given["address"].cpus
         self._max_workers, self._cap = _widths(backend, max_workers, max_workers_cap)
         if mp_context is not None:
             _refuse_fork(mp_context, *self._recycles, *(() if self._cap is None else ('max_workers="auto"',)))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from _contextvars import copy_context
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 
 from procession import options
@@ -166,6 +166,7 @@ class PoolFace(PoolStreams):
         progress: Progress | None = None,
         seed: int | None = None,
         capture: bool | None = None,
+        resources: Mapping[str, float] | None = None,
         **wrong: Never,
     ) -> PoolView:
         """A view of the pool: an Executor whose work is handed over under this policy. Views merge when chained.
@@ -193,12 +194,16 @@ class PoolFace(PoolStreams):
             `WorkerDied`, `TaskTimeout` and `MemoryLimit`. In worker processes that is all that arrives there, also from
             C code and from programs that the task runs. On threads and inline it is what the task's own thread writes
             to `sys.stdout` and `sys.stderr`. Not for `stream`.
+        resources: (ray, dask) its tasks run on workers that have so much of the cluster, as the cluster names it, each
+            of them: {"GPU": 1}; "CPU" is 1 unless it says otherwise. These workers are apart from the pool's others, as
+            many again at most.
 
         Its shutdown, and its with block, are the pool's. Raises TypeError and ValueError for what makes no sense.
         """
         if wrong:
             options.refuse_words("options", wrong, options.OPTIONS_MEANT)
         options.check_name(name)
+        options.check_resources(resources, self._pool()._backend)
         from procession.seeing.progress import check_progress
 
         if progress is not None:
@@ -224,9 +229,10 @@ class PoolFace(PoolStreams):
             check_seed(seed)
             seeds = Seeds(seed)
         merged = self._policy.merged(said)
+        engine = self._engine if resources is None else self._pool()._engine.having(resources)
         if self._captures if capture is None else capture:
-            return CapturingView(self._pool(), name, chosen, merged, seeds, captures=True)
-        return PoolView(self._pool(), name, chosen, merged, seeds)
+            return CapturingView(self._pool(), name, chosen, merged, seeds, engine, captures=True)
+        return PoolView(self._pool(), name, chosen, merged, seeds, engine)
 
 
 _surroundings: list[Any] = []
@@ -272,12 +278,13 @@ class PoolView(PoolFace):
         progress: Progress,
         policy: Policy,
         seeds: Seeds | None,
+        engine: Any = None,
         captures: bool = False,
     ) -> None:
         self._viewed = pool
         self._captures = captures
         self._seeds = seeds
-        self._engine = pool._engine
+        self._engine = pool._engine if engine is None else engine
         self._room = pool._room
         self._name = name
         self._progress = progress

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Callable, Hashable, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Hashable, Iterable, Iterator, Mapping
 from concurrent.futures import Future
 from time import monotonic
 from types import TracebackType
@@ -60,8 +60,8 @@ class SpinOff(Generic[Item, Result]):
         (or entered, if it is a context manager) in that worker.
     workers: how many. One runs strictly in order, but for further runs (`retries`), which come later where there is no
         `key`; more of them run side by side and hand over in order.
-    backend: "processes", "threads", or "inline", which runs each item at once in the thread that puts it; with `batch`
-        or `rate` in a thread of the SpinOff, when its time has come.
+    backend: "processes", "threads", "ray", "dask", or "inline", which runs each item at once in the thread that puts
+        it; with `batch` or `rate` in a thread of the SpinOff, when its time has come.
     maxsize: items taken in and not yet handed over, at most; 0 = no bound.
     buffer_bytes: bytes of results that wait to be taken, about: items that were put start only as there is room for
         their results, supposed to be as large as the largest of late; the one that the order waits for, always.
@@ -203,18 +203,18 @@ class SpinOff(Generic[Item, Result]):
         retry_on: RetryOn | None = None,
         backoff: Backoff | None = None,
         priority: int | None = None,
+        resources: Mapping[str, float] | None = None,
         capture: bool = False,
         journal: str | os.PathLike[str] | Journal | None = None,
         item_id: Callable[[Any], int | str | bytes] | None = None,
         **wrong: Never,
     ) -> None:
         options.refuse_words("SpinOff", wrong, spinoff_words.MEANT)
-        options.check_name(name)
         rules = rules_of(timeout, queue_timeout, grace, retries, retry_on, backoff, priority)
         told = (iterate and on_result is None, on_result, on_error, ordered, key, sticky, rules)
         words = Words(maxsize, buffer_bytes, overflow, *told, batch, max_wait, rate, seed, capture, journal, item_id)
-        spinoff_gate.check(fn, workers, words, progress)
-        config = spinoff_words.worker_config(setup, initializer, initargs)
+        spinoff_gate.check(fn, name, workers, words, progress)
+        config = spinoff_words.worker_config(setup, initializer, initargs, resources, backend)
         with spinoff_gate.open_journal(fn, words) as file:
             engine = _make_engine(backend, workers, config)
             self._core = core = spinoff_gate.core(engine, fn, name, words, progress, config, file)

@@ -28,8 +28,9 @@ if TYPE_CHECKING:
     from procession.seeing.sources import Progress
 
 
-def check(fn: Any, workers: Any, words: Words, progress: Any) -> None:
+def check(fn: Any, name: Any, workers: Any, words: Words, progress: Any) -> None:
     """Raise TypeError or ValueError for what makes no sense, naming the word and what would be right."""
+    options.check_name(name)
     spinoff_words.check(fn, workers, words, progress)
     check_rate(words.rate)
     check_positive("batch", words.batch, "one item at a time")

@@ -54,10 +54,12 @@ def check(fn: Any, workers: Any, words: Words, progress: Any) -> None:
     check_sticky(words.sticky, words.key)
 
 
-def worker_config(setup: Any, initializer: Any, initargs: Any) -> WorkerConfig:
-    """The three as one. TypeError for what is not callable, or no tuple."""
+def worker_config(setup: Any, initializer: Any, initargs: Any, resources: Any, backend: str) -> WorkerConfig:
+    """All of it as one. TypeError for what is not callable, or no tuple; ValueError for another backend."""
+    options.check_backend(backend)
+    options.check_resources(resources, backend)
     options.check_worker(initializer, initargs, setup)
-    return WorkerConfig(initializer, tuple(initargs), setup)
+    return WorkerConfig(initializer, tuple(initargs), setup, resources=resources)
 
 
 def check_integer(name: str, value: Any, least: int, hint: str = "") -> None:

@@ -9,7 +9,7 @@ A function whose parameter nobody says the type of, a lambda, makes Any of its i
 it may: by a union that mypy takes for its wider half, and so must not see.
 """
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Mapping
 from contextlib import AbstractContextManager
 from os import PathLike
 from typing import Any, Generic, Literal, Required, TypedDict
@@ -51,6 +51,7 @@ class PolicyWords(TypedDict, total=False):
     retry_on: RetryOn | None
     backoff: Backoff | None
     priority: int | None
+    resources: Mapping[str, float] | None
 
 # ----------------------------------------------------------------------------------------------------------- pools
 
@@ -59,6 +60,7 @@ class PoolOwn(TypedDict, total=False):
 
     pickle: bool
     thread_name_prefix: str
+    address: object
 
 class OptionWords(PolicyWords, total=False):
     """The words of `options`, but for `capture`."""

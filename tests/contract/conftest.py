@@ -9,11 +9,20 @@ from typing import Any
 
 import pytest
 
-from procession import Pool, SpinOff
+from procession import Pool, SpinOff, engines
 from procession.backends.base import Capabilities
+from procession.testing.near import NearCluster
 from tests import warm
+from tests.clusters.engines import running
 
-BACKENDS = ("inline", "threads", "processes")
+NEAR = "near"
+"""Workers as on a cluster, whose agents are in this process (`procession.testing.near`)."""
+BACKENDS: tuple[Any, ...] = (
+    *("inline", "threads", "processes"),
+    pytest.param(NEAR, marks=pytest.mark.deep),
+    pytest.param("ray", marks=pytest.mark.e2e),
+    pytest.param("dask", marks=pytest.mark.e2e),
+)
 PATIENCE = 60.0
 """Seconds after which a wait is a failure; never how long a test takes."""
 
@@ -23,9 +32,28 @@ kept_zygote = warm.keep()
 
 
 @pytest.fixture(params=BACKENDS)
-def backend(request: pytest.FixtureRequest) -> str:
+def backend(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     name: str = request.param
-    return name
+    if name != NEAR:
+        yield name
+        return
+    near = NearCluster()
+    monkeypatch.setattr(engines, "connect", lambda backend, address: near)
+    yield "ray"
+    near.join()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def clusters(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    with running.wanted(request.session.items, tmp_path_factory):
+        yield
+
+
+@pytest.fixture
+def another_program(request: pytest.FixtureRequest) -> None:
+    """For tests in which another program makes a pool on this backend."""
+    if request.node.callspec.params["backend"] == NEAR:
+        pytest.skip("its agents are in this process, and nobody else's")
 
 
 @pytest.fixture

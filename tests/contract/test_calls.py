@@ -19,9 +19,10 @@ from .conftest import PATIENCE, Gate
 
 
 def test_there_is_a_case_for_every_backend() -> None:
-    from .conftest import BACKENDS
+    from .conftest import BACKENDS, NEAR
 
-    assert set(BACKENDS) == set(options.BACKENDS)
+    names = {each if isinstance(each, str) else each.values[0] for each in BACKENDS}
+    assert names - {NEAR} == set(options.BACKENDS)
 
 
 def test_a_result(pool: Pool) -> None:

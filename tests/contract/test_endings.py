@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from procession import Full, Pool
+from procession.backends.base import Capabilities
 
 from . import work
 from .conftest import PATIENCE, Gate, MakePool
@@ -107,7 +108,7 @@ def test_a_dropped_pool_finishes_its_work(backend: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("side_by_side")
-def test_kill_workers_ends_it(make_pool: MakePool, backend: str, gate: Gate) -> None:
+def test_kill_workers_ends_it(make_pool: MakePool, capabilities: Capabilities, gate: Gate) -> None:
     pool = make_pool(1)
     running = pool.submit(work.pass_gate, *gate.paths)
     gate.arrived()
@@ -117,7 +118,7 @@ def test_kill_workers_ends_it(make_pool: MakePool, backend: str, gate: Gate) -> 
     assert all(future.cancelled() for future in waiting)
     with pytest.raises(RuntimeError, match="after shutdown"):
         pool.submit(work.square, 1)
-    if backend == "processes":
+    if capabilities.can_kill:
         assert running.exception(PATIENCE) is not None
     else:
         gate.open()

@@ -273,6 +273,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.usefixtures("another_program")
 @pytest.mark.parametrize("words", ["batch", "rate"])
 def test_what_was_put_runs_although_the_program_ends(tmp_path: Path, backend: str, words: str) -> None:
     path = tmp_path / "log"

@@ -22,6 +22,9 @@ SESSIONS = [
 # What no test runs, in the order of the pages: (page, why, how many). A page says the same above each such block.
 NOT_RUN = {
     ("benchmarks.md", "takes twelve minutes"): 1,
+    ("clusters.md", "needs a cluster"): 3,
+    ("clusters.md", "needs Kubernetes"): 1,
+    ("clusters.md", "needs Slurm"): 1,
     ("context.md", "in a container with a quota"): 1,
     ("context.md", "goes on with failures of a run before"): 1,
     ("debugging.md", "somebody sits at the debugger"): 1,

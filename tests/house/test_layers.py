@@ -47,6 +47,7 @@ FACE = (
     *("spinoff_giving", "spinoff_hands"),
     *("spinoff_gate", "batching", "together", "gatekeeper", "pacing"),
     *(
+        "engines",
         "pool_face",
         "pool_streams",
         "pool_room",
@@ -139,7 +140,7 @@ DEPENDENCIES: Mapping[str, tuple[str, ...]] = {
     "uvicorn": ("cli.web",),
     "ray": ("backends.ray",),
     "dask": ("backends.dask", "adapters.dask", "adapters.dask_course", "adapters.dask_graph"),
-    "distributed": ("backends.dask", "adapters.dask"),
+    "distributed": ("backends.dask", "backends.dask_worker", "adapters.dask"),
     "joblib": ("adapters.joblib",),
     "numpy": (
         "adapters.joblib",

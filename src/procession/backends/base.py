@@ -51,6 +51,8 @@ class WorkerConfig:
     setup: Callable[[], object] | None = None
     beside: int = 0
     """So many workers of other engines share the CPUs with those of this one."""
+    resources: Mapping[str, float] | None = None
+    """What each worker is to have of a cluster."""
 
 
 @frozen

@@ -29,7 +29,7 @@ import marshal
 import threading
 import time
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from procession.backends import forksafe
 from procession.backends.launch import (
@@ -125,13 +125,12 @@ class ZygoteLauncher:
     Args:
         output: the write ends to which workers print (`OutputPump.child_ends`); they stay the caller's, and open.
         watch, unwatch: called with a descriptor that the driver must watch for reading, or no longer.
-        preload: modules that the zygote imports once, for all workers of all pools of this process; what cannot be
-            imported is logged once as a warning.
+        preload: modules that the zygote imports once, for all workers of this process; what it cannot is logged once.
         serve: what a worker runs, as `module:function`.
     """
 
-    name = "zygote"
-    eager = False
+    name, eager = "zygote", False
+    context: Callable[[str, dict[str, str]], dict[str, Any]] = staticmethod(context_now)  # what workers take over
 
     def __init__(
         self, output: tuple[int, int], *, watch: Watch, unwatch: Watch, preload: Sequence[str] = (), serve: str = SERVE
@@ -264,7 +263,7 @@ class ZygoteLauncher:
     def _ask(self, request: _Request) -> None:
         assert self._zygote is not None
         assert self._connection is not None
-        context = context_now(f"procession-{request.wid}", self._zygote.environment)
+        context = self.context(f"procession-{request.wid}", self._zygote.environment)
         body = marshal.dumps((self._serve, request.config, context))
         send(self._connection, (wire.SPAWN, request.wid, body, len(request.fds)), request.fds)
         self._asked.add(request.wid)

@@ -82,6 +82,16 @@ class LevelTable:
             told = now
 
     @classmethod
+    def text(cls, seen: object) -> tuple[object, bytes]:
+        """What stands there, for workers elsewhere, and by what to know that it has not changed; then it is empty."""
+        memory = cls._memory
+        try:
+            now = None if memory is None else boards.versions(memory)
+            return now, b"" if now == seen or memory is None else boards.text_of(memory)
+        except ValueError:
+            return seen, b""  # the last pool has just been closed
+
+    @classmethod
     def _in_forked_child(cls) -> None:
         cls._lock, cls._fd, cls._users, cls._memory = threading.RLock(), -1, 0, None
         _plain_cache()

@@ -99,14 +99,17 @@ class Notes:
                 data = os.read(self._read, _READ)
             except BlockingIOError:
                 return
-            whole = self._gatherer.take(data)
-            if whole:
-                self._waiting += sum(map(len, whole))
-                saying.hand_over(_Batch(whole, self._handled))
+            self.hand_over(self._gatherer.take(data))
             if self._waiting > MOST:
                 self._stalled = True
                 self._unwatch(self._read)
                 return
+
+    def hand_over(self, whole: list[bytes]) -> None:
+        """These are to be handled."""
+        if whole:
+            self._waiting += sum(map(len, whole))
+            saying.hand_over(_Batch(whole, self._handled))
 
     def _handled(self, size: int) -> None:
         """By the thread of the handlers."""

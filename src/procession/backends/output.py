@@ -70,8 +70,12 @@ class _Channel:
             data = os.read(self.read, _CAPACITY)
         except BlockingIOError:
             data = b""
-        self._backlog += self._decoder.decode(data, final and not data)
+        self.add(data, final and not data)
         return bool(data)
+
+    def add(self, data: bytes, final: bool = False) -> None:
+        """To the backlog."""
+        self._backlog += self._decoder.decode(data, final)
 
     def deliver(self) -> int | None:
         """Write the backlog; the descriptor to wait for if its stream has no room, None when all is written."""
@@ -141,6 +145,15 @@ class OutputPump:
             return
         without_room = channel.deliver()
         if without_room is not None:
+            self._stall(channel, without_room)
+
+    def show(self, name: int, data: bytes) -> None:
+        """Show what a worker elsewhere has printed: to stdout (1) or stderr (2)."""
+        if not self._channels:
+            return
+        channel = self._channels[name - 1]
+        channel.add(data)
+        if channel.room is None and (without_room := channel.deliver()) is not None:
             self._stall(channel, without_room)
 
     def drain(self) -> None:

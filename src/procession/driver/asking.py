@@ -15,7 +15,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable
 from time import monotonic
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from procession.backends import forksafe
 from procession.backends.dumping import Sheet
@@ -24,7 +24,10 @@ from procession.transport import page
 from procession.worker import showing
 
 if TYPE_CHECKING:
-    from procession.driver.loop import Driver
+    from collections.abc import Mapping, Set
+
+    from procession.backends.ends import Ends
+    from procession.backends.launch import Launcher
 
 SHOWN = 1.0
 """Seconds in which a worker that is well has answered."""
@@ -35,6 +38,19 @@ TICKS = 2
 
 _MARK = f"{showing.MARK}\n"
 _SILENT = {"T": "no stack: the process is stopped", "t": "no stack: a debugger holds the process", "Z": "it has ended"}
+
+
+class Host(Protocol):
+    """Who holds worker processes."""
+
+    @property
+    def pids(self) -> Mapping[int, int]: ...
+    @property
+    def channels(self) -> Mapping[int, Ends]: ...
+    @property
+    def launcher(self) -> Launcher | None: ...
+    @property
+    def killed(self) -> Set[int]: ...
 
 
 class Asked:
@@ -52,7 +68,7 @@ class Asked:
         self.in_c = False  # it has been sent SHOW_IN_C
 
 
-def ask(driver: Driver, wid: int, line: str) -> Asked:
+def ask(driver: Host, wid: int, line: str) -> Asked:
     """By the driver's thread: ask this worker, if it may be asked."""
     pid, channel, launcher = driver.pids.get(wid), driver.channels.get(wid), driver.launcher
     asked = Asked(wid, line, pid)
@@ -64,7 +80,7 @@ def ask(driver: Driver, wid: int, line: str) -> Asked:
     return asked
 
 
-def show_in_c(driver: Driver, stuck: Iterable[Asked]) -> None:
+def show_in_c(driver: Host, stuck: Iterable[Asked]) -> None:
     """By the driver's thread: these are in C code."""
     for each in stuck:
         there = each.pid is not None and driver.pids.get(each.wid) == each.pid and each.wid not in driver.killed

@@ -17,9 +17,12 @@ from procession.types import Raised
 
 
 def collapse(core: PoolCore, error: BaseException) -> ProcessionError:
-    """The driver has failed, which is a bug of ours: every task is told so."""
-    story = ProcessionError(f"procession's driver has failed: {type(error).__name__}: {error}")
-    story.__cause__ = error
+    """The driver has failed, which is a bug of ours, or has lost its cluster: every task is told so."""
+    if isinstance(error, ProcessionError):
+        story = error
+    else:
+        story = ProcessionError(f"procession's driver has failed: {type(error).__name__}: {error}")
+        story.__cause__ = error
     lost: list[Task] = [*core.line, *[task for _, _, task in core.delayed]]
     lost += chain.from_iterable(core.bereaved.values())
     for worker in core.workers.values():

@@ -15,6 +15,7 @@ from procession.backends.saying import say
 from procession.driver import lifecycle
 from procession.driver.beginning import Beginning
 from procession.driver.callbacks import Callbacks
+from procession.errors import ProcessionError
 
 TYPE_CHECKING = False  # see `lean`
 if TYPE_CHECKING:
@@ -215,7 +216,8 @@ class ProcessEngine(Beginning):
         try:
             driver.run()
         except BaseException as error:
-            say(logging.CRITICAL, "procession's driver has failed; its pool is lost", error=error)
+            if not isinstance(error, ProcessionError):
+                say(logging.CRITICAL, "procession's driver has failed; its pool is lost", error=error)
             driver.broken = self.kit.leftovers.collapse(self.core, error)
         finally:
             self._close_door()

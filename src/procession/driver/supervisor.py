@@ -157,7 +157,7 @@ class Supervisor(LaneKeeper):
             self.keeper.tell_time()
         return channel.withdraw()
 
-    def lost(self, channel: Channel, unowned: int, exitcode: int | None, peak_rss: int | None = None) -> None:
+    def lost(self, channel: Any, unowned: int, exitcode: int | None, peak_rss: int | None = None) -> None:
         """Everything that it had published has been told, and its tokens were counted; nothing was stepped since."""
         wid = channel.wid
         self.end_offspring(wid)

@@ -38,6 +38,8 @@ class Obituary(NamedTuple):
     peak_rss: int | None = None
     oom: bool | None = None
     written: Captured[None] | None = None
+    why: str = ""
+    """What somebody else has said of it."""
 
 
 class Verdicts(Answers):
@@ -83,9 +85,11 @@ class Verdicts(Answers):
             kind = errors.PoisonTask
         if command.cause is Cause.MEMORY:
             kind = errors.MemoryLimit
-        pid, exitcode, stack, peak_rss, oom, _ = worker
+        pid, exitcode, stack, peak_rss, oom = worker[:5]
         name, index, args = told(task, start)
         error = kind(name, exitcode, pid, index, args, stack, peak_rss, oom)
+        if worker.why:
+            add_note(error, worker.why)
         if isinstance(error, errors.MemoryLimit):
             error.limit = self.memory_limit
         if kind is errors.PoisonTask:

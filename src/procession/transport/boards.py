@@ -70,9 +70,37 @@ def view_of(fd: int) -> mmap.mmap:
     return mmap.mmap(fd, _SIZE, prot=mmap.PROT_READ)
 
 
+def versions(memory: mmap.mmap) -> tuple[int, int]:
+    """Those of the two boards."""
+    return _WORD.unpack_from(memory, FILTERS.at)[0], _WORD.unpack_from(memory, LEVELS.at)[0]
+
+
+def text_of(memory: mmap.mmap) -> bytes:
+    """All that stands there, for `copy`; may be called while it is written."""
+    return b"".join((memory[: _WORD.size], *(_one(memory, board) for board in (FILTERS, LEVELS))))
+
+
+def _one(memory: mmap.mmap, board: Board) -> bytes:
+    version, text = board.read(memory)
+    return _WORD.pack(version) + _LENGTH.pack(len(text)) + text
+
+
+def copy(text: bytes, memory: mmap.mmap) -> None:
+    """Write on these boards what stands on others; what workers must know at once is said last."""
+    at = _WORD.size
+    for board in (FILTERS, LEVELS):
+        (version,) = _WORD.unpack_from(text, at)
+        (length,) = _LENGTH.unpack_from(text, at + _WORD.size)
+        at += _WORD.size + _LENGTH.size
+        if version:
+            board.write(memory, version, text[at : at + length])
+        at += length
+    memory[: _WORD.size] = text[: _WORD.size]
+
+
 def urge(memory: mmap.mmap, version: int) -> None:
     """Parent: every worker must look at this version of the filters."""
     memory[: _WORD.size] = _WORD.pack(version)
 
 
-__all__ = ["FILTERS", "LEVELS", "Board", "create", "memory_of", "urge", "view_of"]
+__all__ = ["FILTERS", "LEVELS", "Board", "copy", "create", "memory_of", "text_of", "urge", "versions", "view_of"]

@@ -105,16 +105,22 @@ class Codec:
         if entry.id:
             return entry
         payload, _ = self._payload(fn, entry.name)
-        entry = FunctionEntry(next(self._numbers), entry.name, payload, with_state, entry.profile)
-        entry.life = _Life()
-        id, lives, forgotten = entry.id, self._lives, self.forgotten
+        number, life = self.number()
+        entry = FunctionEntry(number, entry.name, payload, with_state, entry.profile)
+        entry.life = life
+        return entry
+
+    def number(self) -> tuple[int, Any]:
+        """A number for what is copied once to each worker; it is forgotten when what comes with it goes."""
+        id, life = next(self._numbers), _Life()
+        lives, forgotten = self._lives, self.forgotten
 
         def gone(_: Any) -> None:
             lives.pop(id, None)
             forgotten.append(id)
 
-        lives[id] = ref(entry.life, gone)
-        return entry
+        lives[id] = ref(life, gone)
+        return id, life
 
     def _enter(self, fn: Any, with_state: bool, entries: dict[int, FunctionEntry]) -> FunctionEntry:
         name = name_of(fn)

@@ -1,0 +1,398 @@
+"""Dask as a cluster for us: a seat is one thread's worth of one of its workers, with an agent in that process.
+
+    Pool(backend="dask")                   DaskCluster.connect -> a client of our own, beside the program's
+    a worker                               an Agent in a Dask worker; in one that has n threads there are n at most
+    a lease                                a task of Dask's, tied to that worker, one at a time: it has a thread
+    all else that is asked of the agent    `Client.run`, on the event loop of the Dask worker
+    loss of a Dask worker                  the call that waits for news fails; the scheduler says so, too -> SeatLost
+    no connection any more                 the scheduler is gone -> ClusterLost
+
+Laws, beside those of cluster.py
+1. One thread, with an event loop, has the client; everything that is asked of Dask is a coroutine there.
+2. Dask may repeat nothing: what it would run again, when a worker is lost, is tied to that very worker (no other, and
+   not its successor, which has another address), and finds no agent there.
+3. An agent ends when its client is gone: the scheduler then forgets the client's tasks, one of which is a `Keeper`,
+   that closes the agent when it is let go. And an agent that nobody asks for anything ends by itself (agent.py).
+4. Which worker has room is decided here, from what the scheduler knows of its workers. As long as none has, seats wait
+   in their order.
+5. A cluster that we have started ends with this program, also by SIGKILL (dask_preload.py).
+
+Sources: distributed.dask.org, "Client", "Worker", "Resources" (2026.8).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import pickle
+import threading
+import uuid
+from collections import deque
+from collections.abc import Callable, Coroutine, Mapping
+from concurrent.futures import Future
+from contextlib import suppress
+from typing import Any, ClassVar
+
+from procession.backends import dask_worker
+from procession.backends.cluster import Connected, SeatLost, Wanted
+from procession.errors import ClusterLost
+
+PULSE = 0.5
+"""Seconds between two looks at the scheduler's list of workers while seats wait for room."""
+LARGE = 1 << 20
+"""Bytes that go straight to the worker, and not through the scheduler."""
+LOST = "the connection to Dask's scheduler is lost"
+
+
+class DaskCluster(Connected):
+    """A connection to one scheduler."""
+
+    name = "dask"
+    _lock = threading.Lock()
+    _known: ClassVar[dict[str, DaskCluster]] = {}
+    _latest: str | None = None
+
+    def __init__(self, address: str, security: Any, own: Any = None) -> None:
+        self.address = address
+        self.lost: BaseException | None = None
+        self._own = own
+        self._loop = asyncio.new_event_loop()
+        self._seats: dict[str, DaskSeat] = {}
+        self._line: deque[DaskSeat] = deque()  # those without a place
+        self._client: Any = None
+        self._looking = False
+        started: Future[None] = Future()
+        self._thread = threading.Thread(target=self._run, args=(security, started), name="procession-dask", daemon=True)
+        self._thread.start()
+        try:
+            started.result()
+        except OSError:
+            self.close()
+            raise
+
+    @classmethod
+    def connect(cls, address: Any = None) -> DaskCluster:
+        """The one that `address` means, see `Pool`. Raises ImportError, TypeError; OSError when nobody answers."""
+        imported()
+        with cls._lock:
+            where, security, own = cls._meant(address)
+            known = cls._known.get(where)
+            if known is None or known.lost is not None:
+                known = cls._known[where] = cls(where, security, own)
+            cls._latest = where
+            return known
+
+    @classmethod
+    def _meant(cls, address: Any) -> tuple[str, Any, Any]:
+        """The scheduler's address, what it is to be spoken to with, and the cluster, if it is ours."""
+        distributed = imported()
+        if address is None:
+            with suppress(ValueError):
+                address = distributed.default_client()
+        if address is None and cls._latest is not None and cls._known[cls._latest].lost is None:
+            return cls._latest, None, None
+        if address is None:
+            from dask import config
+
+            address = config.get("scheduler-address", None)
+        if address is None:
+            own = dask_worker.local_cluster()
+            atexit.register(own.close)
+            return own.address, None, own
+        if isinstance(address, distributed.Client):
+            return str(address.scheduler.address), address.security, None
+        if isinstance(address, distributed.deploy.Cluster):
+            return str(address.scheduler_address), address.security, None
+        if not isinstance(address, str):
+            raise TypeError(f"address must be that of a scheduler, a Client or a Cluster of Dask's; got {address!r}")
+        return address, None, None
+
+    # -- the thread --------------------------------------------------------------------------------------------------
+
+    def _run(self, security: Any, started: Future[None]) -> None:
+        asyncio.set_event_loop(self._loop)
+        try:
+            self._loop.run_until_complete(self._connect(security))
+        except BaseException as error:
+            started.set_exception(error)
+            self._loop.close()
+            return
+        started.set_result(None)
+        self._loop.run_forever()
+
+    async def _connect(self, security: Any) -> None:
+        client = imported().Client
+        self._client = await client(self.address, asynchronous=True, set_as_default=False, security=security)
+        self._client.subscribe_topic("all", self._heard)
+
+    def do(self, what: Coroutine[Any, Any, Any]) -> Future[Any]:
+        """Have the client's thread do this."""
+        if self._loop.is_closed():
+            what.close()
+            failed: Future[Any] = Future()
+            failed.set_exception(self.lost or ClusterLost(LOST))
+            return failed
+        return asyncio.run_coroutine_threadsafe(what, self._loop)
+
+    def _heard(self, event: tuple[float, Any]) -> None:
+        """What the scheduler says of its workers."""
+        said = event[1]
+        if isinstance(said, dict) and said.get("action") == "remove-worker":
+            for seat in list(self._seats.values()):
+                if seat.address == said.get("worker"):
+                    seat.lose(SeatLost(f"Dask says: its worker {seat.where} was removed"))
+        elif isinstance(said, dict) and said.get("action") == "add-worker":
+            self._loop.create_task(self._place())
+
+    # -- seats -------------------------------------------------------------------------------------------------------
+
+    @property
+    def cpus(self) -> int:
+        """See `Cluster`: the threads of all its workers."""
+        info = self.do(self._workers()).result()
+        return max(1, sum(int(each["nthreads"]) for each in info.values()))
+
+    async def _workers(self) -> dict[str, Any]:
+        found: dict[str, Any] = (await self._client.scheduler.identity())["workers"]
+        return found
+
+    def environment(self) -> dict[str, str]:
+        """See `Cluster`: `distributed.Client()` in a task is one of the same scheduler."""
+        return {"DASK_SCHEDULER_ADDRESS": self.address}
+
+    def parcel(self, data: bytes) -> Any:
+        """See `Cluster`: scattered."""
+        return self.do(self.scattered(data)).result()
+
+    async def scattered(self, data: bytes, address: str | None = None) -> Any:
+        """A future of Dask's for this, which lies in a worker."""
+        workers = None if address is None else [address]
+        return (await self._client.scatter([data], workers=workers, hash=False))[0]
+
+    def seat(self, wanted: Wanted) -> DaskSeat:
+        """See `Cluster`."""
+        if self.lost is not None:
+            raise self.lost
+        return DaskSeat(self, wanted)
+
+    async def wait_for_place(self, seat: DaskSeat) -> None:
+        """Law 4."""
+        self._line.append(seat)
+        await self._place()
+        if not self._looking:
+            self._looking = True
+            try:
+                while self._line:
+                    await asyncio.sleep(PULSE)
+                    await self._place()
+            finally:
+                self._looking = False
+
+    async def _place(self) -> None:
+        if not self._line:
+            return
+        try:
+            workers = await self._workers()
+        except OSError as error:
+            self.lose(error)
+            return
+        taken: dict[str, int] = dict.fromkeys(workers, 0)
+        for each in self._seats.values():
+            if each.address in taken:
+                taken[each.address] += 1
+        for seat in list(self._line):
+            rooms = {a: room for a, of in workers.items() if (room := seat.room(of) - taken[a]) > 0}
+            if not rooms:
+                continue
+            address = max(rooms, key=lambda each: (rooms[each] / workers[each]["nthreads"], each))
+            taken[address] += 1
+            self._line.remove(seat)
+            seat.take(address, str(workers[address].get("name", address)))
+            self._seats[seat.key] = seat
+
+    def gone(self, seat: DaskSeat) -> None:
+        """It is not there any more; somebody else may have its place. On the client's thread."""
+        self._seats.pop(seat.key, None)
+        with suppress(ValueError):
+            self._line.remove(seat)
+        if self._line:
+            self._loop.create_task(self._place())
+
+    def meant(self, error: BaseException, seat: DaskSeat) -> BaseException:
+        """What an error of a call is to us."""
+        if isinstance(error, (ClusterLost, SeatLost)):
+            return error
+        if self._cut:
+            return self.lose(error)
+        if isinstance(error, OSError):
+            return SeatLost(f"Dask says: worker {seat.where} cannot be reached: {type(error).__name__}: {error}")
+        return SeatLost(f"its agent, in Dask's worker {seat.where}, has failed: {type(error).__name__}: {error}", False)
+
+    @property
+    def _cut(self) -> bool:
+        """The scheduler cannot be reached. (Dask's client would try to find it again; another one knows no task.)"""
+        client = self._client
+        comm = getattr(client, "scheduler_comm", None)
+        return self.lost is not None or client.status != "running" or comm is None or comm.comm.closed()
+
+    def lose(self, error: BaseException) -> BaseException:
+        """The connection is lost. On the client's thread."""
+        if self.lost is None:
+            self.lost = ClusterLost(f"{LOST} ({self.address}): {type(error).__name__}: {error}")
+            self.lost.__cause__ = error
+            for seat in [*self._seats.values(), *self._line]:
+                seat.lose(self.lost)
+            self._loop.create_task(self._let_go())
+        return self.lost
+
+    async def _let_go(self) -> None:
+        with suppress(Exception):
+            await asyncio.wait_for(self._client.close(), 5)
+
+    @property
+    def client(self) -> Any:
+        """Dask's client; on its thread."""
+        return self._client
+
+    def close(self) -> None:
+        """For who cannot use it."""
+        if not self._loop.is_closed() and self._loop.is_running():
+            self._loop.call_soon_threadsafe(self._loop.stop)
+
+
+class DaskSeat:
+    """An agent in one of Dask's workers. What is not said otherwise is for the client's thread."""
+
+    def __init__(self, cluster: DaskCluster, wanted: Wanted) -> None:
+        """By any thread."""
+        self.where = "a worker of Dask's"
+        self.address = ""
+        self.key = f"procession-{uuid.uuid4().hex}"
+        self.wanted = wanted
+        self._cluster = cluster
+        self._taken = asyncio.Event()
+        self._lost: BaseException | None = None
+        self._calls: set[asyncio.Task[Any]] = set()
+        self._keeper: Any = None
+        self._released = False
+        cluster.do(self._begin())
+
+    def room(self, worker: Mapping[str, Any]) -> int:
+        """How many like this may be in that worker, if nobody else is."""
+        most = worker["nthreads"]
+        for name, amount in self.wanted.resources.items():
+            if name != "CPU" and amount > 0:
+                most = min(most, int((worker.get("resources") or {}).get(name, 0) // amount))
+        return int(most)
+
+    def take(self, address: str, name: str) -> None:
+        """It has a place."""
+        self.address, self.where = address, f"{name} at {address}"
+        opening = self._cluster.client.loop.asyncio_loop.create_task(self._open())
+        self._calls.add(opening)
+        opening.add_done_callback(self._calls.discard)
+
+    async def _begin(self) -> None:
+        await self._cluster.wait_for_place(self)
+
+    async def _open(self) -> None:
+        try:
+            made = pickle.dumps((self.wanted.make, self.wanted.setting))
+            await self._run_there(dask_worker.begin, self.key, made)
+            self._keeper = self._cluster.client.submit(
+                dask_worker.Keeper, self.key, key=f"{self.key}-keeper", pure=False, **self._tied()
+            )
+        except BaseException as error:
+            self.lose(self._cluster.meant(error, self))
+        self._taken.set()
+
+    def _tied(self) -> dict[str, Any]:
+        others = {name: amount for name, amount in self.wanted.resources.items() if name != "CPU"}
+        return {"workers": [self.address], "allow_other_workers": False, "resources": others or None}
+
+    async def _run_there(self, what: Callable[..., Any], *args: Any) -> Any:
+        found = await self._cluster.client.run(what, *args, workers=[self.address])
+        if self.address not in found:
+            raise SeatLost(f"Dask says: there is no worker {self.where} any more")
+        return found[self.address]
+
+    # -- calls, by any thread ----------------------------------------------------------------------------------------
+
+    def call(self, name: str, *args: Any) -> Future[Any]:
+        """See `Seat`."""
+        return self._cluster.do(self._follow(lambda: self._run_there(dask_worker.call, self.key, name, args)))
+
+    def lease(self, *args: Any) -> Future[Any]:
+        """See `Seat`."""
+        return self._cluster.do(self._follow(lambda: self._lease(args)))
+
+    def release(self) -> None:
+        """See `Seat`."""
+        self._cluster.do(self._release())
+
+    async def _follow(self, make: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
+        """Law 2 of cluster.py: whoever waits hears of the loss, whether Dask would have answered or not."""
+        await self._taken.wait()
+        if self._lost is not None:
+            raise self._lost
+        task = asyncio.ensure_future(make())
+        self._calls.add(task)
+        try:
+            return await task
+        except asyncio.CancelledError:
+            if self._lost is not None:
+                raise self._lost from None
+            raise
+        except BaseException as error:
+            meant = self._cluster.meant(error, self)
+            self.lose(meant)
+            raise meant from error
+        finally:
+            self._calls.discard(task)
+
+    async def _lease(self, args: tuple[Any, ...]) -> Any:
+        sent = [
+            await self._cluster.scattered(each, self.address) if type(each) is bytes and len(each) > LARGE else each
+            for each in args
+        ]
+        future = self._cluster.client.submit(
+            dask_worker.lease, self.key, *sent, key=f"{self.key}-{args[0]}-{args[1]}", pure=False, **self._tied()
+        )
+        try:
+            return await future
+        finally:
+            future.release()
+
+    def lose(self, error: BaseException) -> None:
+        """Its process, or the connection, is gone."""
+        if self._lost is None:
+            self._lost = error
+            self._taken.set()
+            self._cluster.gone(self)
+            for each in list(self._calls):
+                each.cancel()
+
+    async def _release(self) -> None:
+        if self._released:
+            return
+        self._released = True
+        had_place = self._taken.is_set() and self.address and self._lost is None
+        self.lose(SeatLost("it was given back"))
+        if had_place and not self._cluster._cut:
+            with suppress(Exception):
+                await self._run_there(dask_worker.end, self.key)
+        if self._keeper is not None:
+            with suppress(Exception):
+                self._keeper.release()
+
+
+def imported() -> Any:
+    """distributed. Raises ImportError, which names the extra."""
+    try:
+        import distributed
+    except ImportError as error:
+        raise ImportError("backend=\"dask\" needs Dask: pip install 'procession[dask]'") from error
+    return distributed
+
+
+__all__ = ["DaskCluster", "DaskSeat", "imported"]

@@ -1,0 +1,1 @@
+"""Ray and Dask, the real ones, on this machine."""
