@@ -83,15 +83,9 @@ class Local:
         from procession import cpu
 
         preload = ["procession.backends.dask_preload"]
-        cluster: Any = SubprocessCluster(
-            n_workers=cpu.available(),
-            threads_per_worker=1,
-            dashboard_address=None,  # type: ignore[arg-type]  # as its documentation says
-            silence_logs=logging.ERROR,
-            scheduler_kwargs={"preload": preload},
-            worker_kwargs={"preload": preload},
-            asynchronous=True,
-        )
+        words: dict[str, Any] = {"n_workers": cpu.available(), "threads_per_worker": 1, "dashboard_address": None}
+        words |= {"scheduler_kwargs": {"preload": preload}, "worker_kwargs": {"preload": preload}}
+        cluster: Any = SubprocessCluster(silence_logs=logging.ERROR, asynchronous=True, **words)
         await cluster
         await cluster.scheduler_comm.identity()
         return cluster
