@@ -92,7 +92,7 @@ class DaskCluster(Connected):
         if address is None and cls._latest is not None and cls._known[cls._latest].lost is None:
             return cls._latest, None, None
         if address is None:
-            from dask import config
+            from dask import config  # pyright: ignore[reportMissingImports]
 
             address = config.get("scheduler-address", None)
         if address is None:
@@ -389,7 +389,7 @@ class DaskSeat:
 def imported() -> Any:
     """distributed. Raises ImportError, which names the extra."""
     try:
-        import distributed
+        import distributed  # pyright: ignore[reportMissingImports]
     except ImportError as error:
         raise ImportError("backend=\"dask\" needs Dask: pip install 'procession[dask]'") from error
     return distributed

@@ -78,7 +78,7 @@ class Local:
         self._loop.run_forever()
 
     async def _start(self) -> Any:
-        from distributed import SubprocessCluster
+        from distributed import SubprocessCluster  # pyright: ignore[reportMissingImports]
 
         from procession import cpu
 

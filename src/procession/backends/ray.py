@@ -263,7 +263,7 @@ class RaySeat:
 def imported() -> Any:
     """Ray. Raises ImportError, which names the extra."""
     try:
-        import ray
+        import ray  # pyright: ignore[reportMissingImports]
     except ImportError as error:
         raise ImportError("backend=\"ray\" needs Ray: pip install 'procession[ray]'") from error
     return ray
