@@ -23,6 +23,7 @@ def build(folder: Path, source: str, **words: str) -> subprocess.CompletedProces
     native.mkdir(parents=True)
     (native / "module.c").write_text(source)
     shutil.copy(ROOT / "setup.py", folder)
+    shutil.copy(ROOT / "src" / "procession" / "_version.py", native.parent)
     env = {name: word for name, word in os.environ.items() if not name.startswith("PROCESSION_")} | words
     command = [sys.executable, "setup.py", "build_ext", "--inplace"]
     return subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, timeout=100, check=False)
