@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from procession._native import native
-from procession.backends.channel import F_SETPIPE_SZ
 from procession.backends.channel_fast import FastChannel
+from procession.backends.ends import F_SETPIPE_SZ
 from procession.transport import frames
 from procession.transport.codec import Codec
 from procession.transport.pickler import dumps_to_parent

@@ -19,6 +19,8 @@ Laws, beside those of cluster.py
    the same resources has it at once.
 5. A head that has gone for good is a lost cluster after OUTAGE seconds: well before Ray gives up, which ends this
    process (after 60 s), and after a head that is started anew would be there.
+6. `ray.kill` waits for Ray, and for ever if a thread of Ray's own calls it, as the one that tells of a loss: so it is
+   left to the thread of law 3.
 
 Sources: docs.ray.io, "Actors", "Concurrency groups", "Actor fault tolerance" (2.60).
 """
@@ -64,6 +66,7 @@ class RayCluster(Connected):
         self._session = self._now()
         self._waiting: dict[Future[Any], None] = {}
         self._kept: dict[Resources, list[tuple[Any, float]]] = {}  # idle actors, and until when each is kept
+        self._condemned: list[Any] = []
         self._wanted = threading.Condition()
         self._over = False  # nobody looks any more whether the session is there
         self._head = str(self._ray.get_runtime_context().gcs_address)
@@ -123,14 +126,20 @@ class RayCluster(Connected):
         with self._wanted:
             self._kept.setdefault(resources, []).append((actor, monotonic() + KEPT))
 
-    def kill(self, actor: Any) -> None:
-        """It is not wanted any more."""
+    def dispose(self, actor: Any) -> None:
+        """It is not wanted any more, see law 6."""
+        with self._wanted:
+            self._condemned.append(actor)
+            self._wanted.notify()
+
+    def _kill(self, actor: Any) -> None:
         with suppress(Exception):  # it is gone, or the session is
             self._ray.kill(actor, no_restart=True)
 
     def _sweep(self) -> list[Any]:
         """Those that were kept for long enough."""
-        now, old = monotonic(), []
+        now = monotonic()
+        old, self._condemned = self._condemned, []
         for kept in self._kept.values():
             while kept and kept[0][1] <= now:
                 old.append(kept.pop(0)[0])
@@ -177,7 +186,7 @@ class RayCluster(Connected):
                 self._wanted.wait(PULSE)
                 old, waiting = self._sweep(), list(self._waiting)
             for each in old:
-                self.kill(each)
+                self._kill(each)
             if not waiting or self._head_answers():
                 answered = monotonic()
             elif monotonic() - answered > OUTAGE:
@@ -251,13 +260,13 @@ class RaySeat:
         if self._begun.done() and self._begun.exception() is None:
             self._cluster.follow(lambda: self._actor.end.remote(self._key)).add_done_callback(self._ended)
         else:  # it waits for room, perhaps
-            self._cluster.kill(self._actor)
+            self._cluster.dispose(self._actor)
 
     def _ended(self, done: Future[Any]) -> None:
         if done.exception() is None:
             self._cluster.keep(self._actor, self._resources)
         else:
-            self._cluster.kill(self._actor)
+            self._cluster.dispose(self._actor)
 
 
 def imported() -> Any:
