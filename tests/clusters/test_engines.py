@@ -23,7 +23,7 @@ def gates(tmp_path: Path) -> Any:
     paths = [str(tmp_path / name) for name in ("arrivals", "tickets")]
     for path in paths:
         os.mkfifo(path)
-    arrivals = open(paths[0], "r+")  # noqa: SIM115
+    arrivals = open(os.open(paths[0], os.O_RDWR))  # noqa: SIM115
     tickets = os.open(paths[1], os.O_RDWR)
     yield paths, arrivals, lambda count: os.write(tickets, b"." * count)
     os.write(tickets, b"." * 100)

@@ -64,7 +64,7 @@ def ask_dask() -> Any:
     import distributed
 
     with distributed.Client() as client:
-        return client.submit(square, 5).result()
+        return client.submit(abs, -25).result()
 
 
 def state() -> Any:

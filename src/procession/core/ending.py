@@ -107,12 +107,15 @@ def finish_if_empty(core: PoolCore) -> None:
 
 
 def _refuse_all(core: PoolCore) -> None:
-    """What waits is refused now, and what is in hand but has not started when it comes back, which is asked for."""
+    """What waits is refused now, and what is in hand but has not started when it comes back, which is asked for.
+
+    A far worker that starts may wait for its place for ever: what it was given comes back, too.
+    """
     _give_up(core)
     bereaved, core.bereaved = core.bereaved, {}
     put_back(core, [*core.line.take_all(), *chain.from_iterable(bereaved.values())])
     for worker in core.workers.values():
-        if not (core.state is PoolState.DRAINING and worker.state is State.STARTING):
+        if core.far or not (core.state is PoolState.DRAINING and worker.state is State.STARTING):
             core.withdraw(worker)
 
 
