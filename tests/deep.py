@@ -47,7 +47,6 @@ DEEP = (
     "tests/spinoff/test_batches_together.py",
     "tests/spinoff/test_interrupts.py",
     # the same again, otherwise
-    "tests/adapters/test_joblib_standard.py",
     "tests/adapters/test_multiprocessing_standard.py",
     "tests/conformance/test_conformance.py::test_case[fork-",
     "tests/conformance/test_conformance.py::test_case[forkserver-",

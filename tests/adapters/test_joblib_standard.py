@@ -31,6 +31,7 @@ DEVIATIONS = {
 }
 
 
+@pytest.mark.soak
 @pytest.mark.timeout(900)
 def test_it_is_joblibs(tmp_path: Path) -> None:
     tests = Path(joblib.__file__).parent / "test" / "test_parallel.py"

@@ -19,7 +19,7 @@ NEAR = "near"
 """Workers as on a cluster, whose agents are in this process (`procession.testing.near`)."""
 BACKENDS: tuple[Any, ...] = (
     *("inline", "threads", "processes"),
-    pytest.param(NEAR, marks=pytest.mark.deep),
+    pytest.param(NEAR, marks=pytest.mark.e2e),  # `make clusters`, as the two below
     pytest.param("ray", marks=pytest.mark.e2e),
     pytest.param("dask", marks=pytest.mark.e2e),
 )
