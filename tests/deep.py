@@ -14,7 +14,6 @@ DEEP = (
     # walks, and faults that they find
     "tests/core/test_auto.py",
     "tests/core/test_auto_random.py",
-    "tests/core/test_far_explorer.py",
     "tests/core/test_far_faults.py",
     "tests/core/test_gate.py",
     "tests/core/test_gate_faults.py",
