@@ -15,6 +15,7 @@ DEEP = (
     "tests/core/test_auto.py",
     "tests/core/test_auto_random.py",
     "tests/core/test_far_faults.py",
+    "tests/core/test_far_explorer.py",
     "tests/core/test_gate.py",
     "tests/core/test_gate_faults.py",
     "tests/core/test_homes.py::test_the_explorer_finds_it",

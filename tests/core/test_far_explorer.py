@@ -16,8 +16,6 @@ from procession.testing.far_bounds import FAR_BOUNDS, FAR_DEEP_BOUNDS
 from procession.testing.far_world import FarWorld
 from procession.testing.scenario import Scenario
 
-pytestmark = pytest.mark.soak
-
 
 def walk(scenario: Scenario) -> Report | str:
     """What was found, or the story of a violation."""
