@@ -10,6 +10,7 @@ from procession.backends.base import Engine, Function, WorkerConfig
 from procession.core.journey_stage import Plan
 from procession.core.pace import Pace
 from procession.core.rules import SECOND
+from procession.engines import make_engine as _make_engine
 from procession.options import Backend
 from procession.pacing import check_rate, make_pace, paced
 from procession.policies import rules_of
@@ -258,9 +259,3 @@ class Work:
         """So many workers from now on."""
         self.width = width
         self.engine.resize(width)
-
-
-def _make_engine(backend: str, workers: int, config: Any) -> Engine:
-    from procession.pool import make_engine
-
-    return make_engine(backend, workers, config)

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, Never
 
 from procession import options, spinoff_ending, spinoff_gate, spinoff_putting, spinoff_room, spinoff_words
 from procession._native import native
-from procession.backends.base import Engine, WorkerConfig
 from procession.core.flow import NOTHING
+from procession.engines import make_engine as _make_engine
 from procession.on_error import OnError
 from procession.options import Backend, Overflow
 from procession.policies import rules_of
@@ -367,9 +367,3 @@ class SpinOff(Generic[Item, Result]):
 
 if native is not None:  # what is plain takes a short way
     SpinOff.put = native.Quick("put", SpinOff.put)  # type: ignore[method-assign]
-
-
-def _make_engine(backend: str, workers: int, config: WorkerConfig) -> Engine:
-    from procession.pool import make_engine
-
-    return make_engine(backend, workers, config)

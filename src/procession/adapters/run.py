@@ -24,7 +24,7 @@ import multiprocessing.pool
 import runpy
 import sys
 import sysconfig
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -34,6 +34,8 @@ from procession.adapters import multiprocessing as facade
 
 _Standard: Any = multiprocessing.pool.Pool
 STARTS = ("fork", "forkserver", "spawn")
+CONTEXT_IS = 5
+"""The place of `context` among the words of multiprocessing's Pool."""
 
 
 def replace(*, threads: bool = False, start: str | None = None) -> None:
@@ -60,15 +62,10 @@ def replace(*, threads: bool = False, start: str | None = None) -> None:
     class Pool(facade.Pool, _Standard):  # type: ignore[misc]
         """procession's, in the place of the standard library's."""
 
-        def __init__(
-            self,
-            processes: int | None = None,
-            initializer: Callable[..., object] | None = None,
-            initargs: Iterable[Any] = (),
-            maxtasksperchild: int | None = None,
-            context: Any = context,
-        ) -> None:
-            super().__init__(processes, initializer, initargs, maxtasksperchild, context)
+        def __init__(self, *args: Any, **words: Any) -> None:
+            if len(args) < CONTEXT_IS:
+                words.setdefault("context", context)
+            super().__init__(*args, **words)
 
         def __del__(self) -> None:
             """The standard library's would look at what it has not made."""

@@ -140,16 +140,12 @@ class Heard:
             self._hears.teardown_failed(self.wid, self._codec.decode_error(payload))
 
     def _see_written(self, *where: int) -> None:
-        from procession.backends.written import Written  # only who captures pays
+        from procession.backends.written import instead  # only who captures pays
 
         before = self.written
-        try:
-            self.written = Written(*where)
-        except OSError:
-            return  # it is gone already; or there are no descriptors, or this process may not look at that one
-        if before is not None:
-            before.close()
-        self._hears.captures(self.wid)
+        self.written = instead(before, *where)
+        if self.written is not before:
+            self._hears.captures(self.wid)
 
     def _outcomes(self, kind: int, payload: Any) -> None:
         self._generation, mode = frames.OUTCOMES_HEAD.unpack_from(payload)

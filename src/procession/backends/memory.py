@@ -105,6 +105,12 @@ class OomWatch:
         self._root = root
         self._seen: dict[str, int] = dict(_kills(root))
 
+    def blamed(self, exitcode: int | None, ours: bool) -> bool | None:
+        """Whether it was that which ended a process so; `ours`: we have killed it. None: it cannot be known."""
+        if exitcode == -9 and not ours:
+            return self.struck()
+        return None if exitcode is None else False
+
     def struck(self) -> bool | None:
         """True if a counter has risen since the last call, or since this was made; None if none can be compared."""
         now = dict(_kills(self._root))

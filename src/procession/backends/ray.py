@@ -13,8 +13,7 @@ Laws, beside those of cluster.py
 2. A session that we have started is Ray's own from then on: it ends with this program, or by `ray.shutdown()`. That is
    what ends our connection, too; a pool that is made later begins another.
 3. Ray answers nobody who waits when a session is shut down; so a thread of ours looks whether it is there, every PULSE
-   seconds, as long as anybody waits.
-
+   seconds.
 4. An actor costs a second of a CPU to start. One that is given back is kept for KEPT seconds: the next pool that wants
    the same resources has it at once.
 5. A head that has gone for good is a lost cluster after OUTAGE seconds: well before Ray gives up, which ends this
@@ -49,6 +48,7 @@ Resources = tuple[tuple[str, float], ...]
 PULSE = 0.5
 OUTAGE = 20.0
 KEPT = 3.0
+"""Seconds: see laws 3, 5 and 4."""
 TOGETHER = 8
 """Threads of an actor beside the one of its leases; one of them always waits for news."""
 LOST = "Ray's session is over: ray.shutdown() was called, or its head is gone"
@@ -295,7 +295,7 @@ def _begin(ray: Any, address: str | None) -> None:
 
 
 def as_ray_says(resources: Mapping[str, float]) -> dict[str, Any]:
-    """The options of an actor: "CPU", "GPU" and "memory" (bytes) have words of their own, and so has a node's label."""
+    """The options of an actor: "CPU", "GPU" and "memory" (bytes) have words of their own there."""
     others = dict(resources)
     said: dict[str, Any] = {
         "num_cpus": others.pop("CPU", 1),

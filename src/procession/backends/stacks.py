@@ -103,6 +103,11 @@ def crash(text: str) -> str:
     return text[start:] if start >= 0 else ""
 
 
+def last_words(text: str, told: bool) -> str:
+    """What a process that has ended has written of its stacks; `told`: it was told to show them and die."""
+    return trimmed(text if told else crash(text)).strip("\n")
+
+
 def without_idle(text: str) -> str:
     """The trimmed dump without empty lines, and without threads that have no frames or wait for work."""
     lines = [line for line in _lines(text) if line != "\n" and not re.match(_WAITS, line)]

@@ -53,4 +53,16 @@ class Written:
         self._files = []
 
 
-__all__ = ["Written"]
+def instead(before: Written | None, *where: int) -> Written | None:
+    """`Written(*where)` in the place of what there was `before`; or that, where the new one cannot be had: its process
+    is gone already, there are no descriptors, or this process may not look at that one."""
+    try:
+        made = Written(*where)
+    except OSError:
+        return before
+    if before is not None:
+        before.close()
+    return made
+
+
+__all__ = ["Written", "instead"]

@@ -33,22 +33,23 @@ from functools import partial
 from time import monotonic
 from typing import Any
 
+from procession.backends.hosting import SERVE
 from procession.backends.launch import Event, Exited, Started, StartFailed
 from procession.backends.launch_zygote import ZygoteLauncher
 from procession.backends.zygote_client import context_now
 from procession.driver.agent_ears import Ears
 from procession.driver.agent_hand import Hand
 from procession.driver.agent_loop import AgentLoop, answer
-from procession.driver.agent_wire import FAILED, GONE, End, Report, Setting, pickled
+from procession.driver.agent_wire import FAILED, GONE, Report, Setting, pickled
 from procession.driver.asking import Asked
 from procession.transport import frames
 
 HELD = 0.005
 """Seconds that what was said may wait for the lease's own report."""
 RARELY = 0.1
+"""Seconds between two looks at the page, at most, while a lease of several items is out."""
 QUIET = 10.0
 """Seconds after which `news` says that there is none: so that who asks knows that the agent lives, and asks again."""
-SERVE = "procession.worker.loop:serve"
 
 
 class Agent(AgentLoop):
@@ -93,7 +94,7 @@ class Agent(AgentLoop):
 
     def ask(self, wid: int, number: int) -> Future[Report]:
         """The item that it is at is to end by itself, if that is of call `number`; what came later was not meant."""
-        return self._tell(wid, lambda hand: hand.ask() if number == self._come else None)
+        return self._tell(wid, lambda hand: hand.ends.ask() if number == self._come else None)
 
     def stop(self, wid: int) -> Future[Report]:
         """It is to end, after its teardown."""
@@ -198,10 +199,8 @@ class Agent(AgentLoop):
     def _report(self, count: int = -1) -> Report:
         """Law 2."""
         self._reports += 1
-        said = [] if self._hand is None else self._hand.take()
-        ended = [entry for entry in said if entry[0] in (GONE, FAILED)]
-        others = [entry for entry in said if entry[0] not in (GONE, FAILED)]
-        return Report(self._reports, [*self._ears.take(), *others, *ended], count, self._come)
+        said = [] if self._hand is None else self._hand.take()  # its end is the last of it
+        return Report(self._reports, [*self._ears.take(), *said], count, self._come)
 
     def _listen(self, done: Future[Report]) -> None:
         if self._listener is not None:  # whoever asked before has been given up
@@ -273,7 +272,7 @@ class Agent(AgentLoop):
         assert self._waiting is None, "one lease at a time"
         self._come = number
         if number > self._revoked:
-            hand.issue(marks)
+            hand.ends.issue(marks)
         self._leases, self._waiting = leases, done
         self._peek_every = HELD
         self._peek_at = monotonic() + HELD if len(marks) > 1 else 0.0
@@ -284,7 +283,7 @@ class Agent(AgentLoop):
         hand = self._hand
         assert hand is not None
         fd = hand.ends.tasks_fd
-        if not hand.write(data) and not self.watches(fd):
+        if not hand.ends.write(data) and not self.watches(fd):
 
             def flush(_fd: int) -> None:
                 if hand.ends.flush():
@@ -296,7 +295,7 @@ class Agent(AgentLoop):
         hand, count = self._hand, 0
         if hand is not None and hand.wid == wid and not hand.ended:
             self._revoked = max(self._revoked, number)
-            count = hand.withdraw()
+            count = hand.ends.withdraw()
         answer(done, self._report(count))
 
     # -- the end ---------------------------------------------------------------------------------------------------
@@ -325,4 +324,4 @@ def _context(setting: Setting, name: str, environment: dict[str, str]) -> dict[s
     return now
 
 
-__all__ = ["HELD", "QUIET", "Agent", "End"]
+__all__ = ["HELD", "QUIET", "Agent"]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import suppress
 from time import monotonic
 from typing import Any
 
@@ -11,8 +10,8 @@ from procession.backends.ends import Ends
 from procession.backends.launch_zygote import ZygoteLauncher
 from procession.backends.memory import OomWatch
 from procession.backends.offspring import Offspring
-from procession.backends.stacks import crash, trimmed
-from procession.backends.written import Written
+from procession.backends.stacks import last_words
+from procession.backends.written import Written, instead
 from procession.driver.agent_wire import PAGE, SAID, End, Entry
 from procession.driver.asking import Asked, ask, await_stacks, show_in_c
 from procession.driver.killing import MERCY_NS, SIGKILL
@@ -57,23 +56,6 @@ class Hand:
         finally:
             self.ends.close_child_ends()
 
-    def issue(self, marks: bytes) -> None:
-        """Tokens."""
-        self.ends.issue(marks)
-
-    def write(self, data: bytes) -> bool:
-        """False: some of it waits for room."""
-        return self.ends.write(data)
-
-    def withdraw(self) -> int:
-        """Tokens that it has not taken, and will not find."""
-        return 0 if self.ended else self.ends.withdraw()
-
-    def ask(self) -> None:
-        """The item that it is at is to end by itself."""
-        if not self.ended:
-            self.ends.ask()
-
     # -- from the worker ---------------------------------------------------------------------------------------------
 
     def read(self, _fd: int) -> None:
@@ -111,20 +93,13 @@ class Hand:
 
     def _take(self, kind: int, payload: Any) -> None:
         if kind == frames.WRITTEN:
-            self._see_written(*frames.WRITTEN_AT.unpack(payload))
+            self._written = instead(self._written, *frames.WRITTEN_AT.unpack(payload))
             return
         if kind in OUTCOMES:
             self._generation, self._shown = frames.OUTCOMES_HEAD.unpack_from(payload)[0], 0
         self._entries.append((SAID, kind, bytes(payload)))
         self.heard = True
         self._said(kind)
-
-    def _see_written(self, *where: int) -> None:
-        before = self._written
-        with suppress(OSError):  # it is gone already, or there are no descriptors
-            self._written = Written(*where)
-            if before is not None:
-                before.close()
 
     # -- its end -----------------------------------------------------------------------------------------------------
 
@@ -136,8 +111,6 @@ class Hand:
 
     def kill(self, signum: int, with_stacks: bool, for_its_item: bool) -> None:
         """See `Agent.kill`; one that has not been heard of yet is killed when it is."""
-        if self.ended:
-            return
         if self.pid is None:
             self._doomed = signum, with_stacks, for_its_item
             return
@@ -170,11 +143,8 @@ class Hand:
         """It is gone: everything that it has left is gathered, and then its tokens are counted."""
         self._gather()
         unowned = self.ends.withdraw()
-        text = self.ends.stacks()
-        stack = trimmed(text if self.killed else crash(text)).strip("\n")
-        oom = None if exitcode is None else False
-        if exitcode == -SIGKILL and not self.killed:
-            oom = self._oom.struck()
+        stack = last_words(self.ends.stacks(), bool(self.killed))
+        oom = self._oom.blamed(exitcode, bool(self.killed))
         written = None if self._written is None else self._written.read()
         self.ended, self._mercy = True, None
         if self._offspring is not None:

@@ -119,11 +119,7 @@ class Station:
 class FarChannel(Heard):
     """Worker `wid`, in the seat of `station`."""
 
-    page_fd = -1  # as `Channel` has them: there is nothing here to be looked at
-    tasks_fd = -1
     pid = 0
-    behind = False
-    ended = False
 
     def __init__(self, wid: int, codec: Codec, hears: FarHears, station: Station) -> None:
         super().__init__(wid, codec, hears)
@@ -311,10 +307,6 @@ class FarChannel(Heard):
 
     # -- as `Channel` has it, for those who drive both -----------------------------------------------------------------
 
-    def read(self) -> list[Any]:
-        """Nothing is read here."""
-        return []
-
     def peek(self, found: Callable[[], object] | None = None) -> None:
         """Nothing is seen from here."""
 
@@ -327,12 +319,6 @@ class FarChannel(Heard):
 
     def time(self, on: bool) -> None:
         """It writes none down: its clock is another."""
-
-    def rewind(self) -> None:
-        """Its agent does so."""
-
-    def close(self) -> None:
-        """It is gone."""
 
 
 __all__ = ["FarChannel", "FarHears", "Station"]

@@ -16,8 +16,6 @@ from typing import TYPE_CHECKING, Any
 from procession.backends import tasks
 from procession.backends.cluster import Cluster, SeatLost, Wanted
 from procession.backends.levels import LevelTable
-from procession.backends.notes import Notes
-from procession.backends.output import OutputPump
 from procession.core import commands, events
 from procession.core.pool import PoolCore
 from procession.core.rules import Cause
@@ -56,16 +54,8 @@ class FarDriver(Driver):
     def start_by_cluster(self, cluster: Cluster, resources: dict[str, float], preload: tuple[str, ...]) -> None:
         """Workers are started there, each with these resources."""
         self._cluster, self._resources, self._preload = cluster, resources, preload
-        self.output = OutputPump(watch=self._first_of_all(self._pump_output), unwatch=self.unwatch)
-        self.notes = Notes(self._first_of_all(self._pump_notes), self.unwatch)
-
-    def _pump_output(self, fd: int) -> None:
-        assert self.output is not None
-        self.output.pump(fd)
-
-    def _pump_notes(self, fd: int) -> None:
-        assert self.notes is not None
-        self.notes.pump(fd)
+        self.take_output()
+        self.take_notes()
 
     # -- places ----------------------------------------------------------------------------------------------------
 
@@ -199,12 +189,6 @@ class FarDriver(Driver):
             self.ran_ns.setdefault(wid, self.core.workers[wid].ran_ns)
         signum = self.kill_signal if cause is None else SIGKILL
         channel.station.ask("kill", wid, signum, with_stacks, cause is not None)
-
-    def strike(self, wid: int) -> None:
-        """See `Killing.strike`."""
-        channel = self.channels.get(wid)
-        if channel is not None:
-            channel.station.ask("kill", wid, SIGKILL, False, True)
 
     def count_lone(self, submitted: int) -> None:
         """See `LaneKeeper`: no worker is lent, since a caller has no short way there."""

@@ -30,15 +30,9 @@ class Launching(Supervisor):
 
     def start_by_zygote(self, preload: Sequence[str]) -> None:
         """Workers are children of the zygote and print to us."""
-        self._take_notes()
-
-        def pump(fd: int) -> None:
-            assert self.output is not None
-            self.output.pump(fd)
-
-        self.output = OutputPump(watch=self._first_of_all(pump), unwatch=self.unwatch)
+        self.take_notes()
         launcher = ZygoteLauncher(
-            self.output.child_ends,
+            self.take_output().child_ends,
             watch=self._watch_launcher,
             unwatch=self.unwatch,
             preload=preload,
@@ -50,10 +44,21 @@ class Launching(Supervisor):
         """Workers are children of this multiprocessing context, as the stdlib's."""
         from procession.backends.launch_mp import MpLauncher  # imports multiprocessing: only who asked for it pays
 
-        self._take_notes()
+        self.take_notes()
         self.launcher = MpLauncher(context, watch=self._watch_launcher, unwatch=self.unwatch)
 
-    def _take_notes(self) -> None:
+    def take_output(self) -> OutputPump:
+        """What workers print is shown from now on."""
+
+        def pump(fd: int) -> None:
+            assert self.output is not None
+            self.output.pump(fd)
+
+        self.output = OutputPump(watch=self._first_of_all(pump), unwatch=self.unwatch)
+        return self.output
+
+    def take_notes(self) -> None:
+        """What they log and warn of is handled, where that can be."""
         if hasattr(os, "eventfd"):  # Linux
 
             def pump(fd: int) -> None:

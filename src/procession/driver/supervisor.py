@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from procession.backends.channel import Channel
 from procession.backends.memory import OomWatch
-from procession.backends.stacks import crash, trimmed
+from procession.backends.stacks import last_words
 from procession.backends.tasks import CallFuture
 from procession.core import events
 from procession.core.pool import PoolCore
@@ -175,10 +175,8 @@ class Supervisor(LaneKeeper):
 
     def _obituary(self, channel: Channel, exitcode: int | None, peak_rss: int | None) -> Obituary:
         """Whether the kernel did it for want of memory is asked only where nobody else is known to have done it."""
-        oom = None if exitcode is None else False
-        if exitcode == -SIGKILL and channel.wid not in self.killed:
-            oom = self._oom.struck()
-        text = channel.stacks()
-        stack = trimmed(text if channel.wid in self.killed else crash(text)).strip("\n")
+        killed = channel.wid in self.killed
+        oom = self._oom.blamed(exitcode, killed)
+        stack = last_words(channel.stacks(), killed)
         written = None if channel.written is None else channel.written.read()
         return Obituary(self.pids.get(channel.wid), exitcode, stack, peak_rss, oom, written)
