@@ -183,6 +183,14 @@ def listening() -> Iterator[Desk]:
 
 
 @pytest.fixture
+def gate(tmp_path: Path) -> str:
+    """A fifo at which a task waits until somebody has opened it, and closed it again."""
+    path = str(tmp_path / "gate")
+    os.mkfifo(path)
+    return path
+
+
+@pytest.fixture
 def desk(listening: Desk) -> Iterator[Desk]:
     listening.told.clear()
     listening.reports.clear()
@@ -216,22 +224,18 @@ def test_a_lease_that_its_withdrawal_has_overtaken_runs_nothing(desk: Desk) -> N
     assert desk.outcomes == [3]
 
 
-def test_a_withdrawal_brings_back_what_has_not_begun(desk: Desk, tmp_path: Path) -> None:
+def test_a_withdrawal_brings_back_what_has_not_begun(desk: Desk, gate: str) -> None:
     wid = desk.start()
-    gate = tmp_path / "gate"
-    os.mkfifo(gate)
-    desk.lease(wid, 1, (abs, -1), (wait_at, str(gate)), (abs, -2), (abs, -3))
+    desk.lease(wid, 1, (abs, -1), (wait_at, gate), (abs, -2), (abs, -3))
     with open(gate, "w"):  # it has begun: both have opened it
         assert desk.ask("withdraw", wid, 1).back == 2
     desk.until(lambda: bool(desk.named("lease_ended")))
     assert desk.outcomes == [1, "through"]
 
 
-def test_what_is_finished_is_not_held_back_by_what_runs_on(desk: Desk, tmp_path: Path) -> None:
+def test_what_is_finished_is_not_held_back_by_what_runs_on(desk: Desk, gate: str) -> None:
     wid = desk.start()
-    gate = tmp_path / "gate"
-    os.mkfifo(gate)
-    future = desk.lease(wid, 1, (abs, -1), (wait_at, str(gate)))
+    future = desk.lease(wid, 1, (abs, -1), (wait_at, gate))
     desk.until(lambda: desk.outcomes == [1])
     assert not future.done()
     with open(gate, "w"):
@@ -240,11 +244,9 @@ def test_what_is_finished_is_not_held_back_by_what_runs_on(desk: Desk, tmp_path:
     assert desk.outcomes == [1, "through"]
 
 
-def test_a_look_tells_all_that_was_published(desk: Desk, tmp_path: Path) -> None:
+def test_a_look_tells_all_that_was_published(desk: Desk, gate: str) -> None:
     wid = desk.start()
-    gate = tmp_path / "gate"
-    os.mkfifo(gate)
-    desk.lease(wid, 1, (abs, -1), (abs, -2), (wait_at, str(gate)))
+    desk.lease(wid, 1, (abs, -1), (abs, -2), (wait_at, gate))
     with open(gate, "w"):
         desk.ask("look")
         assert desk.outcomes == [1, 2]
@@ -289,21 +291,17 @@ def test_a_call_that_comes_before_its_worker_waits_for_it(
     assert desk.until_gone().exitcode == exitcode
 
 
-def test_what_is_asked_to_end_is_of_the_call_that_is_named(desk: Desk, tmp_path: Path) -> None:
+def test_what_is_asked_to_end_is_of_the_call_that_is_named(desk: Desk, gate: str) -> None:
     wid = desk.start()
-    gate = tmp_path / "gate"
-    os.mkfifo(gate)
     desk.lease(wid, 1, (abs, -1))
     desk.until(lambda: bool(desk.named("lease_ended")))
-    desk.lease(wid, 2, (asked_behind, str(gate)))
+    desk.lease(wid, 2, (asked_behind, gate))
     with open(gate, "w"):
         desk.ask("ask", wid, 1)  # late
     desk.until(lambda: len(desk.named("lease_ended")) == 2)
     assert desk.outcomes == [1, False]
-    again = tmp_path / "again"
-    os.mkfifo(again)
-    desk.lease(wid, 3, (asked_behind, str(again)))
-    with open(again, "w"):
+    desk.lease(wid, 3, (asked_behind, gate))
+    with open(gate, "w"):
         desk.ask("ask", wid, 3)
     desk.until(lambda: len(desk.named("lease_ended")) == 3)
     assert desk.outcomes == [1, False, True]

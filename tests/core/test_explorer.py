@@ -14,14 +14,12 @@ import pytest
 from procession.testing.explorer import Action, Report, Violation, explore
 from procession.testing.scenario import BOUNDS, DEEP_BOUNDS, Scenario
 from procession.testing.world import World
+from tests.core.worlds import copies_share_nothing, found_in
 
 
 def walk(scenario: Scenario) -> Report | str:
-    """What was found, or the story of a violation."""
-    try:
-        return explore(World(scenario), scenario.name)
-    except Violation as violation:
-        return str(violation)
+    """See `found_in`."""
+    return found_in(World(scenario), scenario.name)
 
 
 @pytest.mark.parametrize("scenario", BOUNDS, ids=lambda scenario: scenario.name)
@@ -93,19 +91,5 @@ def test_a_walk_that_is_too_wide_says_so() -> None:
 
 def test_a_copy_of_the_world_is_the_same_and_shares_nothing() -> None:
     """`snapshot` copies by hand, for speed; a field that it forgets shows here."""
-    world = World(Scenario("x", 2, (("calls", 2), ("key", 2), ("chunk", 3)), crashes=1, cancels=2))
-    seen = 0
-    while actions := world.actions():
-        deep = copy.deepcopy(world)
-        mine = world.copy()
-        assert vars(mine).keys() == vars(world).keys()
-        assert vars(mine.core).keys() == vars(world.core).keys()
-        assert mine.key() == world.key() == deep.key()
-        action = actions[seen % len(actions)]
-        mine.act(action)
-        assert world.key() == deep.key(), "the copy shares something"
-        assert world.actions() == actions
-        world.act(action)
-        assert mine.key() == world.key()
-        seen += 1
-    assert seen > 15
+    program = (("calls", 2), ("key", 2), ("chunk", 3))
+    copies_share_nothing(World(Scenario("x", 2, program, crashes=1, cancels=2)), "core")

@@ -5,24 +5,21 @@ The bounds are `procession.testing.far_bounds.FAR_BOUNDS`; the soak walks FAR_DE
 
 from __future__ import annotations
 
-import copy
 import gc
 from collections.abc import Mapping
 
 import pytest
 
-from procession.testing.explorer import Report, Violation, explore
+from procession.testing.explorer import Report, explore
 from procession.testing.far_bounds import FAR_BOUNDS, FAR_DEEP_BOUNDS
 from procession.testing.far_world import FarWorld
 from procession.testing.scenario import Scenario
+from tests.core.worlds import copies_share_nothing, found_in
 
 
 def walk(scenario: Scenario) -> Report | str:
-    """What was found, or the story of a violation."""
-    try:
-        return explore(FarWorld(scenario), scenario.name)
-    except Violation as violation:
-        return str(violation)
+    """See `found_in`."""
+    return found_in(FarWorld(scenario), scenario.name)
 
 
 @pytest.mark.parametrize("scenario", FAR_BOUNDS, ids=lambda scenario: scenario.name)
@@ -46,21 +43,7 @@ def test_a_copy_of_the_world_is_the_same_and_shares_nothing() -> None:
     """As test_explorer.py has it; with places that are lost, and answers that somebody waits for."""
     program = (("calls", 2), ("key", 2), ("chunk", 3))
     world = FarWorld(Scenario("x", 2, program, crashes=1, cancels=2, losses=1, slow_starts=True, late_calls=True))
-    seen = 0
-    while actions := world.actions():
-        deep = copy.deepcopy(world)
-        mine = world.copy()
-        assert vars(mine).keys() == vars(world).keys()
-        assert vars(mine.driver).keys() == vars(world.driver).keys()
-        assert mine.key() == world.key() == deep.key()
-        action = actions[seen % len(actions)]
-        mine.act(action)
-        assert world.key() == deep.key(), "the copy shares something"
-        assert world.actions() == actions
-        world.act(action)
-        assert mine.key() == world.key()
-        seen += 1
-    assert seen > 15
+    copies_share_nothing(world, "driver")
 
 
 def test_states_are_in_no_cycles() -> None:

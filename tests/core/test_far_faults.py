@@ -6,8 +6,6 @@ as things are, mostly by `PoolCore.check`, and with `check` silent, by the laws 
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -18,14 +16,12 @@ from procession.core.rules import Cause
 from procession.core.worker import Worker
 from procession.driver.agent_wire import Report
 from procession.driver.far_channel import FarChannel
-from procession.testing.explorer import Violation, explore
 from procession.testing.far_driver import ModelDriver
 from procession.testing.far_model import LOOKED, Call, FarProcess
 from procession.testing.far_world import FarWorld
-from procession.testing.model import Process
 from procession.testing.scenario import Scenario
-
-Patch = pytest.MonkeyPatch
+from procession.testing.world import World
+from tests.core.test_seeded_faults import Fault, Patch, find, with_process
 
 CALLS = Scenario("calls", 2, (("calls", 3),))
 CRASH = Scenario("crash", 2, (("calls", 3),), crashes=1)
@@ -40,21 +36,10 @@ OVERDUE = Scenario("overdue", 1, (("calls", 2),), timeouts=1)
 GRACE = Scenario("grace", 1, (("calls", 1), ("calls", 1)), timeouts=1, grace=True)
 
 
-@dataclass(frozen=True)
-class Fault:
-    """Something wrong, and what is said of it."""
-
-    seed: Callable[[Patch], type[FarWorld]]
-    scenario: Scenario
-    said: str
-    laws_said: str = ""
-    """With `check` silent; empty: the same."""
-
-
 # ------------------------------------------------------------------------------------------------- the driver's channel
 
 
-def sent_while_a_withdrawal_is_out(patch: Patch) -> type[FarWorld]:
+def sent_while_a_withdrawal_is_out(patch: Patch) -> type[World]:
     """The outbox is sent when the lease that is out has ended, whatever else is on its way."""
     original = FarChannel.fly
 
@@ -67,7 +52,7 @@ def sent_while_a_withdrawal_is_out(patch: Patch) -> type[FarWorld]:
     return FarWorld
 
 
-def outbox_not_counted(patch: Patch) -> type[FarWorld]:
+def outbox_not_counted(patch: Patch) -> type[World]:
     """What was sent meanwhile is not counted, and goes to the worker."""
 
     def brought_back(self: FarChannel, count: int) -> None:
@@ -77,7 +62,7 @@ def outbox_not_counted(patch: Patch) -> type[FarWorld]:
     return FarWorld
 
 
-def overtaken_lease_not_counted(patch: Patch) -> type[FarWorld]:
+def overtaken_lease_not_counted(patch: Patch) -> type[World]:
     """A lease that comes without tokens is not counted among what came back."""
 
     def _was_withdrawn(self: FarChannel, report: Report) -> None:
@@ -91,7 +76,7 @@ def overtaken_lease_not_counted(patch: Patch) -> type[FarWorld]:
     return FarWorld
 
 
-def overtaken_lease_counted_twice(patch: Patch) -> type[FarWorld]:
+def overtaken_lease_counted_twice(patch: Patch) -> type[World]:
     """As it was at first: counted again by the next withdrawal, or the worker's end, while it is on its way."""
 
     def _was_withdrawn(self: FarChannel, report: Report) -> None:
@@ -104,13 +89,13 @@ def overtaken_lease_counted_twice(patch: Patch) -> type[FarWorld]:
     return FarWorld
 
 
-def withdrawn_from_who_is_gone(patch: Patch) -> type[FarWorld]:
+def withdrawn_from_who_is_gone(patch: Patch) -> type[World]:
     """As it was at first: when the time is told before the end of a worker, what was not sent comes back from it."""
     _to_who_is_gone(patch, "withdraw")
     return FarWorld
 
 
-def sent_to_who_is_gone(patch: Patch) -> type[FarWorld]:
+def sent_to_who_is_gone(patch: Patch) -> type[World]:
     """As it was at first: and what is free by that is sent there."""
     _to_who_is_gone(patch, "withdraw")
     _to_who_is_gone(patch, "fly")
@@ -128,7 +113,7 @@ def _to_who_is_gone(patch: Patch, name: str) -> None:
     patch.setattr(FarChannel, name, done)
 
 
-def end_of_a_withdrawn_lease_forgotten(patch: Patch) -> type[FarWorld]:
+def end_of_a_withdrawn_lease_forgotten(patch: Patch) -> type[World]:
     """A lease that was brought back from the outbox is never told as left behind: its number is not free again."""
     original = FarChannel.take_left
 
@@ -140,7 +125,7 @@ def end_of_a_withdrawn_lease_forgotten(patch: Patch) -> type[FarWorld]:
     return FarWorld
 
 
-def end_of_a_withdrawn_lease_too_early(patch: Patch) -> type[FarWorld]:
+def end_of_a_withdrawn_lease_too_early(patch: Patch) -> type[World]:
     """It is told before the worker is ready."""
 
     def take_left(self: FarChannel) -> int:
@@ -151,7 +136,7 @@ def end_of_a_withdrawn_lease_too_early(patch: Patch) -> type[FarWorld]:
     return FarWorld
 
 
-def looked_at_once(patch: Patch) -> type[FarWorld]:
+def looked_at_once(patch: Patch) -> type[World]:
     """What has been heard is taken for all that was published."""
 
     def look(self: FarChannel) -> None:
@@ -161,7 +146,7 @@ def looked_at_once(patch: Patch) -> type[FarWorld]:
     return FarWorld
 
 
-def looked_before_what_was_published(patch: Patch) -> type[FarWorld]:
+def looked_before_what_was_published(patch: Patch) -> type[World]:
     """The answer to a look comes before the reports that were made before it."""
 
     class Overtakes(FarProcess):
@@ -170,21 +155,13 @@ def looked_before_what_was_published(patch: Patch) -> type[FarWorld]:
             if kind == LOOKED:
                 self.results = (self.results[-1], *self.results[:-1])
 
-    return _with(Overtakes)
-
-
-def _with(process: type[FarProcess]) -> type[FarWorld]:
-    class Other(FarWorld):
-        def new_process(self) -> Process:
-            return process()
-
-    return Other
+    return with_process(Overtakes, FarWorld)
 
 
 # --------------------------------------------------------------------------------------------------------- the driver
 
 
-def cancel_answered_at_once(patch: Patch) -> type[FarWorld]:
+def cancel_answered_at_once(patch: Patch) -> type[World]:
     """Before it is known what has come back."""
 
     def take_request(self: Any, entry: Any) -> None:
@@ -196,7 +173,7 @@ def cancel_answered_at_once(patch: Patch) -> type[FarWorld]:
     return FarWorld
 
 
-def unseen_lease_counted_with_a_lost_agent(patch: Patch) -> type[FarWorld]:
+def unseen_lease_counted_with_a_lost_agent(patch: Patch) -> type[World]:
     """As it was at first: a lease that nobody has seen come is taken not to have come. It may have."""
 
     def unowned(self: Any, channel: FarChannel) -> int:
@@ -206,7 +183,7 @@ def unseen_lease_counted_with_a_lost_agent(patch: Patch) -> type[FarWorld]:
     return FarWorld
 
 
-def overtaken_lease_lost_with_its_worker(patch: Patch) -> type[FarWorld]:
+def overtaken_lease_lost_with_its_worker(patch: Patch) -> type[World]:
     """A worker has died before a lease came; that is not counted among what it never took."""
 
     def unowned(self: Any, channel: FarChannel) -> int:
@@ -216,7 +193,7 @@ def overtaken_lease_lost_with_its_worker(patch: Patch) -> type[FarWorld]:
     return FarWorld
 
 
-def outbox_lost_with_the_agent(patch: Patch) -> type[FarWorld]:
+def outbox_lost_with_the_agent(patch: Patch) -> type[World]:
     """What was never sent fails with what was."""
 
     def unowned(self: Any, channel: FarChannel) -> int:
@@ -230,7 +207,7 @@ def outbox_lost_with_the_agent(patch: Patch) -> type[FarWorld]:
 # ---------------------------------------------------------------------------------------------------------- the agent
 
 
-def tokens_with_an_overtaken_lease(patch: Patch) -> type[FarWorld]:
+def tokens_with_an_overtaken_lease(patch: Patch) -> type[World]:
     """The agent has forgotten that it was withdrawn before it came."""
 
     class Forgets(FarProcess):
@@ -238,10 +215,10 @@ def tokens_with_an_overtaken_lease(patch: Patch) -> type[FarWorld]:
             super().take_call(call)
             self.revoked = 0
 
-    return _with(Forgets)
+    return with_process(Forgets, FarWorld)
 
 
-def late_withdrawal_hits_the_next_worker(patch: Patch) -> type[FarWorld]:
+def late_withdrawal_hits_the_next_worker(patch: Patch) -> type[World]:
     """One that was asked of an earlier worker of the seat reads back the tokens of the present one, for nobody."""
 
     class Other(FarWorld):
@@ -253,7 +230,7 @@ def late_withdrawal_hits_the_next_worker(patch: Patch) -> type[FarWorld]:
     return Other
 
 
-def late_answer_told_of_the_next_worker(patch: Patch) -> type[FarWorld]:
+def late_answer_told_of_the_next_worker(patch: Patch) -> type[World]:
     """The answer of a withdrawal from an earlier worker of the seat is told of the present one."""
 
     class Other(FarWorld):
@@ -265,7 +242,7 @@ def late_answer_told_of_the_next_worker(patch: Patch) -> type[FarWorld]:
     return Other
 
 
-def asked_whatever_runs(patch: Patch) -> type[FarWorld]:
+def asked_whatever_runs(patch: Patch) -> type[World]:
     """As it was at first: what is asked to end is not named, and a later one may hear it."""
 
     class Deaf(FarProcess):
@@ -274,13 +251,13 @@ def asked_whatever_runs(patch: Patch) -> type[FarWorld]:
                 call = (*call[:2], self.come, *call[3:])
             super().take_call(call)
 
-    return _with(Deaf)
+    return with_process(Deaf, FarWorld)
 
 
 # ----------------------------------------------------------------------------------------------------------- the core
 
 
-def running_while_it_is_asked_back(patch: Patch) -> type[FarWorld]:
+def running_while_it_is_asked_back(patch: Patch) -> type[World]:
     """As it was at first: the next in hand is told to be running, and comes back cancelled."""
 
     def mark_head(self: PoolCore, worker: Worker, wanted: bool = True) -> None:
@@ -291,7 +268,7 @@ def running_while_it_is_asked_back(patch: Patch) -> type[FarWorld]:
     return FarWorld
 
 
-def one_cause_for_all(patch: Patch) -> type[FarWorld]:
+def one_cause_for_all(patch: Patch) -> type[World]:
     """As it was at first: who was to be ended decides for the first of those that are lost with it."""
 
     def cause_of_loss(worker: Worker) -> Cause:
@@ -301,7 +278,7 @@ def one_cause_for_all(patch: Patch) -> type[FarWorld]:
     return FarWorld
 
 
-def only_one_is_lost(patch: Patch) -> type[FarWorld]:
+def only_one_is_lost(patch: Patch) -> type[World]:
     """What was in the hands of a worker whose agent is lost is first in the line again, but for one: it runs twice."""
     original = losing.lost
 
@@ -368,11 +345,4 @@ FAULTS = {
 @pytest.mark.parametrize("silent", [False, True], ids=["check", "laws alone"])
 @pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS.keys())
 def test_the_explorer_finds_it(fault: Fault, silent: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    world = fault.seed(monkeypatch)
-    if silent:
-        monkeypatch.setattr(PoolCore, "check", lambda self: None)
-    said = fault.laws_said if silent and fault.laws_said else fault.said
-    with pytest.raises(Violation, match=said) as caught:
-        explore(world(fault.scenario), limit=20_000)
-    print(f"\n{caught.value}")
-    assert len(caught.value.actions) <= 30
+    find(fault, silent, monkeypatch, limit=20_000)

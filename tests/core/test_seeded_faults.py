@@ -52,8 +52,10 @@ DISCARD = Scenario("discard", 2, (("calls", 3),), ("cancel",))
 # ---------------------------------------------------------------------------------------------------------- the worker
 
 
-def _with(process: type[Process]) -> type[World]:
-    class Other(World):
+def with_process(process: type[Process], world: type[World] = World) -> type[World]:
+    """A world whose workers are such."""
+
+    class Other(world):  # type: ignore[valid-type, misc]
         def new_process(self) -> Process:
             return process()
 
@@ -69,7 +71,7 @@ def no_memory_of_foreign_tokens(patch: Patch) -> type[World]:
             self.held = None
             return taken
 
-    return _with(Forgets)
+    return with_process(Forgets)
 
 
 def results_kept_until_the_lease_ends(patch: Patch) -> type[World]:
@@ -98,7 +100,7 @@ def results_kept_until_the_lease_ends(patch: Patch) -> type[World]:
             self.kept = ()
             super()._leave()
 
-    return _with(Keeps)
+    return with_process(Keeps)
 
 
 def silent_about_withdrawn_leases(patch: Patch) -> type[World]:
@@ -112,7 +114,7 @@ def silent_about_withdrawn_leases(patch: Patch) -> type[World]:
 
     patch.setattr(worker, "MAX_OPEN_LEASES", 1)
     patch.setattr(invariants, "MAX_OPEN_LEASES", 1)
-    return _with(Silent)
+    return with_process(Silent)
 
 
 # ---------------------------------------------------------------------------------------------------------- the driver
@@ -398,13 +400,14 @@ def test_the_explorer_finds_it(fault: Fault, silent: bool, monkeypatch: pytest.M
     find(fault, silent, monkeypatch)
 
 
-def find(fault: Fault, silent: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Walk with this fault; what the explorer says of it is what it should say. `silent`: without `check`."""
+def find(fault: Fault, silent: bool, monkeypatch: pytest.MonkeyPatch, limit: int = 60_000) -> None:
+    """Walk with this fault, so many states at most; what the explorer says of it is what it should say. `silent`:
+    without `check`."""
     world = fault.seed(monkeypatch)
     if silent:
         monkeypatch.setattr(PoolCore, "check", lambda self: None)
     with pytest.raises(Violation, match=fault.laws_said if silent and fault.laws_said else fault.said) as caught:
-        explore(world(fault.scenario), limit=60_000)
+        explore(world(fault.scenario), limit=limit)
     print(f"\n{caught.value}")
     assert len(caught.value.actions) <= fault.steps
 
