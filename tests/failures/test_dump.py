@@ -109,12 +109,13 @@ def test_c_code_that_keeps_the_gil(notes: Notes) -> None:
     """Row: A pool seems to hang. C code that never comes back to Python: the line that called it is shown."""
     with Pool(1) as pool:
         pool.submit(tasks.spin_c, notes.path)
-        notes.wait()
-        _, stack = section(pool.dump(), "worker 0")
-        assert f"Main thread, in C code {STACK}" in stack
-        assert "in spin_c" in stack
-        assert pool.stats().died == 0
-        pool.kill_workers()
+        try:
+            notes.wait()  # it is in Python still, for as long as the note takes
+            wait_until(lambda: f"Main thread, in C code {STACK}" in section(pool.dump(), "worker 0")[1], "it is in C")
+            assert "in spin_c" in section(pool.dump(), "worker 0")[1]
+            assert pool.stats().died == 0
+        finally:
+            pool.kill_workers()
 
 
 def test_a_stopped_process(notes: Notes, gate: Gate) -> None:
