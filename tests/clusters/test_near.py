@@ -16,6 +16,7 @@ from tests import warm
 from tests.clusters import work
 from tests.clusters.nearby import gate, near, pass_gate
 from tests.contract.conftest import Gate
+from tests.failures.kit import wait_until
 
 PATIENCE = 60.0
 kept_zygote = warm.keep()
@@ -60,6 +61,38 @@ def test_a_dead_workers_place_is_used_again(near: NearCluster) -> None:
             assert isinstance(pool.submit(os._exit, 3).exception(PATIENCE), WorkerDied)
         assert len(pids) == 4
     assert len(near.seats) == 1
+
+
+def test_a_smaller_pool_gives_places_back(near: NearCluster, gate: Gate) -> None:
+    with Pool(2, backend="ray") as pool:
+        held = [pool.submit(pass_gate, *gate.paths) for _ in range(2)]
+        gate.arrived(2)
+        pool._engine.resize(1)
+        assert not any(seat.released for seat in near.seats)  # what runs is not disturbed
+        gate.open(2)
+        wait(held, PATIENCE)
+        wait_until(lambda: [seat.released for seat in near.seats].count(True) == 1, "one is given back")
+        assert pool.submit(work.square, 3).result(PATIENCE) == 9
+        pool._engine.resize(2)
+        held = [pool.submit(pass_gate, *gate.paths) for _ in range(2)]
+        gate.arrived(2)
+        gate.open(2)
+        wait(held, PATIENCE)
+    assert len(near.seats) == 3
+
+
+def test_a_smaller_pool_keeps_no_place_without_a_worker(near: NearCluster, gate: Gate) -> None:
+    with Pool(2, backend="ray") as pool:
+        held = pool.submit(pass_gate, *gate.paths)
+        gate.arrived()
+        assert isinstance(pool.submit(os._exit, 3).exception(PATIENCE), WorkerDied)
+        assert not any(seat.released for seat in near.seats)  # it may be wanted again
+        pool._engine.resize(1)
+        wait_until(lambda: any(seat.released for seat in near.seats), "it is given back")
+        gate.open()
+        wait([held], PATIENCE)
+        assert pool.submit(work.square, 3).result(PATIENCE) == 9
+    assert len(near.seats) == 2
 
 
 def test_late_calls_hit_no_later_worker(monkeypatch: pytest.MonkeyPatch, gate: Gate) -> None:

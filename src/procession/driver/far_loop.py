@@ -2,7 +2,8 @@
 
 Laws, beside those of core/README.md ("Far workers")
 1. The driver never waits for the cluster. Answers come as entries of its inbox, from whatever thread the cluster has.
-2. A seat whose worker has ended in order, or died, is used again: only a lost agent costs a new place.
+2. A seat whose worker has ended in order, or died, is used again: only a lost agent costs a new place. But a pool that
+   has been made smaller gives back what is too much.
 3. When an agent is lost, what its worker had in hand, and is not known to have been left alone, fails: it may have run.
 4. When the cluster is lost, everything that is in hand or waits fails with `ClusterLost`, and the pool is broken.
 """
@@ -153,6 +154,7 @@ class FarDriver(Driver):
         """See `Driver`. Who cancels what is in hand is answered when that has come back, or has not."""
         if not (isinstance(entry, tuple) and isinstance(entry[0], events.CancelAsked)):
             super()._take_request(entry)
+            self._give_back()
             return
         event, answer = entry
         asked = [task.wid for task in event.tasks]
@@ -260,6 +262,14 @@ class FarDriver(Driver):
     def _free_again(self, station: Station) -> None:
         if self.core.state.takes_back:
             self._free.append(station)
+            self._give_back()
+
+    def _give_back(self) -> None:
+        """Law 2."""
+        while self._free and len(self._stations) > self.core.max_workers:
+            station = self._free.pop()
+            del self._stations[station]
+            station.seat.release()
 
     def unowned(self, channel: FarChannel) -> int:  # type: ignore[override]
         """See `Supervisor.unowned`."""

@@ -134,6 +134,9 @@ class _Nothing:
     def setdefault(self, _each: object, _value: object) -> None: ...
     def pop(self, _each: object, _other: object = None) -> None: ...
 
+    def __len__(self) -> int:
+        return 0
+
 
 class ModelDriver:
     """What of the real driver decides about workers on a cluster: its own functions, with a model around them."""
@@ -197,6 +200,7 @@ class ModelDriver:
     take_request: Any = FarDriver._take_request
     _answer: Any = FarDriver._answer
     _free_again: Any = FarDriver._free_again
+    _give_back: Any = FarDriver._give_back
 
     def spawn(self, wid: int) -> None:
         """See `FarDriver._spawn`."""

@@ -26,7 +26,7 @@ class NearSeat:
         self._lock = threading.Lock()
         self._waiting: set[Future[Any]] = set()
         self._lost: BaseException | None = None
-        self._released = False
+        self.released = False
         self.agent: Any = wanted.make(wanted.setting)
 
     def call(self, name: str, *args: Any) -> Future[Any]:
@@ -71,7 +71,7 @@ class NearSeat:
     def release(self) -> None:
         """See `Seat`."""
         with self._lock:
-            again, self._released = self._released, True
+            again, self.released = self.released, True
         if not again:
             self._cluster.closing(self.agent.close)
 
