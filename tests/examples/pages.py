@@ -6,12 +6,16 @@ A comment on the line before a block, so that it is seen in the source and not o
     <!-- given: code -->            what the page takes for granted; the code runs first
     <!-- like: why -->              numbers, addresses and folders of what it prints differ; it may end with an error
     <!-- output differs: why -->    it runs, and must end well, but what it prints is not compared
+    <!-- e2e: why -->               it is run by `make e2e` only, and what it prints is compared
     <!-- not run: why -->           it is not run
 """
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from textwrap import dedent
@@ -24,7 +28,7 @@ BLOCK = re.compile(
     r"(?:\n(?P=indent)```text\n(?P<printed>.*?)^(?P=indent)```)?",
     re.M | re.S,
 )
-MARKS = ("continues", "given", "like", "output differs", "not run")
+MARKS = ("continues", "given", "like", "output differs", "e2e", "not run")
 OTHERS = re.compile(r"^ *```(py|pycon|sh|bash|shell)\b", re.M)
 """Blocks that look like programs and would be run by nobody."""
 SOMETIMES = re.compile(r"0x[0-9a-f]+|\d+(?:\.\d+)?|(?<=File \")[^\"]+(?=\")|(?<=')/[^']*(?=')|/[\w./-]+(?=: )")
@@ -75,6 +79,29 @@ def blocks(page: str, text: str) -> list[Block]:
             )
         found.append(block)
     return found
+
+
+def elsewhere() -> list[Block]:
+    """What is run by `make e2e` only."""
+    return [block for page, text in pages().items() for block in blocks(page, text) if block.mark == "e2e"]
+
+
+def printed_by(block: Block, folder: Path, environment: dict[str, str]) -> str:
+    """What this program prints, run in this folder. AssertionError, with what it says, if it does not end well."""
+    script = folder / "program.py"
+    script.write_text(block.code)
+    done = subprocess.run(
+        [sys.executable, script],
+        env={**os.environ, **environment},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=100,
+        cwd=folder,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
 def alike(printed: str, found: str) -> bool:

@@ -13,7 +13,7 @@ PAGES = pages()
 ELSEWHERE = {"command-line.md", "command-line-formats.md"}
 """Their sessions are run from the first to the last by tests/cli."""
 BLOCKS = [block for page, text in PAGES.items() for block in blocks(page, text)]
-PROGRAMS = [block for block in BLOCKS if block.language == "python" and block.mark != "not run"]
+PROGRAMS = [block for block in BLOCKS if block.language == "python" and block.mark not in ("e2e", "not run")]
 README_GIVEN = (Path(__file__).parent / "readme_given.py").read_text()
 SESSIONS = [
     block for block in BLOCKS if block.language == "console" and block.mark != "not run" and block.page not in ELSEWHERE
@@ -22,20 +22,19 @@ SESSIONS = [
 # What no test runs, in the order of the pages: (page, why, how many). A page says the same above each such block.
 NOT_RUN = {
     ("benchmarks.md", "takes twelve minutes"): 1,
-    ("clusters.md", "needs a cluster"): 3,
+    ("clusters.md", "needs a GPU"): 1,
     ("clusters.md", "needs Kubernetes"): 1,
     ("clusters.md", "needs Slurm"): 1,
     ("context.md", "in a container with a quota"): 1,
     ("context.md", "goes on with failures of a run before"): 1,
     ("debugging.md", "somebody sits at the debugger"): 1,
-    ("ecosystem.md", "needs Dask"): 1,
-    ("ecosystem.md", "the frame is yours"): 1,
     ("ecosystem.md", "needs PyTorch"): 1,
     ("failure-semantics.md", "it waits for a Ctrl-C"): 1,
     ("index.md", "installs a package"): 1,
     ("programs.md", "black is not installed where tests run"): 1,
     ("releasing.md", "needs containers"): 1,
     ("seeing.md", "looks at a program that runs"): 2,
+    ("tutorial/cluster.md", "needs a scheduler"): 1,
     ("../README.md", "installs a package"): 1,
     ("../README.md", "takes a million items"): 1,
 }
