@@ -39,8 +39,9 @@ GRACE_AFTER_FAILURE = 0.5
 LINUX = sys.platform == "linux"
 SHARED_MEMORY = "/dev/shm"
 
-# Threads of the tools around the tests, by the beginning of their name; trio keeps its own for ten idle seconds.
-TOOL_THREADS = ("pytest_timeout", "pydevd", "Trio thread")
+# Threads of the tools around the tests, by the beginning of their name; trio keeps its own for ten idle seconds, and
+# Dask the one that packs large messages for as long as the program lasts.
+TOOL_THREADS = ("pytest_timeout", "pydevd", "Trio thread", "Dask-Offload")
 
 sockets_are_pooled = False
 """A library that keeps connections to a cluster, as it sees fit, is in use."""

@@ -95,7 +95,8 @@ def test_setups_are_left_and_a_lost_one_is_made_anew(backend: Any, tmp_path: Pat
         until = time.monotonic() + PATIENCE
         while pool.options(retries=5).submit(work.state).result(PATIENCE) == before:
             assert time.monotonic() < until
-    assert [int(line) for line in open(path)] == [1, 1, 2]  # noqa: SIM115
+    # Who has lost its agent is killed, or has seen first that its pipe is closed, and left in order.
+    assert [int(line) for line in open(path)] in ([1, 1, 2], [1, 2, 1, 2])  # noqa: SIM115
 
 
 # ------------------------------------------------------------------------------------------------------- what they give
