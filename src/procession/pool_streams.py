@@ -91,6 +91,13 @@ class PoolStreams(Executor, ABC):
         results = streams.map_(self._engine, function, iterables, **words)
         return results if buffersize is None else kept_by(results, self._pool())
 
+    def _gather(self, fn: Callable[..., T], items: Iterable[Any], *, starred: bool) -> list[Any]:
+        """For adapters: a map that waits for every outcome; one that is no result is a `types.Raised`."""
+        from procession import streams
+
+        function = self._function(fn, seed=self._seed_of(None))
+        return streams.gather(self._engine, function, items, self._rules, starred=starred)
+
     def imap(
         self,
         fn: Callable[..., T],

@@ -117,6 +117,30 @@ def map_(
     return _results(runs) if native is None else native.Results(runs)  # the same, in C
 
 
+def gather(engine: Engine, function: Function, items: Any, rules: Rules | None = None, *, starred: bool) -> list[Any]:
+    """Every outcome, in order, when all are there: a result, or a `Raised`. A failure ends nothing; ^C cancels all.
+
+    starred: an item is a tuple of arguments, not the one argument.
+    """
+    course = Course(engine, function, (items,))
+    if starred:
+        course.single, course.numbers = False, None
+    course.rules, course.kills = rules, True
+    course.known_as("map", function.name)
+    outcomes: list[Any] = []
+    try:
+        course.take_all()
+        course.raise_if_refused()
+        for run in _runs(course, None, lazy=False):
+            run.reverse()
+            outcomes += run
+    except BaseException:
+        course.over("raised")
+        course.cancel()
+        raise
+    return outcomes
+
+
 def _results(runs: Generator[list[Any], None, None]) -> Generator[Any, None, None]:
     """One by one; no reference is kept to what is yielded."""
     try:

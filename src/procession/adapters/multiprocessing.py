@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import multiprocessing as _standard
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sized
+from collections.abc import Callable, Collection, Iterable, Mapping, Sized
 from concurrent.futures import CancelledError, Future
 from functools import partial
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 from procession.adapters.multiprocessing_results import AsyncResult, IMapIterator, pass_on
 from procession.pool import Pool as Workers
 from procession.stream_taking import Taker
+from procession.types import Raised
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -44,6 +45,8 @@ RUNNING, CLOSED, TERMINATED = "RUN", "CLOSE", "TERMINATE"
 
 class Pool:
     """A `multiprocessing.pool.Pool` whose tasks survive each other's death; see `procession.Pool`.
+
+    `chunksize` is not looked at in the methods below: how many items travel together is measured.
 
     processes: at most so many workers, started when there is work; None: the CPUs that this process may use.
     initializer, initargs: called once in each worker, before anything else.
@@ -107,13 +110,13 @@ class Pool:
 
     def map(self, func: Callable[[T], R], iterable: Iterable[T], chunksize: int | None = None) -> list[R]:
         """The results, in order. All items are run, then the error of the first that failed is raised."""
-        return self._all(func, iterable, chunksize)
+        return self._all(func, iterable)
 
     def starmap(
         self, func: Callable[..., R], iterable: Iterable[Iterable[Any]], chunksize: int | None = None
     ) -> list[R]:
         """`map` with each item's elements as arguments."""
-        return self._all(func, iterable, chunksize, starred=True)
+        return self._all(func, iterable, starred=True)
 
     def map_async(
         self,
@@ -124,7 +127,7 @@ class Pool:
         error_callback: Callable[[BaseException], object] | None = None,
     ) -> AsyncResult[list[R]]:
         """`map` that does not wait."""
-        return self._all_async(func, list(iterable), chunksize, callback, error_callback)
+        return self._all_async(func, _taken(iterable), callback, error_callback)
 
     def starmap_async(
         self,
@@ -135,37 +138,32 @@ class Pool:
         error_callback: Callable[[BaseException], object] | None = None,
     ) -> AsyncResult[list[R]]:
         """`starmap` that does not wait."""
-        return self._all_async(func, list(iterable), chunksize, callback, error_callback, starred=True)
+        return self._all_async(func, _taken(iterable), callback, error_callback, starred=True)
 
-    def _all(
-        self, func: Callable[..., R], iterable: Iterable[Any], chunksize: int | None, *, starred: bool = False
-    ) -> list[R]:
+    def _all(self, func: Callable[..., R], iterable: Iterable[Any], *, starred: bool = False) -> list[R]:
         self._check_running()
-        return self._gathered(func, list(iterable), _chunk(chunksize), starred=starred)
+        return self._gathered(func, _taken(iterable), starred=starred)
 
-    def _gathered(self, func: Callable[..., R], items: list[Any], chunksize: int | None, *, starred: bool) -> list[R]:
-        failures: list[Failure] = []
-        function, columns = _columns(func, items) if starred else (func, (items,))
+    def _gathered(self, func: Callable[..., R], items: Collection[Any], *, starred: bool) -> list[R]:
         try:
-            results = list(self._workers.imap(function, *columns, on_error=failures.append, chunksize=chunksize))
+            outcomes = self._workers._gather(func, list(map(tuple, items)) if starred else items, starred=starred)
         except RuntimeError as error:
             raise self._told(error)  # noqa: B904  # the same, or one that says why itself
-        if failures:
-            raise failures[0].error
-        return results
+        if Raised in set(map(type, outcomes)):
+            raise next(each.error for each in outcomes if type(each) is Raised)
+        return outcomes
 
     def _all_async(
         self,
         func: Callable[..., R],
-        items: list[Any],
-        chunksize: int | None,
+        items: Collection[Any],
         callback: Callable[[list[R]], object] | None,
         error_callback: Callable[[BaseException], object] | None,
         *,
         starred: bool = False,
     ) -> AsyncResult[list[R]]:
         self._check_running()
-        gathered = partial(self._gathered, func, items, _chunk(chunksize), starred=starred)
+        gathered = partial(self._gathered, func, items, starred=starred)
         told: Future[list[R]] = Future()
         told.set_running_or_notify_cancel()
 
@@ -200,8 +198,8 @@ class Pool:
         if chunksize < 1:
             raise ValueError(f"Chunksize must be 1+, not {chunksize:n}")
         # What has a length does not keep its taker waiting; anything else is pulled by a thread, at ten times the cost.
-        live, size = not isinstance(items, Sized), _chunk(chunksize)
-        stream = self._workers.imap(func, items, ordered=ordered, on_error=_raise, live=live, chunksize=size)
+        live = not isinstance(items, Sized)
+        stream = self._workers.imap(func, items, ordered=ordered, on_error=_raise, live=live)
         found: IMapIterator[R] = IMapIterator(Taker(stream), self._left, self._told)
         with self._lock:
             self._streams.add(found)
@@ -302,25 +300,13 @@ def _check_count(what: str, value: Any) -> None:
         raise ValueError(f"{what}; got {value!r}")
 
 
-def _columns(func: Callable[..., R], items: list[Iterable[Any]]) -> tuple[Callable[..., R], tuple[Any, ...]]:
-    """(function, its iterables) for calls with the elements of each item: their columns, if all are equally many."""
-    rows = [tuple(each) for each in items]
-    if rows and rows[0] and len({*map(len, rows)}) == 1:
-        return func, tuple(zip(*rows, strict=True))
-    return partial(_star, func), (rows,)
-
-
-def _star(func: Callable[..., R], args: Iterable[Any]) -> R:
-    return func(*args)
+def _taken(iterable: Iterable[Any]) -> Collection[Any]:
+    """All of it. A range travels as two numbers."""
+    return iterable if isinstance(iterable, range) else list(iterable)
 
 
 def _raise(failure: Failure) -> NoReturn:
     raise failure.error
-
-
-def _chunk(chunksize: int | None) -> int | None:
-    """It never changes what comes out; 1, which nobody has chosen, leaves it to what is measured."""
-    return None if chunksize is None or chunksize <= 1 else chunksize
 
 
 # -- the module -------------------------------------------------------------------------------------------------------
