@@ -23,7 +23,7 @@ class PoolInfo:
     name: str
     """Of a SpinOff its function's, of a stage its own; of a pool ""."""
     backend: str
-    """"processes", "threads" or "inline"."""
+    """"processes", "threads", "inline", "ray" or "dask"."""
     max_workers: int
     """When it was opened, or the observer began."""
 
@@ -80,7 +80,7 @@ class WorkerStarted:
     worker: int
     """Its number in the pool."""
     pid: int
-    """Its process id; of a thread, its native id."""
+    """Its process id, on its own machine; of a thread, its native id."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,9 +9,11 @@ from __future__ import annotations
 import os
 import queue
 import signal
+import socket
 import subprocess
 import sys
 import textwrap
+import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
@@ -23,15 +25,16 @@ import pytest
 from procession.backends.levels import LevelTable
 from procession.backends.tasks import CallFuture
 from procession.core.policy import FarProfile
+from procession.driver import agent_showing
 from procession.driver.agent import Agent
 from procession.driver.agent_ears import MOST
-from procession.driver.agent_wire import FAILED, GONE, NOTED, OUTPUT, PAGE, SAID, End, Entry, Report, Setting
+from procession.driver.agent_wire import BEGAN, FAILED, GONE, NOTED, OUTPUT, PAGE, SAID, End, Entry, Report, Setting
 from procession.driver.far_arrange import Nowhere
 from procession.driver.far_channel import FarChannel, Station
 from procession.transport.codec import Codec
 
 PATIENCE = 60.0
-RANKS = {OUTPUT: 0, NOTED: 0, SAID: 1, PAGE: 2, GONE: 3, FAILED: 3}
+RANKS = {OUTPUT: 0, NOTED: 0, BEGAN: 1, SAID: 1, PAGE: 2, GONE: 3, FAILED: 3}
 
 
 def say_and_return(text: str) -> str:
@@ -272,7 +275,9 @@ def test_a_call_for_an_earlier_worker_does_nothing(desk: Desk) -> None:
     assert desk.until_gone().exitcode == 0
     wid = desk.start()
     desk.ask("kill", first, signal.SIGKILL, False, False)
+    desk.ask("strike", first)
     desk.ask("stop", first)
+    assert desk.seat.agent.show(first) == ""
     desk.ask("ask", first, 0)
     assert desk.lease(first, 1, (say_and_return, "never")).result(PATIENCE).come == 0
     desk.lease(wid, 1, (abs, -1))
@@ -281,7 +286,9 @@ def test_a_call_for_an_earlier_worker_does_nothing(desk: Desk) -> None:
     assert (desk.outcomes, desk.text) == ([1], b"")
 
 
-@pytest.mark.parametrize(("name", "args", "exitcode"), [("kill", (9, False, False), -9), ("stop", (), 0)])
+@pytest.mark.parametrize(
+    ("name", "args", "exitcode"), [("kill", (9, False, False), -9), ("strike", (), -9), ("stop", (), 0)]
+)
 def test_a_call_that_comes_before_its_worker_waits_for_it(
     desk: Desk, name: str, args: tuple[Any, ...], exitcode: int
 ) -> None:
@@ -289,6 +296,48 @@ def test_a_call_that_comes_before_its_worker_waits_for_it(
     desk.ask(name, wid, *args)
     desk.station.ask("start", wid, {"cpus": 1})
     assert desk.until_gone().exitcode == exitcode
+
+
+def test_it_says_which_process_has_begun_and_where(desk: Desk) -> None:
+    wid = desk.start()
+    (began,) = [entry for entry in desk.entries if entry[0] == BEGAN]
+    assert desk.channel is not None
+    assert began == (BEGAN, desk.channel.pid, socket.gethostname())
+    assert (desk.channel.host, is_there(began[1])) == (socket.gethostname(), True)
+    desk.ask("strike", wid)
+    assert desk.until_gone().pid == began[1]
+
+
+def test_stacks_are_shown_while_the_agent_serves_on(desk: Desk, gate: str) -> None:
+    wid = desk.start()
+    assert desk.channel is not None
+    desk.lease(wid, 1, (say_and_return, "one"), (wait_at, gate))
+    desk.until(lambda: desk.text == b"one\n")
+    with open(gate, "w"):  # it has come to that
+        assert "in wait_at" in desk.seat.agent.show(wid)
+        os.kill(desk.channel.pid, signal.SIGSTOP)
+        try:
+            assert desk.seat.agent.show(wid) == "no stack: the process is stopped"
+        finally:
+            os.kill(desk.channel.pid, signal.SIGCONT)
+    desk.until(lambda: bool(desk.named("lease_ended")))
+    assert desk.outcomes == ["one", "through"]
+
+
+def test_an_agent_that_hangs_or_is_closed_says_so_and_keeps_nothing_open(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(agent_showing, "SHOWN", 0.01)
+    desk = Desk()
+    desk.station.listen()
+    wid = desk.start()
+    held = threading.Event()
+    desk.seat.agent.leave(held.wait)
+    assert desk.seat.agent.show(wid) == "no stack: the thread of its agent hangs"
+    before = len(os.listdir("/proc/self/fd"))
+    held.set()
+    desk.ask("look")  # what it was asked before has been done
+    assert len(os.listdir("/proc/self/fd")) == before
+    desk.seat.release()
+    assert desk.seat.agent.show(wid) == "no stack: RuntimeError: this agent has been closed"
 
 
 def test_what_is_asked_to_end_is_of_the_call_that_is_named(desk: Desk, gate: str) -> None:

@@ -44,6 +44,26 @@ def test_with_an_agent_all_that_was_in_hand_fails_in_order() -> None:
     assert [each.start for each in found if isinstance(each, commands.FailItem)] == [0, 1, 2]
 
 
+def test_who_is_to_be_replaced_leaves_at_once_and_room_is_made_for_the_next() -> None:
+    """Its heir could wait for ever for a place that it has itself."""
+    core = far()
+    told(core, events.Submitted(calls(2)))
+    assert kinds(told(core, events.Due(0))) == ["Withdraw"]
+    assert kinds(told(core, events.Due(0))) == ["Withdraw"]
+    assert kinds(told(core, events.Withdrawn(0, 1))) == ["MarkRunning"]
+    assert core.workers[0].leaving
+    found = told(core, events.CallsDone(0, [None]))
+    assert kinds(found) == ["Resolve", "Stop", "Spawn", "Send"]
+    told(core, events.LeaseEnded(0, 1, 1))
+    assert kinds(told(core, events.Lost(0, 0, 0))) == []
+
+
+def test_who_idles_and_is_to_be_replaced_is_stopped() -> None:
+    core = far(2)
+    assert kinds(told(core, events.Due(1))) == ["Stop"]
+    assert core.width == 1
+
+
 def test_what_was_never_sent_does_not_fail() -> None:
     core = far()
     told(core, events.Submitted(calls(3)))

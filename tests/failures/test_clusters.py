@@ -1,13 +1,15 @@
 """What is lost with a process of a cluster, and with the cluster; with agents in this process (testing/near.py)."""
 
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from procession import ClusterLost, Pool, SpinOff, WorkerDied, WorkerStartError
+from procession import ClusterLost, Pool, SpinOff, WorkerDied, WorkerStartError, engines
 from procession.backends.cluster import SeatLost
+from procession.driver import far_places
 from procession.testing.near import NearCluster
 from tests import warm
 from tests.clusters import work
@@ -125,3 +127,23 @@ def test_places_that_cannot_be_had_break_the_pool(near: NearCluster, monkeypatch
         future = pool.submit(work.square, 3)
         with pytest.raises(WorkerStartError, match="not installed there"):
             future.result(PATIENCE)
+
+
+def test_who_kills_does_not_wait_for_ever(gate: Gate, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Row: A place of a cluster, or the cluster, is lost.
+
+    A machine may hang, and the cluster has not noticed.
+    """
+    over = threading.Event()
+    near = NearCluster(delay=lambda name: name == "kill" and over.wait())
+    monkeypatch.setattr(engines, "connect", lambda backend, address: near)
+    monkeypatch.setattr(far_places, "GIVEN_UP", 0.2)
+    pool = Pool(1, backend="ray")
+    future = pool.submit(pass_gate, *gate.paths)
+    gate.arrived()
+    pool.kill_workers()
+    error = future.exception(0)
+    assert isinstance(error, WorkerDied)
+    assert error.__notes__ == ["its agent has not answered for 0.2 s"]
+    over.set()
+    near.join()

@@ -53,6 +53,11 @@ class Seat(Protocol):
     where: str
     """For people: which machine, or which process, it is in; may be known only once it is taken."""
 
+    @property
+    def placed(self) -> bool:
+        """It is a place now, and is not waited for."""
+        ...
+
     def call(self, name: str, /, *args: Any) -> Future[Any]:
         """`agent.name(*args)`; beside what else goes on there."""
         ...

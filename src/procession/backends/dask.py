@@ -267,6 +267,7 @@ class DaskSeat:
         """By any thread."""
         self.where = "a worker of Dask's"
         self.address = ""
+        self.placed = False
         self.key = f"procession-{uuid.uuid4().hex}"
         self.wanted = wanted
         self._cluster = cluster
@@ -287,7 +288,7 @@ class DaskSeat:
 
     def take(self, address: str, name: str) -> None:
         """It has a place."""
-        self.address, self.where = address, f"{name} at {address}"
+        self.address, self.where, self.placed = address, f"{name} at {address}", True
         opening = self._cluster.client.loop.asyncio_loop.create_task(self._open())
         self._calls.add(opening)
         opening.add_done_callback(self._calls.discard)

@@ -20,6 +20,7 @@ Laws, beside those of cluster.py
    process (after 60 s), and after a head that is started anew would be there.
 6. `ray.kill` waits for Ray, and for ever if a thread of Ray's own calls it, as the one that tells of a loss: so it is
    left to the thread of law 3.
+7. An actor that has not closed its agent within ENDS seconds hangs, and is killed.
 
 Sources: docs.ray.io, "Actors", "Concurrency groups", "Actor fault tolerance" (2.60).
 """
@@ -48,7 +49,8 @@ Resources = tuple[tuple[str, float], ...]
 PULSE = 0.5
 OUTAGE = 20.0
 KEPT = 3.0
-"""Seconds: see laws 3, 5 and 4."""
+ENDS = 15.0
+"""Seconds: see laws 3, 5, 4 and 7."""
 TOGETHER = 8
 """Threads of an actor beside the one of its leases; one of them always waits for news."""
 LOST = "Ray's session is over: ray.shutdown() was called, or its head is gone"
@@ -67,6 +69,7 @@ class RayCluster(Connected):
         self._waiting: dict[Future[Any], None] = {}
         self._kept: dict[Resources, list[tuple[Any, float]]] = {}  # idle actors, and until when each is kept
         self._condemned: list[Any] = []
+        self._ending: list[tuple[Future[Any], Any, float]] = []  # until when each may take
         self._wanted = threading.Condition()
         self._over = False  # nobody looks any more whether the session is there
         self._head = str(self._ray.get_runtime_context().gcs_address)
@@ -132,6 +135,11 @@ class RayCluster(Connected):
             self._condemned.append(actor)
             self._wanted.notify()
 
+    def let_end(self, ended: Future[Any], actor: Any) -> None:
+        """Its agent was asked to end; an actor that does not answer in time is killed."""
+        with self._wanted:
+            self._ending.append((ended, actor, monotonic() + ENDS))
+
     def _kill(self, actor: Any) -> None:
         with suppress(Exception):  # it is gone, or the session is
             self._ray.kill(actor, no_restart=True)
@@ -140,6 +148,9 @@ class RayCluster(Connected):
         """Those that were kept for long enough."""
         now = monotonic()
         old, self._condemned = self._condemned, []
+        ending = [each for each in self._ending if not each[0].done()]
+        old += [actor for _, actor, until in ending if until <= now]
+        self._ending = [each for each in ending if each[2] > now]
         for kept in self._kept.values():
             while kept and kept[0][1] <= now:
                 old.append(kept.pop(0)[0])
@@ -244,6 +255,11 @@ class RaySeat:
         if done.exception() is None:
             self.where = str(done.result())
 
+    @property
+    def placed(self) -> bool:
+        """See `Seat`."""
+        return self._begun.done()
+
     def call(self, name: str, *args: Any) -> Future[Any]:
         """See `Seat`."""
         return self._cluster.follow(lambda: self._actor.call.remote(self._key, name, args))
@@ -258,7 +274,9 @@ class RaySeat:
             return
         self._released = True
         if self._begun.done() and self._begun.exception() is None:
-            self._cluster.follow(lambda: self._actor.end.remote(self._key)).add_done_callback(self._ended)
+            ended = self._cluster.follow(lambda: self._actor.end.remote(self._key))
+            self._cluster.let_end(ended, self._actor)
+            ended.add_done_callback(self._ended)
         else:  # it waits for room, perhaps
             self._cluster.dispose(self._actor)
 

@@ -107,7 +107,8 @@ def _taken(memory: float, share: float | None) -> str:
 
 def _pool(pool: Mapping[str, Any], streams: Sequence[Mapping[str, Any]], width: int) -> list[Line]:
     name = f" {clean(pool['name'])}" if pool["name"] else ""
-    pieces = [Piece(f"{pool['kind']} {pool['number']}{name} ({pool['backend']})", "pool")]
+    where = ", ".join(filter(None, (pool["backend"], clean(pool.get("resources", "")))))
+    pieces = [Piece(f"{pool['kind']} {pool['number']}{name} ({where})", "pool")]
     if "workers" in pool:
         pieces.append(Piece(f"{pool['workers']} of {pool['width']} workers"))
         pieces.append(Piece(f"{number(pool['queued'])} wait"))
@@ -157,6 +158,7 @@ _STATES: Mapping[str, Kind] = {"runs": "busy", "idle": "dim", "dying": "bad", "g
 # Title, whether it stands to the right, and how dear it is: what is least is left out first. The task has the rest.
 _COLUMNS = (
     ("worker", True, 9),
+    ("host", False, 2),
     ("pid", True, 3),
     ("state", False, 8),
     ("for", True, 7),
@@ -165,6 +167,7 @@ _COLUMNS = (
     ("memory", True, 5),
     ("task", False, 10),
 )
+_STATE = 3
 _TASK_LEAST = 8
 
 
@@ -172,14 +175,14 @@ def _workers(pool: Mapping[str, Any], shares: Mapping[Any, float], width: int, s
     rows = [_row(pool["number"], row, shares) for row in pool.get("rows", ())]
     if not rows:
         return []
-    orders = {"cpu": 5, "memory": 6, "for": 3, "done": 4}
+    orders = {"cpu": 6, "memory": 7, "for": 4, "done": 5}
     rows.sort(key=lambda row: (-(row[1][orders[sort]] or 0) if sort in orders else 0, row[0][1]))
     cells = [[title for title, _, _ in _COLUMNS], *(_cells(values) for _, values in rows)]
     chosen, widths = _fit(cells, width - 2)
     kinds: list[list[Kind]] = [["head"] * len(_COLUMNS)]
     for _, values in rows:
-        kind = _STATES.get(str(values[2]).partition(",")[0], "plain")
-        kinds.append([kind if place == 2 else "plain" for place in range(len(_COLUMNS))])
+        kind = _STATES.get(str(values[_STATE]).partition(",")[0], "plain")
+        kinds.append([kind if place == _STATE else "plain" for place in range(len(_COLUMNS))])
     found = []
     for at, (texts, row_kinds) in enumerate(zip(cells, kinds, strict=True)):
         pieces = [Piece(" ")]
@@ -196,13 +199,15 @@ def _row(pool: int, row: Mapping[str, Any], shares: Mapping[Any, float]) -> tupl
     state = row["state"] + (f", {clean(row['note'])}" if row.get("note") else "")
     task = clean(row["task"]) + (f" (and {number(row['hand'] - 1)} more in hand)" if row["hand"] > 1 else "")
     share = shares.get((pool, row["wid"], row["pid"]))
-    return (pool, row["wid"]), [row["wid"], row["pid"], state, row["for"], row["done"], share, row["memory"], task]
+    where = [clean(row.get("host", "")), row["pid"]]
+    return (pool, row["wid"]), [row["wid"], *where, state, row["for"], row["done"], share, row["memory"], task]
 
 
 def _cells(values: Sequence[Any]) -> list[str]:
-    wid, pid, state, since, done, share, memory, task = values
+    wid, host, pid, state, since, done, share, memory, task = values
     return [
         str(wid),
+        host,
         str(pid or ""),
         state,
         "" if since is None else lasting(since),

@@ -12,7 +12,9 @@ Laws
 5. An heir that is lost, or cannot be started, leaves its principal as it was. Who told of it may tell again.
 6. A pool that gets smaller lets workers leave, those that do nothing first; until they have left, they count. It wants
    no heirs: those that are there are stopped, and whoever was leaving for one leaves without.
-7. Where something lives (homes.py), nobody leaves, whatever his age, weight or quota, or the size of the pool; once
+7. A far worker (README.md) that is due leaves at once, and the next one is started when there is work: its heir would
+   need a place of the cluster, of which there may be no other than its own.
+8. Where something lives (homes.py), nobody leaves, whatever his age, weight or quota, or the size of the pool; once
    that has ended, all this counts again.
 """
 
@@ -35,7 +37,9 @@ def due(core: PoolCore, event: events.Due) -> None:
     worker = core.heard(event)
     if worker.pins or worker.leaving or worker.state not in (State.IDLE, State.BUSY) or worker.principal is not None:
         return
-    if worker.heir is not None:
+    if core.far:
+        leave(core, worker)
+    elif worker.heir is not None:
         worker.due = True
         if core.workers[worker.heir].state is State.IDLE:
             leave(core, worker)

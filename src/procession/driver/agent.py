@@ -39,9 +39,9 @@ from procession.backends.launch_zygote import ZygoteLauncher
 from procession.backends.zygote_client import context_now
 from procession.driver.agent_ears import Ears
 from procession.driver.agent_hand import Hand
-from procession.driver.agent_loop import AgentLoop, answer
+from procession.driver.agent_loop import answer
+from procession.driver.agent_showing import Showing
 from procession.driver.agent_wire import FAILED, GONE, Report, Setting, pickled
-from procession.driver.asking import Asked
 from procession.transport import frames
 
 HELD = 0.005
@@ -52,7 +52,7 @@ QUIET = 10.0
 """Seconds after which `news` says that there is none: so that who asks knows that the agent lives, and asks again."""
 
 
-class Agent(AgentLoop):
+class Agent(Showing):
     """See the module. Every method may be called by any thread; but for `show` and `close` none waits."""
 
     def __init__(self, setting: Setting) -> None:
@@ -104,17 +104,9 @@ class Agent(AgentLoop):
         """End it. `with_stacks`: it shows them first; `for_its_item`: the programs that this has started end, too."""
         return self._tell(wid, lambda hand: hand.kill(signum, with_stacks, for_its_item))
 
-    def show(self) -> str:
-        """Its Python stacks, as far as they can be had."""
-        found: list[tuple[Hand, Asked]] = []
-
-        def asked(done: Future[Report]) -> None:
-            if (hand := self._hand) is not None:
-                found.append((hand, hand.ask_for_stacks()))
-            answer(done, Report(0, []))
-
-        self.ask_for(asked).result()
-        return found[0][0].stacks_of(found[0][1], self.leave) if found else ""
+    def strike(self, wid: int) -> Future[Report]:
+        """Who looks on wants it dead: as if it had died by itself, but with the programs that it has started."""
+        return self._tell(wid, Hand.strike)
 
     def heed(self, boards: bytes) -> Future[Report]:
         """The program has other levels of logging, or filters of warnings."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable
 from time import monotonic
 from typing import Any
@@ -12,7 +13,7 @@ from procession.backends.memory import OomWatch
 from procession.backends.offspring import Offspring
 from procession.backends.stacks import last_words
 from procession.backends.written import Written, instead
-from procession.driver.agent_wire import PAGE, SAID, End, Entry
+from procession.driver.agent_wire import BEGAN, PAGE, SAID, End, Entry
 from procession.driver.asking import Asked, ask, await_stacks, show_in_c
 from procession.driver.killing import MERCY_NS, SIGKILL
 from procession.transport import frames, page
@@ -41,6 +42,7 @@ class Hand:
         self._generation = 0  # of the page: the latest that went through the pipe
         self._shown = 0  # outcomes of the next one that were taken from the page
         self._doomed: tuple[int, bool, bool] | None = None
+        self._struck = False  # before it was heard that it had been started
         self._offspring: Offspring | None = None
         self._mercy: float | None = None  # until then it may show its stacks, and die of that
         self._written: Written | None = None
@@ -106,8 +108,12 @@ class Hand:
     def began(self, pid: int) -> None:
         """It has been started."""
         self.pid = pid
+        self._entries.append((BEGAN, pid, socket.gethostname()))
+        self.heard = True
         if self._doomed is not None:
             self.kill(*self._doomed)
+        elif self._struck:
+            self.strike()
 
     def kill(self, signum: int, with_stacks: bool, for_its_item: bool) -> None:
         """See `Agent.kill`; one that has not been heard of yet is killed when it is."""
@@ -115,13 +121,20 @@ class Hand:
             self._doomed = signum, with_stacks, for_its_item
             return
         self.killed.add(self.wid)
-        if for_its_item:
+        if for_its_item and self._offspring is None:
             self._offspring = Offspring(self.pid)
         if with_stacks:
             signum = showing.SHOW_AND_DIE
             self.ends.rewind()
             self._mercy = monotonic() + MERCY_NS / 1e9
         self.launcher.kill(self.wid, signum)
+
+    def strike(self) -> None:
+        """See `Agent.strike`: nobody has killed it, for all that is said of its end."""
+        self._struck = True
+        if self.pid is not None and self._offspring is None:
+            self._offspring = Offspring(self.pid)
+            self.launcher.kill(self.wid, SIGKILL)
 
     def deadline(self) -> float | None:
         """When `mind` has something to do."""

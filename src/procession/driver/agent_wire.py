@@ -15,10 +15,10 @@ if TYPE_CHECKING:
     from typing import NamedTuple
 
 Entry = tuple[Any, ...]
-"""(OUTPUT, 1 or 2, bytes), (NOTED, bytes), (SAID, kind of frame, payload), (PAGE, generation, mode, outcomes),
-(FAILED, pickled error, again), (GONE, End)."""
+"""(OUTPUT, 1 or 2, bytes), (NOTED, bytes), (BEGAN, pid, host), (SAID, kind of frame, payload), (PAGE, generation, mode,
+outcomes), (FAILED, pickled error, again), (GONE, End)."""
 
-OUTPUT, NOTED, SAID, PAGE, FAILED, GONE = range(6)
+OUTPUT, NOTED, SAID, PAGE, FAILED, GONE, BEGAN = range(7)
 
 
 class Report(NamedTuple):
@@ -81,6 +81,7 @@ def unpickled(error: bytes) -> BaseException:
 
 
 __all__ = [
+    "BEGAN",
     "FAILED",
     "GONE",
     "NOTED",

@@ -117,6 +117,15 @@ def close(asked: Iterable[Asked]) -> None:
             forksafe.close(each.fd)
 
 
+def claimed(claims: list[None]) -> bool:
+    """Of two who call it with a list of one, the first: who asks, and has waited for long enough, or who answers."""
+    try:
+        claims.pop()
+    except IndexError:
+        return False
+    return True
+
+
 def _answered(each: Asked) -> bool:
     before, each.text = each.text, "" if each.fd is None else page.stacks(each.fd)
     if each.text.endswith(_MARK):

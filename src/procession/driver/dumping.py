@@ -12,7 +12,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from time import monotonic, perf_counter_ns
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from procession.backends.dumping import Sheet, laid_out, lasted
 from procession.backends.gate import Gate
@@ -20,7 +20,7 @@ from procession.backends.stacks import stack_of, without_idle
 from procession.core.rules import SECOND
 from procession.core.state import State
 from procession.driver import lifecycle
-from procession.driver.asking import Asked, ask, await_stacks, close, show_in_c
+from procession.driver.asking import Asked, ask, await_stacks, claimed, close, show_in_c
 from procession.driver.verdicts import told
 from procession.task_errors import call
 
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from procession.driver.locked import LockedCore
     from procession.driver.loop import Driver
 
+T = TypeVar("T")
 SNAPSHOT = 1.0
 """Seconds in which a driver that is well has answered."""
 
@@ -102,45 +103,57 @@ def _ask_all(driver: Driver) -> list[Asked]:
     return found
 
 
-def _popped(claims: list[None]) -> bool:
-    try:
-        claims.pop()
-    except IndexError:
-        return False
-    return True
+def snapshot(
+    request: Callable[[Any], bool],
+    thread: threading.Thread | None,
+    ask_all: Callable[[], list[T]],
+    let_go: Callable[[list[T]], object] = lambda asked: None,
+) -> list[T] | None:
+    """What `ask_all` finds, by the driver, which is `thread`; `request` hands it something to call.
 
-
-def of_processes(
-    driver: Driver, request: Callable[[Any], bool], waiting: Callable[[], int], thread: threading.Thread | None
-) -> str:
-    """A pool of processes that has begun; `request` hands its driver, which is `thread`, something to call."""
-    core = driver.core
-    found: list[Asked] = []
-    claims = [None]  # who pops it decides whether somebody still waits for what is found
+    None: it has not answered in time. What it finds later is let go.
+    """
+    found: list[T] = []
+    claims = [None]
     taken = Gate()
 
     def take() -> None:
-        asked = _ask_all(driver)
-        if _popped(claims):
+        asked = ask_all()
+        if claimed(claims):
             found.extend(asked)
             taken.open()
         else:
-            close(asked)
+            let_go(asked)
 
     if threading.current_thread() is thread:
         take()
     elif request(take):
         taken.wait(SNAPSHOT)
-        if not _popped(claims):
+        if not claimed(claims):
             taken.wait()
-    if taken.opened:
-        sheets = await_stacks(found, lambda stuck: request(lambda: show_in_c(driver, stuck)))
+    return found if taken.opened else None
+
+
+def deaf(driver: Driver, thread: threading.Thread | None) -> list[Sheet]:
+    """A driver that does not answer: the workers as the core has them, and where it is itself."""
+    now = monotonic()
+    workers = list(driver.core.workers.items())
+    sheets = [Sheet(f"worker {wid}: {describe(each, driver.moved_at.get(wid), now)}") for wid, each in workers]
+    if thread is not None and thread.ident is not None:
+        sheets.append(Sheet("procession's driver does not answer", stack_of(thread.ident)))
+    return sheets
+
+
+def of_processes(
+    driver: Driver, request: Callable[[Any], bool], waiting: Callable[[], int], thread: threading.Thread | None
+) -> str:
+    """A pool of processes that has begun."""
+    core = driver.core
+    found = snapshot(request, thread, lambda: _ask_all(driver), close)
+    if found is None:
+        sheets = deaf(driver, thread)
     else:
-        now = monotonic()
-        workers = list(core.workers.items())
-        sheets = [Sheet(f"worker {wid}: {describe(each, driver.moved_at.get(wid), now)}") for wid, each in workers]
-        if thread is not None and thread.ident is not None:
-            sheets.append(Sheet("procession's driver does not answer", stack_of(thread.ident)))
+        sheets = await_stacks(found, lambda stuck: request(lambda: show_in_c(driver, stuck)))
     return laid_out(head(core, "processes", waiting(), driver.broken), [*sheets, *callbacks_sheet(driver.callbacks)])
 
 
@@ -186,4 +199,4 @@ def _thread_sheet(worker: ThreadWorker, known: Worker | None, prefix: str, now: 
     return Sheet(f"worker {worker.wid} ({prefix}_{worker.wid}): {said}", stack)
 
 
-__all__ = ["of_processes", "of_threads"]
+__all__ = ["deaf", "of_processes", "of_threads", "snapshot"]

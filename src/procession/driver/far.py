@@ -126,7 +126,7 @@ class FarEngine(ProcessEngine):
 
     def stats(self) -> EngineStats:
         """See `Engine.stats`: of all of them."""
-        found = [super().stats(), *(other.stats() for other in list(self._others.values()))]
+        found = [each.alone() for each in self._family()]
         if len(found) == 1:
             return found[0]
         names = [name for name in EngineStats.__annotations__ if name not in ("auto", "quarantined")]
@@ -140,9 +140,33 @@ class FarEngine(ProcessEngine):
         """See `Dumps`."""
         if self.foreign:
             return str(lifecycle.foreign())
-        from procession.driver.far_dumping import of_cluster
+        from procession.driver.far_dumping import of_clusters
 
-        return "\n".join([of_cluster(self), *(other.picture() for other in list(self._others.values()))])
+        return of_clusters(self._family())
+
+    def _family(self) -> list[FarEngine]:
+        return [self, *(each for other in list(self._others.values()) for each in other._family())]
+
+    # -- for who looks on --------------------------------------------------------------------------------------------
+
+    @property
+    def beside(self) -> str:
+        """What its workers have beside a CPU, in words for people; empty if nothing."""
+        others = {name: amount for name, amount in self._resources.items() if (name, amount) != ("CPU", 1.0)}
+        return f" ({', '.join(f'{name}: {amount:g}' for name, amount in sorted(others.items()))})" if others else ""
+
+    def alone(self) -> EngineStats:
+        """See `Enrolled`."""
+        return super().stats()
+
+    def _taken(self) -> dict[str, Any]:
+        """Nothing is known of that from here."""
+        return {}
+
+    def _shown(self) -> dict[str, Any]:
+        from procession.driver.far_shown import of_cluster
+
+        return of_cluster(self, self._driver, self._request)
 
 
 __all__ = ["FarEngine"]

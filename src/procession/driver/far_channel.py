@@ -16,12 +16,13 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 from functools import partial
+from time import monotonic
 from typing import TYPE_CHECKING, Any, Protocol
 
 from procession.backends.cluster import Seat
 from procession.backends.heard import Heard, Hears
 from procession.core.task import Task
-from procession.driver.agent_wire import FAILED, GONE, PAGE, SAID, End, Entry, Report, unpickled
+from procession.driver.agent_wire import BEGAN, FAILED, GONE, PAGE, SAID, End, Entry, Report, unpickled
 from procession.transport import frames
 from procession.transport.codec import Codec
 
@@ -75,6 +76,7 @@ class Station:
         self.channel: FarChannel | None = None
         self.lost: BaseException | None = None
         self.boards: Any = None  # what its workers have been told of levels
+        self.heard_at = 0.0  # when its agent has last said something, by the monotonic clock; 0: never
         self._expected = 1
         self._early: dict[int, tuple[Report, Callable[[Report], object] | None]] = {}
 
@@ -99,6 +101,7 @@ class Station:
             self.lost = error
             self._lost(self)
             return
+        self.heard_at = monotonic()
         report: Report = done.result()
         if not report.number:
             if then is not None:
@@ -120,6 +123,8 @@ class FarChannel(Heard):
     """Worker `wid`, in the seat of `station`."""
 
     pid = 0
+    """On the machine `host`; 0: it is not known yet to have been started."""
+    host = ""
 
     def __init__(self, wid: int, codec: Codec, hears: FarHears, station: Station) -> None:
         super().__init__(wid, codec, hears)
@@ -270,6 +275,8 @@ class FarChannel(Heard):
                         self.is_ready = True
                         self.tell_left()
                         self.fly()
+                case (kind, pid, host) if kind == BEGAN:
+                    self.pid, self.host = pid, host
                 case (kind, generation, mode, skipped, packed) if kind == PAGE:
                     self._take_page(generation, mode, packed[self._peeked - skipped :])
                 case (kind, end) if kind == GONE:

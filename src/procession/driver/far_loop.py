@@ -2,63 +2,44 @@
 
 Laws, beside those of core/README.md ("Far workers")
 1. The driver never waits for the cluster. Answers come as entries of its inbox, from whatever thread the cluster has.
-2. A seat whose worker has ended in order, or died, is used again: only a lost agent costs a new place. But a pool that
-   has been made smaller gives back what is too much.
+2. A seat whose worker has ended in order, or died, is used again: only a lost agent costs a new place. See far_places.py.
 3. When an agent is lost, what its worker had in hand, and is not known to have been left alone, fails: it may have run.
 4. When the cluster is lost, everything that is in hand or waits fails with `ClusterLost`, and the pool is broken.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from procession.backends import tasks
-from procession.backends.cluster import Cluster, SeatLost, Wanted
-from procession.backends.levels import LevelTable
 from procession.core import commands, events
 from procession.core.pool import PoolCore
 from procession.core.rules import Cause
 from procession.core.worker import State
-from procession.driver.agent import Agent
-from procession.driver.agent_wire import NOTED, OUTPUT, End, Entry, Report, Setting
+from procession.driver.agent_wire import OUTPUT, End, Entry
 from procession.driver.far_channel import FarChannel, Station
+from procession.driver.far_places import FarPlaces
 from procession.driver.inbox import Inbox
 from procession.driver.killing import SIGKILL
-from procession.driver.loop import Driver
 from procession.driver.verdicts import Obituary
-from procession.errors import ClusterLost
-from procession.transport.notes import Gatherer
 
 if TYPE_CHECKING:
     from procession.driver.callbacks import Callbacks
     from procession.transport.codec import Codec
 
 
-class FarDriver(Driver):
+class FarDriver(FarPlaces):
     """One pool's loop."""
-
-    channels: dict[int, FarChannel]  # type: ignore[assignment]  # what is asked of these here, both have
 
     def __init__(self, core: PoolCore, inbox: Inbox, codec: Codec, callbacks: Callbacks) -> None:
         super().__init__(core, inbox, codec, callbacks)
-        self._cluster: Cluster | None = None
-        self._preload: tuple[str, ...] = ()
-        self._resources: dict[str, float] = {}
-        self._stations: dict[Station, Gatherer] = {}  # and who puts together what is noted there
-        self._free: list[Station] = []
-        self._over = False
         self.parcels: dict[int, Any] = {}
         """What is shared: by its number, what the cluster has of it."""
 
-    def start_by_cluster(self, cluster: Cluster, resources: dict[str, float], preload: tuple[str, ...]) -> None:
-        """Workers are started there, each with these resources."""
-        self._cluster, self._resources, self._preload = cluster, resources, preload
-        self.take_output()
-        self.take_notes()
-
-    # -- places ----------------------------------------------------------------------------------------------------
+    def _forget_functions(self) -> None:
+        for each in list(self.codec.forgotten):
+            self.parcels.pop(each, None)
+        super()._forget_functions()
 
     def _spawn(self, command: commands.Spawn) -> None:
         try:
@@ -72,63 +53,6 @@ class FarDriver(Driver):
         self.starting.add(command.wid)
         station.ask("start", command.wid, self.config, then=channel.begun)
 
-    def _new_station(self) -> Station:
-        assert self._cluster is not None
-        seat = self._cluster.seat(Wanted(self._setting(), Agent, self._resources))
-        station = Station(seat, self._post, self._seat_lost, self._stray)
-        station.boards = LevelTable.text(None)[0]
-        self._stations[station] = Gatherer()
-        station.listen()
-        return station
-
-    def _stray(self, station: Station, report: Report) -> None:
-        """Said by a process that its worker had started."""
-        for entry in report.entries:
-            if entry[0] in (OUTPUT, NOTED) and station in self._stations:
-                self.printed(station, entry)
-
-    def _setting(self) -> Setting:
-        from procession.backends.zygote_client import context_now
-
-        assert self._cluster is not None
-        now = context_now("", {})
-        return Setting(
-            now["path"], now["argv"], now["cwd"], self._cluster.environment(), self._preload, LevelTable.text(None)[1]
-        )
-
-    def _forget_functions(self) -> None:
-        for each in list(self.codec.forgotten):
-            self.parcels.pop(each, None)
-        super()._forget_functions()
-
-    def _post(self, entry: Callable[[], object]) -> None:
-        """By a thread of the cluster's."""
-        self.inbox.put(lambda: None if self._over else entry())
-
-    def _seat_lost(self, station: Station) -> None:
-        error = station.lost
-        if isinstance(error, ClusterLost):
-            raise error
-        self._stations.pop(station, None)
-        if station in self._free:
-            self._free.remove(station)
-        station.seat.release()
-        channel = station.channel
-        if channel is None:
-            return
-        why = error.why if isinstance(error, SeatLost) else f"{type(error).__name__}: {error}"
-        if self.core.workers[channel.wid].state is State.STARTING and not (isinstance(error, SeatLost) and error.again):
-            channel.station.channel = None
-            channel.take_outbox()
-            self.not_started(channel, RuntimeError(f"there is no worker of the cluster for it: {why}"), False)
-        else:
-            channel.agent_lost(why)
-
-    def boards_of(self, station: Station) -> bytes:
-        """See `FarHears`."""
-        station.boards, text = LevelTable.text(station.boards)
-        return text
-
     # -- what a channel does at once is asked for here -------------------------------------------------------------
 
     def _stop(self, command: commands.Stop) -> None:
@@ -139,16 +63,6 @@ class FarDriver(Driver):
             channel.stop()
         else:
             self._do_without(channel)
-
-    def _do_without(self, channel: FarChannel) -> None:
-        """There is no place for this worker yet, and may never be: nobody waits for one."""
-        station = channel.station
-        if station.lost is None:
-            station.lost = SeatLost("it was not waited for")
-            station.channel = None
-            self._stations.pop(station, None)
-            station.seat.release()
-            self.inbox.put(partial(self.not_started, channel, SeatLost("it was not waited for"), True))
 
     def _take_request(self, entry: Any) -> None:
         """See `Driver`. Who cancels what is in hand is answered when that has come back, or has not."""
@@ -176,6 +90,14 @@ class FarDriver(Driver):
         if channel is not None:
             channel.look()
 
+    def has_begun(self, wid: int) -> bool:
+        """See `Killing`: its agent has been told to start it."""
+        return wid in self.channels and self.channels[wid].heard_of
+
+    def strike(self, wid: int) -> None:
+        """See `Killing`."""
+        self.channels[wid].station.ask("strike", wid)
+
     def kill(self, command: commands.Kill) -> None:
         """See `Killing.kill`: its agent does it, and ends what its item has started."""
         wid, cause = command.wid, command.cause
@@ -191,6 +113,8 @@ class FarDriver(Driver):
             self.ran_ns.setdefault(wid, self.core.workers[wid].ran_ns)
         signum = self.kill_signal if cause is None else SIGKILL
         channel.station.ask("kill", wid, signum, with_stacks, cause is not None)
+        if cause is None:
+            self.patience_with(wid)
 
     def count_lone(self, submitted: int) -> None:
         """See `LaneKeeper`: no worker is lent, since a caller has no short way there."""
@@ -259,18 +183,6 @@ class FarDriver(Driver):
         self.step(events.StartFailed(wid, error, fatal=False, again=again))
         self.close_channel(channel)
 
-    def _free_again(self, station: Station) -> None:
-        if self.core.state.takes_back:
-            self._free.append(station)
-            self._give_back()
-
-    def _give_back(self) -> None:
-        """Law 2."""
-        while self._free and len(self._stations) > self.core.max_workers:
-            station = self._free.pop()
-            del self._stations[station]
-            station.seat.release()
-
     def unowned(self, channel: FarChannel) -> int:  # type: ignore[override]
         """See `Supervisor.unowned`."""
         if self.core.ruled:
@@ -291,14 +203,3 @@ class FarDriver(Driver):
         self.moved_at.pop(channel.wid, None)
         self.asked.pop(channel.wid, None)
         self.forget_killed(channel.wid)
-
-    # -- the end ---------------------------------------------------------------------------------------------------
-
-    def close(self) -> None:
-        """See `Driver.close`: every place is given back."""
-        self._over = True
-        for station in self._stations:
-            station.seat.release()
-        self._stations.clear()
-        self._free.clear()
-        super().close()

@@ -56,14 +56,19 @@ class Killing(Verdicts):
             self.deadlines[wid] = monotonic_ns() + MERCY_NS
         elif command.cause is not None:
             signum = SIGKILL
-        if command.cause is not None:
+        if command.cause is not None and wid not in self._offspring:
             self._offspring[wid] = Offspring(self.pids[wid])
         self.launcher.kill(wid, signum)
+
+    def has_begun(self, wid: int) -> bool:
+        """There is a process of this worker."""
+        return wid in self.pids
 
     def strike(self, wid: int) -> None:
         """Who looks on wants it dead: as if it had died by itself, but with the programs that it has started."""
         assert self.launcher is not None
-        self._offspring[wid] = Offspring(self.pids[wid])
+        if wid not in self._offspring:  # of one that is struck twice: what holds its programs is held once
+            self._offspring[wid] = Offspring(self.pids[wid])
         self.launcher.kill(wid, SIGKILL)
 
     def end_offspring(self, wid: int) -> None:

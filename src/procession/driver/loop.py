@@ -36,6 +36,8 @@ PEEK_AFTER = 0.005
 class Driver(Launching):
     """One pool's loop; `Performer` has its core and what is done for it."""
 
+    backend = "processes"
+
     def __init__(self, core: PoolCore, inbox: Inbox, codec: Codec, callbacks: Callbacks) -> None:
         super().__init__(core, codec, callbacks, inbox)
         self.start_errors: dict[int, BaseException] = {}

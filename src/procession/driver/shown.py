@@ -41,7 +41,7 @@ STATES = {
 SILENT = "procession's driver does not answer"
 
 
-class _Seen:
+class Seen:
     """A worker as it was found; `task`, `start`: the oldest that it has in hand."""
 
     __slots__ = ("number", "row", "start", "task")
@@ -58,7 +58,7 @@ class _Seen:
             state, hand = "runs", 1
         elif known is not None and known.lent and not known.items:
             state = "lent"  # a caller hands it single calls, past the driver
-        self.row = {
+        self.row: dict[str, Any] = {
             "wid": wid,
             "pid": number,
             "state": state,
@@ -88,7 +88,7 @@ def _note(worker: Worker) -> str:
 
 
 def _numbers(engine: Any, backend: str, width: int) -> dict[str, Any]:
-    now = engine.stats()
+    now = engine.alone()
     return {
         "backend": backend,
         "width": width,
@@ -128,38 +128,43 @@ def _by_driver(request: Callable[[Any], bool], what: Callable[[], Any]) -> Any:
     return found[0] if found else None
 
 
-def _workers(driver: Driver) -> list[_Seen]:
+def workers(driver: Driver) -> list[Seen]:
     """By the driver, or, if that is deaf, by anybody: then what changes meanwhile may be missing."""
     now, rows = monotonic(), []
     for wid, worker in list(driver.core.workers.items()):
         since = driver.moved_at.get(wid)
         try:
-            rows.append(_Seen(wid, driver.pids.get(wid, 0), worker, None if since is None else now - since))
+            rows.append(Seen(wid, driver.pids.get(wid, 0), worker, None if since is None else now - since))
         except (IndexError, RuntimeError):
             continue
     return rows
 
 
-def of_processes(engine: Any, driver: Driver | None, request: Callable[[Any], bool]) -> dict[str, Any]:
-    """See `tapping.Tapped.show`."""
+def of_processes(
+    engine: Any,
+    driver: Driver | None,
+    request: Callable[[Any], bool],
+    look: Callable[[Any], list[Seen]] = workers,
+) -> dict[str, Any]:
+    """See `tapping.Tapped.show`; `look` finds the workers."""
     if not engine.takes_work and (driver is None or driver.closed):
         return {}
-    found = _numbers(engine, "processes", engine.max_workers)
+    found = _numbers(engine, engine.capabilities.name, engine.max_workers)
     if driver is None or driver.closed:
         return {**found, "rows": []}
 
-    def take() -> list[_Seen]:
+    def take() -> list[Seen]:
         driver.read_notes()  # what callers have handed over past the driver is known then
-        return _workers(driver)
+        return look(driver)
 
     seen = _by_driver(request, take)
     if seen is None:
         found["trouble"] = found["trouble"] or SILENT
-        seen = _workers(driver)
+        seen = look(driver)
     return {**found, "width": driver.core.max_workers, "rows": [_with_process(each) for each in seen]}
 
 
-def _with_process(seen: _Seen) -> dict[str, Any]:
+def _with_process(seen: Seen) -> dict[str, Any]:
     taken = of_process(seen.number) if seen.number else None
     memory = resident(seen.number) if seen.number else None
     return {**seen.told(), "memory": memory, "cpu": None if taken is None else taken.cpu_ns / SECOND}
@@ -177,8 +182,10 @@ def bid_processes(engine: Any, driver: Driver | None, request: Callable[[Any], b
 
 
 def _kill(driver: Driver, wid: int) -> str:
-    if wid not in driver.pids:
-        return f"there is no worker {wid}" if wid not in driver.core.workers else "it has not started yet"
+    if wid not in driver.core.workers:
+        return f"there is no worker {wid}"
+    if not driver.has_begun(wid):
+        return "it has not started yet"
     if wid in driver.killed:
         return "it is being killed already"
     driver.strike(wid)
@@ -228,7 +235,7 @@ def of_threads(engine: Any) -> dict[str, Any]:
         now = perf_counter_ns() / SECOND
         for wid, worker in list(engine.workers.items()):
             since = now - worker.moved_at / SECOND if worker.moved_at else None
-            seen.append(_Seen(wid, worker.native, engine.core.workers.get(wid), since, worker.direct))
+            seen.append(Seen(wid, worker.native, engine.core.workers.get(wid), since, worker.direct))
     except (IndexError, RuntimeError):
         pass  # without the lock it may change meanwhile
     finally:
@@ -239,7 +246,7 @@ def of_threads(engine: Any) -> dict[str, Any]:
     return {**found, "rows": [_with_thread(each) for each in seen]}
 
 
-def _with_thread(seen: _Seen) -> dict[str, Any]:
+def _with_thread(seen: Seen) -> dict[str, Any]:
     taken = of_thread(seen.number) if seen.number else None
     return {**seen.told(), "done": None, "memory": None, "cpu": None if taken is None else taken.cpu_ns / SECOND}
 
@@ -253,4 +260,4 @@ def bid_threads(engine: Any, what: str, number: int) -> str:
     return "a thread has nothing of its own that it would give back: it is not replaced"
 
 
-__all__ = ["bid_processes", "bid_threads", "of_processes", "of_threads"]
+__all__ = ["Seen", "bid_processes", "bid_threads", "of_processes", "of_threads", "workers"]

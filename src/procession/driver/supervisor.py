@@ -107,9 +107,14 @@ class Supervisor(LaneKeeper):
             self._bounded_at = now
             self._bound_written()
         for wid, deadline in list(self.deadlines.items()):
-            if deadline <= now and self.launcher is not None:
+            if deadline <= now:
                 del self.deadlines[wid]
-                self.launcher.kill(wid, SIGKILL)
+                self.overdue(wid)
+
+    def overdue(self, wid: int) -> None:
+        """It was told to end, and is still there when it had to be gone."""
+        if self.launcher is not None:
+            self.launcher.kill(wid, SIGKILL)
 
     def is_ending(self, future: CallFuture[Any]) -> bool:
         """Its worker is being killed for it, or it has been asked to end."""

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from typing import Any
 
+    from procession.backends.base import EngineStats
     from procession.driver.thread_tracking import ThreadTracker
     from procession.tapping import Push, Tap
 
@@ -52,8 +53,12 @@ class Enrolled:
         """See `tapping.Tapped`."""
         if self.theirs() or not self._at_work():
             return {}
-        now = self.stats()
+        now = self.alone()
         return {"queued": now.pending, "running": now.in_flight, "workers": now.workers, **self._taken()}
+
+    def alone(self) -> EngineStats:
+        """How it is, without engines beside it."""
+        return self.stats()
 
     def show(self) -> dict[str, Any]:
         """See `tapping.Tapped`."""
@@ -65,7 +70,7 @@ class Enrolled:
 
     if TYPE_CHECKING:
 
-        def stats(self) -> Any: ...
+        def stats(self) -> EngineStats: ...
 
         def _at_work(self) -> bool:
             """Has it begun, and not ended?"""

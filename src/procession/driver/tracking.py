@@ -200,9 +200,8 @@ class Tracker:
 class ProcessTracker(Tracker):
     """Of a pool of processes: `host` has its channels."""
 
-    backend = "processes"
-
     def __init__(self, host: Any, tap: Tap, number: int, role: tuple[str, str]) -> None:
+        self.backend = host.backend
         self._channels: dict[int, Channel] = host.channels
         self._sent = {wid: _Sent(worker.items) for wid, worker in host.core.workers.items()}
         self._dead: tuple[int, Columns | None, list[tuple[int, int]]] | None = None

@@ -133,7 +133,6 @@ class _Nothing:
     def discard(self, _each: object) -> None: ...
     def setdefault(self, _each: object, _value: object) -> None: ...
     def pop(self, _each: object, _other: object = None) -> None: ...
-
     def __len__(self) -> int:
         return 0
 
@@ -148,6 +147,7 @@ class ModelDriver:
     asked: Any = _Nothing()
     _stations: Any = _Nothing()
     parcels: Any = types.MappingProxyType({})
+    config: Any = None
     kill_signal = 9
 
     world: FarHand
@@ -200,13 +200,18 @@ class ModelDriver:
     take_request: Any = FarDriver._take_request
     _answer: Any = FarDriver._answer
     _free_again: Any = FarDriver._free_again
+    _move: Any = FarDriver._move
+    _let_go: Any = FarDriver._let_go
     _give_back: Any = FarDriver._give_back
+
+    def patience_with(self, wid: int) -> None:
+        """Agents of a model answer, or are lost."""
 
     def spawn(self, wid: int) -> None:
         """See `FarDriver._spawn`."""
         station: Any = self._free.pop() if self._free else Way()
         self.channels[wid] = channel = ModelChannel(wid, None, self, station)  # type: ignore[arg-type]
-        station.ask("start", wid, then=channel.begun)
+        station.ask("start", wid, self.config, then=channel.begun)
 
     def step(self, event: events.Event) -> None:
         """See `Performer`."""

@@ -142,6 +142,11 @@ class Way:
         new.calls, new.lost, new.gone, new.released = self.calls, self.lost, self.gone, self.released
         return new
 
+    @property
+    def placed(self) -> bool:
+        """See `Seat`: the start of its worker has come."""
+        return not any(call[0] == "start" for call in self.calls)
+
     def lease(self, *args: Any) -> Call:
         """See `Seat`."""
         return ("lease", *args)

@@ -166,7 +166,8 @@ class FarWorld(FarHappening):
             assert self.lost_items <= {process.blamed}, f"killed for {process.blamed}, lost with it: {self.lost_items}"
         lost = self.lost_items
         if not self.scenario.late_calls:
-            self.way(event.wid).calls = ()
+            way = self.way(event.wid)  # perhaps that of its successor as well, whose calls stay
+            way.calls = tuple([call for call in way.calls if call[1] != event.wid])
         self.step(event)
         for item in lost:
             again = not self.ledger.started[item]

@@ -27,7 +27,18 @@ class NearSeat:
         self._waiting: set[Future[Any]] = set()
         self._lost: BaseException | None = None
         self.released = False
-        self.agent: Any = wanted.make(wanted.setting)
+        self._ready = threading.Event()  # it has a place, or never will
+        self.agent: Any = None
+
+    @property
+    def placed(self) -> bool:
+        """See `Seat`."""
+        return self.agent is not None
+
+    def take(self) -> None:
+        """There is room for it."""
+        self.agent = self.wanted.make(self.wanted.setting)
+        self._ready.set()
 
     def call(self, name: str, *args: Any) -> Future[Any]:
         """See `Seat`."""
@@ -42,6 +53,7 @@ class NearSeat:
         return future
 
     def _do(self, future: Future[Any], name: str, args: tuple[Any, ...]) -> None:
+        self._ready.wait()
         self._cluster.delay(name)
         try:
             found, error = getattr(self.agent, name)(*args), None
@@ -73,16 +85,24 @@ class NearSeat:
         with self._lock:
             again, self.released = self.released, True
         if not again:
-            self._cluster.closing(self.agent.close)
+            self._ready.set()
+            self._cluster.leave(self)
 
 
 class NearCluster(Connected):
-    """Seats in this process. `delay(name)` is called in the thread of each call, before it is carried out."""
+    """Seats in this process, `room` of them at a time: others wait. `delay(name)` is called in the thread of each call,
+    before it is carried out."""
 
     name = "near"
 
-    def __init__(self, cpus: int = 2, delay: Callable[[str], object] = lambda name: None) -> None:
+    def __init__(
+        self, cpus: int = 2, delay: Callable[[str], object] = lambda name: None, room: int | None = None
+    ) -> None:
         self.cpus = cpus
+        self.room = room
+        self._lock = threading.Lock()
+        self._taken: list[NearSeat] = []
+        self._line: list[NearSeat] = []
         self.delay = delay
         self.parcels = 0
         self.seats: list[NearSeat] = []
@@ -91,7 +111,30 @@ class NearCluster(Connected):
     def seat(self, wanted: Wanted) -> NearSeat:
         """See `Cluster`."""
         self.seats.append(made := NearSeat(self, wanted))
+        with self._lock:
+            self._line.append(made)
+            self._place()
         return made
+
+    def _place(self) -> None:
+        while self._line and (self.room is None or len(self._taken) < self.room):
+            self._taken.append(seat := self._line.pop(0))
+            seat.take()
+
+    def leave(self, seat: NearSeat) -> None:
+        """It is not wanted any more."""
+        with self._lock:
+            if seat in self._line:
+                self._line.remove(seat)
+                return
+            self._taken.remove(seat)
+            self._close(seat.agent.close)
+            self._place()
+
+    @property
+    def taken(self) -> int:
+        """So many seats have a place."""
+        return len(self._taken)
 
     def parcel(self, data: bytes) -> bytes:
         """See `Cluster`."""
@@ -102,7 +145,7 @@ class NearCluster(Connected):
         """See `Cluster`."""
         return {"A_CLUSTER_NEARBY": "1"}
 
-    def closing(self, close: Callable[[], object]) -> None:
+    def _close(self, close: Callable[[], object]) -> None:
         """An agent ends: that takes a moment, and nobody waits."""
         thread = threading.Thread(target=close, daemon=True)
         self._threads.append(thread)

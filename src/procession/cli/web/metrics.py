@@ -55,7 +55,11 @@ class Tally:
                     rows[wid] = max(rows[wid], seconds)
             self._now[number] = rows
         self._gone = {number: seconds for number, seconds in self._gone.items() if number in self._now}
-        return {number: sum(rows.values()) + self._gone.get(number, 0.0) for number, rows in self._now.items()}
+        return {
+            number: sum(rows.values()) + self._gone.get(number, 0.0)
+            for number, rows in self._now.items()
+            if rows or number in self._gone
+        }
 
 
 # ----------------------------------------------------------------------------------------------------------- what it is

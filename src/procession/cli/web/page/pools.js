@@ -102,7 +102,7 @@ export class PoolSection {
     const streams = model.streamsOf(pool);
     this.shares = history.shares;
     write(this.name, firstLine(pool.name, 120));
-    write(this.kind, said(pool.backend));
+    write(this.kind, [said(pool.backend), said(pool.resources)].filter(Boolean).join(", "));
     const { kind, word, text } = glance(pool, history, streams, model.look.at);
     mark(this.state, "data-kind", kind);
     write(this.word, word);
@@ -123,7 +123,7 @@ export class PoolSection {
     this.fold.hidden = !rows.length;
     write(this.summary, plural(rows.length, "worker"));
     this.workers.show(rows);
-    mark(this.workers.table, "data-threads", pool.backend === "processes" ? null : "");
+    mark(this.workers.table, "data-threads", pool.backend === "threads" || pool.backend === "inline" ? "" : null);
   }
 
   row(wid) {

@@ -49,6 +49,7 @@ export function workersTable(title, { pool, shares, act }) {
   const share = (row) => shares().get(row.wid) ?? null;
   const columns = [
     { id: "worker", name: "Worker", up: true, value: (row) => row.wid, text: (row) => said(row.wid) },
+    textColumn("host", "Host", (row) => said(row.host), { title: "which machine it is on", rare: true }),
     { id: "pid", name: "pid", up: true, value: (row) => row.pid, text: (row) => (row.pid ? said(row.pid) : "") },
     {
       ...{ id: "state", name: "State", left: true, value: (row) => said(row.state), cell: () => [] },
