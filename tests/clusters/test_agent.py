@@ -22,6 +22,7 @@ from typing import Any
 
 import pytest
 
+from procession.backends import forksafe
 from procession.backends.levels import LevelTable
 from procession.backends.tasks import CallFuture
 from procession.core.policy import FarProfile
@@ -338,6 +339,22 @@ def test_an_agent_that_hangs_or_is_closed_says_so_and_keeps_nothing_open(monkeyp
     assert len(os.listdir("/proc/self/fd")) == before
     desk.seat.release()
     assert desk.seat.agent.show(wid) == "no stack: RuntimeError: this agent has been closed"
+
+
+def test_who_calls_an_agent_that_has_ended_writes_nowhere() -> None:
+    """The number of its descriptor is another's by then."""
+    agent = DirectSeat().agent
+    agent.close()
+    made = []
+    while not made or made[-1][0] < agent._bell:
+        made.append(forksafe.pipe(os.O_CLOEXEC | os.O_NONBLOCK))
+    with pytest.raises(RuntimeError, match="this agent has been closed"):
+        agent.look().result(0)
+    for read, write in made:
+        with pytest.raises(BlockingIOError):
+            os.read(read, 8)
+        forksafe.close(read)
+        forksafe.close(write)
 
 
 def test_what_is_asked_to_end_is_of_the_call_that_is_named(desk: Desk, gate: str) -> None:

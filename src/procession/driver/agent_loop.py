@@ -1,4 +1,8 @@
-"""The thread of an agent (agent.py): it waits for descriptors, and does what others leave it to do."""
+"""The thread of an agent (agent.py): it waits for descriptors, and does what others leave it to do.
+
+Who comes when it has ended must not ring: the number of its bell may be that of another descriptor by then, the pipe of
+another agent's worker say. So it has ended, for all, in the step in which the bell is closed.
+"""
 
 from __future__ import annotations
 
@@ -27,6 +31,7 @@ class AgentLoop(ABC):
         forksafe.own(self._epoll.fileno())
         self._sources: dict[int, Callable[[int], object]] = {}
         self._closed = False
+        self._ended = False  # its bell is nobody's, or another's
         self._thread = JoinableThread(self._run, "procession-agent")
 
     @abstractmethod
@@ -68,14 +73,15 @@ class AgentLoop(ABC):
                     done.set_exception(error)
 
         if not self.leave(do):
-            done.set_exception(RuntimeError(CLOSED))
+            with suppress(InvalidStateError):  # it was told in passing
+                done.set_exception(RuntimeError(CLOSED))
         return done
 
     def leave(self, what: Callable[[], object]) -> bool:
         """Have this done by the agent's thread. False: that has ended, or is about to."""
         self._todo.append(what)
         with forksafe.lock:
-            if not forksafe.owns(self._bell):
+            if self._ended or not forksafe.owns(self._bell):
                 return False
             os.eventfd_write(self._bell, 1)
         return True
@@ -116,6 +122,7 @@ class AgentLoop(ABC):
 
     def _give_back_all(self) -> None:
         with forksafe.lock:
+            self._ended = True
             forksafe.close(self._bell)
             forksafe.disown(self._epoll.fileno())
             self._epoll.close()
