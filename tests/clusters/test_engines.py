@@ -1,7 +1,9 @@
 """What is to hold on a real Ray and a real Dask beyond the contract suite: losses, and what is theirs to give."""
 
 import os
+import re
 import signal
+import socket
 import time
 from concurrent.futures import CancelledError, wait
 from pathlib import Path
@@ -13,6 +15,7 @@ from procession import Pipeline, Pool, SpinOff, Stage, WorkerDied
 from procession.errors import ClusterLost
 from tests.clusters import work
 from tests.clusters.engines import running
+from tests.failures.kit import stat_of, wait_until
 
 PATIENCE = 90.0
 
@@ -154,12 +157,67 @@ def test_without_a_number_as_many_workers_as_cpus(backend: Any) -> None:
 
 
 def test_a_dump_shows_where_and_what(backend: Any, gates: Any) -> None:
+    """In Python and stopped; a worker of the cluster's that hangs itself keeps nobody waiting for long."""
+    paths, arrivals, let = gates
+    with Pool(2, backend=backend) as pool:
+        futures = [pool.submit(work.arrive_and_pass, *paths) for _ in range(2)]
+        hosts = [int(arrivals.readline()) for _ in range(2)]
+        wait_until(lambda: len([row for row in rows(pool) if row["state"] == "runs"]) == 2, "both run")
+        stopped, other = rows(pool)
+        os.kill(stopped["pid"], signal.SIGSTOP)
+        wait_until(lambda: stat_of(stopped["pid"])[0] == "T", "it is stopped")
+        text = pool.dump()
+        os.kill(stopped["pid"], signal.SIGCONT)
+        assert text.startswith(f"pool of workers on {backend}, open: 2 of 2 workers"), text
+        _, first, second = re.split(r"^worker ", text, flags=re.MULTILINE)
+        for said, row in ((first, stopped), (second, other)):
+            head = f"{row['wid']} (pid {row['pid']} on {socket.gethostname()}, place: "
+            assert said.startswith(head), text
+            assert ": runs arrive_and_pass(" in said.splitlines()[0]
+        assert "no stack: the process is stopped" in first
+        assert "in arrive_and_pass" in second
+        for host in set(hosts):
+            os.kill(host, signal.SIGSTOP)
+        began = time.monotonic()
+        text = pool.dump()
+        lasted = time.monotonic() - began
+        for host in set(hosts):
+            os.kill(host, signal.SIGCONT)
+        assert text.count("no stack: its agent has not answered within 3 s") == 2, text
+        assert lasted < PATIENCE
+        let(2)
+        assert sorted(future.result(PATIENCE) for future in futures) == sorted(hosts)
+
+
+def test_who_looks_on_sees_workers_and_kills_and_drains_them(backend: Any, gates: Any) -> None:
     paths, arrivals, let = gates
     with Pool(1, backend=backend) as pool:
         future = pool.submit(work.arrive_and_pass, *paths)
-        host = int(arrivals.readline())
-        text = pool.dump()
+        arrivals.readline()
+        wait_until(lambda: [row["state"] for row in rows(pool)] == ["runs"], "it is known to run")
+        (row,) = rows(pool)
+        assert (row["host"], row["memory"], row["cpu"]) == (socket.gethostname(), None, None)
+        assert pool._engine.bid("kill", row["wid"]) == ""
+        error = future.exception(PATIENCE)
+        assert isinstance(error, WorkerDied)
+        assert (error.exitcode, error.pid) == (-signal.SIGKILL, row["pid"])
+        future = pool.submit(work.arrive_and_pass, *paths)
+        arrivals.readline()
+        wait_until(lambda: [row["state"] for row in rows(pool)] == ["runs"], "the next one runs")
+        (row,) = rows(pool)
+        assert pool._engine.bid("drain", row["wid"]) == ""
         let(1)
-        assert future.result(PATIENCE) == host
-    assert "arrive_and_pass" in text
-    assert "work.py" in text, text
+        assert future.exception(PATIENCE) is None
+        wait_until(lambda: row["wid"] not in [each["wid"] for each in rows(pool)], "it is gone")
+        assert pool.submit(os.getpid).result(PATIENCE) != row["pid"]
+
+
+def rows(pool: Pool) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = pool._engine.show()["rows"]
+    return found
+
+
+def test_a_pool_as_wide_as_the_cluster_replaces_its_workers(backend: Any) -> None:
+    with Pool(6, backend=backend, max_tasks_per_child=2) as pool:
+        futures = [pool.submit(os.getpid) for _ in range(36)]
+        assert len({future.result(PATIENCE) for future in futures}) >= 18

@@ -7,7 +7,7 @@ import signal
 import socket
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import pytest
@@ -47,6 +47,18 @@ def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[MakeCluster]:
         yield make
 
 
+@contextmanager
+def opened(workers: int, **words: Any) -> Iterator[Pool]:
+    """A pool on it, which does not wait for what runs when the test fails."""
+    pool = Pool(workers, backend="ray", **words)
+    try:
+        yield pool
+    except BaseException:
+        pool.kill_workers()
+        raise
+    pool.shutdown()
+
+
 def rows(pool: Pool) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = pool._engine.show()["rows"]
     return found
@@ -77,7 +89,7 @@ def test_a_dump_has_each_worker_with_its_machine_its_task_and_its_stack(cluster:
     cluster()
     path = gate.paths[0] + "-open"
     os.mkfifo(path)
-    with Pool(4, backend="ray") as pool:
+    with opened(4) as pool:
         pool.submit(spin, path)
         with open(path):
             pass  # it is about to spin
@@ -110,7 +122,7 @@ def test_a_dump_of_workers_that_start_or_have_no_place(cluster: MakeCluster, gat
     near = cluster(room=1)
     path = gate.paths[0] + "-open"
     os.mkfifo(path)
-    with Pool(2, backend="ray", initializer=wait_in, initargs=(path,)) as pool:
+    with opened(2, initializer=wait_in, initargs=(path,)) as pool:
         futures = [pool.submit(work.square, n) for n in range(2)]
         wait_until(lambda: f"on {HOST}" in pool.dump(), "the first has begun")
         wait_until(lambda: "in wait_in" in pool.dump(), "it is in its initializer")
@@ -139,7 +151,7 @@ def test_a_dump_does_not_wait_for_an_agent_that_does_not_answer(
 
     near = cluster(delay=delay)
     monkeypatch.setattr(far_dumping, "SHOWN", 1.0)
-    with Pool(2, backend="ray") as pool:
+    with opened(2) as pool:
         for _ in range(2):
             pool.submit(pass_gate, *gate.paths)
         gate.arrived(2)
@@ -160,7 +172,7 @@ def test_a_dump_does_not_wait_for_an_agent_that_does_not_answer(
 
 def test_an_agent_that_is_silent_is_named(cluster: MakeCluster, gate: Gate) -> None:
     cluster()
-    with Pool(1, backend="ray") as pool:
+    with opened(1) as pool:
         pool.submit(pass_gate, *gate.paths)
         gate.arrived()
         wait_until(lambda: rows(pool)[0]["state"] == "runs", "it is known to be there")
@@ -174,7 +186,7 @@ def test_an_agent_that_is_silent_is_named(cluster: MakeCluster, gate: Gate) -> N
 def test_a_driver_that_hangs_is_shown_itself(cluster: MakeCluster, gate: Gate, monkeypatch: pytest.MonkeyPatch) -> None:
     cluster()
     monkeypatch.setattr(dumping, "SNAPSHOT", 0.05)
-    with Pool(1, backend="ray") as pool:
+    with opened(1) as pool:
         pool.submit(pass_gate, *gate.paths)
         gate.arrived()
         held = threading.Event()
@@ -192,7 +204,7 @@ def test_a_driver_that_hangs_is_shown_itself(cluster: MakeCluster, gate: Gate, m
 def test_what_is_not_known_of_other_machines_is_shown_as_unknown(cluster: MakeCluster, gate: Gate) -> None:
     """Neither 0 bytes nor another process's; and where a worker is is seen."""
     cluster()
-    with Pool(1, backend="ray") as pool:
+    with opened(1) as pool:
         pool.submit(pass_gate, *gate.paths)
         gate.arrived()
         wait_until(lambda: rows(pool)[0]["state"] == "runs", "it is known to be there")
@@ -224,7 +236,7 @@ def test_what_is_not_known_of_other_machines_is_shown_as_unknown(cluster: MakeCl
 
 def test_workers_of_other_resources_are_a_pool_of_their_own(cluster: MakeCluster) -> None:
     cluster()
-    with Pool(1, backend="ray") as pool:
+    with opened(1) as pool:
         lit = pool.options(resources={"lamp": 1})
         assert lit.submit(work.square, 3).result(PATIENCE) == 9
         assert pool.submit(work.square, 4).result(PATIENCE) == 16
@@ -249,7 +261,7 @@ def test_workers_of_other_resources_are_a_pool_of_their_own(cluster: MakeCluster
 def test_a_worker_is_killed_by_who_looks_on(cluster: MakeCluster, gate: Gate) -> None:
     """As if it had died by itself; its place has the next one."""
     near = cluster()
-    with Pool(1, backend="ray") as pool:
+    with opened(1) as pool:
         future = pool.submit(pass_gate, *gate.paths)
         gate.arrived()
         assert "in pass_gate" in pool.dump()
@@ -267,7 +279,7 @@ def test_a_worker_is_killed_by_who_looks_on(cluster: MakeCluster, gate: Gate) ->
 def test_a_worker_is_drained_and_its_place_has_the_next_one(cluster: MakeCluster, gate: Gate) -> None:
     """Though the cluster has no room for both at once."""
     near = cluster(room=1)
-    with Pool(1, backend="ray") as pool:
+    with opened(1) as pool:
         future = pool.submit(pass_gate, *gate.paths)
         gate.arrived()
         wait_until(lambda: rows(pool)[0]["state"] == "runs", "it is known to run")
@@ -291,7 +303,7 @@ def test_a_worker_is_drained_and_its_place_has_the_next_one(cluster: MakeCluster
 
 def test_a_pool_that_is_made_smaller_gives_places_back(cluster: MakeCluster, gate: Gate) -> None:
     near = cluster(room=3)
-    with Pool(3, backend="ray") as pool:
+    with opened(3) as pool:
         futures = [pool.submit(pass_gate, *gate.paths) for _ in range(3)]
         gate.arrived(3)
         assert near.taken == 3
@@ -306,7 +318,7 @@ def test_a_pool_that_is_made_smaller_gives_places_back(cluster: MakeCluster, gat
 def test_a_pool_as_wide_as_the_cluster_replaces_its_workers(cluster: MakeCluster) -> None:
     """An heir is asked for while its predecessor has the place; and gets that when there is no other."""
     near = cluster(room=2)
-    with Pool(2, backend="ray", max_tasks_per_child=3) as pool:
-        pids = {future.result(PATIENCE) for future in [pool.submit(os.getpid) for _ in range(30)]}
-        assert len(pids) == 10
+    with opened(2, max_tasks_per_child=4) as pool:
+        pids = {future.result(PATIENCE) for future in [pool.submit(os.getpid) for _ in range(100)]}
+        assert len(pids) == 25
         assert near.taken <= 2
