@@ -320,5 +320,5 @@ def test_a_pool_as_wide_as_the_cluster_replaces_its_workers(cluster: MakeCluster
     near = cluster(room=2)
     with opened(2, max_tasks_per_child=4) as pool:
         pids = {future.result(PATIENCE) for future in [pool.submit(os.getpid) for _ in range(100)]}
-        assert len(pids) == 25
+        assert len(pids) >= 25
         assert near.taken <= 2

@@ -2,7 +2,8 @@
 
 Laws, beside those of core/README.md ("Far workers")
 1. The driver never waits for the cluster. Answers come as entries of its inbox, from whatever thread the cluster has.
-2. A seat whose worker has ended in order, or died, is used again: only a lost agent costs a new place. See far_places.py.
+2. A seat whose worker has ended in order, or died, is used again: only a lost agent costs a new place
+   (far_places.py).
 3. When an agent is lost, what its worker had in hand, and is not known to have been left alone, fails: it may have run.
 4. When the cluster is lost, everything that is in hand or waits fails with `ClusterLost`, and the pool is broken.
 """
