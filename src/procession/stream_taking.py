@@ -7,12 +7,13 @@ One thread takes. `drain` may be called by any.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from procession import pipeline_run
 from procession.core.flow import NOTHING
-from procession.pipeline_stream import PipelineStream
-from procession.streams import Stream
+
+if TYPE_CHECKING:  # who takes from one kind need not load the other
+    from procession.pipeline_stream import PipelineStream
+    from procession.streams import Stream
 
 
 class NotYet(Exception):
@@ -24,14 +25,8 @@ class Taker:
 
     def __init__(self, stream: Stream[Any] | PipelineStream[Any]) -> None:
         self._stream = stream
-        self._outlet: Any
-        self._waker: Any
-        if isinstance(stream, PipelineStream):
-            self._outlet = stream._exit
-            self._waker = self._outlet.conductor
-        else:
-            self._outlet = stream._outlet
-            self._waker = self._outlet.course
+        self._outlet = _outlet_of(stream)
+        self._waker = self._outlet.conductor if hasattr(self._outlet, "conductor") else self._outlet.course
 
     def take(self, idle: Callable[[], object] | None = None, until: float | None = None) -> Any:
         """The next result; StopIteration at the end. `idle` is called when none is ready, before it is waited for.
@@ -60,10 +55,17 @@ def drain(stream: Stream[Any] | PipelineStream[Any]) -> None:
 
     Items that were taken in and had not started fail with CancelledError; those that had go through all stages.
     """
-    if isinstance(stream, PipelineStream):
-        pipeline_run.drain(stream._exit.conductor)
+    outlet = _outlet_of(stream)
+    if hasattr(outlet, "conductor"):
+        from procession import pipeline_run
+
+        pipeline_run.drain(outlet.conductor)
     else:
-        stream._outlet.course.drain()
+        outlet.course.drain()
+
+
+def _outlet_of(stream: Any) -> Any:
+    return stream._exit if hasattr(stream, "_exit") else stream._outlet
 
 
 __all__ = ["NotYet", "Taker", "drain"]

@@ -86,13 +86,31 @@ def test_globals_that_only_a_fork_hands_over(tmp_path: Path) -> None:
         "import held, multiprocessing\nheld.value = 5\n"
         "with multiprocessing.Pool(1) as pool:\n    print(pool.map(held.look, 'ab'))\n"
     )
-    assert launched("old.py", cwd=tmp_path).stdout == "[None, None]\n"
+    alone = subprocess.run([sys.executable, "old.py"], capture_output=True, text=True, cwd=tmp_path, check=True)
+    assert launched("old.py", cwd=tmp_path).stdout == alone.stdout
+    assert launched("--start", "clean", "old.py", cwd=tmp_path).stdout == "[None, None]\n"
     assert launched("--start", "fork", "old.py", cwd=tmp_path).stdout == "[5, 5]\n"
+
+
+def test_a_pool_whose_workers_are_replaced_is_not_forked(tmp_path: Path) -> None:
+    """As in the standard library; and a method that the program chooses holds."""
+    (tmp_path / "held.py").write_text("value = None\ndef look(_):\n    return value\n")
+    (tmp_path / "old.py").write_text(
+        "import held, multiprocessing\nfrom concurrent.futures import ProcessPoolExecutor\n"
+        "if __name__ == '__main__':\n"
+        "    held.value = 5\n"
+        "    with ProcessPoolExecutor(1, max_tasks_per_child=1) as pool:\n"
+        "        print(list(pool.map(held.look, 'ab')))\n"
+        "    multiprocessing.set_start_method('spawn')\n"
+        "    with multiprocessing.Pool(1) as pool:\n        print(pool.map(held.look, 'a'))\n"
+    )
+    done = launched("old.py", cwd=tmp_path)
+    assert (done.stdout, done.stderr) == ("[None, None]\n[None]\n", "")
 
 
 def test_what_there_is_not(tmp_path: Path) -> None:
     done = launched("no-such-program", cwd=tmp_path)
     assert done.returncode == 1
     assert done.stderr.startswith("procession: there is no file no-such-program, and no package of this Python (")
-    with pytest.raises(ValueError, match="start must be one of fork, forkserver, spawn, or None; got 'thread'"):
+    with pytest.raises(ValueError, match="start must be one of fork, forkserver, spawn, clean, or None; got 'thread'"):
         run.replace(start="thread")

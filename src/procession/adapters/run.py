@@ -33,7 +33,7 @@ from procession import futures
 from procession.adapters import multiprocessing as facade
 
 _Standard: Any = multiprocessing.pool.Pool
-STARTS = ("fork", "forkserver", "spawn")
+STARTS = ("fork", "forkserver", "spawn", "clean")
 CONTEXT_IS = 5
 """The place of `context` among the words of multiprocessing's Pool."""
 
@@ -42,8 +42,9 @@ def replace(*, threads: bool = False, start: str | None = None) -> None:
     """From now on the pools of worker processes that this process makes are procession's.
 
     threads: those of threads, too (`ThreadPoolExecutor`, `multiprocessing.pool.ThreadPool`).
-    start: workers are started by this method of multiprocessing ("fork", "forkserver", "spawn") where the program asks
-        for none; None: by procession's zygote.
+    start: how workers start where the program does not say. None: forked from it, with all that it has in memory, where
+        its own pools would fork (multiprocessing's default on Linux up to Python 3.13), else "clean". "clean": by
+        procession's zygote. Or a method of multiprocessing: "fork", "forkserver", "spawn".
 
     Who has imported an executor's class by name before keeps what he has: call this first.
 
@@ -51,20 +52,21 @@ def replace(*, threads: bool = False, start: str | None = None) -> None:
     """
     if start is not None and start not in STARTS:
         raise ValueError(f"start must be one of {', '.join(STARTS)}, or None; got {start!r}")
-    context = None if start is None else multiprocessing.get_context(start)
 
     class ProcessPoolExecutor(futures.ProcessPoolExecutor):
         """procession's, in the place of the standard library's."""
 
         def __init__(self, max_workers: int | None = None, mp_context: Any = None, *args: Any, **kwargs: Any) -> None:
-            super().__init__(max_workers, mp_context or context, *args, **kwargs)
+            # The standard library, too, forks none where they are to be replaced.
+            may_fork = kwargs.get("max_tasks_per_child") is None
+            super().__init__(max_workers, mp_context or _context(start, may_fork=may_fork), *args, **kwargs)
 
     class Pool(facade.Pool, _Standard):  # type: ignore[misc]
         """procession's, in the place of the standard library's."""
 
         def __init__(self, *args: Any, **words: Any) -> None:
             if len(args) < CONTEXT_IS:
-                words.setdefault("context", context)
+                words.setdefault("context", _context(start))
             super().__init__(*args, **words)
 
         def __del__(self) -> None:
@@ -89,6 +91,14 @@ def replace(*, threads: bool = False, start: str | None = None) -> None:
         _put(facade.ThreadPool, "ThreadPool", multiprocessing.pool)
 
 
+def _context(start: str | None, *, may_fork: bool = True) -> Any:
+    """What starts the workers of a pool that is made now; None: the zygote."""
+    if start is None:
+        method = multiprocessing.get_start_method(allow_none=True) or multiprocessing.get_all_start_methods()[0]
+        return multiprocessing.get_context("fork") if method == "fork" and may_fork else None
+    return None if start == "clean" else multiprocessing.get_context(start)
+
+
 def _put(what: Any, name: str, *places: Any) -> None:
     for place in places:
         setattr(place, name, what)
@@ -105,7 +115,7 @@ def parser() -> argparse.ArgumentParser:
         description="Run a program with procession's pools in the place of the standard library's.",
     )
     words.add_argument("--threads", action="store_true", help="replace pools of threads, too")
-    words.add_argument("--start", choices=STARTS, help="start workers by this method of multiprocessing")
+    words.add_argument("--start", choices=STARTS, help="how workers start (as the program's own would)")
     words.add_argument("-m", dest="module", action="store_true", help="the program is a module, as for python -m")
     words.add_argument("program", help="a module, a file, or a command of a package that is installed here")
     words.add_argument("arguments", nargs=argparse.REMAINDER, help="are the program's own")
