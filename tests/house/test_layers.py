@@ -157,7 +157,13 @@ DEPENDENCIES: Mapping[str, tuple[str, ...]] = {
     "pandas": ("adapters.pandas",),
     "torch": ("adapters.torch",),
     "tqdm": ("adapters.tqdm",),
-    "pyarrow": ("cli.mapping.inputs_arrow", "cli.mapping.outputs_arrow"),
+    "polars": ("adapters.polars",),
+    "pyarrow": (
+        "adapters.arrow_travel",
+        "adapters.polars",
+        "cli.mapping.inputs_arrow",
+        "cli.mapping.outputs_arrow",
+    ),
 }
 
 # --------------------------------------------------------------------------------------------------- reading the source

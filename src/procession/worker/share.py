@@ -30,8 +30,9 @@ INNER = (
     "VECLIB_MAXIMUM_THREADS",
     "NUMEXPR_NUM_THREADS",
     "NUMBA_NUM_THREADS",
+    "POLARS_MAX_THREADS",
 )
-"""What OpenMP, OpenBLAS, MKL, BLIS, Accelerate, numexpr and Numba read when they are loaded."""
+"""What OpenMP, OpenBLAS, MKL, BLIS, Accelerate, numexpr, Numba and Polars read when they are loaded."""
 
 _WITH_THREADS = ("numpy", "scipy", "torch", "sklearn")
 """Who is not here has loaded no such library, as a rule."""
