@@ -106,7 +106,7 @@ test: $(VENV)/.stamp-dev
 
 # With what `test` leaves out since it costs as much as all the rest (tests/deep.py).
 deep: $(VENV)/.stamp-dev
-	@$(PY) -m pytest -m "not soak and not e2e" $(ARGS)
+	@PROCESSION_TESTS_EXAMPLES=deep $(PY) -m pytest -m "not soak and not e2e" $(ARGS)
 
 # Each version in an environment of its own, found on PATH or among pyenv's. A version that is not there is a failure,
 # not a silence: `make test-all PYTHONS="3.11 3.13"` says which to expect.

@@ -34,8 +34,9 @@ bytecode.keep()
 os.environ.setdefault("PROCESSION_TOP", "0")
 
 # How long an example takes says how crowded the machine is.
-settings.register_profile("procession", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("procession")
+settings.register_profile("deep", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("quick", settings.get_profile("deep"), max_examples=25)
+settings.load_profile(os.environ.get("PROCESSION_TESTS_EXAMPLES", "quick"))
 
 # A shell that starts a job in the background, as `make test &` in a script, has it ignore ^C, and its children with it:
 # then no program that a test interrupts would hear of it.

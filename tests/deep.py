@@ -3,7 +3,8 @@ needs it before it is complete.
 
 Walks of many states; faults that are seeded to show that a walk finds them; suites that are run again, with a journal,
 say, or with another way to start a process; stories of many random steps; tests of the tests and of the measurements;
-and programs that take long to load. Of most there is something shorter that stays.
+and programs that take long to load. Of most there is something shorter that stays: of what hypothesis makes up, a
+quarter of the examples (conftest.py).
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ DEEP = (
     "tests/core/test_seeded_faults.py",
     "tests/core/test_seeded_supervision.py",
     "tests/core/test_turns.py::test_a_seeded_fault_is_found",
+    "tests/core/test_turns.py::test_every_interleaving",
     "tests/arena/test_lending.py::test_a_seeded_fault_is_found",
     "tests/flow/test_flow_core.py::test_every_sequence_of_events_of_a_small_flow",
     "tests/flow/test_flow_together.py::test_every_sequence_of_events_of_a_small_flow",
@@ -38,6 +40,7 @@ DEEP = (
     "tests/failures/test_half_frame.py",
     "tests/failures/test_storm.py",
     "tests/flow/test_imap_interrupts.py::test_next_interrupted_at_every_point",
+    "tests/flow/test_imap_interrupts.py::test_next_interrupted_where_an_item_failed",
     "tests/journal/test_imap_interrupts.py",
     "tests/journal/test_kills.py",
     "tests/native/test_stress.py",
@@ -46,7 +49,12 @@ DEEP = (
     "tests/soak/test_chaos.py",
     "tests/spinoff/test_batches_together.py",
     "tests/spinoff/test_interrupts.py",
+    "tests/threads/test_engine.py::test_every_instruction_of_the_first_submit_may_be_struck",
+    "tests/transport/test_interrupts.py::test_interrupted_at_any_instruction",
     # the same again, otherwise
+    "tests/adapters/test_run.py::test_a_module_with_threads",
+    "tests/adapters/test_run.py::test_globals_that_only_a_fork_hands_over",
+    "tests/adapters/test_run.py::test_a_pool_whose_workers_are_replaced_is_not_forked",
     "tests/adapters/test_multiprocessing_standard.py",
     "tests/conformance/test_conformance.py::test_case[fork-",
     "tests/conformance/test_conformance.py::test_case[forkserver-",
@@ -54,6 +62,7 @@ DEEP = (
     "tests/conformance/test_conformance.py::test_module_leaves_nothing_behind[fork",
     "tests/conformance/test_conformance.py::test_module_leaves_nothing_behind[spawn",
     "tests/journal/test_imap_as_ever.py",
+    "tests/journal/test_imap_sticky_as_ever.py",
     "tests/journalled/",
     # tests of tests and of measurements
     "tests/benchmarks/",
@@ -62,6 +71,12 @@ DEEP = (
     "tests/house/test_sharing.py",
     "tests/rivals/",
     # what takes long to load
+    "tests/cli/test_command_page.py",
+    "tests/cli/test_formats_page.py",
+    "tests/cli/test_main.py::test_both_times_and_the_ten_most_complex_functions_are_printed",
+    "tests/cli/test_main.py::test_each_item_has_a_bar_in_each_run",
+    "tests/cli/test_main.py::test_terminals_without_colour_get_brackets",
+    "tests/cli/test_main.py::test_the_demo_on_a_terminal_is_drawn_while_it_runs",
     "tests/cli/test_main.py::test_the_demo_piped",
     "tests/context/test_notebook.py",
     "tests/debugging/",

@@ -498,6 +498,19 @@ def test_eight_workers_keep_order_and_levels(kept: Kept) -> None:
     check_flood(8, 16, 600, kept)
 
 
+def test_the_end_waits_for_handlers_that_get_on(kept: Kept) -> None:
+    """Each of these records is a note of its own, and its handler slower than what the end waits for a blocked one."""
+    slow = logging.Handler()
+    slow.emit = lambda record: time.sleep(0.5)  # type: ignore[method-assign]
+    LOG.addHandler(slow)
+    try:
+        with Pool(1) as pool:
+            pool.submit(log, *[f"{n}{'x' * 300_000}" for n in range(9)]).result()
+    finally:
+        LOG.removeHandler(slow)
+    assert [text[0] for text in kept.texts] == list("012345678")
+
+
 @pytest.mark.soak
 def test_a_hundred_thousand_records(kept: Kept) -> None:
     check_flood(8, 100, 1500, kept)

@@ -10,7 +10,9 @@ Laws
    workers wait a little, then drop and count (worker/notes.py), and the count is a line.
 4. A record is handed to the logger of its name, with no look at its level, which was looked at in the worker. Warnings
    pass this program's filters, so one place warns once, however many workers come by it.
-5. What cannot be rebuilt here is told by its text. Nothing that comes from a worker stops the others.
+5. At the end all is handled that is there, as long as handlers get on, `LONGEST` seconds at most. One that blocks is
+   waited for as lines of the pool are, a second.
+6. What cannot be rebuilt here is told by its text. Nothing that comes from a worker stops the others.
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ import marshal
 import os
 import sys
 from collections.abc import Callable
+from time import monotonic
 from typing import Any
 
 from procession.backends import forksafe, saying
@@ -31,6 +34,7 @@ from procession.transport.notes import LOG, Gatherer
 
 MOST = 4 << 20
 PATIENCE = 0.1
+LONGEST = 10.0
 _PIPE = 1 << 20
 _READ = 1 << 18
 _ROUNDS = 64
@@ -79,12 +83,15 @@ class Notes:
             self._slow = not saying.said(PATIENCE)
 
     def close(self) -> None:
-        """The workers are gone: what they have noted is handled, for a second at most."""
+        """The workers are gone: what they have noted is handled; law 5."""
         if not self._stalled:
             self._unwatch(self._read)
         self._unwatch(self._room)
         self._take()
-        if self._waiting:
+        until = monotonic() + LONGEST
+        before = self._waiting + 1
+        while 0 < self._waiting < before and monotonic() < until:
+            before = self._waiting
             saying.said()
         LevelTable.leave()
         self._close_all()
