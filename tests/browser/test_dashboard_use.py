@@ -254,3 +254,17 @@ def test_a_small_screen_has_all_of_it(server: Server, dashboard: DashboardPage) 
     assert dashboard.script("return arguments[0].width / arguments[0].clientWidth", canvas) == pytest.approx(
         2, abs=0.02
     )
+
+
+def test_workers_on_a_cluster_have_a_host_and_can_be_killed(server: Server, dashboard: DashboardPage) -> None:
+    """What is not known of them is no number; those of one machine have no column for where they are."""
+    far = [row(0, host="node-3", memory=None, cpu=None), row(1, host="", pid=0, memory=None, cpu=None)]
+    seen(server, dashboard, look(pool(0, *far, backend="ray", resources="GPU: 1"), pool(1, row(0)), at=100.0))
+    assert "ray, GPU: 1" in dashboard.text("[data-pool='0'] .head")
+    assert [dashboard.cell(0, wid, "host") for wid in (0, 1)] == ["node-3", ""]
+    assert [dashboard.cell(0, 0, name) for name in ("pid", "done", "memory")] == ["4700", "12", ""]
+    assert dashboard.script("return document.querySelectorAll('[data-pool=\"1\"] td.c-host:not([hidden])').length") == 0
+    server.answer = 200, {"done": "kill"}
+    dashboard.find("[data-pool='0'] tr[data-worker='0'] [data-act='kill']").click()
+    dashboard.find("#kill-yes").click()
+    assert server.asked.get(timeout=10) == {"do": "kill", "pool": 0, "worker": 0}
