@@ -13,7 +13,8 @@ from pathlib import Path
 
 
 def hold(path: str) -> str:
-    """Until that file is there."""
+    """Until that file is there. Another one says that it has begun."""
+    Path(f"{path}-begun").touch()
     while not Path(path).exists():
         time.sleep(0.01)
     return path

@@ -58,6 +58,18 @@ def runs(program: Program, task: str) -> list[dict[str, Any]]:
     return [row for row in pools(program)[0]["rows"] if row["state"] == "runs" and task in row["task"]]
 
 
+def begun(running: Running, program: Program, name: str) -> dict[str, Any]:
+    """The row of the worker that holds this.
+
+    Who is shown to run something may not have begun it: drained or killed at that moment, it gives it back, unstarted.
+    """
+    running.tell(f"hold {running.folder / name}")
+    until((running.folder / f"{name}-begun").exists)
+    (row,) = until(lambda: runs(program, name))
+    found: dict[str, Any] = row
+    return found
+
+
 def test_what_there_is_is_seen(running: Running, program: Program) -> None:
     seen = program.ask("look")
     assert seen["program"]["pid"] == running.pid
@@ -98,8 +110,7 @@ def test_errors_and_rates_are_known_while_somebody_looks(running: Running, progr
 
 @changes
 def test_a_worker_is_killed_and_replaced(running: Running, program: Program) -> None:
-    running.tell(f"hold {running.folder / 'never'}")
-    (row,) = until(lambda: runs(program, "never"))
+    row = begun(running, program, "never")
     number = pools(program)[0]["number"]
     assert "Current thread" in program.ask("dump", pool=number)["dump"]
     assert program.ask("kill", pool=number, worker=row["wid"])["done"] == "kill"
@@ -112,8 +123,7 @@ def test_a_worker_is_killed_and_replaced(running: Running, program: Program) -> 
 @changes
 def test_a_worker_is_drained_when_it_is_through(running: Running, program: Program) -> None:
     held = running.folder / "held"
-    running.tell(f"hold {held}")
-    (row,) = until(lambda: runs(program, "held"))
+    row = begun(running, program, "held")
     number = pools(program)[0]["number"]
     assert program.ask("drain", pool=number, worker=row["wid"])["done"] == "drain"
     until(lambda: "to be replaced" in [each["note"] for each in runs(program, "held")])
