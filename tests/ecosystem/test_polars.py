@@ -13,6 +13,7 @@ import sys
 import textwrap
 import threading
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -149,16 +150,23 @@ def test_an_error_names_the_group(pool: Pool) -> None:
     assert wrong.value.__notes__ == ["in the group (0,)"]
 
 
-def test_columns_that_do_not_fit_are_the_error_of_polars(pool: Pool) -> None:
-    def other(group: pl.DataFrame) -> pl.DataFrame:
-        return group.with_columns(pl.col("v").cast(pl.Int8)) if group["n"][0] == 2 else group
+def test_columns_that_do_not_fit_are_the_error_of_polars_and_name_the_group(pool: Pool) -> None:
+    def other(group: pl.DataFrame, odd: int) -> pl.DataFrame:
+        return group.with_columns(v=pl.lit(1.5)) if group["k"][0] >= odd else group
 
-    for rows in (3, 300):  # in one parcel, and in several
-        grouped = frame(rows).group_by("n", maintain_order=True)
+    whole = pl.DataFrame({"k": range(1600), "v": range(1600)})
+    cases = (
+        (1600, 950, "the group (950,)"),
+        (1600, 900, "one of the groups (900,) to (999,)"),
+        (3, 2, "the group (2,)"),
+    )
+    for rows, odd, names in cases:
+        grouped = whole.head(rows).group_by("k", maintain_order=True)
         with pytest.raises(pl.exceptions.SchemaError):
-            grouped.map_groups(other)
-        with pytest.raises(pl.exceptions.SchemaError):
-            map_groups(other, grouped, pool=pool)
+            grouped.map_groups(partial(other, odd=odd))
+        with pytest.raises(pl.exceptions.SchemaError) as caught:
+            map_groups(other, grouped, odd, pool=pool)
+        assert caught.value.__notes__ == [f"in {names}"]
 
 
 def test_a_worker_that_dies_costs_the_call_and_not_the_pool(pool: Pool) -> None:

@@ -143,7 +143,7 @@ class Batches(Iterator[T]):
             self._like = columns
         elif columns != self._like:
             self.close()
-            other = ValueError(f"a result has other columns than the first one: {differing(self._like, columns)}")
+            other = self._unlike(f"a result has other columns than the first one: {differing(self._like, columns)}")
             self._note(other, place)
             raise other
         return result
@@ -151,6 +151,10 @@ class Batches(Iterator[T]):
     def _columns(self, result: Any) -> Columns:
         """The names of its columns, and what each is."""
         raise NotImplementedError
+
+    def _unlike(self, text: str) -> Exception:
+        """The error for a result whose columns are not those of the first."""
+        return ValueError(text)
 
     def _note(self, error: Exception, place: str) -> None:
         error.add_note(f"in {place}")

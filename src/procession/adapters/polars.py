@@ -13,7 +13,7 @@
 Laws, beside those of arrow_batches.py
 1. What arrives is equal to what was sent, types included. A frame travels as a table of Arrow, through shared memory;
    one with a type that Arrow has not, or that might come back as another, travels as Polars pickles it.
-2. `map_groups` is Polars' own where that has a result: Polars makes the groups, and puts the results together.
+2. `map_groups` gives what Polars' own gives, where that has a result: Polars makes the groups, and joins the results.
 3. Each row travels once. Groups that are small go together.
 """
 
@@ -118,7 +118,7 @@ def map_groups(
 
     Raises what `fn` raises for the first group that fails, with a note that names it, and `WorkerDied`, whose note says
     which groups the worker had; what else runs is cancelled. TypeError for what is no groupby, no function, no frame;
-    what Polars raises for results with different columns.
+    `polars.exceptions.SchemaError`, as Polars, for a result with other columns than the first.
     """
     groups = _polars().dataframe.group_by
     words = Words(fn, pool, None, None, True)
@@ -127,7 +127,7 @@ def map_groups(
         raise TypeError(f"grouped must be what DataFrame.group_by() returns, not {type(grouped).__name__}{hint}")
     source = _Parcels(grouped)
     with _Found(*words.begin(source, _call_groups, _carried_parcel, args, kwargs, progress)) as found:
-        return _joined(list(found))
+        return found.read_all()
 
 
 # -- sources -----------------------------------------------------------------------------------------------------------
@@ -180,25 +180,16 @@ class _Parcels(Source):
     """The groups of a groupby, as Polars makes them."""
 
     def __init__(self, grouped: Any) -> None:
-        super().__init__(iter(grouped), _joined, _Parcel([()], grouped.df.clear(), [0]), len(grouped.df))
+        super().__init__(iter(()), _joined, _Parcel([()], grouped.df.clear(), [0]), len(grouped.df))
+        self._grouped = grouped
 
     def batches(self, batch_rows: int | None, workers: int) -> tuple[Iterator[Any], int | None]:
         """See `Source`."""
-        return self._parcels(min(MOST_ROWS, (self.rows or 0) // (PARCELS * workers))), None
-
-    def _parcels(self, enough: int) -> Iterator[_Parcel]:
-        names: list[Any] = []
-        frames: list[Any] = []
-        ends: list[int] = []
-        for name, frame in self.pieces:
-            names.append(name)
-            frames.append(frame)
-            ends.append(len(frame) + (ends[-1] if ends else 0))
-            if ends[-1] >= enough:
-                yield _Parcel(names, _joined(frames), ends)
-                names, frames, ends = [], [], []
-        if names:
-            yield _Parcel(names, _joined(frames), ends)
+        grouped, enough = self._grouped, min(MOST_ROWS, (self.rows or 0) // (PARCELS * workers))
+        plain = isinstance(grouped, _polars().dataframe.group_by.GroupBy) and not grouped.predicates
+        if plain and not grouped.named_by and all(isinstance(each, str) for each in grouped.by):
+            return _at_once(grouped, enough), None
+        return _one_by_one(grouped, enough), None
 
     def told(self, number: int, start: int, batch: _Parcel) -> str:
         """See `Source`."""
@@ -206,11 +197,53 @@ class _Parcels(Source):
         return f"the group {first}" if len(batch.names) == 1 else f"one of the groups {first} to {last}"
 
 
-class _Found(Batches[Any]):
-    """The results of parcels; whether their columns fit together is for Polars to say."""
+def _one_by_one(grouped: Any, enough: int) -> Iterator[_Parcel]:
+    """Parcels of `enough` rows, or of one more group than would be that."""
+    names: list[Any] = []
+    frames: list[Any] = []
+    ends: list[int] = []
+    for name, frame in grouped:
+        names.append(name)
+        frames.append(frame)
+        ends.append(len(frame) + (ends[-1] if ends else 0))
+        if ends[-1] >= enough:
+            yield _Parcel(names, _joined(frames), ends)
+            names, frames, ends = [], [], []
+    if names:
+        yield _Parcel(names, _joined(frames), ends)
 
-    def _columns(self, result: Any) -> Columns:
-        return []
+
+def _at_once(grouped: Any, enough: int) -> Iterator[_Parcel]:
+    """The same, where the groups are made by columns: the rows of a parcel are gathered together."""
+    polars, frame = _polars(), grouped.df.rechunk()
+    found = (
+        frame.lazy()
+        .select(*grouped.by)
+        .with_row_index(_ROW)
+        .group_by(*grouped.by, maintain_order=grouped.maintain_order)
+        .agg(polars.col(_ROW))
+        .collect()
+    )
+    keys, rows = found.drop(_ROW), found[_ROW]
+    first = 0
+    ends: list[int] = []
+    for number, size in enumerate(rows.list.len(), 1):
+        ends.append(size + (ends[-1] if ends else 0))
+        if ends[-1] >= enough or number == len(rows):
+            part = frame[rows.slice(first, number - first).explode()]
+            yield _Parcel(keys.slice(first, number - first).rows(), part, ends)
+            first, ends = number, []
+
+
+_ROW = "__procession_row"
+
+
+class _Found(Frames):
+    """The results of parcels."""
+
+    def _unlike(self, text: str) -> Exception:
+        error: Exception = _polars().exceptions.SchemaError(text)
+        return error
 
     def _note(self, error: Exception, place: str) -> None:
         if not any(note.startswith("in the group ") for note in getattr(error, "__notes__", ())):
@@ -272,18 +305,21 @@ def _call(fn: Callable[..., Any], item: Any) -> Frame:
 
 def _call_groups(fn: Callable[..., Any], item: Any) -> Frame:
     (carried, names, ends), (args, kwargs) = item
-    found: list[Any] = []
+    frame, found = carried.value, list[Any]()
     start = 0
-    for name, end in zip(names, ends, strict=True):
-        try:
-            found.append(_result(fn(carried.value.slice(start, end - start), *args, **kwargs)))
-            if found[0].schema != found[-1].schema:
-                _joined([found[0], found[-1]])  # Polars says why not, or that it can be done
-        except Exception as error:
-            error.add_note(f"in the group {name}")
-            raise
-        start = end
-    return Frame(_joined(found).rechunk())
+    try:
+        for end in ends:
+            found.append(_result(fn(frame.slice(start, end - start), *args, **kwargs)))
+            start = end
+    except Exception as error:
+        error.add_note(f"in the group {names[len(found)]}")
+        raise
+    try:
+        return Frame(_joined(found).rechunk())
+    except _polars().exceptions.PolarsError as error:
+        odd = next((at for at, each in enumerate(found) if each.schema != found[0].schema), 0)
+        error.add_note(f"in the group {names[odd]}")
+        raise
 
 
 def _result(given: Any) -> Any:
