@@ -127,7 +127,7 @@ test-all:
 # What a release is made of, by who installs it.
 e2e: $(VENV)/.stamp-e2e e2e-tools
 	@$(PY) -m pytest -m e2e tests/browser tests/cli tests/ecosystem tests/packaging tests/programs tests/site $(ARGS)
-	@PROCESSION_TESTS_HANDS=0 $(PY) -m pytest -m e2e tests/clusters $(ARGS)
+	@PROCESSION_TESTS_HANDS=0 $(PY) -m pytest -m "e2e and not soak" tests/clusters $(ARGS)
 
 # The suite that every backend passes, on a real Ray and a real Dask.
 clusters: $(VENV)/.stamp-e2e

@@ -92,6 +92,21 @@ def test_a_lost_cluster_fails_everything_with_why(near: NearCluster, gate: Gate)
     pool.shutdown()
 
 
+def test_a_cluster_that_is_lost_before_a_place_is_asked_for(near: NearCluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Row: A place of a cluster, or the cluster, is lost.
+
+    The same, for the work of a pool whose first worker would only have started.
+    """
+
+    def refuse(_wanted: Any) -> Any:
+        raise ClusterLost("it does not answer any more")
+
+    monkeypatch.setattr(near, "seat", refuse)
+    with Pool(2, backend="ray") as pool:
+        future = pool.submit(work.square, 1)
+        assert isinstance(future.exception(PATIENCE), ClusterLost)
+
+
 def test_a_lost_cluster_ends_a_spinoff(near: NearCluster, gate: Gate) -> None:
     """Row: A place of a cluster, or the cluster, is lost.
 

@@ -23,6 +23,7 @@ from procession.driver.far_places import FarPlaces
 from procession.driver.inbox import Inbox
 from procession.driver.killing import SIGKILL
 from procession.driver.verdicts import Obituary
+from procession.errors import ClusterLost
 
 if TYPE_CHECKING:
     from procession.driver.callbacks import Callbacks
@@ -45,6 +46,8 @@ class FarDriver(FarPlaces):
     def _spawn(self, command: commands.Spawn) -> None:
         try:
             station = self._free.pop() if self._free else self._new_station()
+        except ClusterLost:
+            raise  # law 4
         except Exception as error:
             with tasks.LOCK:
                 self.todo.extend(self.core.step(events.StartFailed(command.wid, error, fatal=False)))
