@@ -192,11 +192,10 @@ def test_each_item_has_a_bar_in_each_run(whole: subprocess.CompletedProcess[str]
     for run in runs:
         rows = re.findall(r"^   (?:pid|thread) \d+ +(.*)$", run, re.MULTILINE)
         bars = sorted(int(item) for row in rows for item in re.findall(r"\d+", row))  # a narrow one has no edges
+        assert bars, run
         wall, limit = (float(found) for found in re.findall(r"(?:wall|limit) +([\d.]+) s", run))
-        if wall < 2 * limit:
+        if wall < 2 * limit:  # else the machine was busy elsewhere, and bars are narrower than their numbers
             assert bars == [*range(3, 31, 3)], run
-        else:  # the machine was busy elsewhere; where two bars are narrower than a number, one is seen
-            assert set(bars) <= {*range(3, 31, 3)}, run
 
 
 def test_both_times_and_the_ten_most_complex_functions_are_printed(whole: subprocess.CompletedProcess[str]) -> None:

@@ -19,8 +19,10 @@ from typing import Any
 import pytest
 
 from procession import Pool, SpinOff, WorkerDied
+from procession.backends.saying import said
 from procession.transport.filters import FRESH
 from tests import warm
+from tests.failures.kit import wait_until
 
 kept_zygote = warm.keep()
 
@@ -633,10 +635,15 @@ def warn(category: type[Warning] = UserWarning, text: str = "careful") -> None:
     warnings.warn(text, category, stacklevel=1)
 
 
+def warned(pool: Pool, category: type[Warning]) -> None:
+    pool.submit(warn, category).result()
+    wait_until(said, "it is told")  # a result waits a tenth of a second for that, which a busy machine may take
+
+
 def test_warnings_are_warned_here(pool: Pool) -> None:
     for category in (UserWarning, RuntimeWarning, OwnWarning):
         with pytest.warns(category, match="careful") as seen:
-            pool.submit(warn, category).result()
+            warned(pool, category)
         (warning,) = [each for each in seen if str(each.message) == "careful"]  # 3.12 warns of forks, too
         assert (Path(warning.filename), warning.category) == (Path(__file__), category)
 

@@ -144,6 +144,7 @@ def test_what_workers_took_stays_when_they_are_gone() -> None:
     assert tally.take(looks.look(pool(0, row(2, cpu=2.5), row(3, cpu=None)))) == {0: 4.0}
     assert tally.take(looks.look(pool(0, row(4, cpu=0.25)), pool(1))) == {0: 4.25, 1: 0.0}
     assert tally.take(looks.look(pool(0))) == {0: 4.25}
+    assert tally.take(looks.look(pool(0), pool(1, row(1, cpu=None), backend="ray"))) == {0: 4.25}
     assert tally.take(looks.look()) == {}
 
 

@@ -51,7 +51,7 @@ class Spun:
         }
         self.accepted: list[tuple[Deed, Future[Any]]] = []
         self.refused = 0  # of those that have a future
-        self.asked: list[Future[Any]] = []  # cancelled while they ran on a thread: they have no further run
+        self.asked: list[Future[Any]] = []  # cancelled while they ran on a thread, or as they ended: no further run
         self.out: list[int | str] = []
         self.failures: list[Failure] = []
         self.spin: SpinOff[Any] = SpinOff(
@@ -151,8 +151,7 @@ class Spun:
         elif way == "cancel":
             left = [future for _, future in self.accepted if not future.done()]
             self.spin.cancel()
-            if not self.processes:
-                self.asked += [future for future in left if not future.cancelled()]
+            self.asked += [future for future in left if not future.cancelled()]
         else:
             self.spin.close()
         if self.outlet == "iterate" and way == "async":

@@ -35,10 +35,13 @@ from typing import Any, ClassVar
 
 from procession.backends import dask_worker
 from procession.backends.cluster import Connected, SeatLost, Wanted
+from procession.backends.dask_worker import imported
 from procession.errors import ClusterLost
 
 PULSE = 0.5
 """Seconds between two looks at the scheduler's list of workers while seats wait for room."""
+DOUBT = 2.0
+"""Seconds for the scheduler to answer whether it is there, when a connection was closed."""
 LARGE = 1 << 20
 """Bytes that go straight to the worker, and not through the scheduler."""
 LOST = "the connection to Dask's scheduler is lost"
@@ -59,7 +62,7 @@ class DaskCluster(Connected):
         self._loop = asyncio.new_event_loop()
         self._seats: dict[str, DaskSeat] = {}
         self._line: deque[DaskSeat] = deque()  # those without a place
-        self._client: Any = None
+        self.client: Any = None  # Dask's; on its thread
         self._looking = False
         started: Future[None] = Future()
         self._thread = threading.Thread(target=self._run, args=(security, started), name="procession-dask", daemon=True)
@@ -122,8 +125,8 @@ class DaskCluster(Connected):
 
     async def _connect(self, security: Any) -> None:
         client = imported().Client
-        self._client = await client(self.address, asynchronous=True, set_as_default=False, security=security)
-        self._client.subscribe_topic("all", self._heard)
+        self.client = await client(self.address, asynchronous=True, set_as_default=False, security=security)
+        self.client.subscribe_topic("all", self._heard)
 
     def do(self, what: Coroutine[Any, Any, Any]) -> Future[Any]:
         """Have the client's thread do this."""
@@ -153,7 +156,7 @@ class DaskCluster(Connected):
         return max(1, sum(int(each["nthreads"]) for each in info.values()))
 
     async def _workers(self) -> dict[str, Any]:
-        found: dict[str, Any] = (await self._client.scheduler.identity())["workers"]
+        found: dict[str, Any] = (await self.client.scheduler.identity())["workers"]
         return found
 
     def environment(self) -> dict[str, str]:
@@ -167,7 +170,7 @@ class DaskCluster(Connected):
     async def scattered(self, data: bytes, address: str | None = None) -> Any:
         """A future of Dask's for this, which lies in a worker."""
         workers = None if address is None else [address]
-        return (await self._client.scatter([data], workers=workers, hash=False))[0]
+        return (await self.client.scatter([data], workers=workers, hash=False))[0]
 
     def seat(self, wanted: Wanted) -> DaskSeat:
         """See `Cluster`."""
@@ -218,20 +221,32 @@ class DaskCluster(Connected):
         if self._line:
             self._loop.create_task(self._place())
 
-    def meant(self, error: BaseException, seat: DaskSeat) -> BaseException:
+    async def meant(self, error: BaseException, seat: DaskSeat) -> BaseException:
         """What an error of a call is to us."""
         if isinstance(error, (ClusterLost, SeatLost)):
             return error
-        if self._cut:
+        # A scheduler that dies closes all its connections, but not at once: this may have been the first.
+        if self._cut or (isinstance(error, OSError) and not await self._answers()):
             return self.lose(error)
         if isinstance(error, OSError):
             return SeatLost(f"Dask says: worker {seat.where} cannot be reached: {type(error).__name__}: {error}")
         return SeatLost(f"its agent, in Dask's worker {seat.where}, has failed: {type(error).__name__}: {error}", False)
 
+    async def _answers(self) -> bool:
+        """Whether the scheduler is there; in doubt it is."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(DOUBT):
+                while not self._cut:
+                    with suppress(OSError):
+                        await self.client.scheduler.identity()
+                        return True
+                    await asyncio.sleep(0.02)
+        return not self._cut
+
     @property
     def _cut(self) -> bool:
         """The scheduler cannot be reached. (Dask's client would try to find it again; another one knows no task.)"""
-        client = self._client
+        client = self.client
         comm = getattr(client, "scheduler_comm", None)
         return self.lost is not None or client.status != "running" or comm is None or comm.comm.closed()
 
@@ -247,12 +262,7 @@ class DaskCluster(Connected):
 
     async def _let_go(self) -> None:
         with suppress(Exception):
-            await asyncio.wait_for(self._client.close(), 5)
-
-    @property
-    def client(self) -> Any:
-        """Dask's client; on its thread."""
-        return self._client
+            await asyncio.wait_for(self.client.close(), 5)
 
     def close(self) -> None:
         """For who cannot use it."""
@@ -304,7 +314,7 @@ class DaskSeat:
                 dask_worker.Keeper, self.key, key=f"{self.key}-keeper", pure=False, **self._tied()
             )
         except BaseException as error:
-            self.lose(self._cluster.meant(error, self))
+            self.lose(await self._cluster.meant(error, self))
         self._taken.set()
 
     def _tied(self) -> dict[str, Any]:
@@ -345,7 +355,7 @@ class DaskSeat:
                 raise self._lost from None
             raise
         except BaseException as error:
-            meant = self._cluster.meant(error, self)
+            meant = await self._cluster.meant(error, self)
             self.lose(meant)
             raise meant from error
         finally:
@@ -385,15 +395,6 @@ class DaskSeat:
         if self._keeper is not None:
             with suppress(Exception):
                 self._keeper.release()
-
-
-def imported() -> Any:
-    """distributed. Raises ImportError, which names the extra."""
-    try:
-        import distributed  # pyright: ignore[reportMissingImports]
-    except ImportError as error:
-        raise ImportError("backend=\"dask\" needs Dask: pip install 'procession[dask]'") from error
-    return distributed
 
 
 __all__ = ["DaskCluster", "DaskSeat", "imported"]

@@ -58,6 +58,15 @@ class Keeper:
         threading.Thread(target=here.end, args=(self._key,), daemon=True).start()
 
 
+def imported() -> Any:
+    """distributed. Raises ImportError, which names the extra."""
+    try:
+        import distributed  # pyright: ignore[reportMissingImports]
+    except ImportError as error:
+        raise ImportError("backend=\"dask\" needs Dask: pip install 'procession[dask]'") from error
+    return distributed
+
+
 def local_cluster() -> Local:
     """A scheduler and a worker for each CPU, in processes of their own, which need no main guard."""
     return Local()
@@ -108,4 +117,4 @@ class Local:
             self._thread.join()
 
 
-__all__ = ["Keeper", "Local", "begin", "call", "end", "lease", "local_cluster"]
+__all__ = ["Keeper", "Local", "begin", "call", "end", "imported", "lease", "local_cluster"]

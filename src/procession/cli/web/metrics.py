@@ -16,6 +16,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from procession.options import CLUSTERS
+
 MOST = 200
 LONGEST = 100
 """Characters of a label's value."""
@@ -43,10 +45,12 @@ class Tally:
         self._gone: dict[int, float] = {}
 
     def take(self, look: Mapping[str, Any]) -> dict[int, float]:
-        """Of each pool, by its number, seconds up to this look."""
+        """Of each pool, by its number, seconds up to this look. Nobody knows that of one on a cluster."""
         before, self._now = self._now, {}
         for pool in look["pools"]:
             number = pool["number"]
+            if pool.get("backend") in CLUSTERS:
+                continue
             rows = {row["wid"]: row["cpu"] for row in pool.get("rows", ()) if row["cpu"] is not None}
             for wid, seconds in before.get(number, {}).items():
                 if wid not in rows:
@@ -55,11 +59,7 @@ class Tally:
                     rows[wid] = max(rows[wid], seconds)
             self._now[number] = rows
         self._gone = {number: seconds for number, seconds in self._gone.items() if number in self._now}
-        return {
-            number: sum(rows.values()) + self._gone.get(number, 0.0)
-            for number, rows in self._now.items()
-            if rows or number in self._gone
-        }
+        return {number: sum(rows.values()) + self._gone.get(number, 0.0) for number, rows in self._now.items()}
 
 
 # ----------------------------------------------------------------------------------------------------------- what it is
