@@ -16,8 +16,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from procession.options import CLUSTERS
+from procession.options import BACKENDS, CLUSTERS
 
+HERE = frozenset(BACKENDS) - frozenset(CLUSTERS)
+"""Backends whose workers are on this machine."""
 MOST = 200
 LONGEST = 100
 """Characters of a label's value."""
@@ -49,7 +51,7 @@ class Tally:
         before, self._now = self._now, {}
         for pool in look["pools"]:
             number = pool["number"]
-            if pool.get("backend") in CLUSTERS:
+            if pool["backend"] not in HERE:
                 continue
             rows = {row["wid"]: row["cpu"] for row in pool.get("rows", ()) if row["cpu"] is not None}
             for wid, seconds in before.get(number, {}).items():
