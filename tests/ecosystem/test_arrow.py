@@ -484,7 +484,7 @@ def test_a_data_set_of_many_files_becomes_another(tmp_path: Path, pool: Pool) ->
     files = sorted(map(str, tmp_path.glob("in-*.parquet")))
     double = lambda batch: pa.record_batch({"b": pc.multiply(batch["a"], 2)})  # noqa: E731
     with map_batches(double, ds.dataset(files), window=4, pool=pool) as batches:
-        ds.write_dataset(batches.reader(), tmp_path / "out", format="parquet", use_threads=False)
+        ds.write_dataset(batches.reader(), tmp_path / "out", format="parquet", preserve_order=True)
     written = ds.dataset(tmp_path / "out").to_table()["b"].to_pylist()
     assert written == list(range(0, 60_000, 2))
     with map_batches(double, ds.dataset(files), pool=pool) as batches:

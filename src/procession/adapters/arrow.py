@@ -35,7 +35,8 @@ __all__ = ["RecordBatches", "map_batches", "map_table"]
 
 class RecordBatches(Batches[Any]):
     """What `map_batches` returns: an iterator of record batches, and a stream of Arrow (`__arrow_c_stream__`), so that
-    `pyarrow.dataset.write_dataset(batches.reader(), ...)`, `polars.DataFrame(batches)`, DuckDB and others take it.
+    `pyarrow.dataset.write_dataset(batches.reader(), ..., preserve_order=True)`, `polars.DataFrame(batches)`, DuckDB and
+    others take it.
 
     One thread takes. Closing or dropping it cancels what it has begun.
     """

@@ -71,9 +71,9 @@ export class LiveTable {
     if (this.rows) this.show(this.rows);
   }
 
-  /** By the next column; its name. */
+  /** By the next column that is there; its name. */
   next() {
-    const sortable = this.columns.filter((column) => column.value);
+    const sortable = this.columns.filter((column, at) => column.value && !this.heads[at].hidden);
     const at = sortable.findIndex((column) => column.id === this.order.id);
     const column = sortable[(at + 1) % sortable.length];
     this.sort(column.id);
