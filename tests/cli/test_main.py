@@ -194,7 +194,7 @@ def test_each_item_has_a_bar_in_each_run(whole: subprocess.CompletedProcess[str]
         bars = sorted(int(item) for row in rows for item in re.findall(r"\d+", row))  # a narrow one has no edges
         assert bars, run
         wall, limit = (float(found) for found in re.findall(r"(?:wall|limit) +([\d.]+) s", run))
-        if wall < 2 * limit:  # else the machine was busy elsewhere, and bars are narrower than their numbers
+        if wall < 1.6 * limit:  # else the machine was busy elsewhere, and bars are narrower than their numbers
             assert bars == [*range(3, 31, 3)], run
 
 
