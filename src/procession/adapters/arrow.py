@@ -17,14 +17,14 @@ parents; on threads and `inline` nothing is copied.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from functools import partial
 from os import PathLike
 from typing import TYPE_CHECKING, Any
 
 from procession.adapters.arrow_batches import MOST_ROWS, Batches, Columns, Source, Words
 from procession.adapters.arrow_travel import Carried, is_pandas, joined, needs_pyarrow, one_batch
-from procession.stream_pulling import close_if_ours
+from procession.adapters.given import checked
 
 if TYPE_CHECKING:
     from procession.pool_face import PoolFace
@@ -154,7 +154,7 @@ def source_of(given: Any, batch_rows: int | None) -> Source:
     if hasattr(given, "__arrow_c_array__"):
         return source_of(one_batch(given), batch_rows)
     if isinstance(given, Iterable) and not isinstance(given, (str, bytes, dict)):
-        return Source(_checked(given), joined)
+        return Source(checked(given, _is_rows, "a RecordBatch or a Table", one_batch), joined)
     raise TypeError(
         "source must be a Table, RecordBatch, RecordBatchReader, Dataset, Scanner or ParquetFile, an iterable of "
         f"record batches, or what has __arrow_c_stream__, not {type(given).__name__}"
@@ -179,18 +179,9 @@ def _read(given: Any, rows: int) -> tuple[Iterable[Any], Any] | None:
     return None
 
 
-def _checked(given: Iterable[Any]) -> Iterator[Any]:
-    """The record batches of an iterable."""
-    arrow, items = needs_pyarrow(), iter(given)
-    try:
-        for number, item in enumerate(items):
-            if not isinstance(item, (arrow.RecordBatch, arrow.Table)) and not hasattr(item, "__arrow_c_stream__"):
-                raise TypeError(
-                    f"item {number} of the source must be a RecordBatch or a Table, not {type(item).__name__}"
-                )
-            yield one_batch(item)
-    finally:
-        close_if_ours(items)
+def _is_rows(item: Any) -> bool:
+    arrow = needs_pyarrow()
+    return isinstance(item, (arrow.RecordBatch, arrow.Table)) or hasattr(item, "__arrow_c_stream__")
 
 
 # -- on a worker -------------------------------------------------------------------------------------------------------

@@ -19,6 +19,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from procession import options
+from procession.adapters.given import Sized, check_pool, shared
 from procession.backends.functions import name_of
 from procession.pool_face import PoolFace
 from procession.stream_pulling import close_if_ours
@@ -232,24 +233,12 @@ class Feed:
             raise
 
 
-class Sized:
-    """An iterable whose length is known, for a progress bar."""
-
-    def __init__(self, each: Iterator[Any], length: int) -> None:
-        self._each = each
-        self._length = length
-
-    def __len__(self) -> int:
-        return self._length
-
-    def __iter__(self) -> Iterator[Any]:
-        return self._each
-
-
 class Words:
     """What the public functions are told, and what becomes of it."""
 
-    def __init__(self, fn: object, pool: object, batch_rows: int | None, window: int | None, ordered: object) -> None:
+    def __init__(
+        self, fn: object, pool: PoolFace | None, batch_rows: int | None, window: int | None, ordered: object
+    ) -> None:
         if not callable(fn):
             raise TypeError(f"fn must be a function, not {type(fn).__name__}; it comes before the source")
         options.check_fn(fn)
@@ -257,9 +246,8 @@ class Words:
         check_positive("window", window, f"{FOR_EACH_WORKER} for each worker")
         if not isinstance(ordered, bool):
             raise TypeError(f"ordered must be True or False, not {type(ordered).__name__}")
-        if pool is not None and not isinstance(pool, PoolFace):
-            text = "pool must be a procession.Pool, or a view of one by options()"
-            raise TypeError(f"{text}, not {type(pool).__name__}")
+        if pool is not None:
+            check_pool(pool)
         if pool is not None and pool._captures:
             raise ValueError("pool is a view with capture=True: a table has no place for what its tasks have written")
         self._fn, self._batch_rows, self._window, self._ordered, self._pool = fn, batch_rows, window, ordered, pool
@@ -267,9 +255,7 @@ class Words:
     def pool(self) -> PoolFace:
         """The one to run on. Asked for when all words are known to be right."""
         if self._pool is None:
-            from procession.pool_shared import shared_pool
-
-            self._pool = shared_pool()
+            self._pool = shared()
         return self._pool
 
     def begin(

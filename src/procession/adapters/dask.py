@@ -20,6 +20,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
+from procession.adapters.given import check_pool, shared
 from procession.pool_face import PoolFace
 
 __all__ = ["get", "scheduler"]
@@ -81,22 +82,10 @@ def get(
         return get_sync(dsk, keys, cache=cache, callbacks=callbacks)
     if pool is None:
         named = config.get("pool", None)
-        pool = named if isinstance(named, PoolFace) else _shared()
+        pool = named if isinstance(named, PoolFace) else shared()
     check_pool(pool)
     settings = dask_course.Settings(pool, num_workers, share, rerun_exceptions_locally)
     return dask_course.run(dsk, keys, settings, cache, callbacks)
-
-
-def _shared() -> PoolFace:
-    from procession.pool_shared import shared_pool
-
-    return shared_pool()
-
-
-def check_pool(pool: object) -> None:
-    """Raises TypeError for what is no pool of ours."""
-    if not isinstance(pool, PoolFace):
-        raise TypeError(f"pool must be a procession.Pool, or a view of one by options(), not {type(pool).__name__}")
 
 
 def _check_share(share: object) -> None:

@@ -17,15 +17,16 @@ Laws
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from functools import partial, update_wrapper
 from itertools import repeat
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from procession import options
-from procession.pool_face import PoolFace
+from procession.adapters.given import Sized, pool_of
 
 if TYPE_CHECKING:
+    from procession.pool_face import PoolFace
     from procession.seeing.sources import Progress
 
 T = TypeVar("T")
@@ -101,7 +102,7 @@ def apply(
         raise TypeError(f"frame must be a DataFrame or a Series, not {type(frame).__name__}")
     if not len(frame) or not frame.shape[along]:
         return frame.apply(fn, args=args, **words, **kwargs)
-    pool = _pool(pool)
+    pool = pool_of(pool)
     ends = _ends(frame.shape[along], None, pool)
     labels = [f"{a} to {b - 1}" for a, b in ends]
     call = partial(_apply_part, fn, args, kwargs, words, along)
@@ -131,7 +132,7 @@ def partition_apply(
         raise TypeError(f"frame must be a DataFrame or a Series, not {type(frame).__name__}")
     if partitions is not None and (isinstance(partitions, bool) or partitions < 1):
         raise ValueError(f"partitions must be at least 1, or None, not {partitions!r}")
-    pool = _pool(pool)
+    pool = pool_of(pool)
     ends = _ends(len(frame), partitions, pool)
     labels = [f"{a} to {b - 1}" for a, b in ends]
     found = _run(pool, progress, labels, "rows", partial(_part, fn, args, kwargs), _Shared(frame), ends)
@@ -214,10 +215,10 @@ def _run(
     *arguments: Any,
 ) -> list[Any]:
     """The results of all calls. Raises the first error in their order."""
-    pool = _pool(pool)
+    pool = pool_of(pool)
     columns = [repeat(pool.share(each.frame)) if isinstance(each, _Shared) else each for each in arguments]
     found: list[Any] = []
-    sized: list[Any] = [_Sized(each, len(names)) for each in columns]
+    sized: list[Any] = [Sized(each, len(names)) for each in columns]
     with pool.imap(call, *sized, progress=progress) as stream:
         try:
             found.extend(stream)
@@ -227,30 +228,6 @@ def _run(
             )
             raise
     return found
-
-
-class _Sized:
-    """An iterable whose length is known, for a progress bar."""
-
-    def __init__(self, each: Iterable[Any], length: int) -> None:
-        self._each = each
-        self._length = length
-
-    def __len__(self) -> int:
-        return self._length
-
-    def __iter__(self) -> Iterator[Any]:
-        return iter(self._each)
-
-
-def _pool(pool: PoolFace | None) -> PoolFace:
-    if pool is None:
-        from procession.pool_shared import shared_pool
-
-        return shared_pool()
-    if not isinstance(pool, PoolFace):
-        raise TypeError(f"pool must be a procession.Pool, or a view of one by options(), not {type(pool).__name__}")
-    return pool
 
 
 def _check_fn(fn: object) -> None:

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 from procession.adapters.arrow_batches import MOST_ROWS, Batches, Columns, Source, Words
 from procession.adapters.arrow_travel import needs_pyarrow, own
-from procession.stream_pulling import close_if_ours
+from procession.adapters.given import checked
 
 if TYPE_CHECKING:
     from procession.pool_face import PoolFace
@@ -141,19 +141,8 @@ def _source_of(given: Any, batch_rows: int | None) -> Source:
         frames = given.collect_batches(chunk_size=batch_rows or MOST_ROWS, maintain_order=True, lazy=True)
         return Source(iter(frames), _joined, polars.DataFrame(schema=given.collect_schema()))
     if isinstance(given, Iterable) and not isinstance(given, (str, bytes, dict, polars.Series)):
-        return Source(_checked(given), _joined)
+        return Source(checked(given, lambda each: isinstance(each, polars.DataFrame), "a DataFrame"), _joined)
     raise TypeError(f"source must be a DataFrame, a LazyFrame or an iterable of frames, not {type(given).__name__}")
-
-
-def _checked(given: Iterable[Any]) -> Iterator[Any]:
-    polars, items = _polars(), iter(given)
-    try:
-        for number, item in enumerate(items):
-            if not isinstance(item, polars.DataFrame):
-                raise TypeError(f"item {number} of the source must be a DataFrame, not {type(item).__name__}")
-            yield item
-    finally:
-        close_if_ours(items)
 
 
 def _joined(frames: list[Any]) -> Any:
