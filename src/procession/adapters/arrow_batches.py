@@ -19,7 +19,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from procession import options
-from procession.adapters.given import Sized, check_pool, shared
+from procession.adapters.given_by_users import Sized, check_pool, shared
 from procession.backends.functions import name_of
 from procession.pool_face import PoolFace
 from procession.stream_pulling import close_if_ours

@@ -20,7 +20,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
-from procession.adapters.given import check_pool, shared
+from procession.adapters.given_by_users import check_pool, shared
 from procession.pool_face import PoolFace
 
 __all__ = ["get", "scheduler"]

@@ -23,7 +23,7 @@ from itertools import repeat
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from procession import options
-from procession.adapters.given import Sized, pool_of
+from procession.adapters.given_by_users import Sized, pool_of
 
 if TYPE_CHECKING:
     from procession.pool_face import PoolFace

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 from procession.adapters.arrow_batches import MOST_ROWS, Batches, Columns, Source, Words
 from procession.adapters.arrow_travel import needs_pyarrow, own
-from procession.adapters.given import checked
+from procession.adapters.given_by_users import checked
 
 if TYPE_CHECKING:
     from procession.pool_face import PoolFace
