@@ -75,14 +75,15 @@ def parent_and_child() -> Iterator[tuple[int, int]]:
 
 
 def as_without_pidfds(monkeypatch: pytest.MonkeyPatch) -> None:
-    pytest.importorskip("psutil")
-    monkeypatch.delattr(signal, "pidfd_send_signal")
+    monkeypatch.delattr(offspring.signal, "pidfd_send_signal", raising=False)  # of `_signal`, which it has imported
+    monkeypatch.delattr(os, "pidfd_open", raising=False)  # whoever asks for one all the same fails
 
 
 @linux
 @pytest.mark.parametrize("asked", ["the kernel", "psutil"])
 def test_they_are_ended_when_that_is_said(asked: str, monkeypatch: pytest.MonkeyPatch) -> None:
     if asked == "psutil":
+        pytest.importorskip("psutil")
         as_without_pidfds(monkeypatch)
     with parent_and_child() as (parent, child):
         found = Offspring(parent)
@@ -97,6 +98,7 @@ def test_they_are_ended_when_that_is_said(asked: str, monkeypatch: pytest.Monkey
 @pytest.mark.parametrize("asked", ["the kernel", "psutil"])
 def test_who_has_a_session_of_its_own_is_spared(asked: str, monkeypatch: pytest.MonkeyPatch) -> None:
     if asked == "psutil":
+        pytest.importorskip("psutil")
         as_without_pidfds(monkeypatch)
     code = """if True:
         import subprocess
@@ -142,13 +144,13 @@ def test_who_has_ended_meanwhile_does_not_matter() -> None:
 @pytest.mark.parametrize("pid", [-1, 1 << 30])
 def test_a_number_that_is_no_process_has_none(pid: int, monkeypatch: pytest.MonkeyPatch) -> None:
     Offspring(pid).end()
-    monkeypatch.delattr(signal, "pidfd_send_signal", raising=False)
+    as_without_pidfds(monkeypatch)
     Offspring(pid).end()
 
 
 @linux
 def test_without_psutil_nothing_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delattr(signal, "pidfd_send_signal")
+    as_without_pidfds(monkeypatch)
     monkeypatch.setitem(sys.modules, "psutil", None)  # as if it were not installed
     with parent_and_child() as (parent, child):
         Offspring(parent).end()

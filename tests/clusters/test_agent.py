@@ -125,7 +125,7 @@ class Desk:
         """A worker that is ready."""
         wid = self.next_worker()
         self.station.ask("start", wid, {"cpus": 1})
-        self.until(lambda: ("ready", wid) in self.told)
+        self.until(lambda: ("ready", wid) in self.told and self.pid > 0)  # it may be ready before its launcher says it
         return wid
 
     def lease(self, wid: int, number: int, *calls: tuple[Callable[..., Any], Any]) -> Any:
@@ -161,6 +161,12 @@ class Desk:
 
     def named(self, name: str) -> list[tuple[Any, ...]]:
         return [each for each in self.told if each[0] == name]
+
+    @property
+    def pid(self) -> int:
+        """Of the latest worker; 0: it is not known yet to have been started."""
+        assert self.channel is not None
+        return self.channel.pid
 
     @property
     def entries(self) -> list[Entry]:
@@ -303,7 +309,7 @@ def test_it_says_which_process_has_begun_and_where(desk: Desk) -> None:
     wid = desk.start()
     (began,) = [entry for entry in desk.entries if entry[0] == BEGAN]
     assert desk.channel is not None
-    assert began == (BEGAN, desk.channel.pid, socket.gethostname())
+    assert began == (BEGAN, desk.pid, socket.gethostname())
     assert (desk.channel.host, is_there(began[1])) == (socket.gethostname(), True)
     desk.ask("strike", wid)
     assert desk.until_gone().pid == began[1]
@@ -311,16 +317,15 @@ def test_it_says_which_process_has_begun_and_where(desk: Desk) -> None:
 
 def test_stacks_are_shown_while_the_agent_serves_on(desk: Desk, gate: str) -> None:
     wid = desk.start()
-    assert desk.channel is not None
     desk.lease(wid, 1, (say_and_return, "one"), (wait_at, gate))
     desk.until(lambda: desk.text == b"one\n")
     with open(gate, "w"):  # it has come to that
         assert "in wait_at" in desk.seat.agent.show(wid)
-        os.kill(desk.channel.pid, signal.SIGSTOP)
+        os.kill(desk.pid, signal.SIGSTOP)
         try:
             assert desk.seat.agent.show(wid) == "no stack: the process is stopped"
         finally:
-            os.kill(desk.channel.pid, signal.SIGCONT)
+            os.kill(desk.pid, signal.SIGCONT)
     desk.until(lambda: bool(desk.named("lease_ended")))
     assert desk.outcomes == ["one", "through"]
 
@@ -419,8 +424,7 @@ def test_a_worker_ends_with_its_agent() -> None:
     desk = Desk()
     desk.station.listen()
     desk.start()
-    assert desk.channel is not None
-    pid = desk.channel.pid
+    pid = desk.pid
     assert is_there(pid)
     desk.seat.release()
     await_end(pid)
@@ -434,7 +438,7 @@ from tests.clusters.test_agent import Desk
 desk = Desk()
 desk.station.listen()
 desk.start()
-print(desk.channel.pid, flush=True)
+print(desk.pid, flush=True)
 time.sleep(3600)
 """
 
