@@ -30,13 +30,19 @@ SEED    ?=
 
 PY := $(VENV)/bin/python
 PIP_INSTALL := $(PY) -m pip install --quiet --disable-pip-version-check -c constraints.txt
+# What these extras name, beside the package that is installed already: pip would compile its extension once more.
+define install_beside
+@$(PY) -c 'import sys, tomllib; extras = tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]; \
+    print(*(each for name in sys.argv[1:] for each in extras[name]), sep="\n")' $(1) >$(VENV)/beside.txt
+@$(PIP_INSTALL) -r $(VENV)/beside.txt
+endef
 
 PROJECT := pyproject.toml constraints.txt setup.py $(wildcard src/procession/_native/*.[ch])
 
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
-.PHONY: help demo test deep test-all clusters e2e e2e-tools docs torch check check-lint check-mypy check-pyright check-house bench rivals
-.PHONY: rivals-run soak sanitize dist release-check format clean distclean venv-dev
+.PHONY: help demo test deep test-all clusters e2e e2e-outside e2e-engines e2e-tools docs torch check check-lint check-mypy
+.PHONY: check-pyright check-house bench rivals rivals-run soak sanitize dist release-check format clean distclean venv-dev
 .DELETE_ON_ERROR:
 
 help:
@@ -66,7 +72,7 @@ $(VENV)/.stamp-dev: $(PROJECT) | $(PY)
 
 $(VENV)/.stamp-e2e: $(VENV)/.stamp-dev
 	@echo "installing what drives a browser, libraries that run on pools, and what builds the site" >&2
-	@PROCESSION_STRICT=1 $(PIP_INSTALL) -e '.[e2e,ecosystem,docs]'
+	$(call install_beside,e2e ecosystem docs)
 	@touch $@ $(VENV)/.stamp-docs
 
 $(VENV)/.stamp-docs: $(PROJECT) | $(PY)
@@ -76,7 +82,7 @@ $(VENV)/.stamp-docs: $(PROJECT) | $(PY)
 
 $(VENV)/.stamp-torch: $(VENV)/.stamp-dev
 	@echo "installing torch" >&2
-	@PROCESSION_STRICT=1 $(PIP_INSTALL) -e '.[torch]'
+	$(call install_beside,torch)
 	@touch $@
 
 $(VENV)/.stamp-bench: $(PROJECT) | $(PY)
@@ -125,9 +131,15 @@ test-all:
 # What is looked at from outside: pages by Debian's chromium; the job log by GNU parallel, the completion by zsh and fish, the
 # manual page by groff and mandoc. Pools under other libraries: Dask, SciPy, adaptive, scikit-learn.
 # What a release is made of, by who installs it.
+# Ray and Dask start slowly and compute little, so they are looked at beside the rest: by one pytest, one at a time.
 e2e: $(VENV)/.stamp-e2e e2e-tools
-	@$(PY) -m pytest -m e2e tests/browser tests/cli tests/ecosystem tests/packaging tests/programs tests/site $(ARGS)
-	@PROCESSION_TESTS_HANDS=0 $(PY) -m pytest -m "e2e and not soak" tests/clusters $(ARGS)
+	@$(MAKE) --no-print-directory -j2 --output-sync=target e2e-outside e2e-engines
+
+e2e-outside: $(VENV)/.stamp-e2e
+	@$(PY) -m pytest -m e2e tests/browser tests/cli tests/packaging tests/programs tests/site $(ARGS)
+
+e2e-engines: $(VENV)/.stamp-e2e
+	@PROCESSION_TESTS_HANDS=0 $(PY) -m pytest -m "e2e and not soak" tests/clusters tests/ecosystem $(ARGS)
 
 # The suite that every backend passes, on a real Ray and a real Dask.
 clusters: $(VENV)/.stamp-e2e

@@ -18,10 +18,14 @@ import subprocess
 import sys
 import sysconfig
 import tarfile
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from setuptools import Extension, setup
+from setuptools.command.build_ext import build_ext
 from setuptools.command.build_py import build_py
 from setuptools.command.sdist import sdist
 
@@ -168,5 +172,22 @@ def extensions() -> list[Extension]:
     ]
 
 
+class BuildExt(build_ext):
+    """Compiles as many files at a time as there are cores; the objects are linked in their order."""
+
+    def build_extension(self, ext: Extension) -> None:
+        one_after_the_other = self.compiler.compile
+
+        def compile(sources: list[str], **more: Any) -> list[str]:
+            with ThreadPoolExecutor(os.cpu_count()) as executor:
+                each = partial(one_after_the_other, **more)
+                return list(chain.from_iterable(executor.map(lambda source: each([source]), sources)))
+
+        self.compiler.compile = compile
+        super().build_extension(ext)
+
+
+COMMANDS = {"build_ext": BuildExt, "build_py": BuildPy, "sdist": Sdist}
+
 if __name__ == "__main__":
-    setup(version=version_of(ROOT), ext_modules=extensions(), cmdclass={"build_py": BuildPy, "sdist": Sdist})
+    setup(version=version_of(ROOT), ext_modules=extensions(), cmdclass=COMMANDS)

@@ -25,6 +25,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -71,8 +72,13 @@ Report = dict[str, Any]
 # -------------------------------------------------------------------------------------------------------- who does what
 
 
+@cache
+def place_of(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix() if path.is_relative_to(ROOT) else ""
+
+
 def place(item: pytest.Item) -> str:
-    return item.path.relative_to(ROOT).as_posix() if item.path.is_relative_to(ROOT) else ""
+    return place_of(item.path)
 
 
 def is_apart(item: pytest.Item) -> bool:

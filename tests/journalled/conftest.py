@@ -7,9 +7,10 @@ journal has it, and has passed it on. What was not closed is closed after the te
 from __future__ import annotations
 
 import inspect
+import os
 import threading
-from collections.abc import Iterator, Sequence
-from functools import wraps
+from collections.abc import Callable, Iterator, Sequence
+from functools import cache, wraps
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from procession.spinoff_journal import JournalSpin
 from procession.spinoff_promises import Kept
 from tests.contract.conftest import *  # noqa: F403
 
+HERE = os.path.dirname(__file__)
 PATIENCE = 60.0
 
 LONG = ("interrupted", "any_story", "storm", "is_owed_for_the_last")
@@ -32,18 +34,19 @@ SHORT = ("test_put_interrupted_at_every_point[words0]", "test_taking_interrupted
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark those that take long."""
-    mine = [item for item in items if Path(__file__).parent in item.path.parents]
+    mine = [item for item in items if os.path.dirname(item.path) == HERE]
     for item in mine:
         long = item.path.name in LONG_FILES or any(word in item.name for word in LONG)
         if long and item.name not in SHORT:
             item.add_marker(pytest.mark.soak)
-    others = [item for item in mine if "contract" in item.path.name and "spin" not in source(item)]
+    others = {item for item in mine if "contract" in item.path.name and "spin" not in source(item.function)}  # type: ignore[attr-defined]
     items[:] = [item for item in items if item not in others]
 
 
-def source(item: pytest.Item) -> str:
+@cache
+def source(function: Callable[..., object]) -> str:
     """What a test says, to find those that make a SpinOff."""
-    return inspect.getsource(item.function).lower()  # type: ignore[attr-defined]
+    return inspect.getsource(function).lower()
 
 
 @pytest.fixture(autouse=True)
