@@ -177,7 +177,7 @@ check-pyright: $(VENV)/.stamp-dev
 	@$(VENV)/bin/basedpyright --pythonpath $(PY)
 
 check-house: $(VENV)/.stamp-dev
-	@$(PY) -m pytest -q tests/house/test_layers.py tests/house/test_house.py
+	@$(PY) -m pytest -q -m deep tests/house/test_layers.py tests/house/test_house.py
 
 # A whole run puts its table into the page; one that is told what to run writes what it is told to write.
 bench: $(VENV)/.stamp-bench

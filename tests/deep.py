@@ -61,8 +61,12 @@ DEEP = (
     "tests/spinoff/test_batches_together.py",
     "tests/spinoff/test_interrupts.py",
     "tests/threads/test_engine.py::test_every_instruction_of_the_first_submit_may_be_struck",
+    "tests/threads/test_sticky.py::test_the_core_keeps_its_invariants_under_load",
+    "tests/failures/test_zygote_death.py::test_under_load_again_and_again",
     "tests/transport/test_interrupts.py::test_interrupted_at_any_instruction",
     # the same again, otherwise
+    "tests/house/test_house.py",  # `make check` has these two
+    "tests/house/test_layers.py",
     "tests/adapters/test_run.py::test_a_module_with_threads",
     "tests/failures/test_migration.py",
     "tests/seeing/test_verdict.py::test_a_pool_that_is_always_busy_is_healthy",
@@ -109,10 +113,10 @@ DEEP = (
 
 WALKED = "tests/core/test_explorer.py::test_nothing_that_can_happen_breaks_a_law["
 SHORT = (
-    "a call and a chunk, a crash",
-    "a call to a lent worker, calls to the other",
+    "a chunk that runs again, a crash, two errors",
+    "a lone call to a lent worker, a crash",
+    "calls of unknown cost, a crash",
     "calls that may take too long",
-    "calls that run again, a crash, an error",
     "calls, a crash, killed",
     "one worker, turns, too old, a crash",
     "two items a worker, with heirs, a crash",
