@@ -132,14 +132,15 @@ test-all:
 # manual page by groff and mandoc. Pools under other libraries: Dask, SciPy, adaptive, scikit-learn.
 # What a release is made of, by who installs it.
 # Ray and Dask start slowly and compute little, so they are looked at beside the rest: by one pytest, one at a time.
+ENGINES := tests/ecosystem/test_pages.py
 e2e: $(VENV)/.stamp-e2e e2e-tools
 	@$(MAKE) --no-print-directory -j2 --output-sync=target e2e-outside e2e-engines
 
 e2e-outside: $(VENV)/.stamp-e2e
-	@$(PY) -m pytest -m e2e tests/browser tests/cli tests/packaging tests/programs tests/site $(ARGS)
+	@$(PY) -m pytest -m e2e --ignore=$(ENGINES) tests/browser tests/cli tests/ecosystem tests/packaging tests/programs tests/site $(ARGS)
 
 e2e-engines: $(VENV)/.stamp-e2e
-	@PROCESSION_TESTS_HANDS=0 $(PY) -m pytest -m "e2e and not soak" tests/clusters tests/ecosystem $(ARGS)
+	@PROCESSION_TESTS_HANDS=0 $(PY) -m pytest -m "e2e and not soak" tests/clusters $(ENGINES) $(ARGS)
 
 # The suite that every backend passes, on a real Ray and a real Dask.
 clusters: $(VENV)/.stamp-e2e
