@@ -27,6 +27,7 @@ PYTHONS ?= 3.11 3.12 3.13
 ARGS    ?=
 MINUTES ?= 5
 SEED    ?=
+EXAMPLES ?= deep
 
 PY := $(VENV)/bin/python
 PIP_INSTALL := $(PY) -m pip install --quiet --disable-pip-version-check -c constraints.txt
@@ -41,7 +42,7 @@ PROJECT := pyproject.toml constraints.txt setup.py $(wildcard src/procession/_na
 
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
-.PHONY: help demo test deep test-all clusters e2e e2e-outside e2e-engines e2e-tools docs torch check check-lint check-mypy
+.PHONY: help demo test deep test-all clusters e2e e2e-tools docs torch check check-lint check-mypy
 .PHONY: check-pyright check-house bench rivals rivals-run soak sanitize dist release-check format clean distclean venv-dev
 .DELETE_ON_ERROR:
 
@@ -112,7 +113,7 @@ test: $(VENV)/.stamp-dev
 
 # With what `test` leaves out since it costs as much as all the rest (tests/deep.py).
 deep: $(VENV)/.stamp-dev
-	@PROCESSION_TESTS_EXAMPLES=deep $(PY) -m pytest -m "not soak and not e2e" $(ARGS)
+	@PROCESSION_TESTS_EXAMPLES=$(EXAMPLES) $(PY) -m pytest -m "not soak and not e2e" $(ARGS)
 
 # Each version in an environment of its own, found on PATH or among pyenv's. A version that is not there is a failure,
 # not a silence: `make test-all PYTHONS="3.11 3.13"` says which to expect.
@@ -131,16 +132,9 @@ test-all:
 # What is looked at from outside: pages by Debian's chromium; the job log by GNU parallel, the completion by zsh and fish, the
 # manual page by groff and mandoc. Pools under other libraries: Dask, SciPy, adaptive, scikit-learn.
 # What a release is made of, by who installs it.
-# Ray and Dask start slowly and compute little, so they are looked at beside the rest: by one pytest, one at a time.
-ENGINES := tests/ecosystem/test_pages.py
 e2e: $(VENV)/.stamp-e2e e2e-tools
-	@$(MAKE) --no-print-directory -j2 --output-sync=target e2e-outside e2e-engines
-
-e2e-outside: $(VENV)/.stamp-e2e
-	@$(PY) -m pytest -m e2e --ignore=$(ENGINES) tests/browser tests/cli tests/ecosystem tests/packaging tests/programs tests/site $(ARGS)
-
-e2e-engines: $(VENV)/.stamp-e2e
-	@PROCESSION_TESTS_HANDS=0 $(PY) -m pytest -m "e2e and not soak" tests/clusters $(ENGINES) $(ARGS)
+	@$(PY) -m pytest -m e2e tests/browser tests/cli tests/ecosystem tests/packaging tests/programs tests/site $(ARGS)
+	@PROCESSION_TESTS_HANDS=0 $(PY) -m pytest -m "e2e and not soak" tests/clusters $(ARGS)
 
 # The suite that every backend passes, on a real Ray and a real Dask.
 clusters: $(VENV)/.stamp-e2e
