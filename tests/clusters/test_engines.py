@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from procession import Pipeline, Pool, SpinOff, Stage, WorkerDied
+from procession.backends.dask import DaskCluster
 from procession.errors import ClusterLost
 from tests.clusters import work
 from tests.clusters.engines import running
@@ -149,6 +150,31 @@ def test_workers_beyond_what_there_is_wait_for_room(backend: Any) -> None:
     """More workers than the cluster has places: those that there are do it."""
     with Pool(40, backend=backend) as pool:
         assert list(pool.imap(work.square, range(200))) == [n * n for n in range(200)]
+
+
+@pytest.mark.parametrize("backend", [pytest.param("dask", marks=pytest.mark.e2e)])
+def test_each_answer_is_forgotten_soon_though_nothing_follows(backend: Any) -> None:
+    """It is let go of with the next call, or else after a while, and when its pool ends."""
+
+    def known(dask_scheduler: Any) -> list[str]:
+        return [key for key in dask_scheduler.tasks if key.startswith("procession-") and not key.endswith("-keeper")]
+
+    async def ask() -> Any:
+        return await cluster.client.run_on_scheduler(known)
+
+    def answers() -> list[str]:
+        found: list[str] = cluster.do(ask()).result(PATIENCE)
+        return found
+
+    assert running.dask is not None
+    cluster = DaskCluster.connect(running.dask.address)
+    with Pool(1, backend=backend) as pool:
+        for number in range(20):
+            assert pool.submit(work.square, number).result(PATIENCE) == number * number
+            assert len(answers()) <= 3
+        wait_until(lambda: not answers(), "all are forgotten")
+        assert pool.submit(work.square, 5).result(PATIENCE) == 25
+    wait_until(lambda: not answers(), "the last is forgotten")
 
 
 def test_without_a_number_as_many_workers_as_cpus(backend: Any) -> None:

@@ -24,17 +24,16 @@ from __future__ import annotations
 
 import asyncio
 import atexit
-import pickle
 import threading
-import uuid
 from collections import deque
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Coroutine
 from concurrent.futures import Future
 from contextlib import suppress
 from typing import Any, ClassVar
 
 from procession.backends import dask_worker
 from procession.backends.cluster import Connected, SeatLost, Wanted
+from procession.backends.dask_seat import DaskSeat
 from procession.backends.dask_worker import imported
 from procession.errors import ClusterLost
 
@@ -42,8 +41,9 @@ PULSE = 0.5
 """Seconds between two looks at the scheduler's list of workers while seats wait for room."""
 DOUBT = 2.0
 """Seconds for the scheduler to answer whether it is there, when a connection was closed."""
-LARGE = 1 << 20
-"""Bytes that go straight to the worker, and not through the scheduler."""
+BRIEF = 0.001
+"""Seconds for which the client holds back what is to be sent, at most, once it has sent something. Dask's own 10 ms are
+for who submits many small tasks; here they travel together already."""
 LOST = "the connection to Dask's scheduler is lost"
 
 
@@ -126,6 +126,8 @@ class DaskCluster(Connected):
     async def _connect(self, security: Any) -> None:
         client = imported().Client
         self.client = await client(self.address, asynchronous=True, set_as_default=False, security=security)
+        with suppress(AttributeError):
+            self.client.scheduler_comm.interval = min(self.client.scheduler_comm.interval, BRIEF)
         self.client.subscribe_topic("all", self._heard)
 
     def do(self, what: Coroutine[Any, Any, Any]) -> Future[Any]:
@@ -226,7 +228,7 @@ class DaskCluster(Connected):
         if isinstance(error, (ClusterLost, SeatLost)):
             return error
         # A scheduler that dies closes all its connections, but not at once: this may have been the first.
-        if self._cut or (isinstance(error, OSError) and not await self._answers()):
+        if self.cut or (isinstance(error, OSError) and not await self._answers()):
             return self.lose(error)
         if isinstance(error, OSError):
             return SeatLost(f"Dask says: worker {seat.where} cannot be reached: {type(error).__name__}: {error}")
@@ -236,15 +238,15 @@ class DaskCluster(Connected):
         """Whether the scheduler is there; in doubt it is."""
         with suppress(TimeoutError):
             async with asyncio.timeout(DOUBT):
-                while not self._cut:
+                while not self.cut:
                     with suppress(OSError):
                         await self.client.scheduler.identity()
                         return True
                     await asyncio.sleep(0.02)
-        return not self._cut
+        return not self.cut
 
     @property
-    def _cut(self) -> bool:
+    def cut(self) -> bool:
         """The scheduler cannot be reached. (Dask's client would try to find it again; another one knows no task.)"""
         client = self.client
         comm = getattr(client, "scheduler_comm", None)
@@ -268,133 +270,6 @@ class DaskCluster(Connected):
         """For who cannot use it."""
         if not self._loop.is_closed() and self._loop.is_running():
             self._loop.call_soon_threadsafe(self._loop.stop)
-
-
-class DaskSeat:
-    """An agent in one of Dask's workers. What is not said otherwise is for the client's thread."""
-
-    def __init__(self, cluster: DaskCluster, wanted: Wanted) -> None:
-        """By any thread."""
-        self.where = "a worker of Dask's"
-        self.address = ""
-        self.placed = False
-        self.key = f"procession-{uuid.uuid4().hex}"
-        self.wanted = wanted
-        self._cluster = cluster
-        self._taken = asyncio.Event()
-        self._lost: BaseException | None = None
-        self._calls: set[asyncio.Task[Any]] = set()
-        self._keeper: Any = None
-        self._released = False
-        cluster.do(self._begin())
-
-    def room(self, worker: Mapping[str, Any]) -> int:
-        """How many like this may be in that worker, if nobody else is."""
-        most = worker["nthreads"]
-        for name, amount in self.wanted.resources.items():
-            if name != "CPU" and amount > 0:
-                most = min(most, int((worker.get("resources") or {}).get(name, 0) // amount))
-        return int(most)
-
-    def take(self, address: str, name: str) -> None:
-        """It has a place."""
-        self.address, self.where, self.placed = address, f"{name} at {address}", True
-        opening = self._cluster.client.loop.asyncio_loop.create_task(self._open())
-        self._calls.add(opening)
-        opening.add_done_callback(self._calls.discard)
-
-    async def _begin(self) -> None:
-        await self._cluster.wait_for_place(self)
-
-    async def _open(self) -> None:
-        try:
-            made = pickle.dumps((self.wanted.make, self.wanted.setting))
-            await self._run_there(dask_worker.begin, self.key, made)
-            self._keeper = self._cluster.client.submit(
-                dask_worker.Keeper, self.key, key=f"{self.key}-keeper", pure=False, **self._tied()
-            )
-        except BaseException as error:
-            self.lose(await self._cluster.meant(error, self))
-        self._taken.set()
-
-    def _tied(self) -> dict[str, Any]:
-        others = {name: amount for name, amount in self.wanted.resources.items() if name != "CPU"}
-        return {"workers": [self.address], "allow_other_workers": False, "resources": others or None}
-
-    async def _run_there(self, what: Callable[..., Any], *args: Any) -> Any:
-        found = await self._cluster.client.run(what, *args, workers=[self.address])
-        if self.address not in found:
-            raise SeatLost(f"Dask says: there is no worker {self.where} any more")
-        return found[self.address]
-
-    # -- calls, by any thread ----------------------------------------------------------------------------------------
-
-    def call(self, name: str, *args: Any) -> Future[Any]:
-        """See `Seat`."""
-        return self._cluster.do(self._follow(lambda: self._run_there(dask_worker.call, self.key, name, args)))
-
-    def lease(self, *args: Any) -> Future[Any]:
-        """See `Seat`."""
-        return self._cluster.do(self._follow(lambda: self._lease(args)))
-
-    def release(self) -> None:
-        """See `Seat`."""
-        self._cluster.do(self._release())
-
-    async def _follow(self, make: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
-        """Law 2 of cluster.py: whoever waits hears of the loss, whether Dask would have answered or not."""
-        await self._taken.wait()
-        if self._lost is not None:
-            raise self._lost
-        task = asyncio.ensure_future(make())
-        self._calls.add(task)
-        try:
-            return await task
-        except asyncio.CancelledError:
-            if self._lost is not None:
-                raise self._lost from None
-            raise
-        except BaseException as error:
-            meant = await self._cluster.meant(error, self)
-            self.lose(meant)
-            raise meant from error
-        finally:
-            self._calls.discard(task)
-
-    async def _lease(self, args: tuple[Any, ...]) -> Any:
-        sent = [
-            await self._cluster.scattered(each, self.address) if type(each) is bytes and len(each) > LARGE else each
-            for each in args
-        ]
-        future = self._cluster.client.submit(
-            dask_worker.lease, self.key, *sent, key=f"{self.key}-{args[0]}-{args[1]}", pure=False, **self._tied()
-        )
-        try:
-            return await future
-        finally:
-            future.release()
-
-    def lose(self, error: BaseException) -> None:
-        """Its process, or the connection, is gone."""
-        if self._lost is None:
-            self._lost = error
-            self._taken.set()
-            self._cluster.gone(self)
-            for each in list(self._calls):
-                each.cancel()
-
-    async def _release(self) -> None:
-        if self._released:
-            return
-        self._released = True
-        had_place = self._taken.is_set() and self.address and self._lost is None
-        self.lose(SeatLost("it was given back"))
-        if had_place and not self._cluster._cut:
-            with suppress(Exception):
-                await self._run_there(dask_worker.end, self.key)
-        if self._keeper is not None:
-            with suppress(Exception):
-                self._keeper.release()
 
 
 __all__ = ["DaskCluster", "DaskSeat", "imported"]
