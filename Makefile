@@ -2,7 +2,7 @@
 #
 #   make demo       the main job, on real input           make test       the test suite           (ARGS="-k name -x")
 #   make check      format, lint, types, layers, limits   make test-all   the suite on each of PYTHONS, with what is deep
-#   make deep       the suite with all walks, as CI       make soak       seeded chaos             (MINUTES=5 SEED=1)
+#   make deep       the suite with all walks               make soak       seeded chaos             (MINUTES=5 SEED=1)
 #   make bench      against its peers    (ARGS="--help")
 #   make rivals     the failure table, against the others make sanitize   the suite under ASan and UBSan    (ARGS=...)
 #   make e2e        what others see: browsers, shells ... (installs chromium, zsh, parallel ... where they are not)
@@ -27,7 +27,6 @@ PYTHONS ?= 3.11 3.12 3.13
 ARGS    ?=
 MINUTES ?= 5
 SEED    ?=
-EXAMPLES ?= deep
 
 PY := $(VENV)/bin/python
 PIP_INSTALL := $(PY) -m pip install --quiet --disable-pip-version-check -c constraints.txt
@@ -42,7 +41,7 @@ PROJECT := pyproject.toml constraints.txt setup.py $(wildcard src/procession/_na
 
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
-.PHONY: help demo test deep test-all clusters e2e e2e-tools docs torch check check-lint check-mypy
+.PHONY: help demo test deep landing test-all clusters e2e e2e-tools docs torch check check-lint check-mypy
 .PHONY: check-pyright check-house bench rivals rivals-run soak sanitize dist release-check format clean distclean venv-dev
 .DELETE_ON_ERROR:
 
@@ -113,7 +112,11 @@ test: $(VENV)/.stamp-dev
 
 # With what `test` leaves out since it costs as much as all the rest (tests/deep.py).
 deep: $(VENV)/.stamp-dev
-	@PROCESSION_TESTS_EXAMPLES=$(EXAMPLES) $(PY) -m pytest -m "not soak and not e2e" $(ARGS)
+	@PROCESSION_TESTS_EXAMPLES=deep $(PY) -m pytest -m "not soak and not e2e" $(ARGS)
+
+# What of that .ci/run has: but for the longer half, and with as many examples as `test`.
+landing: $(VENV)/.stamp-dev
+	@$(PY) -m pytest -m "not soak and not e2e and not longer" $(ARGS)
 
 # Each version in an environment of its own, found on PATH or among pyenv's. A version that is not there is a failure,
 # not a silence: `make test-all PYTHONS="3.11 3.13"` says which to expect.

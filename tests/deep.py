@@ -1,5 +1,5 @@
-"""What `make test` leaves out, and `.ci/run` and `make deep` have: it costs more than half of all, and a change seldom
-needs it before it is complete.
+"""What `make test` leaves out; `make deep` has it, and so has `.ci/run`, but for the longer half: it costs more than
+half of all, and a change seldom needs it before it is complete.
 
 Walks of many states; faults that are seeded to show that a walk finds them; suites that are run again, with a journal,
 say, or with another way to start a process; stories of many random steps; tests of the tests and of the measurements;
@@ -124,6 +124,42 @@ SHORT = (
 )
 """The bounds of the core that are walked each time; the others are deep."""
 
+LONGER = (
+    "tests/conformance/test_conformance.py::test_case[fork-",
+    "tests/conformance/test_conformance.py::test_case[forkserver-",
+    "tests/conformance/test_conformance.py::test_module_leaves_nothing_behind[fork",
+    "tests/core/test_homes.py::test_without_a_fault_nothing_is_found[a key that runs again]",
+    "tests/core/test_homes.py::test_without_a_fault_nothing_is_found[a key, lent]",
+    "tests/core/test_journey.py::test_every_sequence_of_events_of_a_small_journey[a batch of many-",
+    "tests/core/test_journey.py::test_every_sequence_of_events_of_a_small_journey[a key of many, filtered-",
+    "tests/core/test_journey.py::test_every_sequence_of_events_of_a_small_journey[keys behind a filter-",
+    "tests/core/test_journey.py::test_every_sequence_of_events_of_a_small_journey[many-False]",
+    "tests/flow/test_flow_together.py::test_every_sequence_of_events_of_a_small_flow[keys, bytes-",
+    "tests/flow/test_flow_together.py::test_every_sequence_of_events_of_a_small_flow[spilled-",
+    "tests/house/test_leak_fixture.py",
+    "tests/house/test_sharing.py",
+    "tests/journalled/",
+    "tests/native/test_ring_model.py",
+)
+"""What of the deep `.ci/run`, which has 20 minutes, leaves to `make deep`: to be run by whoever changes the core, the
+rings, the journal under a `SpinOff`, or how tests are run."""
+
+LONG_WALKS = (
+    "a key, a lone call to a lent worker",
+    "all at once, a chunk",
+    "bad starts, a bad initializer, a crash",
+    "calls, shut down with cancel",
+    "keys, too old",
+    "one worker, calls, a crash, a cancel",
+    "one worker, keys, a cancel, a crash",
+    "smaller, too old",
+    "too old, a crash, a start that fails",
+    "too old, too heavy",
+)
+"""The same, of the walks."""
+ALONE = "-laws alone]"
+"""Of what finds seeded faults once with all checks and once without those of the core: the second half."""
+
 
 def is_deep(nodeid: str) -> bool:
     """`make test` leaves it out."""
@@ -134,7 +170,16 @@ def is_deep(nodeid: str) -> bool:
     return nodeid.startswith(DEEP)
 
 
+def is_longer(nodeid: str) -> bool:
+    """And so does `.ci/run`."""
+    if nodeid.startswith(WALKED):
+        return nodeid[len(WALKED) : -1] in LONG_WALKS
+    return nodeid.startswith(LONGER) or (nodeid.startswith("tests/core/") and nodeid.endswith(ALONE))
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_itemcollected(item: pytest.Item) -> None:
     if is_deep(item.nodeid):
         item.add_marker(pytest.mark.deep)
+    if is_longer(item.nodeid):
+        item.add_marker(pytest.mark.longer)
