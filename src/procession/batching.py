@@ -280,7 +280,8 @@ class Batcher(Gatekeeper):
         self._core.refused(lost, error)
 
     def _run_alone(self, call: Call, error: BaseException, rules: Rules) -> None:
-        when = monotonic_ns() + rules.delay_ns(call.tries + 1)
+        now = monotonic_ns()
+        when = now + rules.delay_ns(call.tries + 1, now)
         for item in call.items:
             item.tries, item.attempts = call.tries + 1, attempts_after(call, error, rules)
             heappush(self._later, (when, item.index, item))

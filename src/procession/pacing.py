@@ -2,7 +2,8 @@
 
 Laws
 1. Whatever is started at a pace takes its token under one lock, be it by the thread that keeps a gate, or, for a
-   further run, by the engine that arranges it (`Rules.delay_ns`). That lock is held for arithmetic alone.
+   further run, by the engine that arranges it (`Rules.delay_ns`). That lock is held for arithmetic alone. A wait counts
+   from the instant that the engine goes by: by another, the run would come so much too early.
 2. When a run begins to wait for its time, those who keep gates at this pace hear of it: a worker is free.
 """
 
@@ -10,7 +11,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from time import monotonic_ns
 from typing import Any
 
 from procession.core.pace import Pace
@@ -85,6 +85,6 @@ def paced(rules: Rules | None, pace: SharedPace | None) -> Rules | None:
         retries=rules.retries,
         again_after=rules.again_after,
         errors=rules.errors,
-        delay_ns=lambda tries: pace.again(monotonic_ns(), delay_ns(tries)),
+        delay_ns=lambda tries, now: pace.again(now, delay_ns(tries, now)),
         priority=rules.priority,
     )

@@ -112,13 +112,14 @@ class Calls:
         if rules is None or not together.may_run_alone(future, error, rules, work.engine):
             return False
         tries = future.tries + 1
-        delay = rules.delay_ns(tries)
+        now = monotonic_ns()
+        delay = rules.delay_ns(tries, now)
         with self._lock:
             if self._journey.cancelled:
                 return False
             for node in start.nodes:
                 self._earlier[node] = tries, together.attempts_after(future, error, rules)
-            self._journey.again(start, delay, monotonic_ns())
+            self._journey.again(start, delay, now)
         return True
 
     def answered(self, start: Start) -> None:

@@ -95,7 +95,7 @@ def _causes(retry_on: Sequence[type[BaseException]]) -> frozenset[Cause]:
     return frozenset(cause for cause, error in ends.items() if issubclass(error, tuple(retry_on)))
 
 
-def _delay(backoff: Backoff | None) -> Callable[[int], int]:
+def _delay(backoff: Backoff | None) -> Callable[[int, int], int]:
     if not backoff:
         return no_delay
     if callable(backoff):
@@ -112,7 +112,7 @@ class _Doubled:
         self._base = base
         self._jitter = random.Random(7)  # the same waits in each run of the program
 
-    def delay_ns(self, tries: int) -> int:
+    def delay_ns(self, tries: int, _now: int) -> int:
         wait = min(self._base * 2.0 ** min(tries - 1, 60), max(MOST_WAIT, self._base))
         return round(wait * (1 + JITTER * self._jitter.random()) * SECOND)
 
@@ -123,7 +123,7 @@ class _Asked:
     def __init__(self, backoff: Callable[[int], float]) -> None:
         self._backoff = backoff
 
-    def delay_ns(self, tries: int) -> int:
+    def delay_ns(self, tries: int, _now: int) -> int:
         try:
             wait = self._backoff(tries)
             _check_seconds("what backoff returns", wait, least=True)

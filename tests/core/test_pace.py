@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import itertools
 from fractions import Fraction
+from time import monotonic_ns
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from procession.core.pace import TOGETHER, Pace
-from procession.core.rules import SECOND
+from procession.core.rules import SECOND, Rules
+from procession.pacing import make_pace, paced
 
 
 class Bucket:
@@ -221,3 +223,14 @@ def test_one_that_need_not_wait_does_not_rest() -> None:
     pace = made(10, 1)
     assert pace.again(50, 0) == 0
     assert pace.resting(50) == 0
+
+
+def test_a_further_run_waits_from_the_instant_that_its_engine_goes_by() -> None:
+    """That lies a little back, by as much as the engine has had to do since: so much too early it would have run."""
+    pace = make_pace(100.0)
+    rules = paced(Rules(retries=1), pace)
+    assert pace is not None
+    assert rules is not None
+    now = monotonic_ns() - SECOND
+    assert pace.grab(now)
+    assert [rules.delay_ns(tries, now) for tries in (1, 2, 3)] == [pace.period, 2 * pace.period, 3 * pace.period]

@@ -31,7 +31,7 @@ def test_looks_end_with_the_work() -> None:
 
 def test_who_waits_for_its_next_run_is_looked_at_when_it_has_that() -> None:
     stage = Stage(1)
-    hand_in(stage, Rules(timeout_ns=SECOND, retries=1, delay_ns=lambda tries: SECOND))
+    hand_in(stage, Rules(timeout_ns=SECOND, retries=1, delay_ns=lambda tries, now: SECOND))
     stage.ready()
     stage.step(events.CallsDone(0, ["failed"], [0]))
     stage.left()

@@ -42,7 +42,7 @@ class Runs:
                     return outcome
                 self.retries += 1
                 attempts.add(self.retries, rules, error)
-                sleep(rules.delay_ns(self.retries) / SECOND)
+                sleep(rules.delay_ns(self.retries, monotonic_ns()) / SECOND)
 
     def _once(self, run: Callable[[], Any], rules: Rules) -> Any:
         began = monotonic_ns()

@@ -145,7 +145,7 @@ def _may(core: PoolCore, task: Task) -> bool:
 def _wait(core: PoolCore, task: Task) -> None:
     assert task.rules is not None
     homes.begun_anew(task)
-    delay_ns = task.rules.delay_ns(task.tries)
+    delay_ns = task.rules.delay_ns(task.tries, core.now)
     if delay_ns <= 0:
         homes.put_back(core, [task])
         return

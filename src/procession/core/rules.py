@@ -29,7 +29,7 @@ class Cause(Enum):
     __hash__ = object.__hash__
 
 
-def no_delay(_tries: int) -> int:
+def no_delay(_tries: int, _now: int) -> int:
     """Again at once."""
     return 0
 
@@ -50,8 +50,8 @@ class Rules:
     """The ends of a run after which there is another one."""
     errors: tuple[type[BaseException], ...] = ()
     """What a run may raise that there is another one. (The core does not look; whoever tells it of outcomes does.)"""
-    delay_ns: Callable[[int], int] = no_delay
-    """The time before further run 1, 2, ..."""
+    delay_ns: Callable[[int, int], int] = no_delay
+    """The time before further run 1, 2, ..., from the instant that it is told: the caller's, maybe a little ago."""
     priority: int = 0
     """Higher first."""
     stop_ns: int | None = None

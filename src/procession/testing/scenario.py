@@ -15,7 +15,7 @@ DELAY = 1_000_000_000
 ENDINGS = ("shutdown", "cancel", "kill")
 
 
-def delayed(tries: int) -> int:
+def delayed(tries: int, _now: int) -> int:
     """Each further run waits."""
     return DELAY
 
