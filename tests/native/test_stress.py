@@ -28,7 +28,7 @@ BUILDS = {
     "thread": ("-O1", "-g", "-fsanitize=thread"),
     "address,undefined": ("-O1", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"),
 }
-ROUNDS = {"plain": 50, "thread": 12, "address,undefined": 25}
+ROUNDS = {"plain": 100, "thread": 25, "address,undefined": 50}
 
 
 @pytest.fixture(scope="module", params=BUILDS)
@@ -71,7 +71,7 @@ def test_two_sides_under_load(program: tuple[str, Path], mode: str) -> None:
 def test_two_sides_for_long(program: tuple[str, Path], mode: str) -> None:
     name, path = program
     for _ in range(20):
-        done = run(path, mode, random.randrange(1 << 32), ROUNDS[name] * 16)
+        done = run(path, mode, random.randrange(1 << 32), ROUNDS[name] * 8)
         assert done.returncode == 0, done.stderr
 
 
