@@ -2,7 +2,7 @@
 #
 #   make demo       the main job, on real input           make test       the test suite           (ARGS="-k name -x")
 #   make check      format, lint, types, layers, limits   make test-all   the suite on each of PYTHONS, with what is deep
-#   make deep       the suite with all walks               make soak       seeded chaos             (MINUTES=5 SEED=1)
+#   make deep       the suite with all walks              make soak       seeded chaos             (MINUTES=5 SEED=1)
 #   make bench      against its peers    (ARGS="--help")
 #   make rivals     the failure table, against the others make sanitize   the suite under ASan and UBSan    (ARGS=...)
 #   make e2e        what others see: browsers, shells ... (installs chromium, zsh, parallel ... where they are not)

@@ -19,7 +19,6 @@ import sys
 import sysconfig
 import tarfile
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -180,8 +179,8 @@ class BuildExt(build_ext):
 
         def compile(sources: list[str], **more: Any) -> list[str]:
             with ThreadPoolExecutor(os.cpu_count()) as executor:
-                each = partial(one_after_the_other, **more)
-                return list(chain.from_iterable(executor.map(lambda source: each([source]), sources)))
+                made = executor.map(lambda source: one_after_the_other([source], **more), sources)
+                return list(chain.from_iterable(made))
 
         self.compiler.compile = compile
         super().build_extension(ext)

@@ -8,13 +8,10 @@ import uuid
 from collections.abc import Callable, Coroutine, Mapping
 from concurrent.futures import Future
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from procession.backends import dask_worker
 from procession.backends.cluster import SeatLost, Wanted
-
-if TYPE_CHECKING:
-    from procession.backends.dask import DaskCluster
 
 LARGE = 1 << 20
 """Bytes that go straight to the worker, and not through the scheduler."""
@@ -23,10 +20,24 @@ KEPT = 0.1
 that, at the client and at the scheduler, which send one message in some milliseconds; so that is said with the next."""
 
 
+class Connection(Protocol):
+    """What a seat asks of its cluster (`dask.py: DaskCluster`)."""
+
+    client: Any
+
+    @property
+    def cut(self) -> bool: ...
+    def do(self, what: Coroutine[Any, Any, Any]) -> Future[Any]: ...
+    def gone(self, seat: DaskSeat) -> None: ...
+    async def meant(self, error: BaseException, seat: DaskSeat) -> BaseException: ...
+    async def scattered(self, data: bytes, address: str | None = None) -> Any: ...
+    async def wait_for_place(self, seat: DaskSeat) -> None: ...
+
+
 class DaskSeat:
     """An agent in one of Dask's workers. What is not said otherwise is for the client's thread."""
 
-    def __init__(self, cluster: DaskCluster, wanted: Wanted) -> None:
+    def __init__(self, cluster: Connection, wanted: Wanted) -> None:
         """By any thread."""
         self.where = "a worker of Dask's"
         self.address = ""
@@ -38,7 +49,7 @@ class DaskSeat:
         self._lost: BaseException | None = None
         self._calls: set[asyncio.Task[Any]] = set()
         self._keeper: Any = None
-        self._answered: Any = None  # the latest lease's future, for `KEPT` seconds
+        self._answered: Any = None  # the latest lease's future: see `KEPT`
         self._released = False
         cluster.do(self._begin())
 
@@ -123,24 +134,18 @@ class DaskSeat:
         future = self._cluster.client.submit(
             dask_worker.lease, self.key, *sent, key=f"{self.key}-{args[0]}-{args[1]}", pure=False, **self._tied()
         )
-        self._let_go()
+        if self._answered is not None:
+            self._answered.release()  # in the same message
         try:
             return await future
         finally:
             self._answered = future
-            asyncio.get_running_loop().call_later(KEPT, self._let_go, future)
-
-    def _let_go(self, future: Any = None) -> None:
-        """Of the latest lease's answer, if it is this one."""
-        if self._answered is not None and (future is None or future is self._answered):
-            self._answered.release()
-            self._answered = None
+            asyncio.get_running_loop().call_later(KEPT, future.release)  # a second time it does nothing
 
     def lose(self, error: BaseException) -> None:
         """Its process, or the connection, is gone."""
         if self._lost is None:
             self._lost = error
-            self._let_go()
             self._taken.set()
             self._cluster.gone(self)
             for each in list(self._calls):
