@@ -76,6 +76,7 @@ class Attempt:
         self._events.write_text("")
         (folder / "cases").write_text("\n".join(json.dumps(dataclasses.asdict(case)) for case in cases))
         self._running: tuple[Case, float] | None = None
+        self._told = 0  # bytes of the log, at the end of the case before
         self._buffer = ""
         self.records: list[Record] = []
         self.problems: list[str] = []
@@ -111,11 +112,20 @@ class Attempt:
                 self._running = (self._cases[event["label"]], time.monotonic())
             case "stop":
                 self._running = None
+                said = self._printed()
+                if said and event["outcome"] == "failed":  # why a worker did not start is said on its stderr alone
+                    event["detail"] += f"\nprinted meanwhile:\n{said}"
                 self.records.append(Record(self._cases[event.pop("label")], **event))
             case "problem":
                 self.problems.append(event["detail"])
             case "end":
                 self.ended = True
+
+    def _printed(self) -> str:
+        """What has been printed since this was last asked."""
+        log = self._log.read_bytes()
+        since, self._told = self._told, len(log)
+        return log[since:].decode(errors="replace").strip()
 
     def _lost(self, outcome: Outcome, detail: str) -> None:
         assert self._running is not None

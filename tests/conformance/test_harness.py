@@ -133,6 +133,16 @@ event("end")
     assert misbehave(script, [FIRST, SECOND]) == ({"first": "died", "second": "passed"}, ())
 
 
+def test_a_failure_is_told_with_what_was_printed_meanwhile() -> None:
+    script = """
+print("why, on stderr", file=sys.stderr)
+event("start", label=labels[0]); event("stop", label=labels[0], outcome="failed", seconds=0.0, detail="it failed")
+event("end")
+"""
+    (record,), _ = campaign.run_group([sys.executable, "-c", EVENT + script], [FIRST])
+    assert record.detail == "it failed\nprinted meanwhile:\nwhy, on stderr"
+
+
 def test_a_runner_that_does_nothing_is_a_failure() -> None:
     outcomes, problems = misbehave("sys.exit('no such thing')", [FIRST, SECOND])
     assert outcomes == {"first": "died", "second": "died"}

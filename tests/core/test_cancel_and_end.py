@@ -156,6 +156,16 @@ def test_a_worker_that_dies_before_it_is_ready_counts_as_a_failed_start() -> Non
     assert names(stage.lost(START_ATTEMPTS - 1, unowned=1))[0] == "Broken"
 
 
+@pytest.mark.parametrize(("exitcode", "rest"), [(1, "; what it said is on stderr"), (-9, ""), (0, ""), (None, "")])
+def test_why_no_worker_starts_is_said_with_where_to_look_for_more(exitcode: int | None, rest: str) -> None:
+    stage = Stage(1)
+    stage.submit(*stage.calls(1))
+    for wid in range(START_ATTEMPTS):
+        found = stage.lost(wid, unowned=1, exitcode=exitcode)
+    (failed,) = only(found, commands.FailAll)
+    assert failed.reason == f"it ended with exit code {exitcode} before it was ready{rest}"
+
+
 def test_a_worker_that_gets_ready_ends_the_count() -> None:
     stage = Stage(1)
     stage.submit(*stage.calls(1))

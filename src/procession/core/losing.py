@@ -37,7 +37,8 @@ def lost(core: PoolCore, event: events.Lost) -> None:
     in_vain = not worker.finished and worker.state in (State.IDLE, State.BUSY)
     core.bury(worker, Signal.LOST)
     if never_ready:
-        starting.start_has_failed(core, f"it ended with exit code {event.exitcode} before it was ready")
+        where = "; what it said is on stderr" if (event.exitcode or 0) > 0 else ""  # else a signal ended it: no word
+        starting.start_has_failed(core, f"it ended with exit code {event.exitcode} before it was ready{where}")
     elif in_vain:
         starting.died_in_vain(core, event.exitcode)
 
