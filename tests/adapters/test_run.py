@@ -80,6 +80,41 @@ def test_a_command_of_a_package(tmp_path: Path) -> None:
     assert (done.stdout.partition(" ")[0], done.returncode) == ("pytest", 0), done.stderr
 
 
+@pytest.fixture
+def scripts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder of commands in the place of this Python's."""
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    monkeypatch.setattr(run.sysconfig, "get_path", {"scripts": str(folder)}.get)
+    monkeypatch.setattr(sys, "argv", ["run", "its", "words"])
+    monkeypatch.setattr(sys, "path", ["here", *sys.path[1:]])
+    return folder
+
+
+def test_a_command_is_run_as_the_script_that_its_installer_wrote(
+    scripts: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Also where its package has no entry point of that name; and what is installed is not looked through for it."""
+    script = scripts / "its-own"
+    script.write_text(
+        f"#!{sys.executable}\nimport sys\nprint(__name__, __file__, sys.argv, sys.path[0])\nsys.exit(3)\n"
+    )
+    with pytest.raises(SystemExit) as ended:
+        run._runner("its-own", module=False)()
+    assert ended.value.code == 3
+    assert capsys.readouterr().out == f"__main__ {script} {[str(script), 'its', 'words']} {scripts}\n"
+
+
+@pytest.mark.parametrize("first", ["#!/bin/sh", "#!/of/another/bin/python", "\x7fELF", ""])
+def test_another_file_under_that_name_is_not_run(scripts: Path, first: str) -> None:
+    (scripts / "pytest").write_text(f"{first}\nraise AssertionError('this is not the command')\n")
+    (scripts / "no-package-has-this").write_text(f"{first}\n")
+    with pytest.raises(SystemExit, match="there is no file no-package-has-this, and no package of this Python"):
+        run._runner("no-package-has-this", module=False)
+    run._runner("pytest", module=False)  # by its package
+    assert sys.argv == [str(scripts / "pytest"), "its", "words"]
+
+
 def test_globals_that_only_a_fork_hands_over(tmp_path: Path) -> None:
     (tmp_path / "held.py").write_text("value = None\ndef look(_):\n    return value\n")
     (tmp_path / "old.py").write_text(

@@ -21,11 +21,11 @@ import concurrent.futures.thread
 import multiprocessing
 import multiprocessing.context
 import multiprocessing.pool
+import os
 import runpy
 import sys
 import sysconfig
 from collections.abc import Callable, Sequence
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -140,14 +140,34 @@ def _runner(program: str, *, module: bool) -> Callable[[], object]:
     if file.is_file():
         sys.argv[0], sys.path[0] = program, str(file.resolve().parent)
         return lambda: runpy.run_path(program, run_name="__main__")
+    scripts = sysconfig.get_path("scripts")
+    path = os.path.join(scripts, program)
+    ready = not os.path.dirname(program) and _is_ours(path)
+    entry = None if ready else _entry(program)
+    sys.argv[0], sys.path[0] = path, scripts
+    return entry or (lambda: runpy.run_path(path, run_name="__main__"))
+
+
+def _is_ours(path: str) -> bool:
+    """Whether this is a script that an installer has written for this very Python."""
+    try:
+        with open(path, "rb") as file:
+            first = os.fsdecode(file.readline(4096)).strip()
+    except OSError:
+        return False
+    return first.startswith("#!") and os.path.dirname(first[2:].strip()) == os.path.dirname(sys.executable)
+
+
+def _entry(program: str) -> Callable[[], object]:
+    """The command by the word of the package that has it. Slower: what is installed is looked through for it."""
+    from importlib import metadata
+
     found = list(metadata.entry_points(group="console_scripts", name=program))
     if not found:
         sys.exit(
             f"procession: there is no file {program}, and no package of this Python ({sys.executable}) has a command "
             "of that name. A program of another environment runs with procession installed there."
         )
-    scripts = sysconfig.get_path("scripts")
-    sys.argv[0], sys.path[0] = str(Path(scripts, program)), scripts
     return lambda: sys.exit(found[0].load()())
 
 
