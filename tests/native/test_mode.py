@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import textwrap
+from pathlib import Path
 
 import pytest
 
@@ -53,3 +54,32 @@ def test_an_extension_that_cannot_be_loaded_is_as_good_as_none() -> None:
     program = f"import sys; sys.modules['procession._native._c'] = None\n{textwrap.dedent(PROGRAM)}"
     accelerated, _, served_fast, storage = said(program).split()  # the worker may well find it
     assert (accelerated, served_fast, storage) == ("False", "False", "PlainStorage")
+
+
+SET_LATER = """
+    import multiprocessing, os, sys
+    import procession
+
+    if __name__ == "__main__":
+        assert procession.accelerated
+        os.environ["PROCESSION_PURE"] = "1"
+        context = multiprocessing.get_context(sys.argv[1]) if sys.argv[1:] else None
+        with procession.Pool(1, mp_context=context) as pool:
+            print(pool.submit(os.getenv, "PROCESSION_PURE").result())
+"""
+
+
+@pytest.mark.skipif(not procession.accelerated, reason="there is no extension, or it is not to be used")
+@pytest.mark.parametrize("start", ["zygote", "fork", "spawn"])
+def test_pure_python_that_is_chosen_too_late_is_for_what_the_program_starts(start: str, tmp_path: Path) -> None:
+    """Its workers go on as it has begun; where they cannot, each says why."""
+    program = tmp_path / "program.py"
+    program.write_text(textwrap.dedent(SET_LATER))
+    words = [sys.executable, program] if start == "zygote" else [sys.executable, program, start]
+    done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=60)
+    if start == "spawn":
+        why = "the program has loaded procession's extension, and its worker cannot: PROCESSION_PURE is set"
+        assert f"ImportError: {why}" in done.stderr
+        assert done.stderr.endswith("before it was ready; what it said is on stderr\n")
+    else:
+        assert (done.stdout, done.stderr) == ("1\n", "")

@@ -17,16 +17,19 @@ INTERFACE = 14
 """Of the extension that goes with this code: one more whenever what it offers changes (`module.c` says the same)."""
 
 native: Any = None
+lacking = "PROCESSION_PURE is set"
+"""Why there is none."""
 if os.environ.get("PROCESSION_PURE", "0") in ("", "0"):
     try:
         __import__("procession._native._c")
         native = sys.modules["procession._native._c"]
         if native.INTERFACE != INTERFACE:
-            native = None  # it was built from other sources than these
-    except ImportError:
-        pass
+            lacking = f"its interface is {native.INTERFACE}, and these sources want {INTERFACE}"
+            native = None
+    except ImportError as error:
+        lacking = str(error)
 
 accelerated: bool = native is not None
 """Whether the fast lane is in use: see `procession._native`."""
 
-__all__ = ["accelerated", "native"]
+__all__ = ["accelerated", "lacking", "native"]

@@ -28,6 +28,7 @@ import sys
 import threading
 from collections.abc import Iterable, Sequence
 
+from procession._native import native
 from procession.backends import forksafe
 from procession.backends.launch import Lifeline, owned_pidfd
 from procession.worker import zygote as wire
@@ -45,6 +46,7 @@ _MOST_KILLED = 5
 _KILLED = (-9, -15)
 """How what somebody has killed ends; by another signal, or with an exit code, an interpreter fails by itself."""
 _HASH_SEED = "PYTHONHASHSEED"
+_PURE = "PROCESSION_PURE"
 
 
 # ------------------------------------------------------------------------------------------------------- the one zygote
@@ -60,6 +62,10 @@ class ZygoteClient:
 
     def __init__(self, serve: str) -> None:
         self.environment = dict(os.environ)
+        if native is not None:
+            self.environment.pop(
+                _PURE, None
+            )  # set since: it is for the children of workers, which get it, and not for these
         self._ready = False
         self._follow: bool | None = None
         self._users = 0

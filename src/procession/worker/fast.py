@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import deque
 from time import perf_counter_ns
 
-from procession._native import native
+from procession._native import lacking, native
 from procession.transport import aside, frames
 from procession.worker import arena, asked, boot, home, notes, resting, stdio
 from procession.worker.loop import Worker, serve_by
@@ -23,7 +23,9 @@ if TYPE_CHECKING:
 
 
 def serve(files: boot.WorkerFiles, config: dict[str, Any]) -> None:
-    """See `loop.serve`."""
+    """See `loop.serve`. Raises ImportError where the extension, which the parent has, is not to be had."""
+    if native is None:
+        raise ImportError(f"the program has loaded procession's extension, and its worker cannot: {lacking}")
     serve_by(FastWorker, files, config)
 
 
