@@ -1,7 +1,8 @@
 """joblib's backends side by side: python -m benchmarks.joblib_backends [--rounds N] [--without-sklearn]
 
-Each backend runs each workload in a program of its own: once with cold workers, then warm, the best of REPEATS. The
-programs take turns, round by round; the best of all rounds is shown, with its ratio to loky's.
+Each backend runs each workload in a program of its own: once with cold workers, then warm, the median of REPEATS. The
+programs take turns, round by round; the median of all rounds is shown, with loky's ratio to it. (Not the best: of a few
+short calls that says more of the machine's luck than of a backend.)
 """
 
 from __future__ import annotations
@@ -14,10 +15,11 @@ import time
 from collections.abc import Callable, Sequence
 from operator import neg
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 BACKENDS = ("procession", "loky", "threading")
-REPEATS = 3
+REPEATS = 9
 JOBS = 2
 
 
@@ -88,7 +90,7 @@ def measure(backend: str, workload: str, with_sklearn: bool) -> tuple[float, flo
             began = time.perf_counter()
             found()
             times.append(time.perf_counter() - began)
-    return times[0], min(times[1:])
+    return times[0], median(times[1:])
 
 
 def program(backend: str, workload: str, with_sklearn: bool) -> tuple[float, float]:
@@ -124,15 +126,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(json.dumps(measure(*said.one, with_sklearn)))
         return 0
     workloads = [*plain(), *(estimators() if with_sklearn else ())]
-    best: dict[tuple[str, str], tuple[float, float]] = {}
+    seen: dict[tuple[str, str], list[tuple[float, float]]] = {}
     for number in range(said.rounds):
         for workload in workloads:
             print(f"round {number + 1} of {said.rounds}: {workload}", file=sys.stderr)
             for backend in BACKENDS:
-                cold, warm = program(backend, workload, with_sklearn)
-                before = best.get((backend, workload), (cold, warm))
-                best[backend, workload] = min(cold, before[0]), min(warm, before[1])
-    text = table(best, workloads)
+                seen.setdefault((backend, workload), []).append(program(backend, workload, with_sklearn))
+    found = {key: (median(cold for cold, _ in each), median(warm for _, warm in each)) for key, each in seen.items()}
+    text = table(found, workloads)
     print(text, end="")
     if said.markdown:
         said.markdown.write_text(text)
