@@ -90,7 +90,8 @@ DEEP = (
     "tests/house/test_leak_fixture.py",
     "tests/house/test_sharing.py",
     "tests/rivals/",
-    # what takes long to load
+    # what takes long to load, or starts a hundred programs
+    "tests/packaging/test_version.py",
     "tests/cli/test_command_page.py",
     "tests/cli/test_formats_page.py",
     "tests/cli/test_main.py::test_both_times_and_the_ten_most_complex_functions_are_printed",

@@ -63,9 +63,8 @@ class ZygoteClient:
     def __init__(self, serve: str) -> None:
         self.environment = dict(os.environ)
         if native is not None:
-            self.environment.pop(
-                _PURE, None
-            )  # set since: it is for the children of workers, which get it, and not for these
+            # It has been set since: for what workers start, which get it, and not for these.
+            self.environment.pop(_PURE, None)
         self._ready = False
         self._follow: bool | None = None
         self._users = 0
