@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from procession.backends.base import Engine, Function
 from procession.core.flow import NOTHING, UNBOUNDED, FlowCore
+from procession.core.flow_cancelled import CancelledFlow
 from procession.core.gate import Gate
 from procession.gatekeeper import Gatekeeper
 from procession.pacing import SharedPace, paced
@@ -270,9 +271,7 @@ class Course(Bodies):
             run.cancelled = True
         for run in list(self.runs.values()):
             self.engine.cancel_group(run, self.kills)
-        ended = FlowCore()
-        ended.close()
-        self.flow = ended  # what the old one holds is let go
+        self.flow = CancelledFlow()  # what the old one holds is let go
         self._quiet = True
         if self.gate is not None:
             self.gate.call()

@@ -212,6 +212,7 @@ def test_what_is_not_known_of_other_machines_is_shown_as_unknown(cluster: MakeCl
         pool.submit(pass_gate, *gate.paths)
         gate.arrived()
         wait_until(lambda: rows(pool)[0]["state"] == "runs", "it is known to be there")
+        wait_until(lambda: rows(pool)[0]["host"], "its agent says where it is, and when it likes")
         look = Answers().numbers()
         (seen,) = [each for each in look["pools"] if each["number"] == pool._engine.number]
         (row,) = seen["rows"]
