@@ -32,9 +32,9 @@ if TYPE_CHECKING:
 def taker() -> Any:
     """Who runs this."""
     if on_event_loop():
-        asyncio = sys.modules.get("asyncio")
+        current = getattr(sys.modules.get("asyncio"), "current_task", None)
         try:
-            task = None if asyncio is None else asyncio.current_task()
+            task = None if current is None else current()
         except RuntimeError:  # it is another library's loop
             task = sys.modules["trio"].lowlevel.current_task()
         if task is not None:

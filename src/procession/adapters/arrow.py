@@ -166,17 +166,21 @@ def _read(given: Any, rows: int) -> tuple[Iterable[Any], Any] | None:
     """The batches and the schema of what Arrow reads itself; None: of this it does not."""
     if isinstance(given, needs_pyarrow().RecordBatchReader):
         return given, given.schema
-    dataset, parquet = sys.modules.get("pyarrow.dataset"), sys.modules.get("pyarrow.parquet")
-    if dataset is not None and isinstance(given, dataset.Dataset):
+    if isinstance(given, _loaded("pyarrow.dataset", "Dataset")):
         return given.to_batches(batch_size=rows), given.schema
-    if dataset is not None and isinstance(given, dataset.Scanner):
+    if isinstance(given, _loaded("pyarrow.dataset", "Scanner")):
         return given.to_batches(), given.projected_schema
-    if parquet is not None and isinstance(given, parquet.ParquetFile):
+    if isinstance(given, _loaded("pyarrow.parquet", "ParquetFile")):
         return given.iter_batches(batch_size=rows), given.schema_arrow
     if hasattr(given, "__arrow_c_stream__"):
         reader = needs_pyarrow().RecordBatchReader.from_stream(given)
         return reader, reader.schema
     return None
+
+
+def _loaded(module: str, name: str) -> Any:
+    """That class if its module is loaded: without, nothing is of it."""
+    return getattr(sys.modules.get(module), name, ())
 
 
 def _is_rows(item: Any) -> bool:

@@ -111,8 +111,7 @@ def one_batch(given: Any, must: str = "a source must give") -> Any:
 
 def is_pandas(given: object) -> bool:
     """A frame of pandas."""
-    pandas = sys.modules.get("pandas")
-    return pandas is not None and isinstance(given, pandas.DataFrame)
+    return isinstance(given, getattr(sys.modules.get("pandas"), "DataFrame", ()))
 
 
 def _of_pandas(frame: Any) -> Any:

@@ -37,8 +37,8 @@ def on_event_loop() -> bool:
     """Whether this thread runs an event loop now, asyncio's or trio's: then it had better not wait."""
     import sys
 
-    events = sys.modules.get("asyncio.events")
-    if events is not None and events._get_running_loop() is not None:
+    running = getattr(sys.modules.get("asyncio.events"), "_get_running_loop", None)  # it may just be being imported
+    if running is not None and running() is not None:
         return True
     if "trio" not in sys.modules:
         return False

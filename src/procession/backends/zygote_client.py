@@ -296,12 +296,15 @@ def context_now(name: str, environment: dict[str, str]) -> dict[str, Any]:
         "measure": hasattr(sys.modules.get("multiprocessing"), _MEASURED),
         "parent": ("MainProcess", os.getpid()),
     }
-    if (process := sys.modules.get("multiprocessing.process")) is not None:
+    # Another thread may just be importing these: then there is nothing in them yet that somebody has set.
+    process: Any = sys.modules.get("multiprocessing.process")
+    util: Any = sys.modules.get("multiprocessing.util")
+    if hasattr(process, "_current_process"):
         me = process.current_process()
         context["authkey"] = bytes(me.authkey)
         context["orig_dir"] = process.ORIGINAL_DIR
         context["parent"] = (str(me.name), os.getpid())
-    if (util := sys.modules.get("multiprocessing.util")) is not None and util._logger is not None:
+    if getattr(util, "_logger", None) is not None:
         context["log"] = (bool(util._log_to_stderr), util._logger.getEffectiveLevel())
     return context
 

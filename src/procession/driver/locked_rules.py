@@ -110,8 +110,8 @@ class LockedRules(Verdicts, ABC):
         worker = self.workers[command.wid]
         worker.abandoned = worker.stopping = worker.killed = True
         self.stacks[command.wid] = stack_of(worker.ident)
-        capture_here = sys.modules.get("procession.worker.capture_here")
-        if capture_here is not None and (written := capture_here.written_by(worker.ident)) is not None:
+        written_by = getattr(sys.modules.get("procession.worker.capture_here"), "written_by", None)
+        if written_by is not None and (written := written_by(worker.ident)) is not None:
             self.written[command.wid] = written
         self.ran_ns.setdefault(command.wid, self.core.workers[command.wid].ran_ns)
         say(logging.WARNING, "a thread has been given up:\n%s", self.stacks[command.wid])

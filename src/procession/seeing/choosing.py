@@ -59,8 +59,7 @@ def _kept(kind: type[Any], file: Any) -> Display:
 
 
 def _kind(file: Any) -> str | None:
-    stream = sys.modules.get("ipykernel.iostream")
-    if stream is not None and isinstance(file, stream.OutStream):
+    if isinstance(file, getattr(sys.modules.get("ipykernel.iostream"), "OutStream", ())):
         return "notebook"
     try:
         if file is None or not file.isatty():

@@ -204,8 +204,7 @@ def reduce_function(pickler: Pickler, fn: Any) -> Any:
 
 def _typed_in(filename: str) -> tuple[str, list[str]] | None:
     """The source of a notebook's cell or of a prompt, for tracebacks: it is in no file, only in linecache."""
-    linecache = sys.modules.get("linecache")
-    known = None if linecache is None else linecache.cache.get(filename)
+    known = getattr(sys.modules.get("linecache"), "cache", {}).get(filename)
     if known is None or len(known) != 4 or known[1] is not None or len(known[2]) > _LINES:
         return None
     return filename, known[2]

@@ -142,10 +142,10 @@ def _of_decimal(variable: Any, value: Any, left: list[Left]) -> dict[str, Any] |
 
 
 def _of_numpy(variable: Any, value: Any, left: list[Left]) -> dict[str, Any] | None:
-    numpy: Any = sys.modules.get("numpy")
-    if numpy is None or type(value).__name__ != "PyCapsule":
+    geterr = getattr(sys.modules.get("numpy"), "geterr", None)
+    if geterr is None or type(value).__name__ != "PyCapsule":
         return None
-    how: dict[str, str] = numpy.geterr()
+    how: dict[str, str] = geterr()
     if how == NUMPY_FRESH:
         return {}
     if "call" in how.values() or "log" in how.values():

@@ -87,9 +87,10 @@ class Pickler(CPickler):
             reduced = parts.reduce(kind, obj)
             if reduced is not None:
                 return reduced
-        reduction = sys.modules.get("multiprocessing.reduction")
-        if reduction is not None:
-            reduce = reduction.ForkingPickler._extra_reducers.get(kind)
+        # Another thread may just be importing it: then nobody has registered anything there yet.
+        forking = getattr(sys.modules.get("multiprocessing.reduction"), "ForkingPickler", None)
+        if forking is not None:
+            reduce = forking._extra_reducers.get(kind)
             if reduce is not None and not _moves(reduce, obj):
                 self.aside.bound = self.to_parent  # it may be a handle that can be redeemed once, and from this process
                 return reduce(obj)

@@ -76,8 +76,8 @@ def _teach() -> None:
     """Have the pickler ask us about arrays, once there is NumPy."""
     import sys
 
-    numpy = sys.modules.get("numpy")
-    if numpy is not None and numpy.ndarray not in parts.RARE:
+    numpy: Any = sys.modules.get("numpy")
+    if hasattr(numpy, "memmap") and numpy.ndarray not in parts.RARE:
         parts.RARE[numpy.memmap] = _reduce
         parts.RARE[numpy.ndarray] = _reduce
 
