@@ -128,7 +128,9 @@ SHORT = (
 LONGER = (
     "tests/conformance/test_conformance.py::test_case[fork-",
     "tests/conformance/test_conformance.py::test_case[forkserver-",
+    "tests/conformance/test_conformance.py::test_case[spawn-",
     "tests/conformance/test_conformance.py::test_module_leaves_nothing_behind[fork",
+    "tests/conformance/test_conformance.py::test_module_leaves_nothing_behind[spawn",
     "tests/core/test_homes.py::test_without_a_fault_nothing_is_found[a key that runs again]",
     "tests/core/test_homes.py::test_without_a_fault_nothing_is_found[a key, lent]",
     "tests/core/test_journey.py::test_every_sequence_of_events_of_a_small_journey[a batch of many-",
@@ -147,15 +149,22 @@ rings, the journal under a `SpinOff`, or how tests are run."""
 
 LONG_WALKS = (
     "a key, a lone call to a lent worker",
+    "a call and a chunk, a crash",
     "all at once, a chunk",
     "bad starts, a bad initializer, a crash",
+    "calls, a crash, a cancel",
     "calls, shut down with cancel",
+    "keys, a crash",
     "keys, too old",
     "one worker, calls, a crash, a cancel",
     "one worker, keys, a cancel, a crash",
+    "one worker, too long, a cancel that kills",
+    "smaller, then larger, dear calls",
     "smaller, too old",
     "too old, a crash, a start that fails",
     "too old, too heavy",
+    "turns and a call, a crash",
+    "turns and calls, an item a worker",
 )
 """The same, of the walks."""
 ALONE = "-laws alone]"

@@ -38,5 +38,5 @@ def test_what_is_longer_is_deep() -> None:
     for name in LONG_WALKS:
         walk = f"tests/core/test_explorer.py::test_nothing_that_can_happen_breaks_a_law[{name}]"
         assert (is_longer(walk), is_deep(walk)) == (True, True)
-    assert not is_longer("tests/core/test_explorer.py::test_nothing_that_can_happen_breaks_a_law[keys, a crash]")
+    assert not is_longer("tests/core/test_explorer.py::test_nothing_that_can_happen_breaks_a_law[too old, two workers]")
     assert not is_longer("tests/core/test_far_faults.py::test_the_explorer_finds_it[agent: asked whatever runs-check]")
