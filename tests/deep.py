@@ -145,7 +145,7 @@ LONGER = (
     "tests/native/test_ring_model.py",
 )
 """What of the deep `.ci/run`, which has 20 minutes, leaves to `make deep`: to be run by whoever changes the core, the
-rings, the journal under a `SpinOff`, or how tests are run."""
+rings, the journal under a `SpinOff`, how workers start by multiprocessing, or how tests are run."""
 
 LONG_WALKS = (
     "a key, a lone call to a lent worker",
