@@ -16,7 +16,6 @@ parents; on threads and `inline` nothing is copied.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterable
 from functools import partial
 from os import PathLike
@@ -25,6 +24,7 @@ from typing import TYPE_CHECKING, Any
 from procession.adapters.arrow_batches import MOST_ROWS, Batches, Columns, Source, Words
 from procession.adapters.arrow_travel import Carried, is_pandas, joined, needs_pyarrow, one_batch
 from procession.adapters.given_by_users import checked
+from procession.transport.importable import loaded_class
 
 if TYPE_CHECKING:
     from procession.pool_face import PoolFace
@@ -166,21 +166,16 @@ def _read(given: Any, rows: int) -> tuple[Iterable[Any], Any] | None:
     """The batches and the schema of what Arrow reads itself; None: of this it does not."""
     if isinstance(given, needs_pyarrow().RecordBatchReader):
         return given, given.schema
-    if isinstance(given, _loaded("pyarrow.dataset", "Dataset")):
+    if isinstance(given, loaded_class("pyarrow.dataset", "Dataset")):
         return given.to_batches(batch_size=rows), given.schema
-    if isinstance(given, _loaded("pyarrow.dataset", "Scanner")):
+    if isinstance(given, loaded_class("pyarrow.dataset", "Scanner")):
         return given.to_batches(), given.projected_schema
-    if isinstance(given, _loaded("pyarrow.parquet", "ParquetFile")):
+    if isinstance(given, loaded_class("pyarrow.parquet", "ParquetFile")):
         return given.iter_batches(batch_size=rows), given.schema_arrow
     if hasattr(given, "__arrow_c_stream__"):
         reader = needs_pyarrow().RecordBatchReader.from_stream(given)
         return reader, reader.schema
     return None
-
-
-def _loaded(module: str, name: str) -> Any:
-    """That class if its module is loaded: without, nothing is of it."""
-    return getattr(sys.modules.get(module), name, ())
 
 
 def _is_rows(item: Any) -> bool:

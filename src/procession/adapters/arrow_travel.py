@@ -9,9 +9,10 @@ Laws
 
 from __future__ import annotations
 
-import sys
 from operator import is_
 from typing import Any
+
+from procession.transport.importable import loaded_class
 
 SLACK = 1024
 """Bytes that a column may look at in vain, beside a tenth of what it has."""
@@ -111,7 +112,7 @@ def one_batch(given: Any, must: str = "a source must give") -> Any:
 
 def is_pandas(given: object) -> bool:
     """A frame of pandas."""
-    return isinstance(given, getattr(sys.modules.get("pandas"), "DataFrame", ()))
+    return isinstance(given, loaded_class("pandas", "DataFrame"))
 
 
 def _of_pandas(frame: Any) -> Any:

@@ -26,6 +26,7 @@ import runpy
 import sys
 import sysconfig
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -143,9 +144,9 @@ def _runner(program: str, *, module: bool) -> Callable[[], object]:
     scripts = sysconfig.get_path("scripts")
     path = os.path.join(scripts, program)
     ready = not os.path.dirname(program) and _is_ours(path)
-    entry = None if ready else _entry(program)
+    run = partial(runpy.run_path, path, run_name="__main__") if ready else _entry(program)
     sys.argv[0], sys.path[0] = path, scripts
-    return entry or (lambda: runpy.run_path(path, run_name="__main__"))
+    return run
 
 
 def _is_ours(path: str) -> bool:

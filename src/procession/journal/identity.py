@@ -12,13 +12,13 @@ from __future__ import annotations
 
 import functools
 import struct
-import sys
 from collections.abc import Callable
 from hashlib import blake2b
 from types import BuiltinFunctionType, CodeType, FunctionType, MethodType, ModuleType
 
 from procession.record import record
 from procession.transport.dependencies import MISSING, content_of
+from procession.transport.importable import loaded_class
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -233,9 +233,9 @@ def _fields(kind: type, value: Any) -> list[Any] | None:
 def _known_class(kind: type, value: Any) -> Any:
     """What tells values of some well-known classes apart, in plain values; None for other classes."""
     module = kind.__module__
-    if isinstance(value, _loaded("enum", "Enum")):
+    if isinstance(value, loaded_class("enum", "Enum")):
         return value.name if type(value.name) is str else value.value
-    if isinstance(value, _loaded("pathlib", "PurePath")) and module.partition(".")[0] == "pathlib":
+    if isinstance(value, loaded_class("pathlib", "PurePath")) and module.partition(".")[0] == "pathlib":
         return str(value)
     if module == "datetime":
         return _of_datetime(kind.__name__, value)
@@ -243,7 +243,7 @@ def _known_class(kind: type, value: Any) -> Any:
         return str(value)
     if module == "array" and kind.__name__ == "array":
         return [value.typecode, value.tobytes()]
-    if isinstance(value, (_loaded("numpy", "ndarray"), _loaded("numpy", "generic"))) and module == "numpy":
+    if isinstance(value, (loaded_class("numpy", "ndarray"), loaded_class("numpy", "generic"))) and module == "numpy":
         kinds = value.dtype
         return None if kinds.hasobject else [repr(kinds.descr), list(value.shape), value.tobytes()]
     return None
@@ -266,11 +266,6 @@ def _of_datetime(name: str, value: Any) -> Any:
     else:
         return None
     return [value.replace(tzinfo=None).isoformat(), value.fold, told]
-
-
-def _loaded(module: str, name: str) -> Any:
-    """That class if its module is loaded: without, there is no value of it."""
-    return getattr(sys.modules.get(module), name, ())
 
 
 _EXACT: dict[type, Callable[[Any], bytes]] = {

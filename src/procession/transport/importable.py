@@ -42,6 +42,14 @@ def found_by_name(module: Any, qualname: Any) -> Any:
     return found
 
 
+def loaded_class(module: str, name: str) -> Any:
+    """For isinstance: that class if its module is loaded; else (), for then nothing is of it.
+
+    A module that another thread is just importing is in `sys.modules`, and may not have the class yet.
+    """
+    return getattr(sys.modules.get(module), name, ())
+
+
 def importable(name: str) -> bool:
     """True when another process with this sys.path can import the module of this name that is loaded here."""
     module = sys.modules.get(name, _NO_MODULE)
@@ -125,4 +133,4 @@ def _same_file(one: Any, other: Any) -> bool:
         return False
 
 
-__all__ = ["by_reference", "found_by_name", "importable"]
+__all__ = ["by_reference", "found_by_name", "importable", "loaded_class"]
